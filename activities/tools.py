@@ -1,0 +1,123 @@
+"""Activities that run the tools which a step asked for."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from temporalio import activity
+
+from activities.errors import as_activity_failure
+from activities.heartbeat import heartbeating
+from activities.memory_tools import BUILT_IN
+from o.domain.actors import Actor
+from o.domain.agents import Agent
+from o.domain.messages import Message, Role, ToolCall, ToolReturn, return_message_id
+from o.domain.runs import Run
+from o.domain.text import storable
+from o.errors import NotFound, ToolFailed
+from o.storage.agents import get_agent
+from o.storage.events import add_events
+from o.storage.messages import add_messages, get_message, take_positions
+from o.storage.runs import advance_run, get_run
+from o.storage.steps import get_step_reply
+from workflows.contract import CallOutcome, CallRef
+
+_CLOSED = CallOutcome("closed", done=True)
+
+
+class ToolActivities:
+    """Runs one tool call and commits its return."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @activity.defn(name="run_tool")
+    async def run_tool(self, call: CallRef) -> CallOutcome:
+        """Run call `call.ordinal` of a committed step.
+
+        Safe to retry: effect and return are one transaction under the run's lock, and a call
+        that has returned is not run again. What goes wrong inside a tool is its return.
+        """
+        with as_activity_failure():
+            async with heartbeating(), self._engine.begin() as connection:
+                run = await get_run(connection, call.run_id, lock=True)
+                if run is None or not run.status.is_open:
+                    return _CLOSED
+                return await _run_once(connection, run, call)
+
+
+async def _run_once(connection: AsyncConnection, run: Run, call: CallRef) -> CallOutcome:
+    reply = await get_step_reply(connection, run.id, call.step_index)
+    if reply is None or reply.step_id is None:
+        raise NotFound(f"Step {call.step_index} of run {run.id} has no reply")
+    message_id = return_message_id(reply.step_id, call.ordinal)
+    stored = await get_message(connection, message_id)
+    if stored is not None and stored.tool_return is not None:
+        return CallOutcome(stored.tool_return.status)
+    try:
+        agent = await get_agent(
+            connection, Actor(organization_id=run.organization_id), run.agent_id
+        )
+    except NotFound:
+        return _CLOSED
+    returned = await _call(connection, agent, reply.tool_calls[call.ordinal])
+    await commit_return(connection, run, reply.step_id, call.ordinal, returned)
+    activity.logger.info("tool returned", extra={"tool": call.name, "status": returned.status})
+    return CallOutcome(returned.status)
+
+
+async def commit_return(
+    connection: AsyncConnection, run: Run, step_id: str, ordinal: int, returned: ToolReturn
+) -> None:
+    """Put a tool's return into history and into the run's log. The caller holds the run's lock."""
+    position = await take_positions(connection, run.conversation_id, 1)
+    message = Message(
+        id=return_message_id(step_id, ordinal),
+        organization_id=run.organization_id,
+        agent_id=run.agent_id,
+        conversation_id=run.conversation_id,
+        run_id=run.id,
+        step_id=step_id,
+        position=position,
+        role=Role.TOOL,
+        tool_return=returned,
+        name=returned.name,
+        created_at=datetime.now(UTC),
+    )
+    await add_messages(connection, [message])
+    first_seq = await advance_run(connection, run.id, events=1)
+    if first_seq is not None:
+        await add_events(connection, run.id, first_seq, 1, [message])
+
+
+async def _call(connection: AsyncConnection, agent: Agent, call: ToolCall) -> ToolReturn:
+    try:
+        content = await _content(connection, agent, call)
+    except ToolFailed as error:
+        return ToolReturn(
+            tool_call_id=call.id, name=call.name, status="error", content=error.message
+        )
+    return ToolReturn(
+        tool_call_id=call.id, name=call.name, status="success", content=storable(content)
+    )
+
+
+async def _content(connection: AsyncConnection, agent: Agent, call: ToolCall) -> str:
+    tool = BUILT_IN.get(call.name)
+    if tool is None or call.name not in agent.tool_names:
+        valid = ", ".join(agent.tool_names)
+        raise ToolFailed(
+            f"[ToolConstraintError] Cannot call {call.name}, valid tools include: [{valid}]."
+        )
+    return await tool(connection, agent, _arguments(call))
+
+
+def _arguments(call: ToolCall) -> dict[str, Any]:
+    try:
+        arguments = json.loads(call.arguments or "{}")
+    except (ValueError, RecursionError):
+        raise ToolFailed("The arguments are not valid JSON. Nothing was done.") from None
+    if not isinstance(arguments, dict):
+        raise ToolFailed("The arguments are not a JSON object. Nothing was done.")
+    return arguments

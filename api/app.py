@@ -1,0 +1,61 @@
+"""The application: its parts, its routes, and what stands in front of them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+
+from fastapi import APIRouter, FastAPI
+from fastapi_offline import FastAPIOffline
+
+from api.auth import TokenCheck
+from api.deps import Parts
+from api.errors import install_error_handlers
+from api.limits import BodyLimit
+from api.routes import agents, blocks, health, messages, models
+from api.turns import Turns
+from api.watch import RunWatcher
+from o.llm.catalogue import Catalogue
+from o.llm.providers import Providers
+from o.settings import ProviderSettings, Settings
+from o.storage.engine import create_engine
+from o.temporal import connect
+
+_DESCRIPTION = "A server for AI agents that remember. The API is that of the Letta V1 server."
+
+
+def create_app(settings: Settings, providers: ProviderSettings) -> FastAPI:
+    """The API for these settings. Its connections are made when it starts."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        database_url = settings.database_url.get_secret_value() if settings.database_url else ""
+        engine = create_engine(database_url, pool_size=settings.database_pool, name="o api")
+        watcher = RunWatcher(engine, database_url, patience_s=settings.database_patience_s)
+        temporal = await connect(settings, lazy=True)
+        app.state.parts = Parts(
+            settings=settings,
+            engine=engine,
+            turns=Turns(engine, temporal, watcher, settings),
+            catalogue=Catalogue(Providers(providers)),
+        )
+        listening = asyncio.create_task(watcher.listen())
+        yield
+        listening.cancel()
+        with suppress(asyncio.CancelledError):
+            await listening
+        await engine.dispose()
+
+    app = FastAPIOffline(
+        title="O", version=version("o-server"), description=_DESCRIPTION, lifespan=lifespan
+    )
+    routes = APIRouter()
+    for module in (agents, blocks, messages, models, health):
+        routes.include_router(module.router)
+    app.include_router(routes, prefix="/v1")
+    app.include_router(routes, prefix="/latest", include_in_schema=False)
+    install_error_handlers(app)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    if settings.api_token is not None:
+        app.add_middleware(TokenCheck, token=settings.api_token.get_secret_value())
+    return app

@@ -1,0 +1,50 @@
+"""Who may ask, and as whom."""
+
+import secrets
+
+from fastapi import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.errors import unauthorized
+from o.domain.actors import Actor
+from o.errors import InvalidArgument
+from o.ids import is_id
+
+_OPEN_PATHS = ("/v1/health", "/v1/ready", "/latest/health", "/latest/ready")
+
+
+class TokenCheck:
+    """Lets a request in when it carries the server's token, as Bearer or in V1's own header."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._accepted = (f"Bearer {token}".encode(), f"password {token}".encode())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer V1's 401."""
+        if scope["type"] != "http" or self._may(scope):
+            await self._app(scope, receive, send)
+        else:
+            await unauthorized()(scope, receive, send)
+
+    def _may(self, scope: Scope) -> bool:
+        if scope["path"].rstrip("/") in _OPEN_PATHS:
+            return True
+        headers = dict(scope["headers"])
+        given = (headers.get(b"authorization", b""), headers.get(b"x-bare-password", b""))
+        return any(
+            secrets.compare_digest(ours, theirs)
+            for ours, theirs in zip(self._accepted, given, strict=True)
+        )
+
+
+def current_actor(request: Request) -> Actor:
+    """The actor that V1's `user_id` header names; the default user when it names none we know.
+
+    Raises:
+        InvalidArgument: The header holds no user id.
+    """
+    user_id = request.headers.get("user_id") or request.headers.get("user-id")
+    if user_id is not None and not is_id(user_id, "user"):
+        raise InvalidArgument(f"INVALID_ARGUMENT: Invalid user ID format: {user_id[:100]}")
+    return Actor()

@@ -1,0 +1,70 @@
+"""Dependencies of routes, spelled once."""
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Path, Query, Request
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from api.auth import current_actor
+from api.turns import Turns
+from o.domain.actors import Actor
+from o.ids import pattern
+from o.llm.catalogue import Catalogue
+from o.settings import Settings
+from o.storage.engine import reading
+
+_CLIENT = re.compile(r"(?:@letta-ai/)?letta-client/(\d+)")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the application is made of, built when it starts."""
+
+    settings: Settings
+    engine: AsyncEngine
+    turns: Turns
+    catalogue: Catalogue
+
+
+def _parts(request: Request) -> Parts:
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+PartsDep = Annotated[Parts, Depends(_parts)]
+
+
+async def _transaction(parts: PartsDep) -> AsyncIterator[AsyncConnection]:
+    async with parts.engine.begin() as connection:
+        yield connection
+
+
+async def _reads(parts: PartsDep) -> AsyncIterator[AsyncConnection]:
+    async with reading(parts.engine).connect() as connection:
+        yield connection
+
+
+# Both end before the answer is sent, so that what a client is told is committed.
+TransactionDep = Annotated[AsyncConnection, Depends(_transaction, scope="function")]
+ReadsDep = Annotated[AsyncConnection, Depends(_reads, scope="function")]
+
+ActorDep = Annotated[Actor, Depends(current_actor)]
+AgentId = Annotated[str, Path(pattern=pattern("agent"))]
+
+
+def is_current_client(request: Request) -> bool:
+    """Whether V1 takes the caller for a client of release 1 or later (or for no client at all)."""
+    if "x-stainless-package-version" in request.headers:
+        return True
+    agent = request.headers.get("user-agent")
+    if agent is None:
+        return True
+    found = _CLIENT.match(agent)
+    return found is not None and int(found[1]) >= 1
+
+
+CurrentClientDep = Annotated[bool, Depends(is_current_client)]
+IncludeDep = Annotated[list[str], Query(default_factory=list)]

@@ -1,0 +1,89 @@
+"""Our errors as HTTP, in V1's bodies."""
+
+import logging
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+
+from o.domain.runs import RunError
+from o.errors import OError
+from o.storage.engine import is_unreachable
+
+_log = logging.getLogger(__name__)
+
+# The official clients post again on 409, 429 and 5xx; this header tells them not to.
+NO_RETRY = {"x-should-retry": "false"}
+
+_ID_EXAMPLES = {
+    "agent_id": "agent-123e4567-e89b-42d3-8456-426614174000",
+    "run_id": "run-123e4567-e89b-42d3-8456-426614174000",
+}
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Translate every error that a route can raise."""
+    app.add_exception_handler(OError, _of_o)
+    app.add_exception_handler(RequestValidationError, _of_validation)
+    app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(SQLAlchemyError, _of_database)
+    app.add_exception_handler(Exception, _of_bug)
+
+
+def run_failed(error: RunError) -> JSONResponse:
+    """A run that failed while its client waited: V1's `{"error": {type, message, detail}}`."""
+    body = {"type": error.type, "message": error.message, "detail": error.detail}
+    return JSONResponse({"error": body}, status_code=error.status, headers=NO_RETRY)
+
+
+def unauthorized() -> JSONResponse:
+    """V1's answer to a request without a valid token."""
+    return JSONResponse({"detail": "Unauthorized"}, status_code=401)
+
+
+async def _of_o(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, OError)  # noqa: S101  registered for this type
+    headers = NO_RETRY if error.status == 409 else None
+    return JSONResponse({"detail": error.message}, status_code=error.status, headers=headers)
+
+
+async def _of_validation(request: Request, error: Exception) -> JSONResponse:
+    """V1 gives the list of errors as one string, and examples for ids in the path."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    problems = [
+        {key: value for key, value in problem.items() if key not in ("url", "ctx")}
+        for problem in error.errors()
+    ]
+    body: dict[str, object] = {"trace_id": "", "detail": repr(problems)[:8_000]}
+    examples = [
+        _ID_EXAMPLES[problem["loc"][1]]
+        for problem in problems
+        if problem["loc"][0] == "path" and problem["loc"][1] in _ID_EXAMPLES
+    ]
+    if examples:
+        body["examples"] = examples
+    return JSONResponse(body, status_code=422)
+
+
+async def _of_http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    return JSONResponse(
+        {"detail": error.detail}, status_code=error.status_code, headers=error.headers
+    )
+
+
+async def _of_database(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, SQLAlchemyError) and is_unreachable(error):
+        return JSONResponse({"detail": "The database is away; try again."}, status_code=503)
+    return await _of_bug(request, error)
+
+
+async def _of_bug(request: Request, error: Exception) -> JSONResponse:
+    _log.error(
+        "request failed",
+        extra={"method": request.method, "route": request.scope.get("path")},
+        exc_info=error,
+    )
+    return JSONResponse({"detail": "An unknown error occurred"}, status_code=500)

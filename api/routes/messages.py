@@ -1,0 +1,100 @@
+"""Messages: send one and wait, send one and stream, list them."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from api.answer import json_answer
+from api.deps import ActorDep, AgentId, CurrentClientDep, PartsDep, ReadsDep
+from api.stream import EventStream
+from api.turns import Request as TurnRequest
+from api.wire.messages import WireMessage, shown_types, wire_messages
+from api.wire.turns import SendBody
+from o.errors import InvalidInput
+from o.storage import messages as stored
+from o.storage.agents import get_agent
+
+router = APIRouter(prefix="/agents/{agent_id}/messages", tags=["agents"])
+
+
+@router.post("", operation_id="send_message", response_model=None)
+async def send(
+    agent_id: AgentId,
+    body: SendBody,
+    request: Request,
+    actor: ActorDep,
+    parts: PartsDep,
+    current_client: CurrentClientDep,
+) -> Response:
+    """Send messages and answer when the run is at rest, or stream it with `streaming`."""
+    if body.streaming:
+        if not current_client:
+            raise InvalidInput("streaming needs a client of release 1.0 or later")
+        return await stream(agent_id, body, request, actor, parts)
+    if body.stream_tokens or body.background or not body.include_pings:
+        raise InvalidInput("stream_tokens, background and include_pings need streaming")
+    turn = await _turn(request, body, parts, streams=False)
+    sent = await parts.turns.send(actor, agent_id, turn)
+    return await json_answer(parts.turns.follow(sent), body.include_return_message_types)
+
+
+@router.post("/stream", operation_id="create_agent_message_stream", response_model=None)
+async def stream(
+    agent_id: AgentId, body: SendBody, request: Request, actor: ActorDep, parts: PartsDep
+) -> Response:
+    """Send messages and stream what comes of them: whole messages, or tokens as they are written."""
+    turn = await _turn(request, body, parts, streams=True)
+    sent = await parts.turns.send(actor, agent_id, turn)
+    return EventStream(
+        parts.turns.follow(sent),
+        run_id=sent.run.id,
+        types=body.include_return_message_types,
+        tokens=body.stream_tokens,
+        ping_interval_s=parts.settings.ping_interval_s if body.include_pings else None,
+    )
+
+
+@router.get("", operation_id="list_messages", response_model=None)
+async def index(
+    agent_id: AgentId,
+    connection: ReadsDep,
+    actor: ActorDep,
+    before: str | None = None,
+    after: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
+    order: Literal["asc", "desc"] = "desc",
+    conversation_id: str | None = None,
+    include_return_message_types: Annotated[list[str] | None, Query()] = None,
+) -> JSONResponse:
+    """The agent's messages. With `desc` the newest `limit`, oldest first, as V1 answers."""
+    await get_agent(connection, actor, agent_id)
+    found = await stored.list_messages(
+        connection,
+        actor,
+        agent_id,
+        conversation_id=None if conversation_id == "default" else conversation_id,
+        before=before,
+        after=after,
+        limit=limit,
+        ascending=order == "asc",
+    )
+    if order == "desc":
+        found.reverse()
+    shown: list[WireMessage] = [wire for message in found for wire in wire_messages(message)]
+    return JSONResponse(shown_types(shown, include_return_message_types))
+
+
+async def _turn(request: Request, body: SendBody, parts: PartsDep, *, streams: bool) -> TurnRequest:
+    """The send, checked as far as it can be before it is stored."""
+    if body.messages is not None and not body.messages:
+        raise InvalidInput("messages must not be empty")
+    if body.override_model is not None:
+        await parts.catalogue.get(body.override_model)
+    retries = request.headers.get("x-stainless-retry-count", "0")
+    return TurnRequest(
+        input=body.to_input(),
+        options=body.to_options(streams=streams),
+        body=await request.body(),
+        is_retry=retries not in ("", "0"),
+    )

@@ -1,0 +1,137 @@
+"""A turn as the API sees it: a run is stored, handed to its conversation, and followed to its end."""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.service import RPCError
+
+from api.watch import RunWatcher
+from o.domain.actors import Actor
+from o.domain.messages import InputMessage
+from o.domain.runs import Run, RunEvent, RunOptions
+from o.ids import new_id
+from o.settings import Settings
+from o.storage.agents import Thread, get_default_thread
+from o.storage.engine import reading, with_patience
+from o.storage.runs import accept_run, find_repeated_run
+from o.temporal import submit_run
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A send, as parsed.
+
+    Attributes:
+        body: The bytes that came, by which a client's own retry is known.
+        is_retry: Whether the client says that it posts this again (`x-stainless-retry-count`).
+    """
+
+    input: list[InputMessage]
+    options: RunOptions
+    body: bytes
+    is_retry: bool
+
+    @property
+    def body_hash(self) -> str:
+        """Digest of the body, hex."""
+        return hashlib.sha256(self.body).hexdigest()
+
+    @property
+    def key(self) -> str | None:
+        """What makes this request the same as another: the client's `otid`s, where it gave any."""
+        otids = [message.otid for message in self.input if message.otid]
+        return "otid:" + ",".join(otids) if otids else None
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A run that was accepted."""
+
+    run: Run
+    is_new: bool
+
+
+class Turns:
+    """Accepts runs and follows them. Losing the client never cancels one."""
+
+    def __init__(
+        self, engine: AsyncEngine, temporal: Client, watcher: RunWatcher, settings: Settings
+    ) -> None:
+        self._engine = reading(engine)
+        self._temporal = temporal
+        self._watcher = watcher
+        self._settings = settings
+        self._submitting: set[asyncio.Task[None]] = set()
+
+    async def send(self, actor: Actor, agent_id: str, request: Request) -> Sent:
+        """Store the run, then tell its conversation in the background.
+
+        From the moment it is stored, the run is carried out whatever dies: if the conversation
+        is never told, the sweeper tells it.
+
+        Raises:
+            NotFound: There is no such agent for this actor.
+        """
+        proposed_id = new_id("run")
+        thread, run = await with_patience(
+            lambda: self._store(actor, agent_id, request, proposed_id),
+            patience_s=self._settings.database_patience_s,
+        )
+        if run.status.is_open:
+            task = asyncio.create_task(self._submit(thread, run))
+            self._submitting.add(task)
+            task.add_done_callback(self._submitting.discard)
+        return Sent(run, is_new=run.id == proposed_id)
+
+    def follow(self, sent: Sent) -> AsyncIterator[list[RunEvent]]:
+        """The run's events from the first; see `RunWatcher.follow`."""
+        return self._watcher.follow(sent.run.id, is_new=sent.is_new)
+
+    async def _store(
+        self, actor: Actor, agent_id: str, request: Request, run_id: str
+    ) -> tuple[Thread, Run]:
+        async with self._engine.connect() as connection:
+            thread = await get_default_thread(connection, actor, agent_id)
+            conversation = thread.conversation
+            if request.is_retry and request.key is None:
+                repeated = await find_repeated_run(
+                    connection, conversation.id, actor.user_id, request.body_hash
+                )
+                if repeated is not None:
+                    return thread, repeated
+            run = Run(
+                id=run_id,
+                organization_id=conversation.organization_id,
+                agent_id=agent_id,
+                conversation_id=conversation.id,
+                request_key=request.key or run_id,
+                body_hash=request.body_hash,
+                input=request.input,
+                options=request.options,
+                created_by_id=actor.user_id,
+                created_at=datetime.now(UTC),
+            )
+            return thread, await accept_run(connection, run)
+
+    async def _submit(self, thread: Thread, run: Run) -> None:
+        try:
+            await submit_run(
+                self._temporal,
+                self._settings.task_queue,
+                run,
+                agent_name=thread.agent_name,
+                model=run.options.override_model or thread.model,
+            )
+        except (RPCError, WorkflowUpdateFailedError, RuntimeError) as error:
+            _log.warning(
+                "conversation was not told; the sweeper will",
+                extra={"run_id": run.id, "error": type(error).__name__},
+            )

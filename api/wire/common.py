@@ -1,0 +1,32 @@
+"""What V1's bodies have in common: times, unknown fields, text from outside."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+
+from o.domain.text import storable_json
+
+
+class RequestBody(BaseModel):
+    """A body from a client: unknown fields are ignored, as V1 does, and text is made storable."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+def _message_time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _entity_time(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+MessageTime = Annotated[datetime, PlainSerializer(_message_time, return_type=str)]
+"""V1 shows the times of messages in whole seconds, with `+00:00`."""
+
+EntityTime = Annotated[datetime, PlainSerializer(_entity_time, return_type=str)]
+"""V1 shows the times of everything else in microseconds, with `Z`."""
+
+Text = Annotated[str, BeforeValidator(storable_json)]
+Json = Annotated[dict[str, Any], BeforeValidator(storable_json)]

@@ -1,0 +1,74 @@
+"""Agents and the conversations they hold."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+DEFAULT_AGENT_TYPE = "letta_v1_agent"
+DEFAULT_CONTEXT_WINDOW = 128_000
+
+DEFAULT_SYSTEM = """\
+You are an agent that remembers. People come back to you after hours or months, and you carry on \
+where you left off.
+
+Your memory has two parts. Core memory is the set of labelled blocks below: it is always in front \
+of you, and it is all that you are sure to see in a later conversation. Recall memory is the whole \
+history of your messages: search it with conversation_search when something was said before and is \
+no longer in view.
+
+When you learn something that will still matter later, such as a name, a preference, a decision or \
+a correction, write it into the block it belongs to with memory_insert or memory_replace, at once \
+and without announcing it. Keep blocks short and current: replace what has become wrong instead of \
+adding to it.
+
+Call tools when they help. Once you know what to say, answer in plain text; that ends your turn.
+"""
+
+
+class Agent(BaseModel):
+    """What an agent is, apart from its blocks and messages."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    organization_id: str
+    name: str
+    agent_type: str = DEFAULT_AGENT_TYPE
+    system: str
+    model: str
+    embedding: str | None = None
+    model_settings: dict[str, Any] = {}
+    context_window: int = DEFAULT_CONTEXT_WINDOW
+    description: str | None = None
+    metadata: dict[str, Any] = {}
+    tags: list[str] = []
+    tool_names: list[str] = []
+    timezone: str = "UTC"
+    created_by_id: str | None = None
+    last_updated_by_id: str | None = None
+    created_at: datetime
+    updated_at: datetime
+    last_run_completion: datetime | None = None
+    last_stop_reason: str | None = None
+
+
+class Conversation(BaseModel):
+    """A thread of messages with one agent; its id is also the id of its workflow.
+
+    Attributes:
+        is_default: Whether this is the agent's own thread.
+        next_position: The place in history that the next message takes.
+        prompt_key: What the stored system message was compiled from; it is compiled anew
+            when this changes, and only then, so that provider caches hit.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    organization_id: str
+    agent_id: str
+    is_default: bool = True
+    next_position: int = 0
+    prompt_key: str = ""
+    created_at: datetime

@@ -1,0 +1,85 @@
+"""What is asked of a language model and what it answers, whatever the provider."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from o.domain.messages import ToolCall
+from o.domain.runs import Usage
+
+
+class ToolSpec(BaseModel):
+    """A tool as a model sees it; `parameters` is a JSON schema of type object."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+class ModelRequest(BaseModel):
+    """One call.
+
+    Attributes:
+        handle: `<provider name>/<full model id>`.
+        prompt: Messages in the OpenAI chat shape, oldest first, always paired.
+        settings: V1's `model_settings`: temperature, max_output_tokens and so on.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    handle: str
+    prompt: list[dict[str, Any]]
+    tools: list[ToolSpec] = []
+    settings: dict[str, Any] = {}
+
+
+class ModelReply(BaseModel):
+    """A whole reply."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str = ""
+    reasoning: str = ""
+    reasoning_signature: str | None = None
+    tool_calls: list[ToolCall] = []
+    finish_reason: str = "stop"
+    usage: Usage = Usage()
+
+
+class ReplyDelta(BaseModel):
+    """A piece of a reply while it is written.
+
+    Attributes:
+        kind: What the piece belongs to.
+        text: More of the text, the reasoning or the tool call's arguments.
+        call: Which tool call of the reply, from 0.
+        tool_call_id: Set on the first piece of a tool call, as is `name`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["text", "reasoning", "tool_call"]
+    text: str = ""
+    call: int = 0
+    tool_call_id: str | None = None
+    name: str | None = None
+
+
+DeltaSink = Callable[[ReplyDelta], Awaitable[None]]
+
+
+class LanguageModel(Protocol):
+    """Something that can be asked for a reply. Retries nothing: Temporal does."""
+
+    async def complete(
+        self, request: ModelRequest, on_delta: DeltaSink | None = None
+    ) -> ModelReply:
+        """Ask once. With `on_delta` the reply is streamed to it while it is written.
+
+        Raises:
+            ModelError: In V1's kinds; `retryable` says whether trying again may help.
+        """
+        ...

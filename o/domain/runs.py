@@ -1,0 +1,160 @@
+"""Runs, the steps they take, and the events that tell of them."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from o.domain.messages import InputMessage
+
+
+class RunStatus(StrEnum):
+    """Created, then running, then one of the last three."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is still to happen."""
+        return self in OPEN_STATUSES
+
+
+OPEN_STATUSES = (RunStatus.CREATED, RunStatus.RUNNING)
+
+
+class StopReason(StrEnum):
+    """Why a run came to rest, in V1's words."""
+
+    END_TURN = "end_turn"
+    MAX_STEPS = "max_steps"
+    CANCELLED = "cancelled"
+    ERROR = "error"
+    LLM_API_ERROR = "llm_api_error"
+    INVALID_LLM_RESPONSE = "invalid_llm_response"
+
+    @property
+    def status(self) -> RunStatus:
+        """The terminal status that follows from the reason."""
+        if self in (StopReason.END_TURN, StopReason.MAX_STEPS):
+            return RunStatus.COMPLETED
+        return RunStatus.CANCELLED if self is StopReason.CANCELLED else RunStatus.FAILED
+
+
+class Usage(BaseModel):
+    """Tokens of one model call, or summed over the steps of a run.
+
+    `context_tokens` is never summed: it is the size of the last call.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    step_count: int = 0
+    context_tokens: int = 0
+
+    def plus(self, call: "Usage") -> "Usage":
+        """The sum with one more call."""
+        return Usage(
+            prompt_tokens=self.prompt_tokens + call.prompt_tokens,
+            completion_tokens=self.completion_tokens + call.completion_tokens,
+            total_tokens=self.total_tokens + call.total_tokens,
+            cached_input_tokens=self.cached_input_tokens + call.cached_input_tokens,
+            cache_write_tokens=self.cache_write_tokens + call.cache_write_tokens,
+            reasoning_tokens=self.reasoning_tokens + call.reasoning_tokens,
+            step_count=self.step_count + 1,
+            context_tokens=call.total_tokens,
+        )
+
+
+class RunError(BaseModel):
+    """Why a run failed, in V1's `error_message` shape, with the HTTP status it answers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str
+    message: str
+    detail: str = ""
+    status: int = 500
+
+
+class RunOptions(BaseModel):
+    """What a request asked of its run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    max_steps: int = 50
+    stream_tokens: bool = False
+    background: bool = False
+    override_model: str | None = None
+
+
+class Run(BaseModel):
+    """From one request to rest.
+
+    Attributes:
+        request_key: Equal for requests that are the same one repeated.
+        body_hash: Digest of the request's body, by which a retried POST finds its run.
+        input: What was said; it takes its place in history when the run starts.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    organization_id: str
+    agent_id: str
+    conversation_id: str
+    request_key: str
+    body_hash: str
+    status: RunStatus = RunStatus.CREATED
+    stop_reason: StopReason | None = None
+    input: list[InputMessage]
+    options: RunOptions = RunOptions()
+    usage: Usage = Usage()
+    error: RunError | None = None
+    created_by_id: str | None = None
+    created_at: datetime
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+
+
+class EventKind(StrEnum):
+    """What an event of a run tells."""
+
+    MESSAGE = "message"
+    """A message was committed; the body is the message."""
+    DELTA = "delta"
+    """A piece of the reply that a model is writing; the body is a `ReplyDelta` with ids."""
+    CLOSED = "closed"
+    """The run came to rest; the body is a `RunClosed`. Always the last event."""
+
+
+class RunEvent(BaseModel):
+    """One entry of a run's log. `seq` counts from 1; `attempt` is the step's, from 1."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    seq: int
+    attempt: int
+    kind: EventKind
+    body: dict[str, Any]
+
+
+class RunClosed(BaseModel):
+    """The body of a closing event."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stop_reason: StopReason
+    usage: Usage
+    error: RunError | None = None

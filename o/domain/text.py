@@ -1,0 +1,29 @@
+"""Foreign text made fit to be stored: PostgreSQL takes neither NUL nor lone surrogates."""
+
+from typing import Any
+
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+def storable(text: str) -> str:
+    """`text` with NUL and lone surrogates replaced by U+FFFD."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return (
+        text.replace("\0", _REPLACEMENT)
+        .encode("utf-16", "surrogatepass")
+        .decode("utf-16", "replace")
+    )
+
+
+def storable_json(value: Any) -> Any:
+    """The same for every string and key inside a JSON value."""
+    match value:
+        case str():
+            return storable(value)
+        case list():
+            return [storable_json(item) for item in value]
+        case dict():
+            return {storable(key): storable_json(item) for key, item in value.items()}
+        case _:
+            return value

@@ -1,0 +1,94 @@
+"""The errors that O raises on purpose; `api.errors` and `activities.errors` translate them."""
+
+MAX_MESSAGE_CHARS = 8_000
+
+
+class OError(Exception):
+    """An expected failure whose message tells the reader what to do. Holds no secrets."""
+
+    status = 500
+    retryable = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message[:MAX_MESSAGE_CHARS])
+
+    @property
+    def message(self) -> str:
+        """The text that a person reads, at most 8,000 characters."""
+        return str(self.args[0])
+
+
+class InvalidArgument(OError):
+    """A well-formed request that asks for something that cannot be."""
+
+    status = 400
+
+
+class Unauthorized(OError):
+    """No valid token came with the request."""
+
+    status = 401
+
+
+class NotFound(OError):
+    """Nothing by that id belongs to this actor."""
+
+    status = 404
+
+
+class Conflict(OError):
+    """The state of things does not allow it now."""
+
+    status = 409
+
+
+class TooLarge(OError):
+    """A request body over the limit."""
+
+    status = 413
+
+
+class InvalidInput(OError):
+    """A request body that breaks its schema."""
+
+    status = 422
+
+
+class Unavailable(OError):
+    """A part that the request needs is down; asking again later may work."""
+
+    status = 503
+    retryable = True
+
+
+class ToolFailed(OError):
+    """A tool call went wrong; the text is what the model reads as the tool's return."""
+
+
+class ModelError(OError):
+    """A language model did not give a usable reply.
+
+    Attributes:
+        kind: V1's `error_type`, such as `llm_rate_limit`.
+        detail: What the provider said, cut.
+        status: The HTTP status that V1 answers for this kind.
+        retryable: Whether the same request may succeed a little later.
+        retry_after_s: Seconds that the provider asked to wait, None when it did not say.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        message: str,
+        *,
+        detail: str = "",
+        status: int = 500,
+        retryable: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.detail = detail[:MAX_MESSAGE_CHARS]
+        self.status = status
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s

@@ -1,0 +1,99 @@
+"""The models that the providers offer, asked over HTTP and remembered for a minute."""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+
+import httpx
+
+from o.domain.agents import DEFAULT_CONTEXT_WINDOW
+from o.errors import NotFound
+from o.llm.providers import LOCAL_MODEL, Provider, Providers
+
+_log = logging.getLogger(__name__)
+_FRESH_S = 60.0
+_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class CatalogueEntry:
+    """One model: its handle is `<provider name>/<id>`."""
+
+    provider: Provider
+    model: str
+
+    @property
+    def handle(self) -> str:
+        """How agents name it."""
+        return f"{self.provider.name}/{self.model}"
+
+    @property
+    def context_window(self) -> int:
+        """Tokens that an agent gets unless it asks otherwise; V1 caps them by default."""
+        return min(self.provider.context_window, DEFAULT_CONTEXT_WINDOW)
+
+
+class Catalogue:
+    """Answers which models there are."""
+
+    def __init__(self, providers: Providers) -> None:
+        self._providers = providers
+        self._known: dict[str, tuple[float, list[str] | None]] = {}
+
+    async def list_models(self) -> list[CatalogueEntry]:
+        """Every model of every provider; one that cannot be asked adds none."""
+        providers = self._providers.all()
+        lists = await asyncio.gather(*map(self._models_of, providers))
+        return [
+            CatalogueEntry(provider, model)
+            for provider, models in zip(providers, lists, strict=True)
+            for model in models or []
+        ]
+
+    async def get(self, handle: str) -> CatalogueEntry:
+        """The model by that handle. One of a provider that does not answer is taken on trust.
+
+        Raises:
+            NotFound: No such provider is set up, or it says that it has no such model.
+        """
+        provider, model = self._providers.resolve(handle)
+        models = await self._models_of(provider)
+        if models is not None and model not in models:
+            raise NotFound(f"Handle {handle} not found: {provider.name} offers no such model")
+        return CatalogueEntry(provider, model)
+
+    async def _models_of(self, provider: Provider) -> list[str] | None:
+        if provider.name == "local":
+            return [LOCAL_MODEL]
+        asked_at, models = self._known.get(provider.name, (0.0, None))
+        if models is None or time.monotonic() - asked_at > _FRESH_S:
+            models = await _ask(provider)
+            self._known[provider.name] = (time.monotonic(), models)
+        return models
+
+
+async def _ask(provider: Provider) -> list[str] | None:
+    """Ids of the provider's models, None when it does not tell."""
+    key = provider.api_key.get_secret_value() if provider.api_key else ""
+    path, headers, listed, field = {
+        "openai": ("/models", {"Authorization": f"Bearer {key}"}, "data", "id"),
+        "anthropic": (
+            "/v1/models?limit=1000",
+            {"x-api-key": key, "anthropic-version": "2023-06-01"},
+            "data",
+            "id",
+        ),
+        "ollama": ("/api/tags", {}, "models", "name"),
+    }[provider.wire]
+    try:
+        async with httpx.AsyncClient(timeout=_TIMEOUT_S) as client:
+            answer = await client.get(provider.base_url.rstrip("/") + path, headers=headers)
+            answer.raise_for_status()
+            return [str(model[field]) for model in answer.json()[listed]]
+    except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+        _log.warning(
+            "provider did not list its models",
+            extra={"provider": provider.name, "error": type(error).__name__},
+        )
+        return None

@@ -1,0 +1,120 @@
+"""The context window: stored messages as the prompt of a model call, always paired and never empty."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from o.domain.agents import Agent
+from o.domain.messages import ImagePart, Message, ReasoningPart, Role, ToolReturn
+from o.memory.prompt import local_time
+
+_NOTHING_SAID = "(no text)"
+
+
+def chat_prompt(agent: Agent, messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """`messages`, oldest first, in the OpenAI chat shape.
+
+    Tool call ids are numbered anew, because providers may repeat theirs within a conversation;
+    a call without a return (a crash in an imported history, say) gets an error return, so that
+    no provider refuses the prompt.
+    """
+    prompt: list[dict[str, Any]] = []
+    open_calls: list[tuple[str, str]] = []
+    for message in messages:
+        if message.role is not Role.TOOL:
+            prompt.extend(_unanswered(open_calls))
+            open_calls = []
+        match message.role:
+            case Role.ASSISTANT:
+                shown, open_calls = _assistant(message, len(prompt))
+                prompt.append(shown)
+            case Role.TOOL:
+                prompt.extend(_tool(agent, message, open_calls))
+            case _:
+                prompt.append({"role": message.role.value, "content": _content(message)})
+    return prompt + list(_unanswered(open_calls))
+
+
+def packed_return(tool_return: ToolReturn, time: str) -> str:
+    """A tool's return as V1 shows it to the model: JSON of status, message and time."""
+    status = "OK" if tool_return.status == "success" else "Failed"
+    return json.dumps(
+        {"status": status, "message": tool_return.content, "time": time}, ensure_ascii=False
+    )
+
+
+def _assistant(message: Message, place: int) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """The message, and its calls as pairs of the stored id and the id in this prompt."""
+    calls = [(call.id, f"call_{place}_{n}") for n, call in enumerate(message.tool_calls)]
+    shown: dict[str, Any] = {"role": "assistant"}
+    shown["content"] = message.text or (None if calls else _NOTHING_SAID)
+    if calls:
+        shown["tool_calls"] = [
+            {
+                "id": prompt_id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": _json_object(call.arguments)},
+            }
+            for (_, prompt_id), call in zip(calls, message.tool_calls, strict=True)
+        ]
+    return shown | _thinking(message), calls
+
+
+def _thinking(message: Message) -> dict[str, Any]:
+    """Signed reasoning, which Anthropic asks to be sent back with tool calls."""
+    blocks = [
+        {"type": "thinking", "thinking": part.reasoning, "signature": part.signature}
+        for part in message.parts
+        if isinstance(part, ReasoningPart) and part.signature
+    ]
+    return {"thinking_blocks": blocks} if blocks else {}
+
+
+def _tool(
+    agent: Agent, message: Message, open_calls: list[tuple[str, str]]
+) -> Iterator[dict[str, Any]]:
+    """The return, if its call is still open; a return without a call would make the prompt invalid."""
+    tool_return = message.tool_return
+    if tool_return is None:
+        return
+    for pair in open_calls:
+        stored_id, prompt_id = pair
+        if stored_id == tool_return.tool_call_id:
+            open_calls.remove(pair)
+            time = local_time(message.created_at, agent.timezone)
+            yield _answer(prompt_id, packed_return(tool_return, time))
+            return
+
+
+def _unanswered(open_calls: list[tuple[str, str]]) -> Iterator[dict[str, Any]]:
+    for _, prompt_id in open_calls:
+        text = {"status": "Failed", "message": "The tool call was interrupted before it returned."}
+        yield _answer(prompt_id, json.dumps(text))
+
+
+def _answer(prompt_id: str, content: str) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": prompt_id, "content": content}
+
+
+def _json_object(arguments: str) -> str:
+    """Arguments that providers accept: what the model broke is shown to it as text."""
+    try:
+        if isinstance(json.loads(arguments), dict):
+            return arguments
+    except ValueError:
+        pass
+    return json.dumps({"unreadable_arguments": arguments}, ensure_ascii=False)
+
+
+def _content(message: Message) -> str | list[dict[str, Any]]:
+    images = [part for part in message.parts if isinstance(part, ImagePart)]
+    text = message.text or _NOTHING_SAID
+    if not images:
+        return text
+    return [{"type": "text", "text": text}, *map(_image, images)]
+
+
+def _image(part: ImagePart) -> dict[str, Any]:
+    source = part.source
+    url = source.get("url") or f"data:{source.get('media_type')};base64,{source.get('data')}"
+    return {"type": "image_url", "image_url": {"url": url}}

@@ -1,0 +1,57 @@
+"""Edits that an agent makes to the text of a block. Pure: text in, text out, or `ToolFailed`."""
+
+import re
+
+from o.errors import ToolFailed
+
+_LINE_NUMBER = re.compile(r"^\d+→ ?", re.MULTILINE)
+
+
+def insert(value: str, new_string: str, insert_line: int = -1) -> str:
+    """`value` with `new_string` put in after line `insert_line`; 0 is the top, -1 the end.
+
+    Raises:
+        ToolFailed: The line does not exist, or the text carries line numbers of the display.
+    """
+    _refuse_line_numbers(new_string)
+    lines = value.expandtabs().split("\n") if value else []
+    if insert_line == -1:
+        insert_line = len(lines)
+    if not 0 <= insert_line <= len(lines):
+        raise ToolFailed(
+            f"insert_line {insert_line} is out of range: the block has {len(lines)} lines, "
+            f"so use 0 to {len(lines)}, or -1 for the end."
+        )
+    added = new_string.expandtabs().split("\n")
+    return "\n".join(lines[:insert_line] + added + lines[insert_line:])
+
+
+def replace(value: str, old_string: str, new_string: str) -> str:
+    """`value` with the one occurrence of `old_string` replaced. Tabs count as spaces.
+
+    Raises:
+        ToolFailed: `old_string` is empty, absent or ambiguous, or carries line numbers.
+    """
+    for text in (old_string, new_string):
+        _refuse_line_numbers(text)
+    value, old, new = value.expandtabs(), old_string.expandtabs(), new_string.expandtabs()
+    if not old:
+        raise ToolFailed("old_string is empty: quote the text to replace, or use memory_insert.")
+    found = value.count(old)
+    if found == 0:
+        raise ToolFailed("old_string was not found in the block: quote it exactly as it stands.")
+    if found > 1:
+        lines = [n for n, line in enumerate(value.split("\n"), start=1) if old in line]
+        where = f" (on lines {', '.join(map(str, lines))})" if lines else ""
+        raise ToolFailed(
+            f"old_string occurs {found} times{where}: quote more of the text around the one you mean."
+        )
+    return value.replace(old, new)
+
+
+def _refuse_line_numbers(text: str) -> None:
+    if _LINE_NUMBER.search(text):
+        raise ToolFailed(
+            "The text holds line numbers such as '1→'. They belong to the display, not to the "
+            "block: leave them out."
+        )

@@ -1,0 +1,113 @@
+"""The system message: an agent's instructions with its core memory compiled in, as V1 lays it out."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from o.domain.agents import Agent, Conversation
+from o.domain.blocks import Block
+from o.domain.messages import Message, Role, TextPart
+from o.ids import derived_id
+
+_PLACE = "{CORE_MEMORY}"
+
+
+def prompt_key(agent: Agent, blocks: Sequence[Block]) -> str:
+    """What a compiled prompt depends on. While it is equal, the stored prompt is kept byte for byte."""
+    digest = hashlib.sha256(agent.system.encode())
+    for block in blocks:
+        digest.update(repr(_visible(block)).encode())
+    return digest.hexdigest()
+
+
+def compile_prompt(
+    agent: Agent,
+    conversation: Conversation,
+    blocks: Sequence[Block],
+    *,
+    recall_count: int,
+    now: datetime,
+) -> str:
+    """The text of the system message.
+
+    Stable parts come first and what changes with time last, so that provider caches hit. The
+    blocks stand where `agent.system` says `{CORE_MEMORY}`, else at its end.
+
+    Args:
+        agent: Whose instructions they are.
+        conversation: The thread that the prompt is for.
+        blocks: In the order in which they are shown.
+        recall_count: Messages in history, the system message not counted.
+        now: When the prompt is compiled.
+    """
+    memory = f"{_memory_blocks(blocks)}\n\n{_metadata(agent, conversation, recall_count, now)}"
+    if _PLACE in agent.system:
+        return agent.system.replace(_PLACE, memory, 1)
+    return f"{agent.system.rstrip()}\n\n{memory}"
+
+
+def system_message(agent: Agent, conversation: Conversation, text: str, now: datetime) -> Message:
+    """The first message of a conversation, at position 0."""
+    return Message(
+        id=derived_id("message", conversation.id, "system"),
+        organization_id=agent.organization_id,
+        agent_id=agent.id,
+        conversation_id=conversation.id,
+        position=0,
+        role=Role.SYSTEM,
+        parts=[TextPart(text=text)],
+        created_at=now,
+    )
+
+
+def local_time(moment: datetime, timezone: str) -> str:
+    """A moment as agents read it, such as `2026-03-01 09:15:00 AM UTC+0000`."""
+    return moment.astimezone(zone_of(timezone)).strftime("%Y-%m-%d %I:%M:%S %p %Z%z")
+
+
+def zone_of(timezone: str) -> ZoneInfo:
+    """The zone by that name, UTC where this machine does not know it."""
+    try:
+        return ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
+
+
+def _visible(block: Block) -> tuple[object, ...]:
+    return (block.label, block.value, block.description, block.read_only, block.limit_chars)
+
+
+def _memory_blocks(blocks: Sequence[Block]) -> str:
+    if not blocks:
+        return "<memory_blocks>\n</memory_blocks>"
+    shown = "\n\n".join(map(_block, blocks))
+    return (
+        "<memory_blocks>\nThese blocks are your core memory; you see them in every conversation.\n\n"
+        f"{shown}\n\n</memory_blocks>"
+    )
+
+
+def _block(block: Block) -> str:
+    read_only = "- read_only=true\n" if block.read_only else ""
+    return (
+        f"<{block.label}>\n"
+        f"<description>\n{block.description or ''}\n</description>\n"
+        f"<metadata>\n{read_only}"
+        f"- chars_current={len(block.value)}\n"
+        f"- chars_limit={block.limit_chars}\n</metadata>\n"
+        f"<value>\n{block.value}\n</value>\n"
+        f"</{block.label}>"
+    )
+
+
+def _metadata(agent: Agent, conversation: Conversation, recall_count: int, now: datetime) -> str:
+    thread = "default" if conversation.is_default else conversation.id
+    return (
+        "<memory_metadata>\n"
+        f"- AGENT_ID: {agent.id}\n"
+        f"- CONVERSATION_ID: {thread}\n"
+        f"- System prompt last recompiled: {local_time(now, agent.timezone)}\n"
+        f"- {recall_count} earlier messages are in recall memory; conversation_search finds them\n"
+        "</memory_metadata>"
+    )

@@ -1,0 +1,103 @@
+"""What an operator can set. Read once, in `o.cli`, and handed on; nothing else reads the environment."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import AliasChoices, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def _known_as(name: str) -> AliasChoices:
+    """Accept the name that people already use beside `O_<NAME>`, which wins."""
+    return AliasChoices(f"O_{name}", name)
+
+
+class ProviderSettings(BaseSettings):
+    """Where models come from. A provider exists when its key (or address) is set."""
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
+
+    openai_api_key: SecretStr | None = Field(None, validation_alias=_known_as("OPENAI_API_KEY"))
+    openai_base_url: str = Field(
+        "https://api.openai.com/v1", validation_alias=_known_as("OPENAI_BASE_URL")
+    )
+    anthropic_api_key: SecretStr | None = Field(
+        None, validation_alias=_known_as("ANTHROPIC_API_KEY")
+    )
+    anthropic_base_url: str = Field(
+        "https://api.anthropic.com", validation_alias=_known_as("ANTHROPIC_BASE_URL")
+    )
+    groq_api_key: SecretStr | None = Field(None, validation_alias=_known_as("GROQ_API_KEY"))
+    groq_base_url: str = Field(
+        "https://api.groq.com/openai/v1", validation_alias=_known_as("GROQ_BASE_URL")
+    )
+    ollama_base_url: str | None = Field(None, validation_alias=_known_as("OLLAMA_BASE_URL"))
+    local_model_url: str | None = Field(
+        None,
+        validation_alias="O_LOCAL_MODEL_URL",
+        description="Where the bundled model listens; `o up` sets it for what it starts.",
+    )
+
+    @property
+    def any_remote(self) -> bool:
+        """Whether the operator set a provider, so that the bundled model is not needed."""
+        return any(
+            (self.openai_api_key, self.anthropic_api_key, self.groq_api_key, self.ollama_base_url)
+        )
+
+
+class Settings(BaseSettings):
+    """What an operator can set, as `O_<NAME>` environment variables."""
+
+    model_config = SettingsConfigDict(env_prefix="O_", frozen=True, env_ignore_empty=True)
+
+    host: str = Field("127.0.0.1", description="Address the API binds to.")
+    port: int = Field(8283, ge=0, le=65535, description="Port of the API.")
+    data_dir: Path = Field(Path(".o"), description="Everything that `o up` keeps.")
+    api_token: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("O_API_TOKEN", "LETTA_SERVER_PASSWORD"),
+        description="Bearer token that every request must carry; needed off loopback.",
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        validation_alias=_known_as("DATABASE_URL"),
+        description="PostgreSQL 16 to 18; replaces the embedded one.",
+    )
+    temporal_address: str | None = Field(
+        None,
+        validation_alias=_known_as("TEMPORAL_ADDRESS"),
+        description="host:port of a Temporal server; replaces the embedded one.",
+    )
+    temporal_namespace: str = Field("default", validation_alias=_known_as("TEMPORAL_NAMESPACE"))
+    task_queue: str = "o"
+    postgres_port: int | None = Field(
+        None, description="TCP port of the embedded PostgreSQL; unset means its socket only."
+    )
+    temporal_port: int | None = Field(None, description="Unset means a free one.")
+    temporal_ui_port: int | None = Field(None, description="Unset means 8233, or a free one.")
+    workers: int = Field(2, ge=1, le=64, description="Worker processes that `o up` keeps alive.")
+    database_pool: int = Field(10, ge=1, description="Connections a process may hold.")
+    database_patience_s: float = Field(
+        20.0, gt=0, description="How long the API waits for a database that restarts."
+    )
+    max_body_bytes: int = Field(20 * 1024 * 1024, gt=0, description="Larger requests get 413.")
+    model_timeout_s: float = Field(600.0, gt=0, description="Seconds one model call may take.")
+    model_attempts: int = Field(3, ge=1, description="Calls to a provider that is busy or down.")
+    crash_attempts: int = Field(
+        8, ge=1, description="Times a step may lose its worker before its run fails."
+    )
+    sweep_interval_s: float = Field(3.0, gt=0, description="Pause between looks for lost runs.")
+    ping_interval_s: float = Field(20.0, gt=0, description="Silence before a stream sends a ping.")
+    log_level: str = "INFO"
+    worker_identity: str | None = Field(
+        None, description="How Temporal names this worker; `o up` gives each its own."
+    )
+
+    @model_validator(mode="after")
+    def _token_off_loopback(self) -> Self:
+        if self.host not in LOOPBACK_HOSTS and self.api_token is None:
+            raise ValueError(f"set O_API_TOKEN before you listen on {self.host}, or use 127.0.0.1")
+        return self

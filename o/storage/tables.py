@@ -1,0 +1,203 @@
+"""The tables, as this version of the code uses them. `migrations/` makes them."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = MetaData()
+
+
+def _id() -> Column[str]:
+    return Column("id", Text, primary_key=True)
+
+
+def _owner() -> Column[str]:
+    return Column("organization_id", Text, ForeignKey("organizations.id"), nullable=False)
+
+
+def _parent(name: str, target: str, *, nullable: bool = False) -> Column[str]:
+    """A reference whose row goes when its target goes."""
+    return Column(name, Text, ForeignKey(f"{target}.id", ondelete="CASCADE"), nullable=nullable)
+
+
+def _time(name: str, *, nullable: bool = True) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=nullable)
+
+
+def _json(name: str, default: str | None = "{}") -> Column[object]:
+    return Column(
+        name,
+        JSONB(none_as_null=True),
+        nullable=default is None,
+        server_default=None if default is None else text(f"'{default}'"),
+    )
+
+
+def _texts(name: str) -> Column[object]:
+    return Column(name, ARRAY(Text), nullable=False, server_default=text("'{}'"))
+
+
+def _authors() -> tuple[Column[str], Column[str]]:
+    return Column("created_by_id", Text), Column("last_updated_by_id", Text)
+
+
+organizations = Table(
+    "organizations",
+    metadata,
+    _id(),
+    Column("name", Text, nullable=False),
+    _time("created_at", nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    _id(),
+    _owner(),
+    Column("name", Text, nullable=False),
+    _time("created_at", nullable=False),
+)
+
+agents = Table(
+    "agents",
+    metadata,
+    _id(),
+    _owner(),
+    Column("name", Text, nullable=False),
+    Column("agent_type", Text, nullable=False),
+    Column("system", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("embedding", Text),
+    _json("model_settings"),
+    Column("context_window", Integer, nullable=False),
+    Column("description", Text),
+    _json("metadata"),
+    _texts("tags"),
+    _texts("tool_names"),
+    Column("timezone", Text, nullable=False),
+    *_authors(),
+    _time("created_at", nullable=False),
+    _time("updated_at", nullable=False),
+    _time("last_run_completion"),
+    Column("last_stop_reason", Text),
+    _time("deleted_at"),
+)
+
+blocks = Table(
+    "blocks",
+    metadata,
+    _id(),
+    _owner(),
+    Column("label", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("limit_chars", Integer, nullable=False),
+    Column("description", Text),
+    Column("read_only", Boolean, nullable=False, server_default=text("false")),
+    _json("metadata"),
+    _texts("tags"),
+    Column("version", BigInteger, nullable=False, server_default=text("1")),
+    *_authors(),
+    _time("created_at", nullable=False),
+    _time("updated_at", nullable=False),
+)
+
+agent_blocks = Table(
+    "agent_blocks",
+    metadata,
+    Column("agent_id", Text, ForeignKey("agents.id", ondelete="CASCADE"), primary_key=True),
+    Column("label", Text, primary_key=True),
+    _parent("block_id", "blocks"),
+    Column("position", Integer, nullable=False),
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    _id(),
+    _owner(),
+    _parent("agent_id", "agents"),
+    Column("is_default", Boolean, nullable=False),
+    Column("next_position", BigInteger, nullable=False, server_default=text("0")),
+    Column("prompt_key", Text, nullable=False, server_default=text("''")),
+    _time("created_at", nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    _id(),
+    _owner(),
+    _parent("agent_id", "agents"),
+    _parent("conversation_id", "conversations"),
+    Column("request_key", Text, nullable=False),
+    Column("body_hash", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("stop_reason", Text),
+    _json("input", "[]"),
+    _json("options"),
+    _json("usage"),
+    _json("error", None),
+    Column("next_seq", BigInteger, nullable=False, server_default=text("1")),
+    Column("created_by_id", Text),
+    _time("created_at", nullable=False),
+    _time("started_at"),
+    _time("completed_at"),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    _id(),
+    _owner(),
+    _parent("run_id", "runs"),
+    _parent("agent_id", "agents"),
+    Column("index", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("1")),
+    Column("model", Text, nullable=False),
+    Column("finish_reason", Text),
+    _json("usage"),
+    _time("created_at", nullable=False),
+    _time("completed_at"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    _id(),
+    _owner(),
+    _parent("agent_id", "agents"),
+    _parent("conversation_id", "conversations"),
+    Column("run_id", Text),
+    Column("step_id", Text),
+    Column("position", BigInteger, nullable=False),
+    Column("role", Text, nullable=False),
+    _json("parts", "[]"),
+    _json("tool_calls", "[]"),
+    _json("tool_return", None),
+    Column("name", Text),
+    Column("otid", Text),
+    Column("sender_id", Text),
+    _time("created_at", nullable=False),
+)
+
+run_events = Table(
+    "run_events",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    _json("body"),
+    _time("created_at", nullable=False),
+)

@@ -1,0 +1,126 @@
+"""The sweeper: hands runs that no live execution knows to one, and purges deleted agents.
+
+The API may die before its update, Temporal may lose its database, an execution may be
+terminated: what is open in PostgreSQL is carried on all the same.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import (
+    Client,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import QueryRejectCondition
+from temporalio.service import RPCError, RPCStatusCode
+
+from o.storage.agents import list_deleted_conversations, purge_agent
+from o.storage.runs import OpenRun, list_open_runs
+from o.temporal import submit_run
+from workflows.conversation import Conversation
+
+_log = logging.getLogger(__name__)
+_LOCK = 0x6F5F7377  # "o_sw": one worker sweeps at a time
+_CONVERSATIONS_AT_ONCE = 10
+
+
+class Sweeper:
+    """Looks for what was lost, every few seconds."""
+
+    def __init__(
+        self, engine: AsyncEngine, client: Client, task_queue: str, *, interval_s: float
+    ) -> None:
+        self._engine = engine
+        self._client = client
+        self._task_queue = task_queue
+        self._interval_s = interval_s
+
+    async def run(self) -> None:
+        """Sweep until cancelled. A part that is away is tried again next time."""
+        while True:
+            try:
+                await self._sweep_alone()
+            except (SQLAlchemyError, RPCError) as error:
+                _log.warning("sweep failed", extra={"error": type(error).__name__})
+            await asyncio.sleep(self._interval_s)
+
+    async def sweep(self) -> int:
+        """Look once.
+
+        Returns:
+            How many runs were submitted again.
+        """
+        async with self._engine.connect() as connection:
+            candidates = await list_open_runs(connection, older_than_s=self._interval_s)
+            deleted = await list_deleted_conversations(connection)
+        for agent_id, conversation_id in deleted:
+            await self._purge(agent_id, conversation_id)
+        limit = asyncio.Semaphore(_CONVERSATIONS_AT_ONCE)
+
+        async def rescue(conversation_id: str, runs: list[OpenRun]) -> int:
+            async with limit:
+                return await self._rescue(conversation_id, runs)
+
+        by_conversation: defaultdict[str, list[OpenRun]] = defaultdict(list)
+        for one in candidates:
+            by_conversation[one.run.conversation_id].append(one)
+        return sum(await asyncio.gather(*(rescue(*lost) for lost in by_conversation.items())))
+
+    async def _sweep_alone(self) -> None:
+        async with self._engine.connect() as connection:
+            took = text("SELECT pg_try_advisory_xact_lock(:key)")
+            if await connection.scalar(took, {"key": _LOCK}):
+                await self.sweep()
+
+    async def _rescue(self, conversation_id: str, runs: list[OpenRun]) -> int:
+        """Submit the runs that the conversation's execution does not know, oldest first."""
+        known = await self._known_runs(conversation_id)
+        lost = [one for one in runs if known is not None and one.run.id not in known]
+        for one in lost:
+            _log.warning("lost run submitted again", extra={"run_id": one.run.id})
+            try:
+                await submit_run(
+                    self._client,
+                    self._task_queue,
+                    one.run,
+                    agent_name=one.agent_name,
+                    model=one.model,
+                )
+            except WorkflowUpdateFailedError as error:
+                _log.warning(
+                    "run was refused", extra={"run_id": one.run.id, "error": str(error.cause)}
+                )
+        return len(lost)
+
+    async def _known_runs(self, conversation_id: str) -> list[str] | None:
+        """What the live execution knows, nothing when there is none; None when it cannot say."""
+        handle = self._client.get_workflow_handle(conversation_id)
+        try:
+            return await handle.query(
+                Conversation.known_runs, reject_condition=QueryRejectCondition.NOT_OPEN
+            )
+        except WorkflowQueryRejectedError:
+            return []
+        except WorkflowQueryFailedError:
+            return None
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return []
+            _log.warning("execution did not answer", extra={"conversation_id": conversation_id})
+            return None
+
+    async def _purge(self, agent_id: str, conversation_id: str) -> None:
+        try:
+            await self._client.get_workflow_handle(conversation_id).signal(Conversation.close)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+        async with self._engine.begin() as connection:
+            await purge_agent(connection, agent_id)
+        _log.info("deleted agent purged", extra={"agent_id": agent_id})

@@ -1,0 +1,123 @@
+"""The worker: the composition root, and the only place that picks concrete dependencies."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from activities.runs import RunActivities
+from activities.steps import StepActivities, StepLimits
+from activities.tools import ToolActivities
+from migrations.upgrade import is_migrated
+from o.domain.llm import LanguageModel
+from o.errors import Unavailable
+from o.llm.providers import Providers
+from o.settings import ProviderSettings, Settings
+from o.storage.engine import create_engine
+from o.sweeper import Sweeper
+from o.temporal import connect
+from workflows.conversation import Conversation
+
+_log = logging.getLogger(__name__)
+_STARTUP_PATIENCE_S = 120.0
+_GRACE_S = 3.0
+
+# One runner for workers and for replays in tests: workflow code imports no more than the
+# standard library, temporalio and our own data, and the sandbox would cost half of each task.
+WORKFLOW_RUNNER = UnsandboxedWorkflowRunner()
+
+
+async def run_worker(
+    settings: Settings,
+    providers: ProviderSettings,
+    *,
+    stop: asyncio.Event,
+    on_ready: Callable[[], None],
+) -> None:
+    """Poll until `stop` is set, then let running activities end for a few seconds.
+
+    Raises:
+        Unavailable: Database, schema or Temporal did not come up within two minutes.
+    """
+    model = await asyncio.to_thread(_load_model, settings, providers)
+    database_url = settings.database_url
+    engine = create_engine(
+        database_url.get_secret_value() if database_url else "",
+        pool_size=settings.database_pool,
+        name="o worker",
+    )
+    await _until_migrated(engine)
+    client = await _until_connected(settings)
+    worker = _worker(settings, client, engine, model)
+    sweeper = Sweeper(engine, client, settings.task_queue, interval_s=settings.sweep_interval_s)
+    async with worker:
+        sweeping = asyncio.create_task(sweeper.run())
+        on_ready()
+        _log.info("worker polls", extra={"pid": os.getpid(), "identity": worker_identity(settings)})
+        await stop.wait()
+        sweeping.cancel()
+    await engine.dispose()
+
+
+def worker_identity(settings: Settings) -> str:
+    """How Temporal names this process; the supervisor gives it, so that it can report a death."""
+    return settings.worker_identity or f"worker-{os.getpid()}"
+
+
+def _worker(
+    settings: Settings, client: Client, engine: AsyncEngine, model: LanguageModel
+) -> Worker:
+    limits = StepLimits(settings.model_attempts, settings.crash_attempts)
+    steps = StepActivities(model, engine, limits)
+    tools = ToolActivities(engine)
+    runs = RunActivities(engine)
+    return Worker(
+        client,
+        task_queue=settings.task_queue,
+        workflows=[Conversation],
+        activities=[steps.take_step, tools.run_tool, runs.close_run],
+        workflow_runner=WORKFLOW_RUNNER,
+        identity=worker_identity(settings),
+        max_cached_workflows=500,
+        max_concurrent_activities=100,
+        sticky_queue_schedule_to_start_timeout=timedelta(milliseconds=300),
+        graceful_shutdown_timeout=timedelta(seconds=_GRACE_S),
+        max_heartbeat_throttle_interval=timedelta(seconds=1),
+        workflow_task_executor=ThreadPoolExecutor(max_workers=4),
+    )
+
+
+def _load_model(settings: Settings, providers: ProviderSettings) -> LanguageModel:
+    """Load litellm now, before the first task: its import takes seconds of blocking work."""
+    from o.llm.client import LiteLLMModel  # noqa: PLC0415  heavy, and only workers need it
+
+    return LiteLLMModel(Providers(providers), timeout_s=settings.model_timeout_s)
+
+
+async def _until_migrated(engine: AsyncEngine) -> None:
+    async with asyncio.timeout(_STARTUP_PATIENCE_S):
+        while True:
+            try:
+                if await is_migrated(engine):
+                    return
+            except SQLAlchemyError:
+                _log.debug("database is away")
+            await asyncio.sleep(0.05)
+
+
+async def _until_connected(settings: Settings) -> Client:
+    deadline = asyncio.get_running_loop().time() + _STARTUP_PATIENCE_S
+    while True:
+        try:
+            return await connect(settings)
+        except RuntimeError as error:
+            if asyncio.get_running_loop().time() > deadline:
+                raise Unavailable(f"Temporal did not answer: {error}") from error
+            await asyncio.sleep(0.05)

@@ -1,0 +1,47 @@
+"""One product and one provider for all tests that do not kill anything."""
+
+from collections.abc import Iterator
+
+import pytest
+from letta_client import Letta
+from letta_client.types import AgentState
+
+from tests.support.product import Product
+from tests.support.provider import HANDLE, FakeProvider
+
+
+@pytest.fixture(scope="session")
+def provider() -> Iterator[FakeProvider]:
+    provider = FakeProvider()
+    provider.start()
+    yield provider
+    provider.stop()
+
+
+@pytest.fixture(scope="session")
+def server(
+    provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Product]:
+    """`o up` with the scripted provider."""
+    env = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": provider.url}
+    product = Product(tmp_path_factory.mktemp("product") / "o", env)
+    product.start()
+    yield product
+    product.stop()
+
+
+@pytest.fixture(scope="session")
+def client(server: Product) -> Letta:
+    return server.client(max_retries=0)
+
+
+@pytest.fixture
+def agent(client: Letta) -> AgentState:
+    return client.agents.create(
+        name="ada",
+        model=HANDLE,
+        memory_blocks=[
+            {"label": "persona", "value": "I am kind."},
+            {"label": "human", "value": "Nothing is known yet."},
+        ],
+    )

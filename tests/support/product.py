@@ -1,0 +1,158 @@
+"""The product as a user starts it: `o up` in a process of its own, on its own data directory."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+import psycopg
+from letta_client import Letta
+
+from o.storage.engine import libpq_url
+from o.up.ports import free_port
+
+_Found = TypeVar("_Found")
+REPOSITORY = Path(__file__).parents[2]
+
+
+def eventually(
+    look: Callable[[], _Found | None], *, within_s: float = 30.0, what: str = "it"
+) -> _Found:
+    """What `look` returns once it is neither None nor False. Fails after `within_s` seconds."""
+    deadline = time.monotonic() + within_s
+    while True:
+        found = look()
+        if found is not None and found is not False:
+            return found
+        assert time.monotonic() < deadline, f"{what} did not happen within {within_s} s"
+        time.sleep(0.01)
+
+
+class Product:
+    """One running `o up`. Everything it starts is gone when `stop` returns."""
+
+    def __init__(self, data_dir: Path, env: dict[str, str] | None = None) -> None:
+        self.data_dir = data_dir
+        self.port = free_port()
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.endswith(("_API_KEY", "_BASE_URL")) and not name.startswith("O_")
+        }
+        kept.pop("PYTHONDONTWRITEBYTECODE", None)
+        self.env = kept | {"O_SWEEP_INTERVAL_S": "1"} | (env or {})
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, within_s: float = 60.0) -> float:
+        """Start and wait until it is ready.
+
+        Returns:
+            Seconds until then.
+        """
+        began = time.monotonic()
+        self.data_dir.parent.mkdir(parents=True, exist_ok=True)
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "o.cli", "up", *self.flags()],
+                cwd=REPOSITORY,
+                env=self.env,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        pid = self.process.pid
+        eventually(
+            lambda: self._is_ready(pid), within_s=within_s, what=f"ready ({self.log_path})"
+        )
+        return time.monotonic() - began
+
+    def flags(self) -> list[str]:
+        """The command line behind `o up`."""
+        return ["--data-dir", str(self.data_dir), "--port", str(self.port)]
+
+    @property
+    def log_path(self) -> Path:
+        """What `o up` printed."""
+        return self.data_dir.with_suffix(".log")
+
+    @property
+    def url(self) -> str:
+        """Address of the API."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What `up.json` says."""
+        found: dict[str, Any] = json.loads((self.data_dir / "up.json").read_text())
+        return found
+
+    def client(self, **options: Any) -> Letta:
+        """The official client for this server."""
+        return Letta(base_url=self.url, api_key="unused", **options)
+
+    def pid_of(self, name: str) -> int:
+        """The process that does the work: api, worker-1, temporal, postgres or supervisor."""
+        if name == "supervisor":
+            return int(self.state["pid"])
+        return eventually(lambda: self.state["processes"].get(name), what=f"{name} is there")
+
+    def kill(self, name: str) -> int:
+        """Send SIGKILL to a process and wait until it is gone.
+
+        Returns:
+            Its pid.
+        """
+        pid = self.pid_of(name)
+        os.kill(pid, signal.SIGKILL)
+        if name == "supervisor" and self.process is not None:
+            self.process.wait(10)
+        eventually(lambda: not is_alive(pid), within_s=10, what=f"the death of {name}")
+        return pid
+
+    def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Rows straight from the database."""
+        url = libpq_url(self.state["database_url"])
+        with psycopg.connect(url, autocommit=True) as connection:
+            return connection.execute(statement.encode(), parameters).fetchall()
+
+    def tree(self) -> list[psutil.Process]:
+        """The supervisor and everything under it."""
+        top = psutil.Process(self.pid_of("supervisor"))
+        return [top, *top.children(recursive=True)]
+
+    def stop(self) -> None:
+        """Stop as Ctrl-C does; what is left after that is an error."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        processes = self.tree() if (self.data_dir / "up.json").exists() else []
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(30)
+        left = [process for process in processes if process.is_running()]
+        for process in left:
+            process.kill()
+        assert not left, f"left behind: {left}"
+
+    def _is_ready(self, pid: int) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log_path.read_text()
+        try:
+            if self.state["pid"] != pid:
+                return False
+            return httpx.get(f"{self.url}/v1/ready/").status_code == 200
+        except (OSError, ValueError, httpx.HTTPError):
+            return False
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be buried does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,247 @@
+"""A model provider on loopback that speaks the OpenAI wire and does what the prompt says.
+
+What it answers follows from the prompt alone, never from how often it was asked, so that a
+retried or repeated call gets the same reply. A user message that starts with `do:` holds a list
+of actions in JSON; the provider takes the one whose turn it is by the replies that stand behind
+that message. Any other message is answered from the system prompt.
+"""
+
+import asyncio
+import json
+import re
+import threading
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+MODEL = "scripted"
+HANDLE = f"openai/{MODEL}"
+
+Prompt = list[dict[str, Any]]
+Action = dict[str, Any]
+
+
+def do(*actions: Action) -> str:
+    """A user message that makes the provider take these actions, one for each step."""
+    return "do:" + json.dumps(actions)
+
+
+def call(name: str, **arguments: Any) -> Action:
+    """Call one tool."""
+    return {"calls": [{"name": name, "arguments": json.dumps(arguments)}]}
+
+
+def say(text: str) -> Action:
+    """Answer in plain text."""
+    return {"say": text}
+
+
+@dataclass
+class Gate:
+    """Holds requests until it is opened."""
+
+    reached: threading.Event = field(default_factory=threading.Event)
+    opened: threading.Event = field(default_factory=threading.Event)
+
+
+class FakeProvider:
+    """A running provider. `prompts` holds every prompt that came in; `problems` what was wrong."""
+
+    def __init__(self) -> None:
+        self.prompts: list[Prompt] = []
+        self.problems: list[str] = []
+        self._gates: list[tuple[Callable[[Prompt], bool], Gate]] = []
+        self._failures: dict[str, int] = {}
+        routes = [
+            Route("/v1/chat/completions", self._complete, methods=["POST"]),
+            Route("/v1/models", self._models),
+        ]
+        config = uvicorn.Config(
+            Starlette(routes=routes), host="127.0.0.1", port=0, log_level="warning"
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+
+    def start(self) -> None:
+        """Listen on a free port."""
+        self._thread.start()
+        while not self._server.started:
+            self._thread.join(0.01)
+
+    def stop(self) -> None:
+        """Stop listening."""
+        for _, gate in self._gates:
+            gate.opened.set()
+        self._server.should_exit = True
+        self._thread.join(10)
+
+    @property
+    def url(self) -> str:
+        """What OPENAI_BASE_URL is set to."""
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        return f"http://127.0.0.1:{port}/v1"
+
+    def hold(self, when: Callable[[Prompt], bool]) -> Gate:
+        """Keep the next request that fits until the returned gate is opened."""
+        gate = Gate()
+        self._gates.append((when, gate))
+        return gate
+
+    def asked(self, text: str) -> int:
+        """How many requests had this text as their last user message."""
+        return sum(last_user_text(prompt) == text for prompt in self.prompts)
+
+    async def _models(self, request: Request) -> Response:
+        return JSONResponse({"object": "list", "data": [{"id": MODEL, "object": "model"}]})
+
+    async def _complete(self, request: Request) -> Response:
+        body = await request.json()
+        prompt: Prompt = body["messages"]
+        self.prompts.append(prompt)
+        self.problems += problems_of(prompt)
+        await self._wait_at_gate(prompt)
+        action = choose(prompt)
+        if (failed := self._failure(action, prompt)) is not None:
+            return failed
+        await asyncio.sleep(action.get("delay_s", 0))
+        if body.get("stream"):
+            return StreamingResponse(_chunks(action), media_type="text/event-stream")
+        return JSONResponse(_whole(action))
+
+    async def _wait_at_gate(self, prompt: Prompt) -> None:
+        for entry in list(self._gates):
+            when, gate = entry
+            if when(prompt):
+                self._gates.remove(entry)
+                gate.reached.set()
+                while not gate.opened.is_set():
+                    await asyncio.sleep(0.005)
+
+    def _failure(self, action: Action, prompt: Prompt) -> Response | None:
+        """The error that the action asks for, `times` times for the same user message."""
+        if "fail" not in action:
+            return None
+        key = last_user_text(prompt)
+        self._failures[key] = self._failures.get(key, 0) + 1
+        if self._failures[key] > action.get("times", 1_000):
+            return None
+        error = {"message": "scripted failure", "type": "scripted", "code": action.get("code")}
+        return JSONResponse({"error": error}, status_code=action["fail"])
+
+
+def choose(prompt: Prompt) -> Action:
+    """What to do about a prompt."""
+    text = last_user_text(prompt)
+    if text.startswith("do:"):
+        actions: list[Action] = json.loads(text.removeprefix("do:"))
+        taken = 0
+        for message in reversed(prompt):
+            if message["role"] == "user":
+                break
+            taken += message["role"] == "assistant"
+        return actions[min(taken, len(actions) - 1)]
+    if known := re.search(r"name is (\w+)", prompt[0]["content"]):
+        return say(f"You are {known[1]}.")
+    return say(f"You said: {text}")
+
+
+def last_user_text(prompt: Prompt) -> str:
+    """The text of the newest user message."""
+    for message in reversed(prompt):
+        if message["role"] == "user":
+            content = message["content"]
+            return content if isinstance(content, str) else content[0]["text"]
+    return ""
+
+
+def problems_of(prompt: Prompt) -> list[str]:
+    """What a strict provider would refuse: unpaired tool calls and empty messages."""
+    problems: list[str] = []
+    waiting: list[str] = []
+    for message in prompt:
+        if message["role"] == "tool":
+            if message["tool_call_id"] not in waiting:
+                problems.append("a return without a call")
+            else:
+                waiting.remove(message["tool_call_id"])
+            continue
+        if waiting:
+            problems.append("a call without a return")
+            waiting = []
+        waiting = [tool_call["id"] for tool_call in message.get("tool_calls") or []]
+        if not message.get("content") and not waiting:
+            problems.append(f"an empty {message['role']} message")
+    return problems + (["a call without a return"] if waiting else [])
+
+
+def _message(action: Action) -> dict[str, Any]:
+    calls = [
+        {
+            "id": one.get("id", f"call_{n}"),
+            "type": "function",
+            "function": {"name": one["name"], "arguments": one["arguments"]},
+        }
+        for n, one in enumerate(action.get("calls", []))
+    ]
+    message: dict[str, Any] = {"role": "assistant", "content": action.get("say")}
+    if action.get("reasoning"):
+        message["reasoning_content"] = action["reasoning"]
+    return message | ({"tool_calls": calls} if calls else {})
+
+
+_USAGE = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+
+
+def _whole(action: Action) -> dict[str, Any]:
+    finish = "tool_calls" if action.get("calls") else "stop"
+    choice = {"index": 0, "message": _message(action), "finish_reason": finish}
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": MODEL,
+        "choices": [choice],
+        "usage": _USAGE,
+    }
+
+
+async def _chunks(action: Action) -> AsyncIterator[bytes]:
+    """The reply in pieces: a word of text at a time, arguments in halves."""
+    pieces: list[dict[str, Any]] = []
+    if action.get("reasoning"):
+        pieces.append({"reasoning_content": action["reasoning"]})
+    pieces += [{"content": word} for word in re.findall(r"\S+\s*", action.get("say") or "")]
+    for n, one in enumerate(_message(action).get("tool_calls", [])):
+        arguments = one["function"]["arguments"]
+        half = len(arguments) // 2
+        first = {"name": one["function"]["name"], "arguments": ""}
+        pieces.append({"tool_calls": [{**one, "index": n, "function": first}]})
+        pieces += [
+            {"tool_calls": [{"index": n, "function": {"arguments": part}}]}
+            for part in (arguments[:half], arguments[half:])
+        ]
+    finish = "tool_calls" if action.get("calls") else "stop"
+    for piece in pieces:
+        yield _frame({"delta": piece, "finish_reason": None})
+        await asyncio.sleep(action.get("pause_s", 0))
+    yield _frame({"delta": {}, "finish_reason": finish})
+    yield _frame(None, usage=_USAGE)
+    yield b"data: [DONE]\n\n"
+
+
+def _frame(choice: dict[str, Any] | None, **more: Any) -> bytes:
+    body = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": MODEL,
+        "choices": [{"index": 0} | choice] if choice is not None else [],
+        **more,
+    }
+    return f"data: {json.dumps(body)}\n\n".encode()

@@ -1,0 +1,107 @@
+"""A conversation: one long-lived workflow that takes its turns one at a time."""
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeKey
+from temporalio.exceptions import ApplicationError
+
+from workflows import options
+from workflows.contract import Accepted, ConversationState, Turn
+from workflows.turn import TurnRunner
+
+RUN_STATUS = SearchAttributeKey.for_keyword("RunStatus")
+AGENT_ID = SearchAttributeKey.for_keyword("AgentId")
+AGENT_NAME = SearchAttributeKey.for_keyword("AgentName")
+
+
+@workflow.defn(name="Conversation")
+class Conversation:
+    """Queues the runs of one conversation and drives them through their steps.
+
+    The workflow's id is the conversation's. All that is said is in the database, from which an
+    execution can be made again at any time: sending a run that is half done carries it on.
+    """
+
+    @workflow.init
+    def __init__(self, state: ConversationState) -> None:
+        self._state = state
+        self._current: TurnRunner | None = None
+        self._closed = False
+        self._served = 0
+
+    @workflow.run
+    async def run(self, state: ConversationState) -> None:
+        """Take turns until the conversation is closed or idle; hand over before history is long."""
+        while await self._something_to_do():
+            if self._closed:
+                break
+            await self._take(self._state.queue.pop(0))
+            if workflow.info().get_current_history_length() > options.EVENTS_BETWEEN_TURNS:
+                await self._hand_over()
+        self._show("closed" if self._closed else "idle", "Asleep; the next message wakes it.")
+        await workflow.wait_condition(workflow.all_handlers_finished)
+
+    @workflow.update
+    async def send(self, turn: Turn) -> Accepted:
+        """Queue a run. Sending one that waits or runs already changes nothing."""
+        if turn.run_id not in self._known():
+            self._state.queue.append(turn)
+        return Accepted(turn.run_id, ahead=self._known().index(turn.run_id))
+
+    @send.validator
+    def _check_send(self, turn: Turn) -> None:
+        if self._closed:
+            raise ApplicationError("the agent was deleted", type="Conflict")
+
+    @workflow.signal
+    def close(self) -> None:
+        """The agent is being deleted: take no more turns and end."""
+        self._closed = True
+
+    @workflow.query
+    def known_runs(self) -> list[str]:
+        """Ids of the run that is under way and of those that wait, in order."""
+        return self._known()
+
+    def _known(self) -> list[str]:
+        current = [self._current.turn.run_id] if self._current else []
+        return current + [turn.run_id for turn in self._state.queue]
+
+    async def _something_to_do(self) -> bool:
+        """Wait for a turn or the end; False after a long time of nothing."""
+        try:
+            await workflow.wait_condition(
+                lambda: self._closed or bool(self._state.queue), timeout=options.IDLE_TIMEOUT
+            )
+        except TimeoutError:
+            return bool(self._state.queue)
+        return True
+
+    async def _take(self, turn: Turn) -> None:
+        self._current = TurnRunner(turn, self._is_closed, self._show_step)
+        try:
+            carry_on = await self._current.run()
+        finally:
+            self._current = None
+        if carry_on:  # history grew long inside the turn: what is left of it comes first
+            self._state.queue.insert(0, turn)
+            await self._hand_over()
+        self._served += 1
+        self._show("idle", f"Idle. {self._served} runs served by this execution.")
+
+    async def _hand_over(self) -> None:
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        if not self._closed:
+            workflow.continue_as_new(self._state)
+
+    def _is_closed(self) -> bool:
+        return self._closed
+
+    def _show_step(self, text: str) -> None:
+        self._show("running", text)
+
+    def _show(self, status: str, details: str) -> None:
+        """Tell the Temporal UI what happens."""
+        waiting = f"\n\n{len(self._state.queue)} more runs wait." if self._state.queue else ""
+        workflow.set_current_details(details + waiting)
+        if workflow.info().typed_search_attributes.get(RUN_STATUS) != status:
+            workflow.upsert_search_attributes([RUN_STATUS.value_set(status)])

@@ -1,0 +1,27 @@
+"""Every timeout and retry of the workflow, side by side."""
+
+from datetime import timedelta
+
+from temporalio.common import RetryPolicy
+
+# Temporal alone retries. What must not be retried says so; what is left is a part that is down
+# or a worker that died, and those are waited for without limit. A step that kills its workers is
+# stopped by its count of attempts in the database (`crash_attempts`).
+RETRY = RetryPolicy(
+    initial_interval=timedelta(milliseconds=50),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(seconds=3),
+)
+
+STEP_TIMEOUT = timedelta(minutes=30)
+TOOL_TIMEOUT = timedelta(minutes=10)
+CLOSE_TIMEOUT = timedelta(seconds=30)
+HEARTBEAT_TIMEOUT = timedelta(seconds=2)
+
+# A workflow task that went to a worker which died is given to another after this.
+TASK_TIMEOUT = timedelta(seconds=2)
+
+IDLE_TIMEOUT = timedelta(hours=24)
+
+EVENTS_BETWEEN_TURNS = 150
+EVENTS_INSIDE_TURN = 1_000

@@ -1,0 +1,97 @@
+"""A turn: one run, taken through its steps until nothing is left to do."""
+
+from collections.abc import Callable
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from workflows import contract, options
+from workflows.contract import CallRef, Closing, StepOutcome, StepRef, Turn
+
+
+class TurnRunner:
+    """Drives one run: a step, the tools it asks for, the next step."""
+
+    def __init__(
+        self, turn: Turn, is_closed: Callable[[], bool], show: Callable[[str], None]
+    ) -> None:
+        self.turn = turn
+        self._is_closed = is_closed
+        self._show = show
+
+    async def run(self) -> bool:
+        """Take the run to its end. A failure fails the run, never the conversation.
+
+        Returns:
+            Whether to carry on in a new execution, because this one's history has grown long.
+        """
+        try:
+            return await self._steps()
+        except ActivityError as error:
+            await self._close(_failed(self.turn.run_id, error))
+        except Exception:
+            workflow.logger.exception("turn failed", extra={"run_id": self.turn.run_id})
+            await self._close(_internal_error(self.turn.run_id))
+        return False
+
+    async def _steps(self) -> bool:
+        index = 0
+        while index < self.turn.max_steps:
+            outcome = await self._step(index)
+            if outcome.done or self._is_closed():
+                return False
+            for call in outcome.calls:
+                if await self._tool(call):
+                    return False
+            index = outcome.index + 1
+            if workflow.info().get_current_history_length() > options.EVENTS_INSIDE_TURN:
+                return True
+        await self._close(Closing(self.turn.run_id, "max_steps"))
+        return False
+
+    async def _step(self, index: int) -> StepOutcome:
+        self._show(f"Run `{self.turn.run_id}`: the model works on step {index + 1}.")
+        return await workflow.execute_activity(
+            contract.take_step,
+            StepRef(self.turn.run_id, index),
+            start_to_close_timeout=options.STEP_TIMEOUT,
+            heartbeat_timeout=options.HEARTBEAT_TIMEOUT,
+            retry_policy=options.RETRY,
+            summary=f"model {self.turn.model} · step {index + 1}",
+        )
+
+    async def _tool(self, call: CallRef) -> bool:
+        """Run one tool call; True when the run was closed meanwhile."""
+        self._show(f"Run `{self.turn.run_id}`: tool `{call.name}` of step {call.step_index + 1}.")
+        outcome = await workflow.execute_activity(
+            contract.run_tool,
+            call,
+            start_to_close_timeout=options.TOOL_TIMEOUT,
+            heartbeat_timeout=options.HEARTBEAT_TIMEOUT,
+            retry_policy=options.RETRY,
+            summary=f"tool {call.name} · step {call.step_index + 1}",
+        )
+        return outcome.done
+
+    async def _close(self, closing: Closing) -> None:
+        self._show(f"Run `{closing.run_id}` ends: {closing.stop_reason}.")
+        await workflow.execute_activity(
+            contract.close_run,
+            closing,
+            start_to_close_timeout=options.CLOSE_TIMEOUT,
+            retry_policy=options.RETRY,
+            summary=f"close the run · {closing.stop_reason}",
+        )
+
+
+def _failed(run_id: str, error: ActivityError) -> Closing:
+    """What is known about a failure, as the API will tell it."""
+    cause = error.cause
+    if isinstance(cause, ApplicationError) and cause.details:
+        kind, detail, status = cause.details
+        return Closing(run_id, "llm_api_error", kind, cause.message, detail, status)
+    return _internal_error(run_id)
+
+
+def _internal_error(run_id: str) -> Closing:
+    return Closing(run_id, "error", "internal_error", "The turn failed inside the server.")
