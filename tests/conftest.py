@@ -19,9 +19,7 @@ def provider() -> Iterator[FakeProvider]:
 
 
 @pytest.fixture(scope="session")
-def server(
-    provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Product]:
+def server(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """`o up` with the scripted provider."""
     env = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": provider.url}
     product = Product(tmp_path_factory.mktemp("product") / "o", env)

@@ -179,34 +179,30 @@ def _merge(calls: dict[int, ToolCall], piece: Any) -> ReplyDelta:
     return ReplyDelta(kind="tool_call", call=piece.index, text=more)
 
 
-# V1's error type and HTTP status by litellm's error (`POST /v1/agents/{id}/messages`), and whether
-# the same request may work a little later. What is not listed is llm_error, 500, worth a retry.
-_KINDS: list[tuple[type[Exception], str, int, bool]] = [
-    (litellm.ContextWindowExceededError, "context_window_exceeded", 400, False),
-    (litellm.BadRequestError, "llm_bad_request", 400, False),
-    (litellm.AuthenticationError, "llm_authentication", 401, False),
-    (litellm.RateLimitError, "llm_rate_limit", 429, True),
-    (litellm.Timeout, "llm_timeout", 504, True),
-    (litellm.PermissionDeniedError, "llm_error", 500, False),
-    (litellm.NotFoundError, "llm_error", 500, False),
+# V1's error type and HTTP status by litellm's error (`POST /v1/agents/{id}/messages`). What is not
+# listed is llm_error, 500.
+_KINDS: list[tuple[type[Exception], str, int]] = [
+    (litellm.ContextWindowExceededError, "context_window_exceeded", 400),
+    (litellm.BadRequestError, "llm_bad_request", 400),
+    (litellm.AuthenticationError, "llm_authentication", 401),
+    (litellm.RateLimitError, "llm_rate_limit", 429),
+    (litellm.Timeout, "llm_timeout", 504),
 ]
+_WORTH_ANOTHER_TRY = (408, 409, 429)
 
 
 def _as_model_error(error: Exception, provider: Provider) -> ModelError:
-    kind, status, retryable = next(
-        (
-            (kind, status, retry)
-            for type_, kind, status, retry in _KINDS
-            if isinstance(error, type_)
-        ),
-        ("llm_error", 500, True),
+    kind, status = next(
+        ((kind, status) for type_, kind, status in _KINDS if isinstance(error, type_)),
+        ("llm_error", 500),
     )
+    upstream = int(getattr(error, "status_code", None) or 500)
     return ModelError(
         kind,
         f"The provider {provider.name} failed: {type(error).__name__}.",
         detail=_without_key(str(error), provider),
         status=status,
-        retryable=retryable,
+        retryable=upstream >= 500 or upstream in _WORTH_ANOTHER_TRY,
         retry_after_s=_retry_after_s(error),
     )
 

@@ -84,7 +84,9 @@ async def list_messages(
     limit: int = 100,
     ascending: bool = False,
 ) -> list[Message]:
-    """Messages of an agent in the order asked for; cursors are message ids.
+    """Messages of an agent in the order asked for.
+
+    Cursors are message ids and mean time in both orders: `before` is older, `after` is newer.
 
     Raises:
         NotFound: A cursor names no message of this agent.
@@ -92,7 +94,7 @@ async def list_messages(
     question = _of_agent(actor, agent_id)
     if conversation_id is not None:
         question = question.where(messages.c.conversation_id == conversation_id)
-    for cursor, forward in ((after, ascending), (before, not ascending)):
+    for cursor, forward in ((after, True), (before, False)):
         if cursor is not None:
             place = await _place(connection, actor, agent_id, cursor)
             key = func.row(messages.c.created_at, messages.c.position)

@@ -68,9 +68,7 @@ class Product:
                 start_new_session=True,
             )
         pid = self.process.pid
-        eventually(
-            lambda: self._is_ready(pid), within_s=within_s, what=f"ready ({self.log_path})"
-        )
+        eventually(lambda: self._is_ready(pid), within_s=within_s, what=f"ready ({self.log_path})")
         return time.monotonic() - began
 
     def flags(self) -> list[str]:
@@ -117,10 +115,17 @@ class Product:
         return pid
 
     def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """Rows straight from the database."""
-        url = libpq_url(self.state["database_url"])
-        with psycopg.connect(url, autocommit=True) as connection:
-            return connection.execute(statement.encode(), parameters).fetchall()
+        """Rows straight from the database, which may be on its way back."""
+
+        def ask() -> list[tuple[Any, ...]] | None:
+            url = libpq_url(self.state["database_url"])
+            try:
+                with psycopg.connect(url, autocommit=True) as connection:
+                    return connection.execute(statement.encode(), parameters).fetchall()
+            except psycopg.OperationalError:
+                return None
+
+        return eventually(ask, what="an answer of the database")
 
     def tree(self) -> list[psutil.Process]:
         """The supervisor and everything under it."""

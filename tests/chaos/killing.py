@@ -1,0 +1,179 @@
+"""A product with kill points, and what must hold after any death."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from letta_client.types import AgentState
+from letta_client.types.agents import LettaResponse
+from temporalio.client import Client
+
+from tests.support.product import Product, eventually, is_alive
+from tests.support.provider import HANDLE, FakeProvider, call, do, last_user_text, say
+
+INJECT = Path(__file__).parent / "inject"
+STEPS = 5
+LINES = [f"line {n}" for n in range(STEPS - 1)]
+TURN = do(*(call("memory_insert", label="notes", new_string=line) for line in LINES), say("done"))
+
+
+class KillableProduct(Product):
+    """`o up` whose processes stop at named points."""
+
+    def __init__(self, data_dir: Path, provider: FakeProvider) -> None:
+        self.points = data_dir.parent / "points"
+        self.points.mkdir(parents=True)
+        super().__init__(
+            data_dir,
+            {
+                "OPENAI_API_KEY": "sk-test",
+                "OPENAI_BASE_URL": provider.url,
+                "O_TEST_POINTS": str(self.points),
+                "PYTHONPATH": str(INJECT),
+            },
+        )
+        self.provider = provider
+
+    @contextlib.contextmanager
+    def stopped_at(self, point: str) -> Iterator[Callable[[], int | None]]:
+        """Arm a point. The value waits until it is reached and gives the pid that stopped there.
+
+        `model-called-N` holds step N's request at the provider instead, and gives None.
+        """
+        if point.startswith("model-called-"):
+            gate = self.provider.hold(_is_step(int(point.rpartition("-")[2])))
+            yield lambda: _reached(gate.reached)
+            gate.opened.set()
+            return
+        armed, reached = self.points / f"{point}.armed", self.points / f"{point}.reached"
+        armed.touch()
+        yield lambda: eventually(lambda: _pid_in(reached), what=f"the point {point}")
+        reached.unlink(missing_ok=True)
+        armed.unlink(missing_ok=True)
+
+    def kill_one(self, name: str, stopped_pid: int | None) -> int:
+        """Kill a process by name; `worker` is the one that does the work.
+
+        A killed supervisor takes everything with it, and is started again.
+        """
+        if name != "worker":
+            pid = self.kill(name)
+            if name == "supervisor":
+                self.start()
+            return pid
+        pid = self._working(stopped_pid)
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not is_alive(pid), within_s=10, what="the death of a worker")
+        return pid
+
+    def _working(self, stopped_pid: int | None) -> int:
+        workers = [pid for name, pid in self.state["processes"].items() if "worker" in name]
+        if stopped_pid in workers:
+            return int(stopped_pid or 0)
+        name = asyncio.run(_busy_worker(self.state["temporal_address"])) or "worker-1"
+        return self.pid_of(name)
+
+
+def _is_step(step: int) -> Callable[[list[dict[str, Any]]], bool]:
+    """Whether a prompt asks for this step of the five-step turn."""
+
+    def fits(prompt: list[dict[str, Any]]) -> bool:
+        return (
+            last_user_text(prompt) == TURN
+            and sum(message["role"] == "tool" for message in prompt) == step
+        )
+
+    return fits
+
+
+def _reached(event: threading.Event) -> None:
+    assert event.wait(30), "the model was not called"
+
+
+def _pid_in(file: Path) -> int | None:
+    try:
+        return int(file.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+async def _busy_worker(address: str) -> str | None:
+    """Name of the worker that has an activity in hand."""
+    client = await Client.connect(address)
+    async for execution in client.list_workflows("ExecutionStatus='Running'"):
+        described = await client.get_workflow_handle(execution.id).describe()
+        for pending in described.raw_description.pending_activities:
+            return "-".join(pending.last_worker_identity.split("-")[:2])
+    return None
+
+
+def new_agent(product: Product) -> AgentState:
+    return product.client().agents.create(
+        model=HANDLE, memory_blocks=[{"label": "notes", "value": ""}]
+    )
+
+
+class Sending(threading.Thread):
+    """Sends the five-step turn and keeps the answer. The client repeats its POST as it always does."""
+
+    def __init__(self, product: Product, agent: AgentState, text: str = TURN) -> None:
+        super().__init__(daemon=True)
+        self._client = product.client(max_retries=12, timeout=60)
+        self._agent = agent
+        self._text = text
+        self._reply: LettaResponse | None = None
+        self._error: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._reply = self._client.agents.messages.create(self._agent.id, input=self._text)
+        except BaseException as error:
+            self._error = error
+
+    def reply(self, within_s: float = 60) -> LettaResponse:
+        """The answer, once it is there."""
+        self.join(within_s)
+        assert not self.is_alive(), "no answer"
+        if self._error:
+            raise self._error
+        assert self._reply is not None
+        return self._reply
+
+
+def assert_turn_happened_once(product: Product, agent: AgentState, reply: LettaResponse) -> None:
+    """One run, closed once; every message once and in order; every edit once."""
+    assert reply.messages[-1].content == "done"  # type: ignore[union-attr]
+    assert len(reply.messages) == 2 * len(LINES) + 1
+    assert product.query("SELECT status, stop_reason FROM runs WHERE agent_id = %s", agent.id) == [
+        ("completed", "end_turn")
+    ]
+    assert product.query(
+        "SELECT count(*) FROM run_events e JOIN runs r ON r.id = e.run_id "
+        "WHERE r.agent_id = %s AND e.kind = 'closed'",
+        agent.id,
+    ) == [(1,)]
+    roles = product.query(
+        "SELECT role FROM messages WHERE agent_id = %s ORDER BY position", agent.id
+    )
+    assert [role for (role,) in roles] == [
+        "system",
+        "user",
+        *["assistant", "tool"] * len(LINES),
+        "assistant",
+    ]
+    assert product.query(
+        "SELECT value, version FROM blocks b JOIN agent_blocks a ON a.block_id = b.id "
+        "WHERE a.agent_id = %s",
+        agent.id,
+    ) == [("\n".join(LINES), 1 + len(LINES))]
+
+
+def assert_next_message_is_accepted(product: Product, agent: AgentState) -> None:
+    reply = Sending(product, agent, "still there?").reply()
+    assert reply.messages[0].content == "You said: still there?"  # type: ignore[union-attr]
