@@ -1,7 +1,7 @@
 """The application: its parts, its routes, and what stands in front of them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 
@@ -24,8 +24,19 @@ from o.temporal import connect
 _DESCRIPTION = "A server for AI agents that remember. The API is that of the Letta V1 server."
 
 
-def create_app(settings: Settings, providers: ProviderSettings) -> FastAPI:
-    """The API for these settings. Its connections are made when it starts."""
+def create_app(
+    settings: Settings,
+    providers: ProviderSettings,
+    *,
+    on_ready: Callable[[], None] = lambda: None,
+) -> FastAPI:
+    """The API for these settings. Its connections are made when it starts.
+
+    Args:
+        settings: Where the database and Temporal are, and what is allowed.
+        providers: Where models come from.
+        on_ready: Called once, when requests are taken.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -40,6 +51,7 @@ def create_app(settings: Settings, providers: ProviderSettings) -> FastAPI:
             catalogue=Catalogue(Providers(providers)),
         )
         listening = asyncio.create_task(watcher.listen())
+        on_ready()
         yield
         listening.cancel()
         with suppress(asyncio.CancelledError):

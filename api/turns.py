@@ -1,4 +1,4 @@
-"""A turn as the API sees it: a run is stored, handed to its conversation, and followed to its end."""
+"""A turn as the API sees it: a run is stored, handed to its conversation, and followed."""
 
 import asyncio
 import hashlib

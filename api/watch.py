@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 import psycopg
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -65,7 +66,7 @@ class RunWatcher:
             while True:
                 woken.clear()
                 events = await with_patience(
-                    lambda: self._read(run_id, after_seq), patience_s=self._patience_s
+                    partial(self._read, run_id, after_seq), patience_s=self._patience_s
                 )
                 yield events
                 if events:

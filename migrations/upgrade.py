@@ -1,4 +1,4 @@
-"""The schema: brought up to date by one process at a time, and checked before anything is served."""
+"""The schema: brought up to date by one process at a time, and checked before serving."""
 
 from pathlib import Path
 

@@ -60,7 +60,7 @@ def api(**flags: Any) -> None:
 
     settings = _with_database(_settings(**flags))
     uvicorn.run(
-        create_app(settings, ProviderSettings()),
+        create_app(settings, ProviderSettings(), on_ready=report_ready),
         host=settings.host,
         port=settings.port,
         loop="uvloop",

@@ -1,4 +1,4 @@
-"""What an operator can set. Read once, in `o.cli`, and handed on; nothing else reads the environment."""
+"""What an operator can set, read once, in `o.cli`, and handed on."""
 
 from pathlib import Path
 from typing import Self

@@ -10,6 +10,7 @@ from datetime import timedelta
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
+from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.runs import RunActivities
@@ -117,7 +118,7 @@ async def _until_connected(settings: Settings) -> Client:
     while True:
         try:
             return await connect(settings)
-        except RuntimeError as error:
+        except (RuntimeError, RPCError) as error:
             if asyncio.get_running_loop().time() > deadline:
                 raise Unavailable(f"Temporal did not answer: {error}") from error
             await asyncio.sleep(0.05)

@@ -47,7 +47,7 @@ class StepRef:
 
 @dataclass(frozen=True)
 class CallRef:
-    """Which tool call of a step; the ordinal counts from 0 and is the key, not the provider's id."""
+    """Which tool call of a step; the ordinal, from 0, is the key, not the provider's id."""
 
     run_id: str
     step_index: int

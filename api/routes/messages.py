@@ -43,7 +43,7 @@ async def send(
 async def stream(
     agent_id: AgentId, body: SendBody, request: Request, actor: ActorDep, parts: PartsDep
 ) -> Response:
-    """Send messages and stream what comes of them: whole messages, or tokens as they are written."""
+    """Send messages and stream what comes of them: whole messages, or tokens."""
     turn = await _turn(request, body, parts, streams=True)
     sent = await parts.turns.send(actor, agent_id, turn)
     return EventStream(

@@ -42,13 +42,13 @@ class CreateAgentBody(RequestBody):
     system: Text = DEFAULT_SYSTEM
     model: Text | None = None
     embedding: Text | None = None
-    memory_blocks: list[CreateBlockBody] = []
-    tools: list[Text] = []
+    memory_blocks: list[CreateBlockBody] = Field(default_factory=list)
+    tools: list[Text] = Field(default_factory=list)
     include_base_tools: bool = True
-    tags: list[Text] = []
+    tags: list[Text] = Field(default_factory=list)
     description: Text | None = None
-    metadata: Json = {}
-    model_settings: Json = {}
+    metadata: Json = Field(default_factory=dict)
+    model_settings: Json = Field(default_factory=dict)
     context_window_limit: int | None = Field(None, ge=1, le=2_000_000_000)
     timezone: Text = "UTC"
 

@@ -72,7 +72,7 @@ class UpdateBlockBody(RequestBody):
     tags: list[Text] | None = None
 
     def changes(self) -> dict[str, Any]:
-        """Column to value, for what was given. A null description clears it; other nulls do nothing."""
+        """Column to value, for what was given. Only a description is cleared by null."""
         given = self.model_dump(exclude_unset=True)
         if "limit" in given:
             given["limit_chars"] = given.pop("limit")

@@ -1,4 +1,4 @@
-"""The context window: stored messages as the prompt of a model call, always paired and never empty."""
+"""The context window: stored messages as the prompt of a model call, always paired."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -73,7 +73,7 @@ def _thinking(message: Message) -> dict[str, Any]:
 def _tool(
     agent: Agent, message: Message, open_calls: list[tuple[str, str]]
 ) -> Iterator[dict[str, Any]]:
-    """The return, if its call is still open; a return without a call would make the prompt invalid."""
+    """The return, if its call is open: one without a call would make the prompt invalid."""
     tool_return = message.tool_return
     if tool_return is None:
         return

@@ -44,7 +44,7 @@ def replace(value: str, old_string: str, new_string: str) -> str:
         lines = [n for n, line in enumerate(value.split("\n"), start=1) if old in line]
         where = f" (on lines {', '.join(map(str, lines))})" if lines else ""
         raise ToolFailed(
-            f"old_string occurs {found} times{where}: quote more of the text around the one you mean."
+            f"old_string occurs {found} times{where}: quote more of the text around it."
         )
     return value.replace(old, new)
 

@@ -1,4 +1,4 @@
-"""The system message: an agent's instructions with its core memory compiled in, as V1 lays it out."""
+"""The system message: an agent's instructions with its core memory, as V1 lays it out."""
 
 import hashlib
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _PLACE = "{CORE_MEMORY}"
 
 
 def prompt_key(agent: Agent, blocks: Sequence[Block]) -> str:
-    """What a compiled prompt depends on. While it is equal, the stored prompt is kept byte for byte."""
+    """What a compiled prompt depends on: while it is equal, the stored one is kept to the byte."""
     digest = hashlib.sha256(agent.system.encode())
     for block in blocks:
         digest.update(repr(_visible(block)).encode())
@@ -83,7 +83,7 @@ def _memory_blocks(blocks: Sequence[Block]) -> str:
         return "<memory_blocks>\n</memory_blocks>"
     shown = "\n\n".join(map(_block, blocks))
     return (
-        "<memory_blocks>\nThese blocks are your core memory; you see them in every conversation.\n\n"
+        "<memory_blocks>\nThese blocks are your core memory, in every conversation.\n\n"
         f"{shown}\n\n</memory_blocks>"
     )
 

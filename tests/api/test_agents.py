@@ -6,7 +6,7 @@ from letta_client import Letta, NotFoundError
 from letta_client.types import AgentState
 
 from tests.support.product import Product, eventually
-from tests.support.provider import HANDLE
+from tests.support.provider import HANDLE, call, do, say
 
 
 def test_a_created_agent_has_v1s_defaults_and_its_blocks(client: Letta, agent: AgentState) -> None:
@@ -87,8 +87,6 @@ def test_every_change_of_a_block_counts_its_version(
 
 
 def test_a_read_only_block_cannot_be_edited_by_a_tool(client: Letta) -> None:
-    from tests.support.provider import call, do, say
-
     agent = client.agents.create(
         model=HANDLE, memory_blocks=[{"label": "rules", "value": "fixed", "read_only": True}]
     )

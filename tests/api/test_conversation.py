@@ -1,15 +1,18 @@
 """A conversation through the official client: JSON answers, memory, limits of a turn."""
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx
 import pytest
 from letta_client import APIStatusError, Letta
 from letta_client.types import AgentState
 
 from tests.support.product import Product
-from tests.support.provider import HANDLE, FakeProvider, call, do, say
+from tests.support.provider import FakeProvider, call, do, say
 
 
-def types_of(messages: list[object]) -> list[str]:
+def types_of(messages: Sequence[object]) -> list[str]:
     return [message.message_type for message in messages]  # type: ignore[attr-defined]
 
 
@@ -240,7 +243,6 @@ def test_messages_sent_at_once_are_answered_one_after_the_other(
     with httpx.Client(base_url=server.url, timeout=60) as http:
         url = f"/v1/agents/{agent.id}/messages"
         assert http.post(url, json={"input": "warm up"}).status_code == 200
-    from concurrent.futures import ThreadPoolExecutor
 
     def send(n: int) -> str:
         reply = httpx.post(f"{server.url}{url}", json={"input": f"number {n}"}, timeout=60)

@@ -77,7 +77,7 @@ def test_the_official_client_reads_both_kinds_of_stream(client: Letta, agent: Ag
         )
         events = list(stream)
         assert events[0].message_type == "ping"
-        text = "".join(e.content for e in events if e.message_type == "assistant_message")
+        text = "".join(str(e.content) for e in events if e.message_type == "assistant_message")
         assert text == "You said: hello there"
         assert [event.message_type for event in events[-2:]] == ["stop_reason", "usage_statistics"]
 

@@ -119,7 +119,7 @@ def new_agent(product: Product) -> AgentState:
 
 
 class Sending(threading.Thread):
-    """Sends the five-step turn and keeps the answer. The client repeats its POST as it always does."""
+    """Sends the five-step turn and keeps the answer. The client repeats its POST as ever."""
 
     def __init__(self, product: Product, agent: AgentState, text: str = TURN) -> None:
         super().__init__(daemon=True)
@@ -148,7 +148,7 @@ class Sending(threading.Thread):
 
 def assert_turn_happened_once(product: Product, agent: AgentState, reply: LettaResponse) -> None:
     """One run, closed once; every message once and in order; every edit once."""
-    assert reply.messages[-1].content == "done"  # type: ignore[union-attr]
+    assert reply.messages[-1].content == "done"
     assert len(reply.messages) == 2 * len(LINES) + 1
     assert product.query("SELECT status, stop_reason FROM runs WHERE agent_id = %s", agent.id) == [
         ("completed", "end_turn")
@@ -176,4 +176,4 @@ def assert_turn_happened_once(product: Product, agent: AgentState, reply: LettaR
 
 def assert_next_message_is_accepted(product: Product, agent: AgentState) -> None:
     reply = Sending(product, agent, "still there?").reply()
-    assert reply.messages[0].content == "You said: still there?"  # type: ignore[union-attr]
+    assert reply.messages[0].content == "You said: still there?"

@@ -45,7 +45,7 @@ def test_an_agent_still_knows_after_everything_was_killed_and_started_again(
         eventually(lambda: not any(is_alive(p.pid) for p in everything), what="the end of all")
         product.start()
         reply = product.client().agents.messages.create(agent.id, input="Who am I?")
-        assert reply.messages[0].content == "You are Ada."  # type: ignore[union-attr]
+        assert reply.messages[0].content == "You are Ada."
         assert [m.message_type for m in product.client().agents.messages.list(agent.id)] == [
             "system_message",
             "user_message",
@@ -82,8 +82,8 @@ def test_turns_survive_the_loss_of_temporals_database(
             for file in product.data_dir.glob("temporal.db*"):
                 file.unlink()
         reply = running.reply(90)
-        assert reply.messages[-1].content == "done"  # type: ignore[union-attr]
-        answers = {sending.reply(90).messages[0].content for sending in queued}  # type: ignore[union-attr]
+        assert reply.messages[-1].content == "done"
+        answers = {sending.reply(90).messages[0].content for sending in queued}
         assert answers == {"You said: queued 0", "You said: queued 1"}
         assert STEPS <= provider.asked(TURN) - asked_before <= STEPS + 1
         assert provider.problems[problems_before:] == []

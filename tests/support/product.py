@@ -99,7 +99,7 @@ class Product:
         """The process that does the work: api, worker-1, temporal, postgres or supervisor."""
         if name == "supervisor":
             return int(self.state["pid"])
-        return eventually(lambda: self.state["processes"].get(name), what=f"{name} is there")
+        return int(eventually(lambda: self.state["processes"].get(name), what=f"{name} is there"))
 
     def kill(self, name: str) -> int:
         """Send SIGKILL to a process and wait until it is gone.
@@ -121,7 +121,8 @@ class Product:
             url = libpq_url(self.state["database_url"])
             try:
                 with psycopg.connect(url, autocommit=True) as connection:
-                    return connection.execute(statement.encode(), parameters).fetchall()
+                    cursor = connection.execute(statement.encode(), parameters or None)
+                    return cursor.fetchall() if cursor.description else []
             except psycopg.OperationalError:
                 return None
 

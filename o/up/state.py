@@ -1,0 +1,40 @@
+"""`up.json`: what runs now, for people and tests."""
+
+import contextlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+NAME = "up.json"
+
+
+@dataclass(frozen=True)
+class State:
+    """Addresses and process ids of a supervisor that is up.
+
+    Attributes:
+        processes: By name the process that does the work (not its guard); None while it restarts.
+    """
+
+    api: str
+    temporal_address: str
+    temporal_ui: str | None
+    database_url: str
+    processes: dict[str, int | None]
+
+
+def write(data_dir: Path, state: State) -> None:
+    """Replace the file in one step, so that a reader never sees half of it."""
+    new = data_dir / f"{NAME}.new"
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "w") as file:
+        json.dump({"pid": os.getpid(), **asdict(state)}, file, indent=2)
+        file.write("\n")
+    new.replace(data_dir / NAME)
+
+
+def remove(data_dir: Path) -> None:
+    """Nothing runs."""
+    with contextlib.suppress(FileNotFoundError):
+        (data_dir / NAME).unlink()

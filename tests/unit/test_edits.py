@@ -1,0 +1,50 @@
+"""Edits of a block's text."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from o.errors import ToolFailed
+from o.memory.edits import insert, replace
+
+lines = st.lists(st.text(st.characters(exclude_characters="\n\t→", codec="utf-8")), min_size=1)
+
+
+@given(lines, st.data())
+def test_an_insert_adds_its_lines_after_the_given_one_and_keeps_the_rest(
+    old: list[str], data: st.DataObject
+) -> None:
+    value = "\n".join(old)
+    place = data.draw(st.integers(0, len(old) if value else 0))
+    result = insert(value, "new\nlines", place).split("\n")
+    assert result[place : place + 2] == ["new", "lines"]
+    assert result[:place] + result[place + 2 :] == (old if value else [])
+
+
+def test_an_insert_without_a_line_goes_to_the_end() -> None:
+    assert insert("a\nb", "c") == "a\nb\nc"
+    assert insert("", "first") == "first"
+
+
+@pytest.mark.parametrize("line", [-2, 3, 10**30])
+def test_an_insert_outside_the_block_is_refused(line: int) -> None:
+    with pytest.raises(ToolFailed, match="out of range"):
+        insert("a\nb", "c", line)
+
+
+@given(st.text(alphabet="ab\n", max_size=20), st.text(alphabet="xy", min_size=1), st.text("abxy"))
+def test_a_replace_changes_the_one_occurrence_only(around: str, old: str, new: str) -> None:
+    assert replace(f"{around}{old}{around}", old, new) == f"{around}{new}{around}"
+
+
+@pytest.mark.parametrize(
+    ("old", "problem"),
+    [("zebra", "not found"), ("a ", "occurs 2 times"), ("", "empty"), ("1→ a", "line numbers")],
+)
+def test_a_replace_that_is_not_clear_is_refused(old: str, problem: str) -> None:
+    with pytest.raises(ToolFailed, match=problem):
+        replace("a cat\na dog", old, "x")
+
+
+def test_tabs_count_as_spaces() -> None:
+    assert replace("a\tb", "a       b", "c") == "c"

@@ -1,0 +1,39 @@
+"""Settings refuse what would be unsafe, and know the names people use."""
+
+import pytest
+from pydantic import ValidationError
+
+from o.errors import NotFound
+from o.llm.providers import Providers
+from o.settings import ProviderSettings, Settings
+
+
+def test_listening_off_loopback_needs_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("O_HOST", "0.0.0.0")
+    with pytest.raises(ValidationError, match="O_API_TOKEN"):
+        Settings()
+    monkeypatch.setenv("O_API_TOKEN", "secret")
+    assert Settings().host == "0.0.0.0"
+    assert "secret" not in repr(Settings())
+
+
+def test_familiar_names_are_accepted_and_ours_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "theirs:7233")
+    assert Settings().temporal_address == "theirs:7233"
+    monkeypatch.setenv("O_TEMPORAL_ADDRESS", "ours:7233")
+    assert Settings().temporal_address == "ours:7233"
+
+
+def test_a_handle_goes_to_the_provider_it_names_with_the_whole_rest_as_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
+    monkeypatch.setenv("OLLAMA_BASE_URL", "http://127.0.0.1:2")
+    providers = Providers(ProviderSettings())
+    provider, model = providers.resolve("openai/vendor/model:7b")
+    assert (provider.base_url, model) == ("http://127.0.0.1:1/v1", "vendor/model:7b")
+    assert providers.resolve("ollama/llama3")[0].wire == "ollama"
+    for handle in ("anthropic/claude", "openai/", "openai", ""):
+        with pytest.raises(NotFound):
+            providers.resolve(handle)

@@ -1,0 +1,159 @@
+"""A supervisor with real PostgreSQL and Temporal, and stubs for O's own processes."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+import psycopg
+
+STARTED = Path(__file__).with_name("started.py")
+ROOT = STARTED.parents[2]
+_Found = TypeVar("_Found")
+
+
+def until(find: Callable[[], _Found | None], limit_s: float = 20.0) -> _Found:
+    """The first true answer of `find`; fails after `limit_s`."""
+    limit = time.monotonic() + limit_s
+    while time.monotonic() < limit:
+        if found := find():
+            return found
+        time.sleep(0.01)
+    raise AssertionError("it did not happen in time")
+
+
+class Product:
+    """One `o up` on one data directory."""
+
+    def __init__(self, data_dir: Path, **wanted: Any) -> None:
+        self.data_dir = data_dir
+        self._wanted = {"data_dir": str(data_dir), "port": 0, "workers": 1, **wanted}
+        self._process: psutil.Popen | None = None
+        self._seen: dict[int, psutil.Process] = {}
+
+    def start(self) -> "Product":
+        """Start it and wait until it is up."""
+        self.begin()
+        return self.wait_up()
+
+    def wait_up(self) -> "Product":
+        """Wait until it is up."""
+        until(self._is_up, 30.0)
+        return self
+
+    def begin(self) -> psutil.Popen:
+        """Start it without waiting."""
+        environment = {name: text for name, text in os.environ.items() if "_API_KEY" not in name}
+        environment |= {"PYTHONPATH": str(ROOT), "OPENAI_API_KEY": "unused"}
+        environment |= self._wanted.pop("environment", {})
+        self._process = psutil.Popen(
+            [sys.executable, str(STARTED), json.dumps(self._wanted)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+        )
+        return self._process
+
+    @property
+    def process(self) -> psutil.Popen:
+        assert self._process is not None
+        return self._process
+
+    @property
+    def state(self) -> dict[str, Any]:
+        state: dict[str, Any] = json.loads((self.data_dir / "up.json").read_text())
+        return state
+
+    def pid(self, name: str) -> int | None:
+        pid: int | None = self.state["processes"].get(name)
+        return pid
+
+    def family(self) -> list[psutil.Process]:
+        """Everything that the supervisor started, now and when this was asked before."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for process in self.process.children(recursive=True):
+                self._seen[process.pid] = process
+        return list(self._seen.values())
+
+    def left(self) -> list[psutil.Process]:
+        """Who of the family is still there."""
+        return [one for one in self._seen.values() if lives(one)]
+
+    def kill(self, name: str) -> int:
+        """Kill -9 a process and wait until another has its place; answers the new pid."""
+        old = self.pid(name)
+        assert old is not None
+        self.family()
+        os.kill(old, signal.SIGKILL)
+        return until(lambda: (pid := self.pid(name)) != old and pid)
+
+    def kill_supervisor(self) -> None:
+        """Kill -9 the supervisor only."""
+        self.family()
+        self.process.kill()
+        self.process.wait(5)
+
+    def kill_all(self) -> None:
+        """Kill -9 everything at once."""
+        for process in [self.process, *self.family()]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.process.wait(5)
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Ask it to stop; answers its exit status."""
+        self.family()
+        self.process.send_signal(number)
+        return int(self.process.wait(30))
+
+    def clean_up(self) -> None:
+        """Leave nothing, whatever the test did."""
+        if self._process is not None:
+            self.kill_all()
+            until(lambda: not self.left())
+
+    def write(self, text: str) -> None:
+        with psycopg.connect(self.state["database_url"]) as connection:
+            connection.execute("insert into note values (%s)", [text])
+
+    def read(self) -> list[str]:
+        with psycopg.connect(self.state["database_url"]) as connection:
+            return [row[0] for row in connection.execute("select text from note order by text")]
+
+    def database_answers(self) -> bool:
+        """Whether a query works now."""
+        try:
+            self.read()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _is_up(self) -> bool:
+        assert self.process.poll() is None, self.process.stdout.read()
+        path = self.data_dir / "up.json"
+        if not path.exists():
+            return False
+        return bool(self.state["pid"] == self.process.pid)
+
+
+def lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def pid_lives(pid: int | None) -> bool:
+    """Whether the process still does something; a zombie does not."""
+    try:
+        return pid is not None and lives(psutil.Process(pid))
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,36 @@
+"""An `o up` whose own processes are stubs: `started.py '{"data_dir": …}'`. See `product.py`."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from o.errors import OError
+from o.log import configure_logging
+from o.settings import ProviderSettings, Settings
+from o.up import supervisor
+from o.up.commands import Commands
+
+
+def main() -> int:
+    wanted = json.loads(sys.argv[1])
+    stub = (sys.executable, str(Path(__file__).with_name("stub.py")))
+    commands = Commands(
+        api=(*stub, "api"),
+        worker=(*stub, wanted.pop("worker", "worker")),
+        migrate=(*stub, "migrate"),
+        local_model=(*stub, "worker"),
+    )
+    private = {name: wanted.pop(name) for name in ("namespaces", "patience_s") if name in wanted}
+    configure_logging()
+    try:
+        return asyncio.run(
+            supervisor.run(Settings(**wanted), ProviderSettings(), commands=commands, **private)
+        )
+    except OError as error:
+        sys.stderr.write(f"{error.message}\n")
+        return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,58 @@
+"""What `o doctor` finds."""
+
+import socket
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from o.doctor import Finding, examine
+from o.settings import ProviderSettings, Settings
+from tests.up.conftest import NewProduct
+
+NO_PROVIDER = ProviderSettings(_env_file=None)
+
+
+def _bad(findings: list[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.level == "bad"]
+
+
+def test_a_bare_machine_is_fit(tmp_path: Path) -> None:
+    findings = examine(Settings(data_dir=tmp_path / "new", port=0), NO_PROVIDER)
+    assert not _bad(findings)
+    assert any("PostgreSQL" in finding.what for finding in findings)
+    assert any("temporal" in finding.what for finding in findings)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        (found,) = _bad(examine(Settings(data_dir=tmp_path, port=port), NO_PROVIDER))
+    assert str(port) in found.what
+    assert "O_PORT" in found.what_to_do
+
+
+def test_a_database_that_is_away_is_named_without_its_password(tmp_path: Path) -> None:
+    url = SecretStr("postgresql://o:hush@127.0.0.1:9/o")
+    settings = Settings(data_dir=tmp_path, port=0, database_url=url)
+    (found,) = _bad(examine(settings, NO_PROVIDER))
+    assert "DATABASE_URL" in found.what
+    assert "hush" not in str(found)
+
+
+def test_servers_of_a_running_product_are_found(product: NewProduct) -> None:
+    up = product().start()
+    url = SecretStr(up.state["database_url"])
+    settings = Settings(
+        data_dir=up.data_dir,
+        port=int(up.state["api"].rpartition(":")[2]),
+        database_url=url,
+        temporal_address=up.state["temporal_address"],
+    )
+    findings = examine(settings, NO_PROVIDER)
+    assert not _bad(findings)
+    said = " / ".join(finding.what for finding in findings)
+    assert f"process {up.process.pid}" in said
+    assert "PostgreSQL 18 answers" in said
+    assert "Temporal answers" in said
+    assert "schema is not up to date" in said  # a stub migrated it

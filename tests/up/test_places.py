@@ -1,0 +1,94 @@
+"""Where data may live, and whom PostgreSQL runs as."""
+
+import os
+import pwd
+import shutil
+import stat
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import psutil
+import psycopg
+import pytest
+
+from o.errors import Conflict
+from o.up import account
+from o.up.ports import free_port
+from o.up.postgres import find_binaries
+from tests.up.conftest import NewProduct
+from tests.up.product import Product
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another account")
+
+
+def test_a_long_path_with_odd_characters_gets_its_socket_elsewhere(product: NewProduct) -> None:
+    up = product("it's 100%, Zoë " + "d" * 100).start()
+    sockets = Path(parse_qs(urlsplit(up.state["database_url"]).query)["host"][0])
+    assert not sockets.is_relative_to(up.data_dir)
+    assert stat.S_IMODE(sockets.stat().st_mode) == 0o700
+    up.write("kept")
+    assert up.read() == ["kept"]
+    assert up.stop() == 0
+    sockets.rmdir()
+
+
+def test_a_tcp_port_asks_for_the_password(product: NewProduct) -> None:
+    port = free_port()
+    up = product(postgres_port=port).start()
+    password = (up.data_dir / "postgres-password").read_text().strip()
+    target = f"host=127.0.0.1 port={port} user=o dbname=o"
+    with psycopg.connect(target, password=password) as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(target, password="wrong")
+    assert password not in up.family()[0].environ().values()
+    assert up.database_answers()
+
+
+@as_root
+def test_root_runs_it_in_a_namespace_and_keeps_its_files(product: NewProduct) -> None:
+    up = product().start()
+    if (up.data_dir / "postgres").stat().st_uid != 0:
+        pytest.skip("this system has no user namespaces")
+    assert stat.S_IMODE(up.data_dir.stat().st_mode) == 0o700
+    assert up.database_answers()
+
+
+@as_root
+def test_root_without_namespaces_runs_it_as_another_account(tmp_path: Path) -> None:
+    # Not below pytest's directory, which only root may enter.
+    home = Path(f"/var/tmp/o-test-{os.getpid()}")
+    up = Product(home, namespaces=False)
+    try:
+        up.start()
+        user = psutil.Process(up.pid("postgres")).username()
+        assert user in {"postgres", "nobody"}
+        assert (home / "postgres").stat().st_uid == pwd.getpwnam(user).pw_uid
+        assert stat.S_IMODE(home.stat().st_mode) == 0o711
+        up.write("kept")
+        up.kill_all()
+        up = Product(home, namespaces=True).start()  # who owns it keeps it
+        assert psutil.Process(up.pid("postgres")).username() == user
+        assert up.read() == ["kept"]
+    finally:
+        up.clean_up()
+        shutil.rmtree(home)
+
+
+@as_root
+async def test_a_closed_directory_is_named_with_the_ways_out(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    home = closed / "data" / "postgres"
+    home.mkdir(parents=True)
+    for path, mode in (
+        (tmp_path, 0o755),
+        (tmp_path.parent, 0o755),
+        (tmp_path.parent.parent, 0o755),
+    ):
+        path.chmod(mode)
+    closed.chmod(0o700)
+    with pytest.raises(Conflict) as refused:
+        await account.choose(home, find_binaries(), namespaces=False)
+    assert f"{closed} is closed" in refused.value.message
+    assert "DATABASE_URL" in refused.value.message
+    assert "O_DATA_DIR" in refused.value.message

@@ -1,0 +1,83 @@
+"""Records the histories that `test_replay.py` replays: `python -m tests.workflows.record`.
+
+Run it when the workflow has learnt something new, and add files; those that stand stay, because
+executions like them may be open somewhere.
+"""
+
+import asyncio
+import json
+import tempfile
+from pathlib import Path
+
+from letta_client import APIStatusError
+from temporalio.client import Client
+
+from tests.support.product import Product
+from tests.support.provider import HANDLE, FakeProvider, call, do, say
+
+HISTORIES = Path(__file__).parent / "histories"
+
+
+def main() -> None:
+    """Play one conversation of each kind and store the histories it leaves."""
+    provider = FakeProvider()
+    provider.start()
+    env = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": provider.url}
+    product = Product(Path(tempfile.mkdtemp()) / "o", env)
+    product.start()
+    try:
+        for name, texts in KINDS.items():
+            _record(product, name, texts)
+    finally:
+        product.stop()
+        provider.stop()
+
+
+_EDIT = call("memory_insert", label="human", new_string="x")
+_SEARCH = call("conversation_search", query="nothing")
+KINDS = {
+    "answers": ["hello", "again"],
+    "tools": [do(_EDIT, _SEARCH, say("done"))],
+    "failure": [do({"fail": 500}), "after the failure"],
+    "max_steps": [do(_SEARCH)],
+    "continued": [f"message {n}" for n in range(20)],
+    "long_turn": [do(*[_SEARCH] * 90, say("done")), "after it"],
+    "deleted": ["hello", "DELETE"],
+}
+
+
+def _record(product: Product, name: str, texts: list[str]) -> None:
+    client = product.client(max_retries=0)
+    agent = client.agents.create(model=HANDLE, memory_blocks=[{"label": "human", "value": ""}])
+    ((conversation_id,),) = product.query(
+        "SELECT id FROM conversations WHERE agent_id = %s", agent.id
+    )
+    for text in texts:
+        if text == "DELETE":
+            client.agents.delete(agent.id)
+            continue
+        try:
+            client.agents.messages.create(
+                agent.id, input=text, max_steps=3 if name == "max_steps" else 100
+            )
+        except APIStatusError:
+            assert name == "failure"
+    asyncio.run(_store(product.state["temporal_address"], conversation_id, name))
+
+
+async def _store(address: str, workflow_id: str, name: str) -> None:
+    client = await Client.connect(address)
+    await asyncio.sleep(3)  # the last task's events, and the purge of a deleted agent
+    executions = [e async for e in client.list_workflows(f"WorkflowId = '{workflow_id}'")]
+    for n, execution in enumerate(sorted(executions, key=lambda e: e.start_time)):
+        handle = client.get_workflow_handle(workflow_id, run_id=execution.run_id)
+        history = json.loads((await handle.fetch_history()).to_json())
+        file = HISTORIES / f"{name}-{n}.json"
+        file.write_text(
+            json.dumps({"id": workflow_id, "history": history}, separators=(",", ":")) + "\n"
+        )
+        print(file.name, len(history["events"]), "events")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
