@@ -28,9 +28,9 @@ from o.storage.messages import (
     take_positions,
 )
 from o.storage.rows import model_of
-from o.storage.runs import start_run
+from o.storage.runs import first_open_run, get_run, start_run
 from o.storage.steps import get_step_reply, last_committed_index, start_step
-from workflows.contract import StepOutcome, StepRef
+from workflows.contract import StepOutcome, StepRef, Turn
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ async def begin_step(
     async with engine.begin() as connection:
         row = await start_run(connection, step.run_id, [*_COLUMNS, last_committed_index()])
         if row is None:
-            return StepOutcome(step.index, done=True)
+            return await _not_this_one(connection, step)
         run, agent, conversation = (
             model_of(
                 model,
@@ -118,6 +118,16 @@ async def begin_step(
         settings=agent.model_settings,
     )
     return StepToTake(run, agent, step.index, step_id, attempt, request)
+
+
+async def _not_this_one(connection: AsyncConnection, step: StepRef) -> StepOutcome:
+    """The run is closed or gone, or another one goes first: order is what the database says."""
+    run = await get_run(connection, step.run_id)
+    first = await first_open_run(connection, run.conversation_id) if run else None
+    if run is None or first is None or not run.status.is_open:
+        return StepOutcome(step.index, done=True)
+    turn = Turn(first.run.id, first.run.options.max_steps, first.model)
+    return StepOutcome(step.index, first=turn)
 
 
 async def place_input(

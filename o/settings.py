@@ -17,7 +17,7 @@ def _known_as(name: str) -> AliasChoices:
 class ProviderSettings(BaseSettings):
     """Where models come from. A provider exists when its key (or address) is set."""
 
-    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, populate_by_name=True)
 
     openai_api_key: SecretStr | None = Field(None, validation_alias=_known_as("OPENAI_API_KEY"))
     openai_base_url: str = Field(
@@ -51,7 +51,9 @@ class ProviderSettings(BaseSettings):
 class Settings(BaseSettings):
     """What an operator can set, as `O_<NAME>` environment variables."""
 
-    model_config = SettingsConfigDict(env_prefix="O_", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="O_", frozen=True, env_ignore_empty=True, populate_by_name=True
+    )
 
     host: str = Field("127.0.0.1", description="Address the API binds to.")
     port: int = Field(8283, ge=0, le=65535, description="Port of the API.")

@@ -6,6 +6,7 @@ terminated: what is open in PostgreSQL is carried on all the same.
 
 import asyncio
 import logging
+import uuid
 from collections import defaultdict
 
 from sqlalchemy import text
@@ -91,6 +92,8 @@ class Sweeper:
                     one.run,
                     agent_name=one.agent_name,
                     model=one.model,
+                    # Temporal may know the run's id from an update whose turn came to nothing.
+                    update_id=str(uuid.uuid4()),
                 )
             except WorkflowUpdateFailedError as error:
                 _log.warning(

@@ -40,9 +40,24 @@ async def connect(settings: Settings, *, lazy: bool = False) -> Client:
 
 
 async def submit_run(
-    client: Client, task_queue: str, run: Run, *, agent_name: str, model: str
+    client: Client,
+    task_queue: str,
+    run: Run,
+    *,
+    agent_name: str,
+    model: str,
+    update_id: str | None = None,
 ) -> None:
     """Hand a run to its conversation, started if it is not there. A repeat changes nothing.
+
+    Args:
+        client: For the operator's Temporal server.
+        task_queue: Where workers poll.
+        run: A run that is stored.
+        agent_name: Shown in the Temporal UI, as is `model`.
+        model: Handle.
+        update_id: Repeats under the same id are not even shown to the workflow; the run's id
+            unless given.
 
     Raises:
         WorkflowUpdateFailedError: The conversation takes no more runs.
@@ -69,7 +84,7 @@ async def submit_run(
         Conversation.send,
         Turn(run.id, run.options.max_steps, model),
         start_workflow_operation=start,
-        id=run.id,
+        id=update_id or run.id,
     )
 
 

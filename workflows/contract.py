@@ -63,11 +63,13 @@ class StepOutcome:
         index: The step that this tells of; later than asked for when the run was further already.
         calls: Tools to run before the next step.
         done: Whether the run is closed.
+        first: The run whose turn it is, when it is not this one's: nothing was done.
     """
 
     index: int
     calls: list[CallRef] = field(default_factory=list)
     done: bool = False
+    first: Turn | None = None
 
 
 @dataclass(frozen=True)

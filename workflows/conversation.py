@@ -32,13 +32,10 @@ class Conversation:
     async def run(self, state: ConversationState) -> None:
         """Take turns until the conversation is closed or idle; hand over before history is long."""
         while await self._something_to_do():
-            if self._closed:
-                break
             await self._take(self._state.queue.pop(0))
             if workflow.info().get_current_history_length() > options.EVENTS_BETWEEN_TURNS:
                 await self._hand_over()
-        self._show("closed" if self._closed else "idle", "Asleep; the next message wakes it.")
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        self._show("closed" if self._closed else "idle", "Ended; the next message starts it again.")
 
     @workflow.update
     async def send(self, turn: Turn) -> Accepted:
@@ -67,26 +64,27 @@ class Conversation:
         return current + [turn.run_id for turn in self._state.queue]
 
     async def _something_to_do(self) -> bool:
-        """Wait for a turn or the end; False after a long time of nothing."""
+        """Wait for a turn; False when the conversation is closed, or long after the last one."""
         try:
             await workflow.wait_condition(
                 lambda: self._closed or bool(self._state.queue), timeout=options.IDLE_TIMEOUT
             )
         except TimeoutError:
-            return bool(self._state.queue)
-        return True
+            await workflow.wait_condition(workflow.all_handlers_finished)
+        return bool(self._state.queue) and not self._closed
 
     async def _take(self, turn: Turn) -> None:
         self._current = TurnRunner(turn, self._is_closed, self._show_step)
         try:
-            carry_on = await self._current.run()
+            next_turns = await self._current.run()
         finally:
             self._current = None
-        if carry_on:  # history grew long inside the turn: what is left of it comes first
-            self._state.queue.insert(0, turn)
-            await self._hand_over()
+        ids = {turn.run_id for turn in next_turns}
+        later = [turn for turn in self._state.queue if turn.run_id not in ids]
+        self._state.queue = next_turns + later
         self._served += 1
-        self._show("idle", f"Idle. {self._served} runs served by this execution.")
+        if not self._state.queue:
+            self._show("idle", f"Idle. {self._served} turns taken by this execution.")
 
     async def _hand_over(self) -> None:
         await workflow.wait_condition(workflow.all_handlers_finished)

@@ -19,11 +19,12 @@ class TurnRunner:
         self._is_closed = is_closed
         self._show = show
 
-    async def run(self) -> bool:
+    async def run(self) -> list[Turn]:
         """Take the run to its end. A failure fails the run, never the conversation.
 
         Returns:
-            Whether to carry on in a new execution, because this one's history has grown long.
+            What must come next: nothing in particular; this turn again, in a new execution,
+            because history has grown long; or another one that goes before it, and then it.
         """
         try:
             return await self._steps()
@@ -32,22 +33,24 @@ class TurnRunner:
         except Exception:
             workflow.logger.exception("turn failed", extra={"run_id": self.turn.run_id})
             await self._close(_internal_error(self.turn.run_id))
-        return False
+        return []
 
-    async def _steps(self) -> bool:
+    async def _steps(self) -> list[Turn]:
         index = 0
         while index < self.turn.max_steps:
             outcome = await self._step(index)
+            if outcome.first is not None:
+                return [outcome.first, self.turn]
             if outcome.done or self._is_closed():
-                return False
+                return []
             for call in outcome.calls:
                 if await self._tool(call):
-                    return False
+                    return []
             index = outcome.index + 1
             if workflow.info().get_current_history_length() > options.EVENTS_INSIDE_TURN:
-                return True
+                return [self.turn]
         await self._close(Closing(self.turn.run_id, "max_steps"))
-        return False
+        return []
 
     async def _step(self, index: int) -> StepOutcome:
         self._show(f"Run `{self.turn.run_id}`: the model works on step {index + 1}.")

@@ -125,6 +125,8 @@ CREATE TABLE runs (
     UNIQUE (conversation_id, request_key)
 );
 CREATE INDEX runs_open ON runs (created_at) WHERE status IN ('created', 'running');
+CREATE INDEX runs_open_by_conversation ON runs (conversation_id, created_at)
+    WHERE status IN ('created', 'running');
 CREATE INDEX runs_by_agent ON runs (agent_id, created_at);
 CREATE INDEX runs_by_body ON runs (conversation_id, body_hash, created_at);
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, func, select, update
+from sqlalchemy import FromClause, Row, RowMapping, Select, and_, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from o.domain.runs import OPEN_STATUSES, Run, RunClosed
+from o.domain.runs import OPEN_STATUSES, Run, RunClosed, RunStatus
 from o.storage.rows import columns_of, model_of, row_of
 from o.storage.tables import agents, conversations, runs
 
@@ -27,7 +27,7 @@ async def accept_run(connection: AsyncConnection, run: Run) -> Run:
     """Store a run, or return the one that the same request has made before."""
     stored = await connection.execute(
         insert(runs)
-        .values(row_of(runs, run))
+        .values(row_of(runs, run) | {"created_at": func.now()})  # one clock orders all runs
         .on_conflict_do_nothing(index_elements=["conversation_id", "request_key"])
         .returning(*columns_of(runs, Run))
     )
@@ -46,14 +46,21 @@ async def accept_run(connection: AsyncConnection, run: Run) -> Run:
 async def find_repeated_run(
     connection: AsyncConnection, conversation_id: str, user_id: str, body_hash: str
 ) -> Run | None:
-    """The newest run that this user's same body made lately, for a POST that a client re-sends."""
+    """The run that this user's same body made, for a POST that a client says it re-sends.
+
+    Open, or at rest for less than a minute: an older one is a message of the same words that was
+    answered, and what is sent now never arrived before.
+    """
     rows = await connection.execute(
         select(*columns_of(runs, Run))
         .where(
             runs.c.conversation_id == conversation_id,
             runs.c.created_by_id == user_id,
             runs.c.body_hash == body_hash,
-            runs.c.created_at > func.now() - timedelta(minutes=30),
+            or_(
+                runs.c.status.in_(OPEN_STATUSES),
+                runs.c.completed_at > func.now() - timedelta(minutes=1),
+            ),
         )
         .order_by(runs.c.created_at.desc())
         .limit(1)
@@ -74,24 +81,11 @@ async def get_run(connection: AsyncConnection, run_id: str, *, lock: bool = Fals
 async def list_open_runs(connection: AsyncConnection, *, older_than_s: float) -> list[OpenRun]:
     """Open runs of a certain age, in the order they were made."""
     rows = await connection.execute(
-        select(
-            *columns_of(runs, Run),
-            agents.c.name.label("agent_name"),
-            agents.c.model.label("agent_model"),
-        )
-        .join(agents, agents.c.id == runs.c.agent_id)
-        .where(
-            runs.c.status.in_(OPEN_STATUSES),
-            runs.c.created_at < func.now() - timedelta(seconds=older_than_s),
-            agents.c.deleted_at.is_(None),
-        )
+        _open_runs()
+        .where(runs.c.created_at < func.now() - timedelta(seconds=older_than_s))
         .order_by(runs.c.created_at)
     )
-    found = [(model_of(Run, row), row) for row in rows.mappings()]
-    return [
-        OpenRun(run, row["agent_name"], run.options.override_model or row["agent_model"])
-        for run, row in found
-    ]
+    return [_open_run(row) for row in rows.mappings()]
 
 
 async def open_conversations(connection: AsyncConnection) -> list[str]:
@@ -105,24 +99,64 @@ async def open_conversations(connection: AsyncConnection) -> list[str]:
 async def start_run(
     connection: AsyncConnection, run_id: str, columns: Sequence[Any]
 ) -> Row[Any] | None:
-    """Mark an open run as running and lock it.
+    """Mark an open run as running and lock it, if it is this run's turn.
 
     Returns:
-        `columns` of the run, its conversation and its agent; None when the run is closed or gone.
+        `columns` of the run, its conversation and its agent; None when the run is closed or gone,
+        or when another run of the conversation goes first (`first_open_run`).
     """
+    other = runs.alias()
     started = await connection.execute(
         update(runs)
         .where(
             runs.c.id == run_id,
             runs.c.status.in_(OPEN_STATUSES),
+            runs.c.id == _first_open(other, runs.c.conversation_id).scalar_subquery(),
             conversations.c.id == runs.c.conversation_id,
             agents.c.id == runs.c.agent_id,
             agents.c.deleted_at.is_(None),
         )
-        .values(status="running", started_at=func.coalesce(runs.c.started_at, func.now()))
+        .values(status=RunStatus.RUNNING, started_at=func.coalesce(runs.c.started_at, func.now()))
         .returning(*columns)
     )
     return started.one_or_none()
+
+
+async def first_open_run(connection: AsyncConnection, conversation_id: str) -> OpenRun | None:
+    """The run whose turn it is: the one that has begun, else the oldest. None when none is open."""
+    rows = await connection.execute(
+        _open_runs().where(
+            runs.c.id == _first_open(runs.alias(), conversation_id).scalar_subquery()
+        )
+    )
+    row = rows.mappings().one_or_none()
+    return _open_run(row) if row else None
+
+
+def _first_open(table: FromClause, conversation_id: Any) -> Select[Any]:
+    return (
+        select(table.c.id)
+        .where(table.c.conversation_id == conversation_id, table.c.status.in_(OPEN_STATUSES))
+        .order_by((table.c.status == RunStatus.RUNNING).desc(), table.c.created_at, table.c.id)
+        .limit(1)
+    )
+
+
+def _open_runs() -> Select[Any]:
+    return (
+        select(
+            *columns_of(runs, Run),
+            agents.c.name.label("agent_name"),
+            agents.c.model.label("agent_model"),
+        )
+        .join(agents, agents.c.id == runs.c.agent_id)
+        .where(runs.c.status.in_(OPEN_STATUSES), agents.c.deleted_at.is_(None))
+    )
+
+
+def _open_run(row: RowMapping) -> OpenRun:
+    run = model_of(Run, row)
+    return OpenRun(run, row["agent_name"], run.options.override_model or row["agent_model"])
 
 
 async def advance_run(

@@ -226,6 +226,20 @@ def test_a_post_that_the_client_repeats_joins_the_run_that_exists(
     assert anew.messages[0].id != first.messages[0].id
 
 
+def test_the_same_words_long_after_are_a_new_message_even_in_a_repeated_post(
+    client: Letta, server: Product, agent: AgentState
+) -> None:
+    first = client.agents.messages.create(agent.id, input="yes")
+    server.query(
+        "UPDATE runs SET completed_at = completed_at - interval '2 minutes' WHERE agent_id = %s",
+        agent.id,
+    )
+    retried = client.agents.messages.create(
+        agent.id, input="yes", extra_headers={"x-stainless-retry-count": "1"}
+    )
+    assert retried.messages[0].id != first.messages[0].id
+
+
 def test_the_same_otid_is_the_same_message(
     client: Letta, agent: AgentState, provider: FakeProvider
 ) -> None:

@@ -1,10 +1,15 @@
 """What the product is for: it still knows, whatever was taken from it."""
 
+import asyncio
+import json
 import os
 import signal
+import threading
 from pathlib import Path
 
+import httpx
 import pytest
+from temporalio.client import Client
 
 from tests.chaos.killing import (
     STEPS,
@@ -92,6 +97,85 @@ def test_turns_survive_the_loss_of_temporals_database(
         roles = product.query("SELECT role FROM messages ORDER BY position")
         turn = ["user", *["assistant", "tool"] * (STEPS - 1), "assistant"]
         assert [role for (role,) in roles] == ["system", *turn, *["user", "assistant"] * 2]
+    finally:
+        product.stop()
+
+
+def test_a_run_whose_api_died_and_whose_client_never_came_back_is_carried_out(
+    product: KillableProduct,
+) -> None:
+    product.start()
+    try:
+        agent = new_agent(product)
+        lost: list[BaseException] = []
+
+        def send() -> None:
+            try:
+                url = f"{product.url}/v1/agents/{agent.id}/messages"
+                httpx.post(url, json={"input": "hello"}, timeout=30)
+            except httpx.TransportError as error:
+                lost.append(error)
+
+        with product.stopped_at("run-stored") as reached:
+            sending = threading.Thread(target=send)
+            sending.start()
+            reached()
+            product.kill("api")
+            sending.join()
+        assert lost
+        eventually(
+            lambda: product.query("SELECT status FROM runs") == [("completed",)],
+            what="the sweeper's rescue",
+        )
+        roles = product.query("SELECT role FROM messages ORDER BY position")
+        assert roles == [("system",), ("user",), ("assistant",)]
+    finally:
+        product.stop()
+
+
+async def test_a_turn_goes_on_when_its_execution_is_terminated(product: KillableProduct) -> None:
+    product.start()
+    try:
+        agent = new_agent(product)
+        with product.stopped_at("model-called-1") as reached:
+            sending = Sending(product, agent)
+            reached()
+            ((conversation_id,),) = product.query("SELECT id FROM conversations")
+            temporal = await Client.connect(product.state["temporal_address"])
+            await temporal.get_workflow_handle(conversation_id).terminate()
+        assert_turn_happened_once(product, agent, await asyncio.to_thread(sending.reply))
+    finally:
+        product.stop()
+
+
+def test_a_stream_whose_worker_dies_shows_no_mixed_text(
+    product: KillableProduct, provider: FakeProvider
+) -> None:
+    product.start()
+    try:
+        agent = new_agent(product)
+        words = " ".join(f"word{n}" for n in range(30))
+        body = {
+            "input": do(say(words) | {"pause_s": 0.05}),
+            "stream_tokens": True,
+            "include_pings": False,
+        }
+        pieces: dict[str, str] = {}
+        url = f"{product.url}/v1/agents/{agent.id}/messages/stream"
+        with httpx.stream("POST", url, json=body, timeout=60) as answer:
+            for line in answer.iter_lines():
+                if '"assistant_message"' not in line:
+                    continue
+                event = json.loads(line.removeprefix("data: "))
+                pieces[event["id"]] = pieces.get(event["id"], "") + event["content"]
+                if len(pieces) == 1 and "word5" in event["content"]:
+                    product.kill_one("worker", None)
+        half, whole = pieces.values()
+        assert words.startswith(half)
+        assert len(half) < len(words)
+        assert whole == words
+        stored = product.client().agents.messages.list(agent.id).items[-1]
+        assert (stored.id, stored.content) == (list(pieces)[1], words)
     finally:
         product.stop()
 

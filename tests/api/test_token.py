@@ -1,0 +1,40 @@
+"""A server with a token lets nobody else in, health aside."""
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from api.app import create_app
+from o.settings import ProviderSettings, Settings
+
+
+@pytest.fixture
+def http() -> httpx.AsyncClient:
+    """The application without its parts: a request that gets past the door fails with 500."""
+    app = create_app(Settings(api_token=SecretStr("open sesame")), ProviderSettings())
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://o")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 401),
+        ({"Authorization": "Bearer "}, 401),
+        ({"Authorization": "Bearer wrong"}, 401),
+        ({"Authorization": "Bearer open sesame"}, 500),
+        ({"X-BARE-PASSWORD": "password open sesame"}, 500),
+        ({"X-BARE-PASSWORD": "open sesame"}, 401),
+    ],
+)
+async def test_only_the_token_opens(
+    http: httpx.AsyncClient, headers: dict[str, str], status: int
+) -> None:
+    answer = await http.get("/v1/agents/", headers=headers)
+    assert answer.status_code == status
+    if status == 401:
+        assert answer.json() == {"detail": "Unauthorized"}
+
+
+async def test_health_needs_no_token(http: httpx.AsyncClient) -> None:
+    assert (await http.get("/v1/health/")).status_code == 200

@@ -1,0 +1,235 @@
+"""Each provider's wire, over real HTTP: where requests go, and what comes of the replies."""
+
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from o.domain.llm import ModelRequest, ReplyDelta
+from o.domain.tools import MEMORY_INSERT
+from o.errors import ModelError, NotFound
+from o.llm.catalogue import Catalogue
+from o.llm.client import LiteLLMModel
+from o.llm.providers import Providers
+from o.settings import ProviderSettings
+
+ARGUMENTS = {"label": "human", "new_string": "Ada"}
+
+
+def _sse(*events: dict[str, Any]) -> StreamingResponse:
+    async def frames() -> AsyncIterator[bytes]:
+        for event in events:
+            yield f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
+
+    return StreamingResponse(frames(), media_type="text/event-stream")
+
+
+class Wires:
+    """Speaks the Anthropic and the Ollama wire; keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, dict[str, str], dict[str, Any]]] = []
+        routes = [
+            Route("/v1/messages", self._anthropic, methods=["POST"]),
+            Route("/v1/models", lambda _: JSONResponse({"data": [{"id": "claude-x"}]})),
+            Route("/api/chat", self._ollama, methods=["POST"]),
+            Route("/api/show", lambda _: JSONResponse({}), methods=["POST"]),
+            Route("/api/tags", lambda _: JSONResponse({"models": [{"name": "llama:1b"}]})),
+        ]
+        config = uvicorn.Config(
+            Starlette(routes=routes), host="127.0.0.1", port=0, log_level="warning"
+        )
+        self.server = uvicorn.Server(config)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}"
+
+    async def _keep(self, request: Request) -> dict[str, Any]:
+        body: dict[str, Any] = await request.json()
+        self.requests.append((request.url.path, dict(request.headers), body))
+        return body
+
+    async def _anthropic(self, request: Request) -> Response:
+        body = await self._keep(request)
+        if not body.get("stream"):
+            return JSONResponse(
+                {
+                    "id": "msg_1",
+                    "type": "message",
+                    "role": "assistant",
+                    "model": body["model"],
+                    "stop_reason": "tool_use",
+                    "content": [
+                        {"type": "text", "text": "noting"},
+                        {
+                            "type": "tool_use",
+                            "id": "toolu_1",
+                            "name": "memory_insert",
+                            "input": ARGUMENTS,
+                        },
+                    ],
+                    "usage": {"input_tokens": 11, "output_tokens": 7},
+                }
+            )
+        usage = {"input_tokens": 11, "output_tokens": 1}
+        message = {
+            "id": "msg_1",
+            "type": "message",
+            "role": "assistant",
+            "content": [],
+            "model": "x",
+            "usage": usage,
+        }
+        call = {"type": "tool_use", "id": "toolu_1", "name": "memory_insert", "input": {}}
+        text = json.dumps(ARGUMENTS)
+        return _sse(
+            {"type": "message_start", "message": message},
+            {
+                "type": "content_block_start",
+                "index": 0,
+                "content_block": {"type": "text", "text": ""},
+            },
+            {
+                "type": "content_block_delta",
+                "index": 0,
+                "delta": {"type": "text_delta", "text": "noting"},
+            },
+            {"type": "content_block_stop", "index": 0},
+            {"type": "content_block_start", "index": 1, "content_block": call},
+            {
+                "type": "content_block_delta",
+                "index": 1,
+                "delta": {"type": "input_json_delta", "partial_json": text[:9]},
+            },
+            {
+                "type": "content_block_delta",
+                "index": 1,
+                "delta": {"type": "input_json_delta", "partial_json": text[9:]},
+            },
+            {"type": "content_block_stop", "index": 1},
+            {
+                "type": "message_delta",
+                "delta": {"stop_reason": "tool_use"},
+                "usage": {"output_tokens": 7},
+            },
+            {"type": "message_stop"},
+        )
+
+    async def _ollama(self, request: Request) -> Response:
+        body = await self._keep(request)
+        message = {
+            "role": "assistant",
+            "content": "noting",
+            "tool_calls": [{"function": {"name": "memory_insert", "arguments": ARGUMENTS}}],
+        }
+        whole = {
+            "model": body["model"],
+            "created_at": "2026-01-01T00:00:00Z",
+            "message": message,
+            "done": True,
+            "done_reason": "stop",
+            "prompt_eval_count": 11,
+            "eval_count": 7,
+        }
+        if not body.get("stream"):
+            return JSONResponse(whole)
+
+        async def lines() -> AsyncIterator[bytes]:
+            yield (json.dumps(whole) + "\n").encode()
+
+        return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+
+@pytest.fixture(scope="module")
+def wires() -> Iterator[Wires]:
+    wires = Wires()
+    thread = threading.Thread(target=wires.server.run, daemon=True)
+    thread.start()
+    while not wires.server.started:
+        thread.join(0.01)
+    yield wires
+    wires.server.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture
+def settings(wires: Wires) -> ProviderSettings:
+    return ProviderSettings(
+        anthropic_api_key=SecretStr("sk-ant"),
+        anthropic_base_url=wires.url,
+        ollama_base_url=wires.url,
+    )
+
+
+def request_to(handle: str) -> ModelRequest:
+    prompt = [
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": "I am Ada"},
+    ]
+    return ModelRequest(
+        handle=handle,
+        prompt=prompt,
+        tools=[MEMORY_INSERT],
+        settings={"temperature": 0.5, "max_output_tokens": 99},
+    )
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize(
+    ("handle", "path"), [("anthropic/claude-x", "/v1/messages"), ("ollama/llama:1b", "/api/chat")]
+)
+async def test_a_call_comes_back_the_same_over_every_wire(
+    wires: Wires, settings: ProviderSettings, handle: str, path: str, streams: bool
+) -> None:
+    model = LiteLLMModel(Providers(settings), timeout_s=20)
+    deltas: list[ReplyDelta] = []
+
+    async def keep(delta: ReplyDelta) -> None:
+        deltas.append(delta)
+
+    request = request_to(handle)
+    reply = await model.complete(request, keep if streams else None)
+    assert reply.text == "noting"
+    (call,) = reply.tool_calls
+    assert call.name == "memory_insert"
+    assert json.loads(call.arguments) == ARGUMENTS
+    assert (reply.usage.prompt_tokens, reply.usage.completion_tokens) == (11, 7)
+    asked, headers, body = wires.requests[-1]
+    assert asked == path
+    assert body["model"] == handle.partition("/")[2]
+    if path == "/v1/messages":
+        assert headers["x-api-key"] == "sk-ant"
+        assert body["max_tokens"] == 99
+    if streams:
+        written = "".join(delta.text for delta in deltas if delta.kind == "tool_call")
+        assert json.loads(written) == ARGUMENTS
+        assert [d.name for d in deltas if d.tool_call_id] == ["memory_insert"]
+    assert request == request_to(handle), "the request is not changed"
+
+
+async def test_the_catalogue_lists_what_each_provider_offers(settings: ProviderSettings) -> None:
+    catalogue = Catalogue(Providers(settings))
+    handles = [entry.handle for entry in await catalogue.list_models()]
+    assert handles == ["anthropic/claude-x", "ollama/llama:1b"]
+    with pytest.raises(NotFound):
+        await catalogue.get("anthropic/unheard-of")
+
+
+async def test_a_provider_that_is_down_lists_nothing_and_is_trusted() -> None:
+    settings = ProviderSettings(ollama_base_url="http://127.0.0.1:9")
+    catalogue = Catalogue(Providers(settings))
+    assert await catalogue.list_models() == []
+    assert (await catalogue.get("ollama/anything")).model == "anything"
+    model = LiteLLMModel(Providers(settings), timeout_s=5)
+    with pytest.raises(ModelError) as failure:
+        await model.complete(request_to("ollama/anything"))
+    assert failure.value.retryable
