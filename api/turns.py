@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Request:
+class Send:
     """A send, as parsed.
 
     Attributes:
@@ -71,7 +71,7 @@ class Turns:
         self._settings = settings
         self._submitting: set[asyncio.Task[None]] = set()
 
-    async def send(self, actor: Actor, agent_id: str, request: Request) -> Sent:
+    async def send(self, actor: Actor, agent_id: str, request: Send) -> Sent:
         """Store the run, then tell its conversation in the background.
 
         From the moment it is stored, the run is carried out whatever dies: if the conversation
@@ -96,7 +96,7 @@ class Turns:
         return self._watcher.follow(sent.run.id, is_new=sent.is_new)
 
     async def _store(
-        self, actor: Actor, agent_id: str, request: Request, run_id: str
+        self, actor: Actor, agent_id: str, request: Send, run_id: str
     ) -> tuple[Thread, Run]:
         async with self._engine.connect() as connection:
             thread = await get_default_thread(connection, actor, agent_id)

@@ -7,6 +7,7 @@ _STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {
     "message",
     "asctime",
     "taskName",
+    "color_message",  # uvicorn repeats its sentence there
     "temporal_workflow",
     "temporal_activity",
 }

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from api.answer import json_answer
 from api.deps import ActorDep, AgentId, CurrentClientDep, PartsDep, ReadsDep
 from api.stream import EventStream
-from api.turns import Request as TurnRequest
+from api.turns import Send
 from api.wire.messages import WireMessage, shown_types, wire_messages
 from api.wire.turns import SendBody
 from o.errors import InvalidInput
@@ -85,14 +85,14 @@ async def index(
     return JSONResponse(shown_types(shown, include_return_message_types))
 
 
-async def _turn(request: Request, body: SendBody, parts: PartsDep, *, streams: bool) -> TurnRequest:
+async def _turn(request: Request, body: SendBody, parts: PartsDep, *, streams: bool) -> Send:
     """The send, checked as far as it can be before it is stored."""
     if body.messages is not None and not body.messages:
         raise InvalidInput("messages must not be empty")
     if body.override_model is not None:
         await parts.catalogue.get(body.override_model)
     retries = request.headers.get("x-stainless-retry-count", "0")
-    return TurnRequest(
+    return Send(
         input=body.to_input(),
         options=body.to_options(streams=streams),
         body=await request.body(),

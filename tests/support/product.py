@@ -25,14 +25,12 @@ REPOSITORY = Path(__file__).parents[2]
 def eventually(
     look: Callable[[], _Found | None], *, within_s: float = 30.0, what: str = "it"
 ) -> _Found:
-    """What `look` returns once it is neither None nor False. Fails after `within_s` seconds."""
+    """The first true answer of `look`. Fails after `within_s` seconds."""
     deadline = time.monotonic() + within_s
-    while True:
-        found = look()
-        if found is not None and found is not False:
-            return found
+    while not (found := look()):
         assert time.monotonic() < deadline, f"{what} did not happen within {within_s} s"
         time.sleep(0.01)
+    return found
 
 
 class Product:
@@ -49,6 +47,8 @@ class Product:
         kept.pop("PYTHONDONTWRITEBYTECODE", None)
         self.env = kept | {"O_SWEEP_INTERVAL_S": "1"} | (env or {})
         self.process: subprocess.Popen[bytes] | None = None
+        # The product ends with the tests, as its own parts end with it.
+        self._lifeline, self._life = os.pipe()
 
     def start(self, *, within_s: float = 60.0) -> float:
         """Start and wait until it is ready.
@@ -62,10 +62,11 @@ class Product:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "o.cli", "up", *self.flags()],
                 cwd=REPOSITORY,
-                env=self.env,
+                env=self.env | {"O_LIFELINE_FD": str(self._lifeline)},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                pass_fds=(self._lifeline,),
             )
         pid = self.process.pid
         eventually(lambda: self._is_ready(pid), within_s=within_s, what=f"ready ({self.log_path})")
@@ -117,16 +118,20 @@ class Product:
     def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Rows straight from the database, which may be on its way back."""
 
-        def ask() -> list[tuple[Any, ...]] | None:
+        answers: list[list[tuple[Any, ...]]] = []
+
+        def ask() -> bool:
             url = libpq_url(self.state["database_url"])
             try:
                 with psycopg.connect(url, autocommit=True) as connection:
                     cursor = connection.execute(statement.encode(), parameters or None)
-                    return cursor.fetchall() if cursor.description else []
+                    answers.append(cursor.fetchall() if cursor.description else [])
             except psycopg.OperationalError:
-                return None
+                return False
+            return True
 
-        return eventually(ask, what="an answer of the database")
+        eventually(ask, what="an answer of the database")
+        return answers[0]
 
     def tree(self) -> list[psutil.Process]:
         """The supervisor and everything under it."""
@@ -156,9 +161,9 @@ class Product:
             return False
 
 
-def is_alive(pid: int) -> bool:
+def is_alive(pid: int | None) -> bool:
     """Whether a process runs; one that only waits to be buried does not."""
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return pid is not None and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False

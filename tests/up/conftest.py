@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from tests.up.product import Product
+from tests.up.stubbed import StubbedProduct
 
-NewProduct = Callable[..., Product]
+NewProduct = Callable[..., StubbedProduct]
 
 
 @pytest.fixture
 def product(tmp_path: Path) -> Iterator[NewProduct]:
     """Makes products; the data directory is `data` unless a name is given."""
-    made: list[Product] = []
+    made: list[StubbedProduct] = []
 
-    def make(name: str = "data", **wanted: Any) -> Product:
-        made.append(Product(tmp_path / name, **wanted))
+    def make(name: str = "data", **wanted: Any) -> StubbedProduct:
+        made.append(StubbedProduct(tmp_path / name, **wanted))
         return made[-1]
 
     yield make

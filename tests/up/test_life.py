@@ -8,8 +8,8 @@ import urllib.request
 
 import psutil
 
+from tests.support.product import eventually, is_alive
 from tests.up.conftest import NewProduct
-from tests.up.product import pid_lives, until
 
 
 def test_it_starts_serves_and_stops_leaving_nothing(product: NewProduct) -> None:
@@ -32,7 +32,7 @@ def test_a_killed_supervisor_takes_everything_along(product: NewProduct) -> None
     up = product().start()
     up.kill_supervisor()
     assert len(up.family()) > 8  # with guards and the backends of PostgreSQL
-    until(lambda: not up.left(), 12.0)
+    eventually(lambda: not up.left(), within_s=12)
 
 
 def test_what_was_written_before_everything_was_killed_is_there_again(product: NewProduct) -> None:
@@ -60,7 +60,7 @@ def test_what_dies_comes_back_as_often_as_it_dies(product: NewProduct) -> None:
     address = up.state["temporal_address"]
     for name in ["postgres", "temporal", "api", "worker-1"] * 2:
         up.kill(name)
-    until(up.database_answers)
+    eventually(up.database_answers)
     assert up.read() == ["kept"]
     assert up.state["temporal_address"] == address
     assert up.stop() == 0
@@ -74,9 +74,9 @@ def test_a_killed_guard_takes_its_program_along(product: NewProduct) -> None:
     assert guard is not None
     up.family()
     guard.kill()
-    until(lambda: up.pid("postgres") not in {old, None})
-    until(up.database_answers)
-    assert not pid_lives(old)
+    eventually(lambda: up.pid("postgres") not in {old, None})
+    eventually(up.database_answers)
+    assert not is_alive(old)
 
 
 def test_a_worker_that_does_not_stop_is_killed_by_a_second_signal(product: NewProduct) -> None:
@@ -85,7 +85,7 @@ def test_a_worker_that_does_not_stop_is_killed_by_a_second_signal(product: NewPr
     up.family()
     started = time.monotonic()
     up.process.send_signal(signal.SIGINT)
-    until(lambda: not pid_lives(api))
+    eventually(lambda: not is_alive(api))
     up.process.send_signal(signal.SIGINT)
     assert up.process.wait(10) == 0
     assert time.monotonic() - started < 6.0
@@ -95,7 +95,7 @@ def test_a_worker_that_does_not_stop_is_killed_by_a_second_signal(product: NewPr
 def test_a_stop_in_the_middle_of_a_start_leaves_nothing(product: NewProduct) -> None:
     up = product()
     process = up.begin()
-    until(lambda: len(up.family()) > 2)
+    eventually(lambda: len(up.family()) > 2)
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
     assert not up.left()
@@ -130,5 +130,5 @@ def test_what_a_stopped_process_of_an_earlier_life_holds_is_taken_from_it(
     os.kill(worker, signal.SIGSTOP)
     up.kill_supervisor()
     again = product(patience_s=1.0).start()
-    assert not pid_lives(worker)
+    assert not is_alive(worker)
     assert again.database_answers()

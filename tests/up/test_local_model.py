@@ -10,7 +10,7 @@ import pytest
 
 from o.up import local_model
 from o.up.ports import free_port
-from tests.up.product import until
+from tests.support.product import eventually
 
 pytestmark = pytest.mark.skipif(local_model.find_weights() is None, reason="it is not installed")
 
@@ -28,7 +28,7 @@ def url() -> Iterator[str]:
     code = f"from o.up.local_model import serve; serve({port})"
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as process:
         try:
-            until(lambda: _answers(port), 30.0)
+            eventually(lambda: _answers(port))
             yield f"http://127.0.0.1:{port}/v1"
         finally:
             process.terminate()

@@ -16,7 +16,7 @@ from o.up import account
 from o.up.ports import free_port
 from o.up.postgres import find_binaries
 from tests.up.conftest import NewProduct
-from tests.up.product import Product
+from tests.up.stubbed import StubbedProduct
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another account")
 
@@ -58,7 +58,7 @@ def test_root_runs_it_in_a_namespace_and_keeps_its_files(product: NewProduct) ->
 def test_root_without_namespaces_runs_it_as_another_account(tmp_path: Path) -> None:
     # Not below pytest's directory, which only root may enter.
     home = Path(f"/var/tmp/o-test-{os.getpid()}")
-    up = Product(home, namespaces=False)
+    up = StubbedProduct(home, namespaces=False)
     try:
         up.start()
         user = psutil.Process(up.pid("postgres")).username()
@@ -67,7 +67,7 @@ def test_root_without_namespaces_runs_it_as_another_account(tmp_path: Path) -> N
         assert stat.S_IMODE(home.stat().st_mode) == 0o711
         up.write("kept")
         up.kill_all()
-        up = Product(home, namespaces=True).start()  # who owns it keeps it
+        up = StubbedProduct(home, namespaces=True).start()  # who owns it keeps it
         assert psutil.Process(up.pid("postgres")).username() == user
         assert up.read() == ["kept"]
     finally:

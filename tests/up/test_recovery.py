@@ -13,8 +13,8 @@ from temporalio.client import Client, WorkflowHandle
 from o.up.child import pause_s
 from o.up.recovery import recover
 from tests.up.conftest import NewProduct
-from tests.up.product import ROOT
 from tests.up.step_worker import TASK_QUEUE, Step
+from tests.up.stubbed import ROOT
 
 PROGRAM = Path(__file__).with_name("step_worker.py")
 

@@ -6,31 +6,20 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 import psycopg
 
+from tests.support.product import eventually
+
 STARTED = Path(__file__).with_name("started.py")
 ROOT = STARTED.parents[2]
-_Found = TypeVar("_Found")
 
 
-def until(find: Callable[[], _Found | None], limit_s: float = 20.0) -> _Found:
-    """The first true answer of `find`; fails after `limit_s`."""
-    limit = time.monotonic() + limit_s
-    while time.monotonic() < limit:
-        if found := find():
-            return found
-        time.sleep(0.01)
-    raise AssertionError("it did not happen in time")
-
-
-class Product:
-    """One `o up` on one data directory."""
+class StubbedProduct:
+    """One supervisor on one data directory."""
 
     def __init__(self, data_dir: Path, **wanted: Any) -> None:
         self.data_dir = data_dir
@@ -38,14 +27,14 @@ class Product:
         self._process: psutil.Popen | None = None
         self._seen: dict[int, psutil.Process] = {}
 
-    def start(self) -> "Product":
+    def start(self) -> "StubbedProduct":
         """Start it and wait until it is up."""
         self.begin()
         return self.wait_up()
 
-    def wait_up(self) -> "Product":
+    def wait_up(self) -> "StubbedProduct":
         """Wait until it is up."""
-        until(self._is_up, 30.0)
+        eventually(self._is_up)
         return self
 
     def begin(self) -> psutil.Popen:
@@ -93,7 +82,7 @@ class Product:
         assert old is not None
         self.family()
         os.kill(old, signal.SIGKILL)
-        return until(lambda: (pid := self.pid(name)) != old and pid)
+        return eventually(lambda: (pid := self.pid(name)) != old and pid)
 
     def kill_supervisor(self) -> None:
         """Kill -9 the supervisor only."""
@@ -118,7 +107,7 @@ class Product:
         """Leave nothing, whatever the test did."""
         if self._process is not None:
             self.kill_all()
-            until(lambda: not self.left())
+            eventually(lambda: not self.left())
 
     def write(self, text: str) -> None:
         with psycopg.connect(self.state["database_url"]) as connection:
@@ -147,13 +136,5 @@ class Product:
 def lives(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def pid_lives(pid: int | None) -> bool:
-    """Whether the process still does something; a zombie does not."""
-    try:
-        return pid is not None and lives(psutil.Process(pid))
     except psutil.NoSuchProcess:
         return False
