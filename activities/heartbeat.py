@@ -23,5 +23,5 @@ async def heartbeating() -> AsyncIterator[None]:
 
 async def _beat() -> None:
     while True:
+        await asyncio.sleep(_INTERVAL_S)  # first: short work needs no sign of life
         activity.heartbeat()
-        await asyncio.sleep(_INTERVAL_S)

@@ -11,7 +11,6 @@ from fastapi_offline import FastAPIOffline
 from api.auth import TokenCheck
 from api.deps import Parts
 from api.errors import install_error_handlers
-from api.limits import BodyLimit
 from api.routes import agents, blocks, health, messages, models
 from api.turns import Turns
 from api.watch import RunWatcher
@@ -59,7 +58,11 @@ def create_app(
         await engine.dispose()
 
     app = FastAPIOffline(
-        title="O", version=version("o-server"), description=_DESCRIPTION, lifespan=lifespan
+        title="O",
+        version=version("o-server"),
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        max_body_size=settings.max_body_bytes,
     )
     routes = APIRouter()
     for module in (agents, blocks, messages, models, health):
@@ -67,7 +70,6 @@ def create_app(
     app.include_router(routes, prefix="/v1")
     app.include_router(routes, prefix="/latest", include_in_schema=False)
     install_error_handlers(app)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     if settings.api_token is not None:
         app.add_middleware(TokenCheck, token=settings.api_token.get_secret_value())
     return app

@@ -38,7 +38,7 @@ class TokenCheck:
         )
 
 
-def current_actor(request: Request) -> Actor:
+async def current_actor(request: Request) -> Actor:
     """The actor that V1's `user_id` header names; the default user when it names none we know.
 
     Raises:

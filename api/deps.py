@@ -29,7 +29,7 @@ class Parts:
     catalogue: Catalogue
 
 
-def _parts(request: Request) -> Parts:
+async def _parts(request: Request) -> Parts:
     parts: Parts = request.app.state.parts
     return parts
 
@@ -47,7 +47,8 @@ async def _reads(parts: PartsDep) -> AsyncIterator[AsyncConnection]:
         yield connection
 
 
-# Both end before the answer is sent, so that what a client is told is committed.
+# All dependencies are coroutines: FastAPI would send plain functions to a thread, at a cost.
+# These two end before the answer is sent, so that what a client is told is committed.
 TransactionDep = Annotated[AsyncConnection, Depends(_transaction, scope="function")]
 ReadsDep = Annotated[AsyncConnection, Depends(_reads, scope="function")]
 
@@ -55,7 +56,7 @@ ActorDep = Annotated[Actor, Depends(current_actor)]
 AgentId = Annotated[str, Path(pattern=pattern("agent"))]
 
 
-def is_current_client(request: Request) -> bool:
+async def is_current_client(request: Request) -> bool:
     """Whether V1 takes the caller for a client of release 1 or later (or for no client at all)."""
     if "x-stainless-package-version" in request.headers:
         return True

@@ -1,6 +1,7 @@
 """The worker: the composition root, and the only place that picks concrete dependencies."""
 
 import asyncio
+import gc
 import logging
 import os
 from collections.abc import Callable
@@ -47,7 +48,7 @@ async def run_worker(
     Raises:
         Unavailable: Database, schema or Temporal did not come up within two minutes.
     """
-    model = await asyncio.to_thread(_load_model, settings, providers)
+    model = await _load_model(settings, providers)
     database_url = settings.database_url
     engine = create_engine(
         database_url.get_secret_value() if database_url else "",
@@ -95,11 +96,15 @@ def _worker(
     )
 
 
-def _load_model(settings: Settings, providers: ProviderSettings) -> LanguageModel:
-    """Load litellm now, before the first task: its import takes seconds of blocking work."""
+async def _load_model(settings: Settings, providers: ProviderSettings) -> LanguageModel:
+    """Load litellm now, before the first task: it takes seconds of blocking work."""
     from o.llm.client import LiteLLMModel  # noqa: PLC0415  heavy, and only workers need it
 
-    return LiteLLMModel(Providers(providers), timeout_s=settings.model_timeout_s)
+    model = LiteLLMModel(Providers(providers), timeout_s=settings.model_timeout_s)
+    await model.warm_up()
+    gc.collect()
+    gc.freeze()  # what was loaded stays; walking it at every collection costs milliseconds
+    return model
 
 
 async def _until_migrated(engine: AsyncEngine) -> None:

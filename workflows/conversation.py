@@ -1,5 +1,7 @@
 """A conversation: one long-lived workflow that takes its turns one at a time."""
 
+import asyncio
+
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import ApplicationError
@@ -27,14 +29,17 @@ class Conversation:
         self._current: TurnRunner | None = None
         self._closed = False
         self._served = 0
+        self._expired = False
 
     @workflow.run
     async def run(self, state: ConversationState) -> None:
         """Take turns until the conversation is closed or idle; hand over before history is long."""
+        clock = asyncio.create_task(self._expire())
         while await self._something_to_do():
             await self._take(self._state.queue.pop(0))
             if workflow.info().get_current_history_length() > options.EVENTS_BETWEEN_TURNS:
                 await self._hand_over()
+        clock.cancel()
         self._show("closed" if self._closed else "idle", "Ended; the next message starts it again.")
 
     @workflow.update
@@ -65,13 +70,19 @@ class Conversation:
 
     async def _something_to_do(self) -> bool:
         """Wait for a turn; False when the conversation is closed, or long after the last one."""
-        try:
-            await workflow.wait_condition(
-                lambda: self._closed or bool(self._state.queue), timeout=options.IDLE_TIMEOUT
-            )
-        except TimeoutError:
-            await workflow.wait_condition(workflow.all_handlers_finished)
+        await workflow.wait_condition(
+            lambda: self._closed or self._expired or bool(self._state.queue)
+        )
+        await workflow.wait_condition(workflow.all_handlers_finished)
         return bool(self._state.queue) and not self._closed
+
+    async def _expire(self) -> None:
+        """End an execution that served nothing for long. One timer for all turns: they cost."""
+        served = -1
+        while served != self._served or self._known():
+            served = self._served
+            await asyncio.sleep(options.IDLE_TIMEOUT.total_seconds())
+        self._expired = True
 
     async def _take(self, turn: Turn) -> None:
         self._current = TurnRunner(turn, self._is_closed, self._show_step)

@@ -8,12 +8,13 @@ from typing import Any
 
 import litellm
 
-from o.domain.llm import DeltaSink, ModelReply, ModelRequest, ReplyDelta
+from o.domain.llm import DeltaSink, ModelReply, ModelRequest, ReplyDelta, ToolSpec
 from o.domain.messages import ToolCall
 from o.domain.runs import Usage
 from o.errors import ModelError, NotFound
 from o.ids import new_id
 from o.llm.providers import Provider, Providers
+from o.llm.stand_in import stand_in
 
 litellm.suppress_debug_info = True
 litellm.drop_params = True
@@ -56,6 +57,18 @@ class LiteLLMModel:
         except Exception as error:  # litellm raises whatever its many clients raise
             raise _as_model_error(error, provider) from error
 
+    async def warm_up(self) -> None:
+        """Make a plain and a streamed call to a stand-in: first calls load code for a second."""
+        request = ModelRequest(
+            handle="",
+            prompt=[{"role": "user", "content": "hello"}],
+            tools=[ToolSpec(name="wave", description="Wave.", parameters={"type": "object"})],
+        )
+        async with stand_in() as address:
+            arguments = self._arguments(Provider("stand-in", "openai", address), "x", request)
+            _whole(await litellm.acompletion(**arguments))
+            await _streamed(await litellm.acompletion(**arguments, stream=True), _nowhere)
+
     def _resolve(self, handle: str) -> tuple[Provider, str]:
         try:
             return self._providers.resolve(handle)
@@ -81,6 +94,10 @@ class LiteLLMModel:
             if request.settings.get(ours) is not None:
                 arguments[theirs] = request.settings[ours]
         return arguments
+
+
+async def _nowhere(delta: ReplyDelta) -> None:
+    """Drop a piece."""
 
 
 def _whole(reply: Any) -> ModelReply:
