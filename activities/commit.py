@@ -1,8 +1,8 @@
-"""The transaction that commits a step: reply, usage, events and, when nothing is left, the end."""
+"""The statement that commits a step: reply, usage, events and, when nothing is left, the end."""
 
 from datetime import UTC, datetime
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.begin import StepToTake
 from activities.calls import call_refs
@@ -11,50 +11,36 @@ from o.domain.messages import Message, Part, ReasoningPart, Role, TextPart, repl
 from o.domain.runs import RunClosed, StopReason
 from o.domain.text import storable, storable_json
 from o.storage.engine import reading
-from o.storage.events import add_events
-from o.storage.messages import add_messages, take_positions
-from o.storage.runs import advance_run
-from o.storage.steps import finish_step, get_step_reply
+from o.storage.steps import get_step_reply
+from o.storage.turns import Reply, commit_reply
 from workflows.contract import StepOutcome
 
 
 async def commit_step(engine: AsyncEngine, step: StepToTake, reply: ModelReply) -> StepOutcome:
     """Commit a reply once. When another attempt was faster, its reply stands."""
-    async with engine.begin() as connection:
-        if await _store(connection, step, reply):
-            calls = reply.tool_calls
-            return StepOutcome(step.index, call_refs(step.run.id, step.index, calls), not calls)
-        await connection.rollback()
-    return await _what_stands(engine, step)
-
-
-async def _store(connection: AsyncConnection, step: StepToTake, reply: ModelReply) -> bool:
-    """Write everything, or nothing and return False when the step or the run is closed."""
-    run = step.run
-    usage = run.usage.plus(reply.usage)
-    closed = None if reply.tool_calls else RunClosed(stop_reason=StopReason.END_TURN, usage=usage)
-    events = 1 if closed is None else 2
-    first_seq = await advance_run(
-        connection,
-        run.id,
-        events=events,
-        closed=closed,
-        **({} if closed else {"usage": usage.model_dump(mode="json")}),
+    run_usage = step.run.usage.plus(reply.usage)
+    closed = RunClosed(stop_reason=StopReason.END_TURN, usage=run_usage)
+    stored = Reply(
+        index=step.index,
+        step_id=step.step_id,
+        attempt=step.attempt,
+        message=_as_message(step, reply),
+        finish_reason=reply.finish_reason,
+        usage=reply.usage,
+        run_usage=run_usage,
+        closed=None if reply.tool_calls else closed,
     )
-    if first_seq is None or not await finish_step(
-        connection, step.step_id, finish_reason=reply.finish_reason, usage=reply.usage
-    ):
-        return False
-    position = await take_positions(connection, run.conversation_id, 1)
-    message = _as_message(step, reply, position)
-    await add_messages(connection, [message])
-    await add_events(
-        connection, run.id, first_seq, step.attempt, [message, closed] if closed else [message]
-    )
-    return True
+    async with reading(engine).connect() as connection:
+        calls = reply.tool_calls
+        if not await commit_reply(connection, step.run, stored):
+            committed = await get_step_reply(connection, step.run.id, step.index)
+            if committed is None:  # the run was closed meanwhile, by whomever
+                return StepOutcome(step.index, done=True)
+            calls = committed.tool_calls
+    return StepOutcome(step.index, call_refs(step.run.id, step.index, calls), done=not calls)
 
 
-def _as_message(step: StepToTake, reply: ModelReply, position: int) -> Message:
+def _as_message(step: StepToTake, reply: ModelReply) -> Message:
     parts: list[Part] = []
     if reply.reasoning:
         parts.append(
@@ -69,7 +55,7 @@ def _as_message(step: StepToTake, reply: ModelReply, position: int) -> Message:
         conversation_id=step.run.conversation_id,
         run_id=step.run.id,
         step_id=step.step_id,
-        position=position,
+        position=0,
         role=Role.ASSISTANT,
         parts=parts,
         tool_calls=[
@@ -77,13 +63,3 @@ def _as_message(step: StepToTake, reply: ModelReply, position: int) -> Message:
         ],
         created_at=datetime.now(UTC),
     )
-
-
-async def _what_stands(engine: AsyncEngine, step: StepToTake) -> StepOutcome:
-    """The outcome that is committed. Without a reply the run was closed, by whomever."""
-    async with reading(engine).connect() as connection:
-        reply = await get_step_reply(connection, step.run.id, step.index)
-    if reply is None:
-        return StepOutcome(step.index, done=True)
-    calls = reply.tool_calls
-    return StepOutcome(step.index, call_refs(step.run.id, step.index, calls), not calls)

@@ -11,9 +11,11 @@ from o.domain.messages import ToolReturn
 from o.domain.runs import Run, RunClosed, RunError, StopReason
 from o.errors import NotFound
 from o.storage.agents import get_agent, get_conversation
+from o.storage.blocks import list_agent_blocks
 from o.storage.events import add_events
 from o.storage.runs import advance_run, get_run
 from o.storage.steps import fail_steps, list_unanswered_calls
+from o.storage.turns import OpenStep
 from workflows.contract import Closing
 
 _INTERRUPTED = "The run ended before this tool call was made."
@@ -46,7 +48,7 @@ async def _close(connection: AsyncConnection, run: Run, closing: Closing) -> Non
     stop_reason = StopReason(closing.stop_reason)
     if run.started_at is None:
         await _place_input(connection, run)
-    for step_id, ordinal, call in await list_unanswered_calls(connection, run.id):
+    for step_id, ordinal, call in await list_unanswered_calls(connection, run):
         returned = ToolReturn(
             tool_call_id=call.id, name=call.name, status="error", content=_INTERRUPTED
         )
@@ -59,14 +61,20 @@ async def _close(connection: AsyncConnection, run: Run, closing: Closing) -> Non
 
 
 async def _place_input(connection: AsyncConnection, run: Run) -> None:
+    actor = Actor(organization_id=run.organization_id)
     try:
-        agent = await get_agent(
-            connection, Actor(organization_id=run.organization_id), run.agent_id
-        )
-        conversation = await get_conversation(connection, run.conversation_id)
+        agent = await get_agent(connection, actor, run.agent_id)
     except NotFound:
         return
-    await place_input(connection, run, agent, conversation)
+    opened = OpenStep(
+        run=run,
+        agent=agent,
+        conversation=await get_conversation(connection, run.conversation_id),
+        blocks=await list_agent_blocks(connection, actor, agent.id),
+        messages=[],
+        attempt=None,
+    )
+    await place_input(connection, opened)
 
 
 def _error(closing: Closing) -> RunError | None:

@@ -18,9 +18,10 @@ from o.domain.text import storable
 from o.errors import NotFound, ToolFailed
 from o.storage.agents import get_agent
 from o.storage.events import add_events
-from o.storage.messages import add_messages, get_message, take_positions
+from o.storage.messages import get_message
 from o.storage.runs import advance_run, get_run
 from o.storage.steps import get_step_reply
+from o.storage.turns import append_messages
 from workflows.contract import CallOutcome, CallRef
 
 _CLOSED = CallOutcome("closed", done=True)
@@ -71,7 +72,6 @@ async def commit_return(
     connection: AsyncConnection, run: Run, step_id: str, ordinal: int, returned: ToolReturn
 ) -> None:
     """Put a tool's return into history and into the run's log. The caller holds the run's lock."""
-    position = await take_positions(connection, run.conversation_id, 1)
     message = Message(
         id=return_message_id(step_id, ordinal),
         organization_id=run.organization_id,
@@ -79,16 +79,16 @@ async def commit_return(
         conversation_id=run.conversation_id,
         run_id=run.id,
         step_id=step_id,
-        position=position,
+        position=0,
         role=Role.TOOL,
         tool_return=returned,
         name=returned.name,
         created_at=datetime.now(UTC),
     )
-    await add_messages(connection, [message])
+    stored = await append_messages(connection, run.conversation_id, [message])
     first_seq = await advance_run(connection, run.id, events=1)
     if first_seq is not None:
-        await add_events(connection, run.id, first_seq, 1, [message])
+        await add_events(connection, run.id, first_seq, 1, stored)
 
 
 async def _call(connection: AsyncConnection, agent: Agent, call: ToolCall) -> ToolReturn:

@@ -76,7 +76,7 @@ async def submit_run(
             [
                 SearchAttributePair(AGENT_ID, run.agent_id),
                 SearchAttributePair(AGENT_NAME, agent_name),
-                SearchAttributePair(RUN_STATUS, "running"),
+                SearchAttributePair(RUN_STATUS, "idle"),
             ]
         ),
     )

@@ -30,6 +30,7 @@ class Conversation:
         self._closed = False
         self._served = 0
         self._expired = False
+        self._began = workflow.now()
 
     @workflow.run
     async def run(self, state: ConversationState) -> None:
@@ -37,10 +38,12 @@ class Conversation:
         clock = asyncio.create_task(self._expire())
         while await self._something_to_do():
             await self._take(self._state.queue.pop(0))
-            if workflow.info().get_current_history_length() > options.EVENTS_BETWEEN_TURNS:
-                await self._hand_over()
+            if await self._is_time_to_hand_over():
+                await workflow.wait_condition(workflow.all_handlers_finished)
+                workflow.continue_as_new(self._state)
         clock.cancel()
-        self._show("closed" if self._closed else "idle", "Ended; the next message starts it again.")
+        if self._closed:
+            self._set_status("closed")
 
     @workflow.update
     async def send(self, turn: Turn) -> Accepted:
@@ -85,6 +88,7 @@ class Conversation:
         self._expired = True
 
     async def _take(self, turn: Turn) -> None:
+        self._began = workflow.now()
         self._current = TurnRunner(turn, self._is_closed, self._show_step)
         try:
             next_turns = await self._current.run()
@@ -95,22 +99,33 @@ class Conversation:
         self._state.queue = next_turns + later
         self._served += 1
         if not self._state.queue:
-            self._show("idle", f"Idle. {self._served} turns taken by this execution.")
+            workflow.set_current_details(f"Idle. {self._served} turns taken by this execution.")
+            self._set_status("idle")
 
-    async def _hand_over(self) -> None:
-        await workflow.wait_condition(workflow.all_handlers_finished)
-        if not self._closed:
-            workflow.continue_as_new(self._state)
+    async def _is_time_to_hand_over(self) -> bool:
+        length = workflow.info().get_current_history_length()
+        if self._closed or length <= options.EVENTS_BETWEEN_TURNS:
+            return False
+        if length > options.EVENTS_BETWEEN_TURNS_LIMIT:
+            return True
+        try:
+            await workflow.wait_condition(
+                lambda: self._closed or bool(self._state.queue), timeout=options.QUIET
+            )
+        except TimeoutError:
+            return True
+        return False
 
     def _is_closed(self) -> bool:
         return self._closed
 
     def _show_step(self, text: str) -> None:
-        self._show("running", text)
-
-    def _show(self, status: str, details: str) -> None:
-        """Tell the Temporal UI what happens."""
+        """Tell the Temporal UI what happens; in its list of workflows only what takes a while."""
         waiting = f"\n\n{len(self._state.queue)} more runs wait." if self._state.queue else ""
-        workflow.set_current_details(details + waiting)
+        workflow.set_current_details(text + waiting)
+        if workflow.now() - self._began > options.WORTH_SHOWING:
+            self._set_status("running")
+
+    def _set_status(self, status: str) -> None:
         if workflow.info().typed_search_attributes.get(RUN_STATUS) != status:
             workflow.upsert_search_attributes([RUN_STATUS.value_set(status)])

@@ -23,5 +23,13 @@ TASK_TIMEOUT = timedelta(seconds=2)
 
 IDLE_TIMEOUT = timedelta(hours=24)
 
+# Between turns a history of this length is handed over once nobody has spoken for a moment: a
+# message that arrives while an execution hands over waits for a second. Past the limit it is
+# handed over all the same.
 EVENTS_BETWEEN_TURNS = 150
+EVENTS_BETWEEN_TURNS_LIMIT = 600
+QUIET = timedelta(seconds=1)
 EVENTS_INSIDE_TURN = 1_000
+
+# A turn shorter than this does not change the search attribute RunStatus: each change costs.
+WORTH_SHOWING = timedelta(seconds=1)

@@ -117,6 +117,7 @@ CREATE TABLE runs (
     options jsonb NOT NULL DEFAULT '{}',
     usage jsonb NOT NULL DEFAULT '{}',
     error jsonb,
+    steps_done integer NOT NULL DEFAULT 0,
     next_seq bigint NOT NULL DEFAULT 1,
     created_by_id text,
     created_at timestamptz NOT NULL DEFAULT now(),

@@ -104,6 +104,7 @@ class Run(BaseModel):
     Attributes:
         request_key: Equal for requests that are the same one repeated.
         body_hash: Digest of the request's body, by which a retried POST finds its run.
+        steps_done: How many steps are committed.
         input: What was said; it takes its place in history when the run starts.
     """
 
@@ -121,6 +122,7 @@ class Run(BaseModel):
     options: RunOptions = RunOptions()
     usage: Usage = Usage()
     error: RunError | None = None
+    steps_done: int = 0
     created_by_id: str | None = None
     created_at: datetime
     started_at: datetime | None = None

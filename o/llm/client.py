@@ -4,7 +4,16 @@ Importing this takes seconds and 180 MB, so only the worker does, before it poll
 """
 
 import copy
+import os
 from typing import Any
+
+# litellm reads these when it is imported, and has no other way to be told.
+os.environ.setdefault(
+    "LITELLM_LOCAL_MODEL_COST_MAP", "True"
+)  # else it asks the internet for prices
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # else a count of tokens may wait for a download
+# Its own HTTP client for the OpenAI wire: the SDK's walks every message of the prompt, slowly.
+os.environ.setdefault("EXPERIMENTAL_OPENAI_BASE_LLM_HTTP_HANDLER", "true")
 
 import litellm
 

@@ -12,7 +12,7 @@ from o.domain.actors import Actor
 from o.domain.messages import Message, Role
 from o.errors import NotFound
 from o.storage.rows import columns_of, model_of, models_of, row_of
-from o.storage.tables import conversations, messages
+from o.storage.tables import messages
 
 
 async def add_messages(connection: AsyncConnection, new: Sequence[Message]) -> None:
@@ -21,26 +21,6 @@ async def add_messages(connection: AsyncConnection, new: Sequence[Message]) -> N
     await connection.execute(
         insert(messages).values(rows).on_conflict_do_nothing(index_elements=["id"])
     )
-
-
-async def take_positions(
-    connection: AsyncConnection, conversation_id: str, count: int, **changes: Any
-) -> int:
-    """The first of `count` places in the conversation, which stays locked until the commit.
-
-    Args:
-        connection: In a transaction.
-        conversation_id: Whose history grows.
-        count: How many messages follow.
-        changes: Columns of the conversation to set in the same statement.
-    """
-    after = await connection.scalar(
-        update(conversations)
-        .where(conversations.c.id == conversation_id)
-        .values(next_position=conversations.c.next_position + count, **changes)
-        .returning(conversations.c.next_position)
-    )
-    return int(after) - count if after is not None else 0
 
 
 async def get_message(connection: AsyncConnection, message_id: str) -> Message | None:

@@ -1,17 +1,16 @@
 """Questions about runs."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import FromClause, Row, RowMapping, Select, and_, func, or_, select, update
+from sqlalchemy import RowMapping, Select, and_, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.runs import OPEN_STATUSES, Run, RunClosed, RunStatus
 from o.storage.rows import columns_of, model_of, row_of
-from o.storage.tables import agents, conversations, runs
+from o.storage.tables import agents, runs
 
 
 @dataclass(frozen=True)
@@ -96,50 +95,16 @@ async def open_conversations(connection: AsyncConnection) -> list[str]:
     return list(rows.scalars())
 
 
-async def start_run(
-    connection: AsyncConnection, run_id: str, columns: Sequence[Any]
-) -> Row[Any] | None:
-    """Mark an open run as running and lock it, if it is this run's turn.
-
-    Returns:
-        `columns` of the run, its conversation and its agent; None when the run is closed or gone,
-        or when another run of the conversation goes first (`first_open_run`).
-    """
-    other = runs.alias()
-    started = await connection.execute(
-        update(runs)
-        .where(
-            runs.c.id == run_id,
-            runs.c.status.in_(OPEN_STATUSES),
-            runs.c.id == _first_open(other, runs.c.conversation_id).scalar_subquery(),
-            conversations.c.id == runs.c.conversation_id,
-            agents.c.id == runs.c.agent_id,
-            agents.c.deleted_at.is_(None),
-        )
-        .values(status=RunStatus.RUNNING, started_at=func.coalesce(runs.c.started_at, func.now()))
-        .returning(*columns)
-    )
-    return started.one_or_none()
-
-
 async def first_open_run(connection: AsyncConnection, conversation_id: str) -> OpenRun | None:
     """The run whose turn it is: the one that has begun, else the oldest. None when none is open."""
     rows = await connection.execute(
-        _open_runs().where(
-            runs.c.id == _first_open(runs.alias(), conversation_id).scalar_subquery()
-        )
+        _open_runs()
+        .where(runs.c.conversation_id == conversation_id)
+        .order_by((runs.c.status == RunStatus.RUNNING).desc(), runs.c.created_at, runs.c.id)
+        .limit(1)
     )
     row = rows.mappings().one_or_none()
     return _open_run(row) if row else None
-
-
-def _first_open(table: FromClause, conversation_id: Any) -> Select[Any]:
-    return (
-        select(table.c.id)
-        .where(table.c.conversation_id == conversation_id, table.c.status.in_(OPEN_STATUSES))
-        .order_by((table.c.status == RunStatus.RUNNING).desc(), table.c.created_at, table.c.id)
-        .limit(1)
-    )
 
 
 def _open_runs() -> Select[Any]:

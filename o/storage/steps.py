@@ -1,60 +1,12 @@
 """Questions about steps: one model call and the tools it asks for."""
 
-from typing import Any
-
-from sqlalchemy import ColumnElement, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.messages import Message, Role, ToolCall, return_message_id
-from o.domain.runs import Usage
+from o.domain.runs import Run
 from o.storage.rows import columns_of, model_of
-from o.storage.tables import messages, runs, steps
-
-
-def last_committed_index() -> ColumnElement[Any]:
-    """The index of a run's newest committed step, as a column beside `runs`; NULL for none."""
-    return (
-        select(func.max(steps.c.index))
-        .where(steps.c.run_id == runs.c.id, steps.c.status == "success")
-        .correlate(runs)
-        .scalar_subquery()
-        .label("last_committed")
-    )
-
-
-async def start_step(connection: AsyncConnection, step: dict[str, Any]) -> int:
-    """Store a step, or count one more attempt at it.
-
-    Returns:
-        Which attempt this is, from 1.
-    """
-    attempt = await connection.scalar(
-        insert(steps)
-        .values(step)
-        .on_conflict_do_update(
-            index_elements=["run_id", "index"], set_={"attempts": steps.c.attempts + 1}
-        )
-        .returning(steps.c.attempts)
-    )
-    return int(attempt or 0)
-
-
-async def finish_step(
-    connection: AsyncConnection, step_id: str, *, finish_reason: str, usage: Usage
-) -> bool:
-    """Mark a step as committed; False when an earlier attempt did that already."""
-    finished = await connection.execute(
-        update(steps)
-        .where(steps.c.id == step_id, steps.c.status == "pending")
-        .values(
-            status="success",
-            finish_reason=finish_reason,
-            usage=usage.model_dump(mode="json"),
-            completed_at=func.now(),
-        )
-    )
-    return finished.rowcount == 1
+from o.storage.tables import messages, steps
 
 
 async def fail_steps(connection: AsyncConnection, run_id: str) -> None:
@@ -78,13 +30,10 @@ async def get_step_reply(connection: AsyncConnection, run_id: str, index: int) -
 
 
 async def list_unanswered_calls(
-    connection: AsyncConnection, run_id: str
+    connection: AsyncConnection, run: Run
 ) -> list[tuple[str, int, ToolCall]]:
     """Calls of a run's newest step that have no return: (step id, ordinal of the call, call)."""
-    newest = await connection.scalar(
-        select(func.max(steps.c.index)).where(steps.c.run_id == run_id, steps.c.status == "success")
-    )
-    reply = None if newest is None else await get_step_reply(connection, run_id, newest)
+    reply = await get_step_reply(connection, run.id, run.steps_done - 1)
     if reply is None or not reply.tool_calls:
         return []
     step_id = str(reply.step_id)

@@ -147,6 +147,7 @@ runs = Table(
     _json("options"),
     _json("usage"),
     _json("error", None),
+    Column("steps_done", Integer, nullable=False, server_default=text("0")),
     Column("next_seq", BigInteger, nullable=False, server_default=text("1")),
     Column("created_by_id", Text),
     _time("created_at", nullable=False),

@@ -28,8 +28,6 @@ def of_children(settings: Settings, local_model_url: str | None = None) -> dict[
         env["TEMPORAL_ADDRESS"] = settings.temporal_address
     if local_model_url is not None:
         env["O_LOCAL_MODEL_URL"] = local_model_url
-    env["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else its import asks the internet for prices
-    env["HF_HUB_OFFLINE"] = "1"  # else a count of tokens may wait for a download
     env.pop("PYTHONDONTWRITEBYTECODE", None)  # it would cost every start half as much again
     return env
 

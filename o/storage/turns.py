@@ -1,0 +1,240 @@
+"""The statements that every step of a turn costs, one round trip each.
+
+They are spelled in SQL because each does at once what would be five questions otherwise, and a
+turn waits for every one of them. The run's row is locked first, always, so that attempts at the
+same step go one after the other.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from o.domain.agents import Agent, Conversation
+from o.domain.blocks import Block
+from o.domain.messages import Message
+from o.domain.runs import Run, RunClosed, Usage
+
+_COLUMNS = list(Message.model_fields)
+
+
+def _insert_messages(place: str, source: str) -> str:
+    """Insert JSON messages whose `position` counts from `place`; a stored id stays as it is."""
+    values = [f"{place} + m.position" if name == "position" else f"m.{name}" for name in _COLUMNS]
+    return (
+        f"INSERT INTO messages ({', '.join(_COLUMNS)}) SELECT {', '.join(values)} "  # noqa: S608
+        f"FROM {source}, jsonb_populate_recordset(NULL::messages, CAST(:messages AS jsonb)) AS m "
+        "ON CONFLICT (id) DO NOTHING"
+    )
+
+
+_OPEN_STEP = text(
+    """
+    WITH run AS (
+        UPDATE runs SET status = 'running', started_at = coalesce(started_at, now())
+        FROM agents
+        WHERE runs.id = :run_id AND runs.status IN ('created', 'running')
+          AND agents.id = runs.agent_id AND agents.deleted_at IS NULL
+          AND runs.id = (
+              SELECT other.id FROM runs AS other
+              WHERE other.conversation_id = runs.conversation_id
+                AND other.status IN ('created', 'running')
+              ORDER BY other.status = 'running' DESC, other.created_at, other.id LIMIT 1
+          )
+        RETURNING runs.*, agents.model AS agent_model
+    ), step AS (
+        INSERT INTO steps (id, organization_id, run_id, agent_id, index, status, model)
+        SELECT :step_id, organization_id, id, agent_id, :index, 'pending',
+               coalesce(options ->> 'override_model', agent_model)
+        FROM run WHERE steps_done <= :index
+        ON CONFLICT (run_id, index) DO UPDATE SET attempts = steps.attempts + 1
+        RETURNING attempts
+    )
+    SELECT to_jsonb(run) AS run, to_jsonb(agents) AS agent,
+        to_jsonb(conversations) AS conversation,
+        (SELECT attempts FROM step) AS attempt,
+        (SELECT coalesce(jsonb_agg(to_jsonb(blocks) ORDER BY held.position, held.label), '[]')
+         FROM agent_blocks AS held JOIN blocks ON blocks.id = held.block_id
+         WHERE held.agent_id = run.agent_id) AS blocks,
+        (SELECT coalesce(jsonb_agg(to_jsonb(messages) ORDER BY messages.position), '[]')
+         FROM messages WHERE messages.conversation_id = run.conversation_id) AS messages
+    FROM run
+    JOIN agents ON agents.id = run.agent_id
+    JOIN conversations ON conversations.id = run.conversation_id
+    """
+)
+
+_APPEND = text(
+    f"""
+    WITH conversation AS (
+        UPDATE conversations
+        SET next_position = next_position + :count,
+            prompt_key = coalesce(CAST(:prompt_key AS text), prompt_key)
+        WHERE id = :conversation_id
+        RETURNING next_position - :count AS first_position
+    ), stored AS ({_insert_messages("conversation.first_position", "conversation")})
+    SELECT first_position FROM conversation
+    """  # noqa: S608
+)
+
+_COMMIT_REPLY = text(
+    f"""
+    WITH run AS (
+        UPDATE runs SET
+            next_seq = next_seq + :event_count,
+            steps_done = :index + 1,
+            usage = CAST(:run_usage AS jsonb),
+            status = coalesce(CAST(:status AS text), status),
+            stop_reason = CAST(:stop_reason AS text),
+            completed_at = CASE WHEN CAST(:status AS text) IS NULL THEN NULL ELSE now() END
+        WHERE id = :run_id AND status IN ('created', 'running') AND steps_done = :index
+        RETURNING next_seq - :event_count AS first_seq
+    ), step AS (
+        UPDATE steps SET status = 'success', finish_reason = :finish_reason,
+            usage = CAST(:step_usage AS jsonb), completed_at = now()
+        FROM run WHERE steps.id = :step_id
+    ), conversation AS (
+        UPDATE conversations SET next_position = next_position + 1
+        FROM run WHERE conversations.id = :conversation_id
+        RETURNING next_position - 1 AS position
+    ), stored AS ({_insert_messages("conversation.position", "conversation")}
+    ), told AS (
+        INSERT INTO run_events (run_id, seq, attempt, kind, body, created_at)
+        SELECT :run_id, run.first_seq + event.place - 1, :attempt, event.value ->> 'kind',
+            CASE WHEN event.value ->> 'kind' = 'message'
+                THEN jsonb_set(event.value -> 'body', '{{position}}', to_jsonb(position))
+                ELSE event.value -> 'body' END,
+            now()
+        FROM run, conversation,
+            jsonb_array_elements(CAST(:events AS jsonb)) WITH ORDINALITY AS event (value, place)
+    ), agent AS (
+        UPDATE agents SET last_run_completion = now(),
+            last_stop_reason = CAST(:stop_reason AS text)
+        FROM run WHERE agents.id = :agent_id AND CAST(:status AS text) IS NOT NULL
+    )
+    SELECT first_seq FROM run
+    """  # noqa: S608
+)
+
+
+@dataclass(frozen=True)
+class OpenStep:
+    """A run whose turn it is, locked until the commit, with what its next model call needs.
+
+    Attributes:
+        attempt: Which try at the step this is, from 1; None when the step is committed.
+        messages: The conversation's context, oldest first, the system message at its head.
+    """
+
+    run: Run
+    agent: Agent
+    conversation: Conversation
+    blocks: list[Block]
+    messages: list[Message]
+    attempt: int | None
+
+
+async def open_step(
+    connection: AsyncConnection, run_id: str, index: int, step_id: str
+) -> OpenStep | None:
+    """Mark the run as running, count an attempt at the step, and read the context.
+
+    Returns:
+        None when the run is closed or gone, or when another run of the conversation goes first:
+        the one that has begun, else the oldest (`first_open_run`).
+    """
+    found = await connection.execute(
+        _OPEN_STEP, {"run_id": run_id, "index": index, "step_id": step_id}
+    )
+    row = found.one_or_none()
+    if row is None:
+        return None
+    return OpenStep(
+        run=Run.model_validate(row.run),
+        agent=Agent.model_validate(row.agent),
+        conversation=Conversation.model_validate(row.conversation),
+        blocks=[Block.model_validate(block) for block in row.blocks],
+        messages=[Message.model_validate(message) for message in row.messages],
+        attempt=row.attempt,
+    )
+
+
+async def append_messages(
+    connection: AsyncConnection,
+    conversation_id: str,
+    new: Sequence[Message],
+    *,
+    prompt_key: str | None = None,
+) -> list[Message]:
+    """Give messages the next places in a conversation, which stays locked until the commit.
+
+    Args:
+        connection: In a transaction.
+        conversation_id: Whose history grows.
+        new: In order, with positions that count from 0.
+        prompt_key: What the system message was compiled from, when that is new.
+
+    Returns:
+        The messages with the positions they have got.
+    """
+    first = await connection.scalar(
+        _APPEND,
+        {
+            "conversation_id": conversation_id,
+            "count": len(new),
+            "prompt_key": prompt_key,
+            "messages": json.dumps([message.model_dump(mode="json") for message in new]),
+        },
+    )
+    return [
+        message.model_copy(update={"position": int(first or 0) + message.position})
+        for message in new
+    ]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a step commits: the message (at position 0), what it cost, and the end if it is one."""
+
+    index: int
+    step_id: str
+    attempt: int
+    message: Message
+    finish_reason: str
+    usage: Usage
+    run_usage: Usage
+    closed: RunClosed | None
+
+
+async def commit_reply(connection: AsyncConnection, run: Run, reply: Reply) -> bool:
+    """Commit a step with its reply, events and, when nothing is left to do, the end of the run.
+
+    Returns:
+        False, and nothing is written, when the step is committed already or the run is closed.
+    """
+    message = reply.message.model_dump(mode="json")
+    events = [{"kind": "message", "body": message}]
+    if reply.closed:
+        events.append({"kind": "closed", "body": reply.closed.model_dump(mode="json")})
+    stored = await connection.execute(
+        _COMMIT_REPLY,
+        {
+            "run_id": run.id,
+            "conversation_id": run.conversation_id,
+            "agent_id": run.agent_id,
+            "index": reply.index,
+            "step_id": reply.step_id,
+            "attempt": reply.attempt,
+            "finish_reason": reply.finish_reason,
+            "step_usage": reply.usage.model_dump_json(),
+            "run_usage": reply.run_usage.model_dump_json(),
+            "status": reply.closed.stop_reason.status if reply.closed else None,
+            "stop_reason": reply.closed.stop_reason if reply.closed else None,
+            "messages": json.dumps([message]),
+            "events": json.dumps(events),
+            "event_count": len(events),
+        },
+    )
+    return stored.one_or_none() is not None
