@@ -5,7 +5,6 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client, WorkflowUpdateFailedError
@@ -17,9 +16,8 @@ from o.domain.messages import InputMessage
 from o.domain.runs import Run, RunEvent, RunOptions
 from o.ids import new_id
 from o.settings import Settings
-from o.storage.agents import Thread, get_default_thread
 from o.storage.engine import reading, with_patience
-from o.storage.runs import accept_run, find_repeated_run
+from o.storage.runs import NewRun, RunOfAgent, accept_run, find_repeated_run
 from o.temporal import submit_run
 
 _log = logging.getLogger(__name__)
@@ -81,12 +79,13 @@ class Turns:
             NotFound: There is no such agent for this actor.
         """
         proposed_id = new_id("run")
-        thread, run = await with_patience(
+        accepted = await with_patience(
             lambda: self._store(actor, agent_id, request, proposed_id),
             patience_s=self._settings.database_patience_s,
         )
+        run = accepted.run
         if run.status.is_open:
-            task = asyncio.create_task(self._submit(thread, run))
+            task = asyncio.create_task(self._submit(accepted))
             self._submitting.add(task)
             task.add_done_callback(self._submitting.discard)
         return Sent(run, is_new=run.id == proposed_id)
@@ -95,40 +94,30 @@ class Turns:
         """The run's events from the first; see `RunWatcher.follow`."""
         return self._watcher.follow(sent.run.id, is_new=sent.is_new)
 
-    async def _store(
-        self, actor: Actor, agent_id: str, request: Send, run_id: str
-    ) -> tuple[Thread, Run]:
+    async def _store(self, actor: Actor, agent_id: str, request: Send, run_id: str) -> RunOfAgent:
         async with self._engine.connect() as connection:
-            thread = await get_default_thread(connection, actor, agent_id)
-            conversation = thread.conversation
             if request.is_retry and request.key is None:
-                repeated = await find_repeated_run(
-                    connection, conversation.id, actor.user_id, request.body_hash
-                )
+                repeated = await find_repeated_run(connection, actor, agent_id, request.body_hash)
                 if repeated is not None:
-                    return thread, repeated
-            run = Run(
+                    return repeated
+            new = NewRun(
                 id=run_id,
-                organization_id=conversation.organization_id,
-                agent_id=agent_id,
-                conversation_id=conversation.id,
                 request_key=request.key or run_id,
                 body_hash=request.body_hash,
                 input=request.input,
                 options=request.options,
-                created_by_id=actor.user_id,
-                created_at=datetime.now(UTC),
             )
-            return thread, await accept_run(connection, run)
+            return await accept_run(connection, actor, agent_id, new)
 
-    async def _submit(self, thread: Thread, run: Run) -> None:
+    async def _submit(self, accepted: RunOfAgent) -> None:
+        run = accepted.run
         try:
             await submit_run(
                 self._temporal,
                 self._settings.task_queue,
                 run,
-                agent_name=thread.agent_name,
-                model=run.options.override_model or thread.model,
+                agent_name=accepted.agent_name,
+                model=accepted.model,
             )
         except (RPCError, WorkflowUpdateFailedError, RuntimeError) as error:
             _log.warning(

@@ -22,7 +22,7 @@ from temporalio.common import QueryRejectCondition
 from temporalio.service import RPCError, RPCStatusCode
 
 from o.storage.agents import list_deleted_conversations, purge_agent
-from o.storage.runs import OpenRun, list_open_runs
+from o.storage.runs import RunOfAgent, list_open_runs
 from o.temporal import submit_run
 from workflows.conversation import Conversation
 
@@ -64,11 +64,11 @@ class Sweeper:
             await self._purge(agent_id, conversation_id)
         limit = asyncio.Semaphore(_CONVERSATIONS_AT_ONCE)
 
-        async def rescue(conversation_id: str, runs: list[OpenRun]) -> int:
+        async def rescue(conversation_id: str, runs: list[RunOfAgent]) -> int:
             async with limit:
                 return await self._rescue(conversation_id, runs)
 
-        by_conversation: defaultdict[str, list[OpenRun]] = defaultdict(list)
+        by_conversation: defaultdict[str, list[RunOfAgent]] = defaultdict(list)
         for one in candidates:
             by_conversation[one.run.conversation_id].append(one)
         return sum(await asyncio.gather(*(rescue(*lost) for lost in by_conversation.items())))
@@ -79,7 +79,7 @@ class Sweeper:
             if await connection.scalar(took, {"key": _LOCK}):
                 await self.sweep()
 
-    async def _rescue(self, conversation_id: str, runs: list[OpenRun]) -> int:
+    async def _rescue(self, conversation_id: str, runs: list[RunOfAgent]) -> int:
         """Submit the runs that the conversation's execution does not know, oldest first."""
         known = await self._known_runs(conversation_id)
         lost = [one for one in runs if known is not None and one.run.id not in known]

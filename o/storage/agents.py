@@ -1,6 +1,5 @@
 """Questions about agents and their conversations."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, and_, delete, func, insert, or_, select, update
@@ -33,7 +32,7 @@ async def get_agent(connection: AsyncConnection, actor: Actor, agent_id: str) ->
     rows = await connection.execute(_visible(actor).where(agents.c.id == agent_id))
     row = rows.mappings().one_or_none()
     if row is None:
-        raise _not_found(agent_id)
+        raise agent_not_found(agent_id)
     return model_of(Agent, row)
 
 
@@ -91,41 +90,6 @@ async def context_message_ids(
     return {row.agent_id: list(row.ids) for row in rows}
 
 
-@dataclass(frozen=True)
-class Thread:
-    """A conversation with what its workflow shows of its agent."""
-
-    conversation: Conversation
-    agent_name: str
-    model: str
-
-
-async def get_default_thread(connection: AsyncConnection, actor: Actor, agent_id: str) -> Thread:
-    """The agent's own thread.
-
-    Raises:
-        NotFound: There is no such agent for this actor.
-    """
-    rows = await connection.execute(
-        select(
-            *columns_of(conversations, Conversation),
-            agents.c.name.label("agent_name"),
-            agents.c.model,
-        )
-        .join(agents, agents.c.id == conversations.c.agent_id)
-        .where(
-            conversations.c.agent_id == agent_id,
-            conversations.c.is_default,
-            agents.c.organization_id == actor.organization_id,
-            agents.c.deleted_at.is_(None),
-        )
-    )
-    row = rows.mappings().one_or_none()
-    if row is None:
-        raise _not_found(agent_id)
-    return Thread(model_of(Conversation, row), row["agent_name"], row["model"])
-
-
 async def get_conversation(connection: AsyncConnection, conversation_id: str) -> Conversation:
     """The conversation by that id, for those who have it from a run.
 
@@ -160,7 +124,7 @@ async def mark_agent_deleted(connection: AsyncConnection, actor: Actor, agent_id
         .returning(agents.c.id)
     )
     if row.scalar_one_or_none() is None:
-        raise _not_found(agent_id)
+        raise agent_not_found(agent_id)
 
 
 async def list_deleted_conversations(connection: AsyncConnection) -> list[tuple[str, str]]:
@@ -195,5 +159,6 @@ async def _beyond(connection: AsyncConnection, actor: Actor, cursor: str, forwar
     return or_(created < at, and_(created == at, tie < cursor))
 
 
-def _not_found(agent_id: str) -> NotFound:
+def agent_not_found(agent_id: str) -> NotFound:
+    """What every question says about an agent that this actor does not have."""
     return NotFound(f"Agent with id {agent_id} not found")

@@ -1,60 +1,113 @@
 """Questions about runs."""
 
+import json
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, and_, func, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import RowMapping, Select, and_, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from o.domain.runs import OPEN_STATUSES, Run, RunClosed, RunStatus
-from o.storage.rows import columns_of, model_of, row_of
+from o.domain.actors import Actor
+from o.domain.messages import InputMessage
+from o.domain.runs import OPEN_STATUSES, Run, RunClosed, RunOptions, RunStatus
+from o.storage.agents import agent_not_found
+from o.storage.rows import columns_of, model_of
 from o.storage.tables import agents, runs
 
 
 @dataclass(frozen=True)
-class OpenRun:
-    """A run that is not at rest, with what its workflow shows."""
+class RunOfAgent:
+    """A run with what its workflow shows of its agent."""
 
     run: Run
     agent_name: str
     model: str
 
 
-async def accept_run(connection: AsyncConnection, run: Run) -> Run:
-    """Store a run, or return the one that the same request has made before."""
-    stored = await connection.execute(
-        insert(runs)
-        .values(row_of(runs, run) | {"created_at": func.now()})  # one clock orders all runs
-        .on_conflict_do_nothing(index_elements=["conversation_id", "request_key"])
-        .returning(*columns_of(runs, Run))
+@dataclass(frozen=True)
+class NewRun:
+    """A run as it is asked for.
+
+    Attributes:
+        request_key: Equal for requests that are the same one repeated.
+        body_hash: Digest of the request's body.
+    """
+
+    id: str
+    request_key: str
+    body_hash: str
+    input: list[InputMessage]
+    options: RunOptions
+
+
+_ACCEPT = text(
+    """
+    WITH thread AS (
+        SELECT conversations.id, agents.organization_id, agents.name, agents.model
+        FROM agents JOIN conversations ON conversations.agent_id = agents.id
+        WHERE agents.id = :agent_id AND agents.organization_id = :organization_id
+          AND agents.deleted_at IS NULL AND conversations.is_default
+    ), stored AS (
+        INSERT INTO runs (id, organization_id, agent_id, conversation_id, request_key, body_hash,
+                          status, input, options, created_by_id)
+        SELECT :id, organization_id, :agent_id, thread.id, :request_key, :body_hash,
+               'created', CAST(:input AS jsonb), CAST(:options AS jsonb), :user_id
+        FROM thread
+        ON CONFLICT (conversation_id, request_key) DO NOTHING
+        RETURNING *
     )
-    row = stored.mappings().one_or_none()
+    SELECT thread.name, thread.model, to_jsonb(stored) AS run
+    FROM thread LEFT JOIN stored ON true
+    """
+)
+
+
+async def accept_run(
+    connection: AsyncConnection, actor: Actor, agent_id: str, new: NewRun
+) -> RunOfAgent:
+    """Store a run of the agent's own thread, or find the one that the same request made before.
+
+    Raises:
+        NotFound: There is no such agent for this actor.
+    """
+    stored = await connection.execute(
+        _ACCEPT,
+        {
+            "id": new.id,
+            "agent_id": agent_id,
+            "organization_id": actor.organization_id,
+            "user_id": actor.user_id,
+            "request_key": new.request_key,
+            "body_hash": new.body_hash,
+            "input": json.dumps([message.model_dump(mode="json") for message in new.input]),
+            "options": new.options.model_dump_json(),
+        },
+    )
+    row = stored.one_or_none()
     if row is None:
-        existing = await connection.execute(
-            select(*columns_of(runs, Run)).where(
-                runs.c.conversation_id == run.conversation_id,
-                runs.c.request_key == run.request_key,
-            )
-        )
-        row = existing.mappings().one()
-    return model_of(Run, row)
+        raise agent_not_found(agent_id)
+    if row.run is not None:
+        run = Run.model_validate(row.run)
+        return RunOfAgent(run, row.name, run.options.override_model or row.model)
+    existing = await connection.execute(
+        _runs_of(actor, agent_id).where(runs.c.request_key == new.request_key)
+    )
+    return _with_agent(existing.mappings().one())
 
 
 async def find_repeated_run(
-    connection: AsyncConnection, conversation_id: str, user_id: str, body_hash: str
-) -> Run | None:
+    connection: AsyncConnection, actor: Actor, agent_id: str, body_hash: str
+) -> RunOfAgent | None:
     """The run that this user's same body made, for a POST that a client says it re-sends.
 
     Open, or at rest for less than a minute: an older one is a message of the same words that was
     answered, and what is sent now never arrived before.
     """
     rows = await connection.execute(
-        select(*columns_of(runs, Run))
+        _runs_of(actor, agent_id)
         .where(
-            runs.c.conversation_id == conversation_id,
-            runs.c.created_by_id == user_id,
+            runs.c.created_by_id == actor.user_id,
             runs.c.body_hash == body_hash,
             or_(
                 runs.c.status.in_(OPEN_STATUSES),
@@ -65,7 +118,7 @@ async def find_repeated_run(
         .limit(1)
     )
     row = rows.mappings().one_or_none()
-    return model_of(Run, row) if row else None
+    return _with_agent(row) if row else None
 
 
 async def get_run(connection: AsyncConnection, run_id: str, *, lock: bool = False) -> Run | None:
@@ -77,14 +130,14 @@ async def get_run(connection: AsyncConnection, run_id: str, *, lock: bool = Fals
     return model_of(Run, row) if row else None
 
 
-async def list_open_runs(connection: AsyncConnection, *, older_than_s: float) -> list[OpenRun]:
+async def list_open_runs(connection: AsyncConnection, *, older_than_s: float) -> list[RunOfAgent]:
     """Open runs of a certain age, in the order they were made."""
     rows = await connection.execute(
         _open_runs()
         .where(runs.c.created_at < func.now() - timedelta(seconds=older_than_s))
         .order_by(runs.c.created_at)
     )
-    return [_open_run(row) for row in rows.mappings()]
+    return [_with_agent(row) for row in rows.mappings()]
 
 
 async def open_conversations(connection: AsyncConnection) -> list[str]:
@@ -95,7 +148,7 @@ async def open_conversations(connection: AsyncConnection) -> list[str]:
     return list(rows.scalars())
 
 
-async def first_open_run(connection: AsyncConnection, conversation_id: str) -> OpenRun | None:
+async def first_open_run(connection: AsyncConnection, conversation_id: str) -> RunOfAgent | None:
     """The run whose turn it is: the one that has begun, else the oldest. None when none is open."""
     rows = await connection.execute(
         _open_runs()
@@ -104,10 +157,10 @@ async def first_open_run(connection: AsyncConnection, conversation_id: str) -> O
         .limit(1)
     )
     row = rows.mappings().one_or_none()
-    return _open_run(row) if row else None
+    return _with_agent(row) if row else None
 
 
-def _open_runs() -> Select[Any]:
+def _runs() -> Select[Any]:
     return (
         select(
             *columns_of(runs, Run),
@@ -115,13 +168,23 @@ def _open_runs() -> Select[Any]:
             agents.c.model.label("agent_model"),
         )
         .join(agents, agents.c.id == runs.c.agent_id)
-        .where(runs.c.status.in_(OPEN_STATUSES), agents.c.deleted_at.is_(None))
+        .where(agents.c.deleted_at.is_(None))
     )
 
 
-def _open_run(row: RowMapping) -> OpenRun:
+def _runs_of(actor: Actor, agent_id: str) -> Select[Any]:
+    return _runs().where(
+        runs.c.agent_id == agent_id, runs.c.organization_id == actor.organization_id
+    )
+
+
+def _open_runs() -> Select[Any]:
+    return _runs().where(runs.c.status.in_(OPEN_STATUSES))
+
+
+def _with_agent(row: RowMapping) -> RunOfAgent:
     run = model_of(Run, row)
-    return OpenRun(run, row["agent_name"], run.options.override_model or row["agent_model"])
+    return RunOfAgent(run, row["agent_name"], run.options.override_model or row["agent_model"])
 
 
 async def advance_run(
