@@ -55,16 +55,20 @@ async def run_worker(
         pool_size=settings.database_pool,
         name="o worker",
     )
-    await _until_migrated(engine)
-    client = await _until_connected(settings)
-    worker = _worker(settings, client, engine, model)
-    sweeper = Sweeper(engine, client, settings.task_queue, interval_s=settings.sweep_interval_s)
-    async with worker:
-        sweeping = asyncio.create_task(sweeper.run())
-        on_ready()
-        _log.info("worker polls", extra={"pid": os.getpid(), "identity": worker_identity(settings)})
-        await stop.wait()
-        sweeping.cancel()
+    starting = asyncio.create_task(_connected(engine, settings))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if stop.is_set():
+        starting.cancel()
+    else:
+        client = await starting
+        sweeper = Sweeper(engine, client, settings.task_queue, interval_s=settings.sweep_interval_s)
+        async with _worker(settings, client, engine, model):
+            sweeping = asyncio.create_task(sweeper.run())
+            on_ready()
+            _log.info("worker polls", extra={"identity": worker_identity(settings)})
+            await stopping
+            sweeping.cancel()
     await engine.dispose()
 
 
@@ -107,23 +111,26 @@ async def _load_model(settings: Settings, providers: ProviderSettings) -> Langua
     return model
 
 
+async def _connected(engine: AsyncEngine, settings: Settings) -> Client:
+    """Wait for the database, its schema and Temporal, which may start at the same time as we."""
+    try:
+        async with asyncio.timeout(_STARTUP_PATIENCE_S):
+            await _until_migrated(engine)
+            while True:
+                try:
+                    return await connect(settings)
+                except (RuntimeError, RPCError) as error:
+                    _log.debug("temporal is away", extra={"error": type(error).__name__})
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise Unavailable("The database, its schema or Temporal did not come up.") from None
+
+
 async def _until_migrated(engine: AsyncEngine) -> None:
-    async with asyncio.timeout(_STARTUP_PATIENCE_S):
-        while True:
-            try:
-                if await is_migrated(engine):
-                    return
-            except SQLAlchemyError:
-                _log.debug("database is away")
-            await asyncio.sleep(0.05)
-
-
-async def _until_connected(settings: Settings) -> Client:
-    deadline = asyncio.get_running_loop().time() + _STARTUP_PATIENCE_S
     while True:
         try:
-            return await connect(settings)
-        except (RuntimeError, RPCError) as error:
-            if asyncio.get_running_loop().time() > deadline:
-                raise Unavailable(f"Temporal did not answer: {error}") from error
-            await asyncio.sleep(0.05)
+            if await is_migrated(engine):
+                return
+        except SQLAlchemyError as error:
+            _log.debug("database is away", extra={"error": type(error).__name__})
+        await asyncio.sleep(0.05)

@@ -22,7 +22,8 @@ _log = logging.getLogger(__name__)
 
 _START_TIMEOUT_S = 120.0
 _API_GRACE_S = 5.0
-_WORKER_GRACE_S = 8.0
+WORKER_GRACE_S = 8.0
+"""Seconds that a worker has to let its running steps end."""
 _GUARDED_GRACE_S = 25.0
 _HURRIED_GRACE_S = 3.0
 
@@ -69,6 +70,7 @@ class House:
         self._api: Child | None = None
         self._recovery: Recovery | None = None
         self._up = False
+        self._in_a_hurry = False
 
     async def start(self) -> None:
         """Start everything and wait until it serves.
@@ -97,20 +99,25 @@ class House:
     async def stop(self) -> None:
         """Stop everything, whatever needs something before that."""
         self._up = False
-        await _stop_all([self._api], _API_GRACE_S)
-        await _stop_all(self._workers, _WORKER_GRACE_S)
-        await _stop_all([self._model], _HURRIED_GRACE_S)
+        await self._stop([self._api], _API_GRACE_S)
+        await self._stop(self._workers, WORKER_GRACE_S)
+        await self._stop([self._model], _HURRIED_GRACE_S)
         if self._recovery is not None:
             await self._recovery.close()
-        await _stop_all([self._temporal, self._database], _GUARDED_GRACE_S)
+        await self._stop([self._temporal, self._database], _GUARDED_GRACE_S)
         self._launcher.close()
         state.remove(self._data_dir)
 
     def hurry(self) -> None:
-        """Kill what is slow to stop."""
+        """Kill what is slow to stop, now and in the stages that follow."""
+        self._in_a_hurry = True
         for child in (self._api, *self._workers, self._model, self._temporal, self._database):
             if child is not None:
                 child.hurry()
+
+    async def _stop(self, children: Sequence[Child | None], grace_s: float) -> None:
+        grace_s = min(grace_s, _HURRIED_GRACE_S) if self._in_a_hurry else grace_s
+        await asyncio.gather(*(child.stop(grace_s) for child in children if child is not None))
 
     @property
     def _api_url(self) -> str:
@@ -220,7 +227,3 @@ async def _together(*parts: Coroutine[Any, Any, None]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _stop_all(children: Sequence[Child | None], grace_s: float) -> None:
-    await asyncio.gather(*(child.stop(grace_s) for child in children if child is not None))

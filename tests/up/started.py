@@ -8,7 +8,7 @@ from pathlib import Path
 from o.errors import OError
 from o.log import configure_logging
 from o.settings import ProviderSettings, Settings
-from o.up import supervisor
+from o.up import house, supervisor
 from o.up.commands import Commands
 
 
@@ -22,6 +22,7 @@ def main() -> int:
         local_model=(*stub, "worker"),
     )
     private = {name: wanted.pop(name) for name in ("namespaces", "patience_s") if name in wanted}
+    house.WORKER_GRACE_S = wanted.pop("worker_grace_s", house.WORKER_GRACE_S)
     configure_logging()
     try:
         return asyncio.run(

@@ -3,7 +3,6 @@
 import os
 import signal
 import stat
-import time
 import urllib.request
 
 import psutil
@@ -39,9 +38,7 @@ def test_what_was_written_before_everything_was_killed_is_there_again(product: N
     up = product().start()
     up.write("kept")
     up.kill_all()
-    started = time.monotonic()
     again = product().start()
-    assert time.monotonic() - started < 10.0
     assert again.read() == ["kept"]
 
 
@@ -80,15 +77,13 @@ def test_a_killed_guard_takes_its_program_along(product: NewProduct) -> None:
 
 
 def test_a_worker_that_does_not_stop_is_killed_by_a_second_signal(product: NewProduct) -> None:
-    up = product(worker="stubborn").start()
+    up = product(worker="stubborn", worker_grace_s=3600).start()
     api = up.pid("api")
     up.family()
-    started = time.monotonic()
     up.process.send_signal(signal.SIGINT)
     eventually(lambda: not is_alive(api))
     up.process.send_signal(signal.SIGINT)
-    assert up.process.wait(10) == 0
-    assert time.monotonic() - started < 6.0
+    assert up.process.wait(30) == 0
     assert not up.left()
 
 
