@@ -28,6 +28,7 @@ from workflows.contract import ConversationState, Turn
 from workflows.conversation import AGENT_ID, AGENT_NAME, RUN_STATUS, Conversation
 
 _RETENTION_S = 7 * 24 * 3600
+_SHOWN_CHARS = 90  # Temporal takes 400 bytes, and a character may be four
 
 
 async def connect(settings: Settings, *, lazy: bool = False) -> Client:
@@ -71,11 +72,11 @@ async def submit_run(
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         task_timeout=options.TASK_TIMEOUT,
-        static_summary=agent_name[:200],
+        static_summary=agent_name[:_SHOWN_CHARS],
         search_attributes=TypedSearchAttributes(
             [
                 SearchAttributePair(AGENT_ID, run.agent_id),
-                SearchAttributePair(AGENT_NAME, agent_name),
+                SearchAttributePair(AGENT_NAME, agent_name[:_SHOWN_CHARS]),
                 SearchAttributePair(RUN_STATUS, "idle"),
             ]
         ),

@@ -60,7 +60,7 @@ class TurnRunner:
             start_to_close_timeout=options.STEP_TIMEOUT,
             heartbeat_timeout=options.HEARTBEAT_TIMEOUT,
             retry_policy=options.RETRY,
-            summary=f"model {self.turn.model} · step {index + 1}",
+            summary=_short("model", self.turn.model, index + 1),
         )
 
     async def _tool(self, call: CallRef) -> bool:
@@ -72,7 +72,7 @@ class TurnRunner:
             start_to_close_timeout=options.TOOL_TIMEOUT,
             heartbeat_timeout=options.HEARTBEAT_TIMEOUT,
             retry_policy=options.RETRY,
-            summary=f"tool {call.name} · step {call.step_index + 1}",
+            summary=_short("tool", call.name, call.step_index + 1),
         )
         return outcome.done
 
@@ -85,6 +85,11 @@ class TurnRunner:
             retry_policy=options.RETRY,
             summary=f"close the run · {closing.stop_reason}",
         )
+
+
+def _short(kind: str, name: str, step: int) -> str:
+    """What the Temporal UI shows of an activity; Temporal takes 400 bytes and no more."""
+    return f"{kind} {name[:80]} · step {step}"
 
 
 def _failed(run_id: str, error: ActivityError) -> Closing:

@@ -28,5 +28,13 @@ MessageTime = Annotated[datetime, PlainSerializer(_message_time, return_type=str
 EntityTime = Annotated[datetime, PlainSerializer(_entity_time, return_type=str)]
 """V1 shows the times of everything else in microseconds, with `Z`."""
 
-Text = Annotated[str, BeforeValidator(storable_json)]
-Json = Annotated[dict[str, Any], BeforeValidator(storable_json)]
+
+def _storable(value: Any) -> Any:
+    try:
+        return storable_json(value)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+Text = Annotated[str, BeforeValidator(_storable)]
+Json = Annotated[dict[str, Any], BeforeValidator(_storable)]

@@ -1,5 +1,6 @@
 """Foreign text made fit to be stored: PostgreSQL takes neither NUL nor lone surrogates."""
 
+import math
 from typing import Any
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -17,10 +18,12 @@ def storable(text: str) -> str:
 
 
 def storable_json(value: Any) -> Any:
-    """The same for every string and key inside a JSON value."""
+    """The same for every string and key inside a JSON value; NaN and infinities become null."""
     match value:
         case str():
             return storable(value)
+        case float():
+            return value if math.isfinite(value) else None
         case list():
             return [storable_json(item) for item in value]
         case dict():

@@ -25,6 +25,13 @@ def test_a_created_agent_has_v1s_defaults_and_its_blocks(client: Letta, agent: A
     assert client.agents.create(model=HANDLE).name
 
 
+def test_names_as_long_as_they_may_be_do_not_stop_a_conversation(client: Letta) -> None:
+    agent = client.agents.create(model=HANDLE, name="\N{OTTER}" * 500)
+    calls = {"calls": [{"name": "\N{OTTER}" * 500, "arguments": "{}"}]}
+    reply = client.agents.messages.create(agent.id, input=do(calls, say("still here")))
+    assert reply.messages[-1].content == "still here"
+
+
 def test_current_clients_see_related_things_only_when_they_ask(
     client: Letta, server: Product, agent: AgentState
 ) -> None:

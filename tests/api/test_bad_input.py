@@ -111,6 +111,13 @@ def test_text_that_postgres_cannot_hold_is_replaced_at_the_edge(
     )
 
 
+@pytest.mark.parametrize("metadata", ['{"a": NaN}', '{"a": ' + "[" * 800 + "]" * 800 + "}"])
+def test_json_that_cannot_be_stored_is_mended_or_refused(http: httpx.Client, metadata: str) -> None:
+    content = f'{{"model": "{HANDLE}", "metadata": {metadata}}}'
+    answer = http.post("/v1/agents/", content=content, headers={"content-type": "application/json"})
+    assert answer.status_code in (200, 400, 422)
+
+
 def test_a_malformed_actor_is_400_and_an_unknown_one_is_the_default(http: httpx.Client) -> None:
     assert http.get("/v1/agents/", headers={"user_id": "me"}).status_code == 400
     unknown = {"user_id": new_id("user")}

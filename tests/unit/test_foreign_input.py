@@ -1,0 +1,96 @@
+"""Input from clients and models, as odd as it comes, is taken or refused."""
+
+import contextlib
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from activities.memory_tools import SearchArguments, _moment
+from activities.tools import _arguments
+from api.wire.agents import CreateAgentBody
+from api.wire.blocks import UpdateBlockBody
+from api.wire.turns import SendBody
+from o.domain.agents import Agent
+from o.domain.messages import ToolCall
+from o.errors import ToolFailed
+
+AGENT = Agent(
+    id="agent-1",
+    organization_id="org-1",
+    name="ada",
+    system="",
+    model="openai/x",
+    timezone="Asia/Tokyo",
+    created_at=datetime.now(UTC),
+    updated_at=datetime.now(UTC),
+)
+
+any_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+parts = st.lists(
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["text", "image", "tool_call"])},
+        optional={"text": any_json, "source": any_json},
+    ),
+    max_size=2,
+)
+messages = st.lists(
+    st.fixed_dictionaries(
+        {"role": st.sampled_from(["user", "system", "assistant", "tool"]), "content": parts},
+        optional={"otid": any_json, "type": any_json},
+    )
+    | any_json,
+    max_size=2,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {}, optional={"input": any_json | parts, "messages": messages, "max_steps": any_json}
+    )
+)
+def test_a_send_is_parsed_or_refused(body: dict[str, object]) -> None:
+    with contextlib.suppress(ValidationError):
+        for message in SendBody.model_validate(body).to_input():
+            message.model_dump_json().encode()
+
+
+@given(st.dictionaries(st.sampled_from(["name", "tags", "metadata", "memory_blocks"]), any_json))
+def test_an_agent_is_parsed_or_refused(body: dict[str, object]) -> None:
+    with contextlib.suppress(ValidationError):
+        CreateAgentBody.model_validate(body).model_dump_json().encode()
+
+
+@given(st.dictionaries(st.sampled_from(["value", "label", "limit", "metadata"]), any_json))
+def test_a_change_of_a_block_is_parsed_or_refused(body: dict[str, object]) -> None:
+    with contextlib.suppress(ValidationError):
+        assert set(UpdateBlockBody.model_validate(body).changes()) <= {
+            "value",
+            "label",
+            "limit_chars",
+            "metadata",
+        }
+
+
+@given(st.text(st.characters()) | any_json.map(repr))
+def test_arguments_of_a_tool_call_are_an_object_or_an_error_return(text: str) -> None:
+    with contextlib.suppress(ToolFailed):
+        assert isinstance(_arguments(ToolCall(id="x", name="x", arguments=text)), dict)
+
+
+@given(st.text() | st.dates().map(str) | st.datetimes().map(str), st.booleans())
+def test_a_date_is_a_moment_or_an_error_return(text: str, end_of_day: bool) -> None:
+    with contextlib.suppress(ToolFailed):
+        moment = _moment(text, AGENT, end_of_day=end_of_day)
+        assert moment is None or moment.tzinfo is not None
+
+
+@given(st.dictionaries(st.sampled_from(["query", "roles", "limit", "start_date"]), any_json))
+def test_arguments_of_a_search_are_parsed_or_refused(body: dict[str, object]) -> None:
+    with contextlib.suppress(ValidationError):
+        SearchArguments.model_validate(body)
