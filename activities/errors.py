@@ -31,8 +31,8 @@ def as_activity_failure(*, model_attempts: int = 1) -> Iterator[None]:
             type="ModelError",
             non_retryable=not (error.retryable and attempt < model_attempts),
             next_retry_delay=timedelta(seconds=min(pause_s, 30.0)),
-        ) from error
+        ) from None  # causes would carry the provider's whole answer into history
     except OError as error:
         raise ApplicationError(
             error.message, type=type(error).__name__, non_retryable=not error.retryable
-        ) from error
+        ) from None

@@ -6,7 +6,7 @@ from typing import Any, Self
 from pydantic import BaseModel, Field
 
 from api.wire.blocks import BlockBody, CreateBlockBody
-from api.wire.common import EntityTime, Json, RequestBody, Text
+from api.wire.fields import EntityTime, Json, RequestBody, Text
 from o.domain.agents import DEFAULT_AGENT_TYPE, DEFAULT_SYSTEM, Agent
 from o.domain.blocks import Block
 from o.domain.llm import ToolSpec

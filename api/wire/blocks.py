@@ -4,7 +4,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, Field
 
-from api.wire.common import Json, RequestBody, Text
+from api.wire.fields import Json, RequestBody, Text
 from o.domain.blocks import DEFAULT_LIMIT_CHARS, Block
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from api.wire.common import Json, RequestBody, Text
+from api.wire.fields import Json, RequestBody, Text
 from o.domain.messages import ImagePart, InputMessage, Part, Role, TextPart
 from o.domain.runs import RunClosed, RunOptions
 

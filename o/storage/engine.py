@@ -42,6 +42,7 @@ def create_engine(database_url: str, *, pool_size: int = 5, name: str = "o") -> 
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=30,
+        hide_parameters=True,  # errors go into logs and histories, which hold no content
         pool_use_lifo=True,  # the same few connections stay warm, with their prepared statements
         connect_args={"application_name": name, "connect_timeout": 5, "prepare_threshold": 2},
     )

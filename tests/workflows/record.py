@@ -12,7 +12,7 @@ from pathlib import Path
 from letta_client import APIStatusError
 from temporalio.client import Client
 
-from tests.support.product import Product
+from tests.support.product import REPOSITORY, Product
 from tests.support.provider import HANDLE, FakeProvider, call, do, say
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -73,9 +73,8 @@ async def _store(address: str, workflow_id: str, name: str) -> None:
         handle = client.get_workflow_handle(workflow_id, run_id=execution.run_id)
         history = json.loads((await handle.fetch_history()).to_json())
         file = HISTORIES / f"{name}-{n}.json"
-        file.write_text(
-            json.dumps({"id": workflow_id, "history": history}, separators=(",", ":")) + "\n"
-        )
+        text = json.dumps({"id": workflow_id, "history": history}, separators=(",", ":"))
+        file.write_text(text.replace(f"{REPOSITORY}/", "") + "\n")
         print(file.name, len(history["events"]), "events")  # noqa: T201
 
 
