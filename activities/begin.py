@@ -1,4 +1,4 @@
-"""The transaction that begins a step: the input takes its place, the context is read."""
+"""The statements that begin a step: the input takes its place, the context is read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from o.errors import ModelError
 from o.ids import derived_id
 from o.memory.context import chat_prompt
 from o.memory.prompt import compile_prompt, prompt_key
+from o.storage.engine import autocommit
 from o.storage.messages import rewrite_system_message
 from o.storage.runs import first_open_run, get_run
 from o.storage.steps import get_step_reply
@@ -44,14 +45,14 @@ async def begin_step(
         ModelError: `internal_error`, when the step has lost its worker too often.
     """
     step_id = derived_id("step", step.run_id, step.index)
-    async with engine.begin() as connection:
+    async with autocommit(engine).connect() as connection:
         opened = await open_step(connection, step.run_id, step.index, step_id)
         if opened is None:
             return await _not_this_one(connection, step)
         if opened.attempt is None:
             return await _what_is_done(connection, opened)
         messages = opened.messages
-        if step.index == 0 and opened.attempt == 1:
+        if step.index == 0 and not any(message.run_id == opened.run.id for message in messages):
             messages = await place_input(connection, opened)
     if opened.attempt > crash_attempts:
         raise ModelError(
@@ -86,6 +87,8 @@ async def _not_this_one(connection: AsyncConnection, step: StepRef) -> StepOutco
 
 async def place_input(connection: AsyncConnection, opened: OpenStep) -> list[Message]:
     """Give a run's input its place in history, behind a prompt that shows memory as it is now.
+
+    Safe to repeat after a crash at any instant, so no transaction is needed around it.
 
     Returns:
         The context with the input.

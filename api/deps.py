@@ -14,7 +14,7 @@ from o.domain.actors import Actor
 from o.ids import pattern
 from o.llm.catalogue import Catalogue
 from o.settings import Settings
-from o.storage.engine import reading
+from o.storage.engine import autocommit
 
 _CLIENT = re.compile(r"(?:@letta-ai/)?letta-client/(\d+)")
 
@@ -43,7 +43,7 @@ async def _transaction(parts: PartsDep) -> AsyncIterator[AsyncConnection]:
 
 
 async def _reads(parts: PartsDep) -> AsyncIterator[AsyncConnection]:
-    async with reading(parts.engine).connect() as connection:
+    async with autocommit(parts.engine).connect() as connection:
         yield connection
 
 

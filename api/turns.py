@@ -16,7 +16,7 @@ from o.domain.messages import InputMessage
 from o.domain.runs import Run, RunEvent, RunOptions
 from o.ids import new_id
 from o.settings import Settings
-from o.storage.engine import reading, with_patience
+from o.storage.engine import autocommit, with_patience
 from o.storage.runs import NewRun, RunOfAgent, accept_run, find_repeated_run
 from o.temporal import submit_run
 
@@ -63,7 +63,7 @@ class Turns:
     def __init__(
         self, engine: AsyncEngine, temporal: Client, watcher: RunWatcher, settings: Settings
     ) -> None:
-        self._engine = reading(engine)
+        self._engine = autocommit(engine)
         self._temporal = temporal
         self._watcher = watcher
         self._settings = settings

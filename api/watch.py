@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from o.domain.runs import EventKind, RunEvent
 from o.errors import NotFound
-from o.storage.engine import NOTIFY_CHANNEL, libpq_url, reading, with_patience
+from o.storage.engine import NOTIFY_CHANNEL, autocommit, libpq_url, with_patience
 from o.storage.events import list_events
 from o.storage.runs import get_run
 
@@ -24,7 +24,7 @@ class RunWatcher:
     """Tells of the events of runs as they are committed."""
 
     def __init__(self, engine: AsyncEngine, database_url: str, *, patience_s: float) -> None:
-        self._engine = reading(engine)
+        self._engine = autocommit(engine)
         self._url = libpq_url(database_url)
         self._patience_s = patience_s
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)

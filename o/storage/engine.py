@@ -48,7 +48,7 @@ def create_engine(database_url: str, *, pool_size: int = 5, name: str = "o") -> 
     )
 
 
-def reading(engine: AsyncEngine) -> AsyncEngine:
+def autocommit(engine: AsyncEngine) -> AsyncEngine:
     """The same pool for single statements: each commits by itself, without a BEGIN around it."""
     return engine.execution_options(isolation_level="AUTOCOMMIT")
 

@@ -121,7 +121,7 @@ _COMMIT_REPLY = text(
 
 @dataclass(frozen=True)
 class OpenStep:
-    """A run whose turn it is, locked until the commit, with what its next model call needs.
+    """A run whose turn it is, with what its next model call needs.
 
     Attributes:
         attempt: Which try at the step this is, from 1; None when the step is committed.
@@ -171,7 +171,7 @@ async def append_messages(
     """Give messages the next places in a conversation, which stays locked until the commit.
 
     Args:
-        connection: In a transaction.
+        connection: In a transaction, or committing by itself.
         conversation_id: Whose history grows.
         new: In order, with positions that count from 0.
         prompt_key: What the system message was compiled from, when that is new.
