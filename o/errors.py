@@ -24,12 +24,6 @@ class InvalidArgument(OError):
     status = 400
 
 
-class Unauthorized(OError):
-    """No valid token came with the request."""
-
-    status = 401
-
-
 class NotFound(OError):
     """Nothing by that id belongs to this actor."""
 
@@ -40,12 +34,6 @@ class Conflict(OError):
     """The state of things does not allow it now."""
 
     status = 409
-
-
-class TooLarge(OError):
-    """A request body over the limit."""
-
-    status = 413
 
 
 class InvalidInput(OError):

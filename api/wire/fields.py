@@ -14,19 +14,12 @@ class RequestBody(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-def _message_time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds")
-
-
 def _entity_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-MessageTime = Annotated[datetime, PlainSerializer(_message_time, return_type=str)]
-"""V1 shows the times of messages in whole seconds, with `+00:00`."""
-
 EntityTime = Annotated[datetime, PlainSerializer(_entity_time, return_type=str)]
-"""V1 shows the times of everything else in microseconds, with `Z`."""
+"""V1 shows the times of everything but messages in microseconds, with `Z`."""
 
 
 def _storable(value: Any) -> Any:

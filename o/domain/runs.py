@@ -35,7 +35,6 @@ class StopReason(StrEnum):
     CANCELLED = "cancelled"
     ERROR = "error"
     LLM_API_ERROR = "llm_api_error"
-    INVALID_LLM_RESPONSE = "invalid_llm_response"
 
     @property
     def status(self) -> RunStatus:
