@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from letta_client.types import AgentState
@@ -32,11 +31,6 @@ class Deaths:
 
     killed: list[float] = field(default_factory=list)
     released: list[float] = field(default_factory=list)
-
-    @property
-    def cost_s(self) -> float:
-        """What a death adds, by the medians."""
-        return median(self.killed) - median(self.released)
 
 
 def measure(folder: Path) -> Deaths:

@@ -32,16 +32,6 @@ async def get_message(connection: AsyncConnection, message_id: str) -> Message |
     return model_of(Message, found) if found else None
 
 
-async def list_context(connection: AsyncConnection, conversation_id: str) -> list[Message]:
-    """What a model call of this conversation sees, the system message first, oldest first."""
-    rows = await connection.execute(
-        select(*columns_of(messages, Message))
-        .where(messages.c.conversation_id == conversation_id)
-        .order_by(messages.c.position)
-    )
-    return models_of(Message, rows.mappings().all())
-
-
 async def rewrite_system_message(
     connection: AsyncConnection, conversation_id: str, text: str
 ) -> None:
