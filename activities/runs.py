@@ -7,12 +7,13 @@ from activities.begin import place_input
 from activities.errors import as_activity_failure
 from activities.tools import commit_return
 from o.domain.actors import Actor
-from o.domain.messages import ToolReturn
+from o.domain.messages import ToolReturn, input_message_id
 from o.domain.runs import Run, RunClosed, RunError, StopReason
 from o.errors import NotFound
 from o.storage.agents import get_agent, get_conversation
 from o.storage.blocks import list_agent_blocks
 from o.storage.events import add_events
+from o.storage.messages import get_message
 from o.storage.runs import advance_run, get_run
 from o.storage.steps import fail_steps, list_unanswered_calls
 from o.storage.turns import OpenStep
@@ -46,7 +47,7 @@ class RunActivities:
 
 async def _close(connection: AsyncConnection, run: Run, closing: Closing) -> None:
     stop_reason = StopReason(closing.stop_reason)
-    if run.started_at is None:
+    if await get_message(connection, input_message_id(run.id, 0)) is None:
         await _place_input(connection, run)
     for step_id, ordinal, call in await list_unanswered_calls(connection, run):
         returned = ToolReturn(

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncEngine
-from temporalio.client import Client, WorkflowUpdateFailedError
-from temporalio.service import RPCError
+from temporalio.client import Client
+from temporalio.exceptions import TemporalError
 
 from api.watch import RunWatcher
 from o.domain.actors import Actor
@@ -119,7 +119,7 @@ class Turns:
                 agent_name=accepted.agent_name,
                 model=accepted.model,
             )
-        except (RPCError, WorkflowUpdateFailedError, RuntimeError) as error:
+        except (TemporalError, RuntimeError) as error:
             _log.warning(
                 "conversation was not told; the sweeper will",
                 extra={"run_id": run.id, "error": type(error).__name__},

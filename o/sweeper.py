@@ -10,7 +10,6 @@ import uuid
 from collections import defaultdict
 
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import (
     Client,
@@ -19,6 +18,7 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
 )
 from temporalio.common import QueryRejectCondition
+from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError, RPCStatusCode
 
 from o.storage.agents import list_deleted_conversations, purge_agent
@@ -29,6 +29,7 @@ from workflows.conversation import Conversation
 _log = logging.getLogger(__name__)
 _LOCK = 0x6F5F7377  # "o_sw": one worker sweeps at a time
 _CONVERSATIONS_AT_ONCE = 10
+_RESCUE_TIMEOUT_S = 10.0
 
 
 class Sweeper:
@@ -47,7 +48,7 @@ class Sweeper:
         while True:
             try:
                 await self._sweep_alone()
-            except (SQLAlchemyError, RPCError) as error:
+            except Exception as error:  # the top of a background job, which must never end
                 _log.warning("sweep failed", extra={"error": type(error).__name__})
             await asyncio.sleep(self._interval_s)
 
@@ -65,8 +66,13 @@ class Sweeper:
         limit = asyncio.Semaphore(_CONVERSATIONS_AT_ONCE)
 
         async def rescue(conversation_id: str, runs: list[RunOfAgent]) -> int:
-            async with limit:
-                return await self._rescue(conversation_id, runs)
+            try:
+                async with limit, asyncio.timeout(_RESCUE_TIMEOUT_S):
+                    return await self._rescue(conversation_id, runs)
+            except (TimeoutError, TemporalError) as error:  # the others are not kept waiting
+                facts = {"conversation_id": conversation_id, "error": type(error).__name__}
+                _log.warning("conversation could not be rescued", extra=facts)
+                return 0
 
         by_conversation: defaultdict[str, list[RunOfAgent]] = defaultdict(list)
         for one in candidates:

@@ -193,7 +193,6 @@ async def advance_run(
     *,
     events: int,
     closed: RunClosed | None = None,
-    **changes: Any,
 ) -> int | None:
     """Take numbers for `events` more events of an open run, lock it, and close it if told to.
 
@@ -203,7 +202,7 @@ async def advance_run(
     question = (
         update(runs)
         .where(runs.c.id == run_id, runs.c.status.in_(OPEN_STATUSES))
-        .values(next_seq=runs.c.next_seq + events, **changes)
+        .values(next_seq=runs.c.next_seq + events)
         .returning(runs.c.next_seq - events)
     )
     if closed is not None:
