@@ -7,6 +7,7 @@ from temporalio import activity
 
 from activities.begin import StepToTake, begin_step
 from activities.commit import commit_step
+from activities.contexts import Contexts
 from activities.deltas import DeltaWriter
 from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
@@ -30,6 +31,7 @@ class StepActivities:
         self._model = model
         self._engine = engine
         self._limits = limits
+        self._contexts = Contexts()
 
     @activity.defn(name="take_step")
     async def take_step(self, step: StepRef) -> StepOutcome:
@@ -43,7 +45,9 @@ class StepActivities:
         """
         with as_activity_failure(model_attempts=self._limits.model_attempts):
             async with heartbeating():
-                begun = await begin_step(self._engine, step, self._limits.crash_attempts)
+                begun = await begin_step(
+                    self._engine, self._contexts, step, self._limits.crash_attempts
+                )
                 if isinstance(begun, StepOutcome):
                     return begun
                 reply = await self._ask(begun)

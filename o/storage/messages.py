@@ -12,7 +12,7 @@ from o.domain.actors import Actor
 from o.domain.messages import Message, Role
 from o.errors import NotFound
 from o.storage.rows import columns_of, model_of, models_of, row_of
-from o.storage.tables import messages
+from o.storage.tables import conversations, messages
 
 
 async def add_messages(connection: AsyncConnection, new: Sequence[Message]) -> None:
@@ -33,13 +33,27 @@ async def get_message(connection: AsyncConnection, message_id: str) -> Message |
 
 
 async def rewrite_system_message(
-    connection: AsyncConnection, conversation_id: str, text: str
+    connection: AsyncConnection, conversation_id: str, text: str, prompt_key: str
 ) -> None:
-    """Put a newly compiled prompt in the place of the old one; id and position stay."""
+    """Put a newly compiled prompt in the place of the old one; id and position stay.
+
+    Args:
+        connection: In a transaction, or committing by itself.
+        conversation_id: Whose prompt it is.
+        text: The prompt.
+        prompt_key: What it was compiled from.
+    """
+    noted = (
+        update(conversations)
+        .where(conversations.c.id == conversation_id)
+        .values(prompt_key=prompt_key)
+        .cte("noted")
+    )
     await connection.execute(
         update(messages)
-        .where(messages.c.conversation_id == conversation_id, messages.c.role == Role.SYSTEM)
+        .where(messages.c.conversation_id == conversation_id, messages.c.position == 0)
         .values(parts=[{"type": "text", "text": text}])
+        .add_cte(noted)
     )
 
 
