@@ -16,7 +16,6 @@ from o.domain.tools import BASE_TOOLS
 from o.errors import ModelError
 from o.ids import derived_id
 from o.memory.prompt import compile_prompt, prompt_key
-from o.storage.engine import autocommit
 from o.storage.messages import rewrite_system_message
 from o.storage.runs import first_open_run, get_run
 from o.storage.steps import get_step_reply
@@ -41,12 +40,14 @@ async def begin_step(
 ) -> StepToTake | StepOutcome:
     """Begin a step, or tell what came of it when it has been taken already.
 
+    The engine commits each statement by itself.
+
     Raises:
         ModelError: `internal_error`, when the step has lost its worker too often.
     """
     step_id = derived_id("step", step.run_id, step.index)
     context = contexts.take(str(activity.info().workflow_id))  # which is the conversation's
-    async with autocommit(engine).connect() as connection:
+    async with engine.connect() as connection:
         opened = await open_step(connection, step.run_id, step.index, step_id, context.mark)
         if opened is None:
             return await _not_this_one(connection, step)

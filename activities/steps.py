@@ -13,6 +13,7 @@ from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
 from o.domain.llm import LanguageModel, ModelReply
 from o.errors import ModelError
+from o.storage.engine import autocommit
 from workflows.contract import StepOutcome, StepRef
 
 
@@ -29,7 +30,7 @@ class StepActivities:
 
     def __init__(self, model: LanguageModel, engine: AsyncEngine, limits: StepLimits) -> None:
         self._model = model
-        self._engine = engine
+        self._engine = autocommit(engine)
         self._limits = limits
         self._contexts = Contexts()
 
