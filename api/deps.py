@@ -75,7 +75,7 @@ CurrentClientDep = Annotated[bool, Depends(is_current_client)]
 
 
 async def _relations(
-    current_client: CurrentClientDep,
+    request: Request,
     include: Annotated[list[str] | None, Query()] = None,
     include_relationships: Annotated[list[str] | None, Query(deprecated=True)] = None,
 ) -> Relations:
@@ -83,7 +83,7 @@ async def _relations(
 
     Clients before release 1 can name what they want in `include_relationships`, in older words.
     """
-    if current_client:
+    if await is_current_client(request):
         names = {name.removeprefix("agent.") for name in include or ()}
     elif include_relationships is None:
         return EVERYTHING

@@ -84,7 +84,8 @@ async def create(
             connection, thread.model_copy(update={"next_position": len(first)})
         )
         await add_messages(connection, first)
-    return answer(AgentBody.of(AgentState(agent, blocks, [message.id for message in first])))
+    ids = [message.id for message in first]
+    return answer(AgentBody.of(AgentState(agent=agent, blocks=blocks, message_ids=ids)))
 
 
 @router.get("/", operation_id="list_agents", response_model=list[AgentBody])

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from api.wire.blocks import BlockBody, block_bodies
 from api.wire.fields import EntityTime
 from api.wire.llm import shown_config, shown_settings
-from api.wire.tools import ToolBody
+from api.wire.tools import ToolBody, tool_body
 from o.domain.agents import Agent, AgentState
 from o.domain.tools import BASE_TOOLS
 
@@ -110,7 +110,5 @@ _AS_THEY_ARE = sorted(
 
 def _tools(agent: Agent) -> list[ToolBody]:
     return [
-        ToolBody.of(agent.organization_id, BASE_TOOLS[name])
-        for name in agent.tool_names
-        if name in BASE_TOOLS
+        tool_body(agent.organization_id, name) for name in agent.tool_names if name in BASE_TOOLS
     ]

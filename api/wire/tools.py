@@ -1,10 +1,10 @@
 """V1's spelling of tools."""
 
-from typing import Any, Self
+from functools import lru_cache
+from typing import Any
 
 from pydantic import BaseModel
 
-from o.domain.llm import ToolSpec
 from o.domain.tools import BASE_TOOLS
 from o.ids import derived_id
 
@@ -31,15 +31,17 @@ class ToolBody(BaseModel):
     metadata_: dict[str, Any] = {}
     project_id: str | None = None
 
-    @classmethod
-    def of(cls, organization_id: str, tool: ToolSpec) -> Self:
-        """The tool as V1 shows it."""
-        return cls(
-            id=tool_id(organization_id, tool.name),
-            name=tool.name,
-            description=tool.description,
-            json_schema=tool.model_dump(),
-        )
+
+@lru_cache(maxsize=1_000)
+def tool_body(organization_id: str, tool: str) -> ToolBody:
+    """The built-in tool by that name, as V1 shows it to an organisation."""
+    spec = BASE_TOOLS[tool]
+    return ToolBody(
+        id=tool_id(organization_id, tool),
+        name=tool,
+        description=spec.description,
+        json_schema=spec.model_dump(),
+    )
 
 
 def tool_id(organization_id: str, name: str) -> str:

@@ -1,6 +1,5 @@
 """Agents and the conversations they hold."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -104,14 +103,15 @@ class Conversation(BaseModel):
     created_at: datetime
 
 
-@dataclass(frozen=True)
-class AgentState:
+class AgentState(BaseModel):
     """An agent with what is shown beside it.
 
     Attributes:
         blocks: In the order of the prompt; empty when they were not asked for.
         message_ids: The context of its own thread, oldest first.
     """
+
+    model_config = ConfigDict(frozen=True)
 
     agent: Agent
     blocks: list[Block]

@@ -1,12 +1,13 @@
 """Questions about agents and their conversations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Select,
+    bindparam,
     delete,
     exists,
     false,
@@ -17,13 +18,10 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.types import Text
 
 from o.domain.actors import Actor
 from o.domain.agents import Agent, AgentState, Conversation
-from o.domain.blocks import Block
 from o.errors import NotFound
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, row_of
@@ -35,24 +33,37 @@ _SORT_KEYS = {
     "last_run_completion": agents.c.last_run_completion,
 }
 
-# What stands beside an agent, read by the statement that reads the agent.
-_MESSAGE_IDS = literal_column(
-    """ARRAY(
-        SELECT messages.id FROM conversations
-        JOIN messages ON messages.conversation_id = conversations.id
-        WHERE conversations.agent_id = agents.id AND conversations.is_default
-        ORDER BY messages.position
-    )""",
-    ARRAY(Text),
-).label("message_ids")
-_BLOCKS = literal_column(
-    """(
-        SELECT coalesce(jsonb_agg(to_jsonb(blocks) ORDER BY held.position, held.label), '[]')
-        FROM agent_blocks AS held JOIN blocks ON blocks.id = held.block_id
-        WHERE held.agent_id = agents.id
-    )""",
-    JSONB,
-).label("blocks")
+# An agent with what is shown beside it, as JSON that becomes a model without a detour.
+_MESSAGE_IDS = """(
+    SELECT coalesce(jsonb_agg(messages.id ORDER BY messages.position), '[]')
+    FROM conversations JOIN messages ON messages.conversation_id = conversations.id
+    WHERE conversations.agent_id = agents.id AND conversations.is_default
+)"""
+_BLOCKS = """(
+    SELECT coalesce(jsonb_agg(to_jsonb(blocks) ORDER BY held.position, held.label), '[]')
+    FROM agent_blocks AS held JOIN blocks ON blocks.id = held.block_id
+    WHERE held.agent_id = agents.id
+)"""
+
+
+def _states(*, with_blocks: bool) -> Select[str]:
+    blocks = _BLOCKS if with_blocks else "'[]'::jsonb"
+    state: ColumnElement[str] = literal_column(
+        "jsonb_build_object('agent', to_jsonb(agents), "
+        f"'message_ids', {_MESSAGE_IDS}, 'blocks', {blocks})::text"
+    )
+    return select(state).select_from(agents).where(agents.c.deleted_at.is_(None))
+
+
+# Made once: to put a statement together costs more than to read the answer.
+_STATES = {with_blocks: _states(with_blocks=with_blocks) for with_blocks in (True, False)}
+_STATE = {
+    with_blocks: question.where(
+        agents.c.id == bindparam("agent_id"),
+        agents.c.organization_id == bindparam("organization_id"),
+    )
+    for with_blocks, question in _STATES.items()
+}
 
 
 @dataclass(frozen=True)
@@ -114,11 +125,13 @@ async def get_agent_state(
     Raises:
         NotFound: There is none for this actor.
     """
-    rows = await connection.execute(_states(actor, with_blocks).where(agents.c.id == agent_id))
-    row = rows.mappings().one_or_none()
-    if row is None:
+    found = await connection.scalar(
+        _STATE[with_blocks],
+        {"agent_id": agent_id, "organization_id": actor.organization_id},
+    )
+    if found is None:
         raise agent_not_found(agent_id)
-    return _state_of(row)
+    return AgentState.model_validate_json(found)
 
 
 async def list_agent_states(
@@ -145,13 +158,14 @@ async def list_agent_states(
     """
     question = await page_of_rows(
         connection,
-        _states(actor, with_blocks).where(*_conditions(wanted)),
+        _STATES[with_blocks].where(_visible(actor), *_conditions(wanted)),
         page,
         time=_SORT_KEYS[sort_by],
         id_=agents.c.id,
         of_actor=_visible(actor),
     )
-    return [_state_of(row) for row in (await connection.execute(question)).mappings()]
+    found: Iterable[str] = await connection.scalars(question)
+    return [AgentState.model_validate_json(state) for state in found]
 
 
 async def count_agents(connection: AsyncConnection, actor: Actor, wanted: AgentFilter) -> int:
@@ -228,19 +242,6 @@ def agent_not_found(agent_id: str) -> NotFound:
 
 def _visible(actor: Actor) -> ColumnElement[bool]:
     return (agents.c.organization_id == actor.organization_id) & agents.c.deleted_at.is_(None)
-
-
-def _states(actor: Actor, with_blocks: bool) -> Select[Any]:
-    columns = [*columns_of(agents, Agent), _MESSAGE_IDS, *([_BLOCKS] if with_blocks else [])]
-    return select(*columns).where(_visible(actor))
-
-
-def _state_of(row: Mapping[str, Any]) -> AgentState:
-    return AgentState(
-        agent=model_of(Agent, row),
-        blocks=[Block.model_validate(block) for block in row.get("blocks", ())],
-        message_ids=row["message_ids"],
-    )
 
 
 def _conditions(wanted: AgentFilter) -> list[ColumnElement[bool]]:
