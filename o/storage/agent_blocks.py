@@ -59,7 +59,7 @@ async def get_agent_block(
         )
     )
     if lock:
-        question = question.with_for_update(of=blocks)
+        question = question.with_for_update(of=blocks, key_share=True)
     row = (await connection.execute(question)).mappings().one_or_none()
     if row is None:
         raise NotFound(f"Block with label {label!r} is not attached to agent {agent_id}")
