@@ -286,3 +286,15 @@ def test_secrets_are_taken_and_never_shown(http: httpx.Client, server: Product) 
 def test_a_project_of_the_header_is_kept(http: httpx.Client) -> None:
     made = http.post("/v1/agents/", json={"model": HANDLE}, headers={"X-Project-Id": "p-1"})
     assert made.json()["project_id"] == "p-1"
+
+
+def test_the_openapi_document_says_what_is_asked_and_answered(http: httpx.Client) -> None:
+    document = http.get("/openapi.json").json()
+    retrieve = document["paths"]["/v1/agents/{agent_id}"]["get"]
+    assert {"include", "include_relationships"} <= {p["name"] for p in retrieve["parameters"]}
+    schema = retrieve["responses"]["200"]["content"]["application/json"]["schema"]
+    assert schema["$ref"].endswith("/AgentBody")
+    body = document["components"]["schemas"]["AgentBody"]["properties"]
+    assert {"id", "memory", "tool_rules", "compaction_settings"} <= body.keys()
+    blocks = document["paths"]["/v1/blocks/{block_id}"]["patch"]
+    assert "if-match" in {p["name"] for p in blocks["parameters"]}
