@@ -40,17 +40,18 @@ async def _parts(request: Request) -> Parts:
 PartsDep = Annotated[Parts, Depends(_parts)]
 
 
-async def _transaction(parts: PartsDep) -> AsyncIterator[AsyncConnection]:
-    async with parts.engine.begin() as connection:
+async def _transaction(request: Request) -> AsyncIterator[AsyncConnection]:
+    async with (await _parts(request)).engine.begin() as connection:
         yield connection
 
 
-async def _reads(parts: PartsDep) -> AsyncIterator[AsyncConnection]:
-    async with parts.reads.connect() as connection:
+async def _reads(request: Request) -> AsyncIterator[AsyncConnection]:
+    async with (await _parts(request)).reads.connect() as connection:
         yield connection
 
 
-# All dependencies are coroutines: FastAPI would send plain functions to a thread, at a cost.
+# All dependencies are coroutines: FastAPI would send plain functions to a thread, at a cost. They
+# call each other where they can, because each one that FastAPI resolves costs as well.
 # These two end before the answer is sent, so that what a client is told is committed.
 TransactionDep = Annotated[AsyncConnection, Depends(_transaction, scope="function")]
 ReadsDep = Annotated[AsyncConnection, Depends(_reads, scope="function")]
