@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from api.auth import current_actor
 from api.turns import Turns
 from o.domain.actors import Actor
-from o.ids import pattern
+from o.errors import InvalidArgument
+from o.ids import is_id, pattern
 from o.llm.catalogue import Catalogue
 from o.settings import Settings
 from o.storage.engine import autocommit
@@ -54,6 +55,19 @@ ReadsDep = Annotated[AsyncConnection, Depends(_reads, scope="function")]
 
 ActorDep = Annotated[Actor, Depends(current_actor)]
 AgentId = Annotated[str, Path(pattern=pattern("agent"))]
+StepId = Annotated[str, Path(pattern=pattern("step"))]
+
+
+async def _run_id(run_id: str) -> str:
+    """V1 checks the ids of runs by hand, and so answers 400 where other ids get 422."""
+    if not is_id(run_id, "run"):
+        raise InvalidArgument(
+            f"INVALID_ARGUMENT: Invalid run ID format: {run_id[:100]}; expected run-<uuid4>"
+        )
+    return run_id
+
+
+RunId = Annotated[str, Depends(_run_id)]
 
 
 async def is_current_client(request: Request) -> bool:

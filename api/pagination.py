@@ -1,9 +1,39 @@
-"""Cursor paging of lists that are short enough to be at hand whole."""
+"""Cursor paging: V1's parameters, and the cutting of lists that are at hand whole."""
 
-from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Literal, Protocol, TypeVar
+
+from fastapi import Query
 
 from o.errors import NotFound
+from o.storage.paging import Page
+
+MOST_ENTRIES = 10_000
+Order = Literal["asc", "desc"]
+
+
+def page_query(*, limit: int, order: Order = "desc") -> Callable[..., Awaitable[Page]]:
+    """The dependency that reads V1's `before`, `after`, `limit`, `order` and `order_by`.
+
+    V1 knows no upper limit on most lists, so a higher one is taken as 10,000, and the client's
+    paging goes on from there.
+
+    Args:
+        limit: Entries on a page, when the client does not say.
+        order: The list's own order.
+    """
+    default_limit, default_order = limit, order
+
+    async def page(
+        before: str | None = None,
+        after: str | None = None,
+        limit: Annotated[int, Query(ge=1)] = default_limit,
+        order: Order = default_order,
+        order_by: Literal["created_at"] = "created_at",
+    ) -> Page:
+        return Page(before, after, min(limit, MOST_ENTRIES), ascending=order == "asc")
+
+    return page
 
 
 class _HasId(Protocol):
