@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
 from o.domain.messages import Message, Role
-from o.storage.agents import agent_not_found, get_agent
+from o.storage.agents import agent_not_found
 from o.storage.message_types import shown_as_any
 from o.storage.paging import Keys, Page, Places, is_newer, is_older, ordered, page_of, places_of
 from o.storage.rows import columns_of, model_of, models_of, row_of
@@ -78,7 +78,7 @@ async def list_agent_messages(
     they were shown, so it means the page before the one that ends there.
 
     Args:
-        connection: Any; one statement is sent, three with a cursor.
+        connection: Any; one statement is sent, two with a cursor.
         actor: Whose agent it must be.
         agent_id: Which agent.
         page: Which page. Its cursors are ids of the agent's messages, in that conversation.
@@ -94,7 +94,6 @@ async def list_agent_messages(
         mine = and_(mine, messages.c.conversation_id == _thread(agent_id, conversation_id))
     places: Places = {}
     if page.cursors:
-        await get_agent(connection, actor, agent_id)
         cursors = select(messages.c.id, *keys).where(mine)
         places = await places_of(connection, cursors, page.cursors)
     question = _part_of_history(select(messages).where(mine), keys, places, page)
