@@ -11,7 +11,6 @@ from o.domain.llm import ModelReply
 from o.domain.messages import Message, Part, ReasoningPart, Role, TextPart, reply_message_id
 from o.domain.runs import RunClosed, StopReason
 from o.domain.text import storable, storable_json
-from o.storage.engine import autocommit
 from o.storage.steps import get_step_reply
 from o.storage.turns import Reply, commit_reply
 from workflows.contract import StepOutcome
@@ -28,7 +27,7 @@ class CallTime:
 async def commit_step(
     engine: AsyncEngine, step: StepToTake, reply: ModelReply, asked: CallTime
 ) -> StepOutcome:
-    """Commit a reply once. When another attempt was faster, its reply stands."""
+    """Commit a reply once, by itself. When another attempt was faster, its reply stands."""
     run_usage = step.run.usage.plus(reply.usage)
     closed = RunClosed(stop_reason=StopReason.END_TURN, usage=run_usage)
     stored = Reply(
@@ -43,7 +42,7 @@ async def commit_step(
         model_ns=asked.took_ns,
         closed=None if reply.tool_calls else closed,
     )
-    async with autocommit(engine).connect() as connection:
+    async with engine.connect() as connection:
         calls = reply.tool_calls
         if not await commit_reply(connection, step.run, stored):
             committed = await get_step_reply(connection, step.run.id, step.index)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Protocol, TypeVar
 from fastapi import Query
 
 from o.errors import NotFound
-from o.storage.paging import Page
+from o.storage.pages import Page
 
 MOST_ENTRIES = 10_000
 Order = Literal["asc", "desc"]

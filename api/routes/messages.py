@@ -14,7 +14,7 @@ from api.wire.messages import WireMessage, shown_types, wire_messages
 from api.wire.turns import SendBody
 from o.errors import InvalidInput
 from o.storage import messages as stored
-from o.storage.paging import Page
+from o.storage.pages import Page
 
 router = APIRouter(prefix="/agents/{agent_id}/messages", tags=["agents"])
 
@@ -65,6 +65,8 @@ async def index(
     conversation_id: str | None = None,
     group_id: str | None = None,
     include_return_message_types: Annotated[list[str] | None, Query()] = None,
+    use_assistant_message: bool = True,
+    assistant_message_tool_name: str = "send_message",
 ) -> JSONResponse:
     """The agent's messages. With `desc` the newest `limit`, oldest first, as V1 answers."""
     found = await stored.list_agent_messages(
@@ -75,6 +77,7 @@ async def index(
         conversation_id=conversation_id,
         # No message belongs to a group: groups are not there yet.
         types=[] if group_id is not None else include_return_message_types,
+        says=assistant_message_tool_name if use_assistant_message else None,
     )
     shown: list[WireMessage] = [wire for message in found for wire in wire_messages(message)]
     return JSONResponse(shown_types(shown, include_return_message_types))

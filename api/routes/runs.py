@@ -13,7 +13,7 @@ from api.wire.steps import StepBody
 from o.domain.runs import RunStatus
 from o.storage import run_records as stored
 from o.storage.messages import list_run_messages
-from o.storage.paging import Page
+from o.storage.pages import Page
 from o.storage.run_records import RunFilter
 from o.storage.step_records import StepFilter, list_steps
 

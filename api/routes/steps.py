@@ -13,7 +13,7 @@ from api.wire.steps import Feedback, FeedbackBody, StepBody, StepMetricsBody
 from o.errors import InvalidArgument
 from o.storage import step_records as stored
 from o.storage.messages import list_step_messages
-from o.storage.paging import Page
+from o.storage.pages import Page
 from o.storage.step_records import StepFilter
 
 router = APIRouter(prefix="/steps", tags=["steps"])

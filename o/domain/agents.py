@@ -61,6 +61,7 @@ class Conversation(BaseModel):
         next_position: The place in history that the next message takes.
         prompt_key: What the stored system message was compiled from; it is compiled anew
             when this changes, and only then, so that provider caches hit.
+        epoch: Grows with every change of history that is not an addition at its end.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -71,4 +72,5 @@ class Conversation(BaseModel):
     is_default: bool = True
     next_position: int = 0
     prompt_key: str = ""
+    epoch: int = 0
     created_at: datetime

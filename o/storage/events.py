@@ -7,7 +7,7 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.llm import ReplyDelta
-from o.domain.messages import Message
+from o.domain.messages import Message, Role
 from o.domain.runs import EventKind, Run, RunClosed, RunEvent
 from o.storage.rows import columns_of, models_of
 from o.storage.tables import messages, run_events
@@ -101,7 +101,7 @@ async def replay_events(connection: AsyncConnection, run: Run) -> list[RunEvent]
         return []
     rows = await connection.execute(
         select(*columns_of(messages, Message))
-        .where(messages.c.run_id == run.id, messages.c.step_id.is_not(None))
+        .where(messages.c.run_id == run.id, messages.c.role.in_((Role.ASSISTANT, Role.TOOL)))
         .order_by(messages.c.position)
     )
     closed = RunClosed(stop_reason=run.stop_reason, usage=run.usage, error=run.error)

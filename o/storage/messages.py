@@ -13,10 +13,10 @@ from sqlalchemy import (
     cast,
     func,
     literal,
-    not_,
     or_,
     select,
     true,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONPATH, insert
@@ -24,13 +24,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
 from o.domain.messages import Message, Role
+from o.errors import NotFound
 from o.storage.agents import agent_not_found
-from o.storage.message_types import shown_as_any
-from o.storage.paging import Keys, Page, Places, is_newer, is_older, ordered, page_of, places_of
+from o.storage.message_types import is_shown
+from o.storage.pages import Page
 from o.storage.rows import columns_of, model_of, models_of, row_of
 from o.storage.tables import agents, conversations, messages
 
-_AGE = (messages.c.created_at, messages.c.position, messages.c.id)
+_Keys = Sequence[ColumnElement[Any]]
+_Places = dict[str, tuple[Any, ...]]
+
+_AGE: _Keys = (messages.c.created_at, messages.c.position, messages.c.id)
+_PLACE: _Keys = (messages.c.position,)  # within one conversation
 
 
 async def add_messages(connection: AsyncConnection, new: Sequence[Message]) -> None:
@@ -51,13 +56,27 @@ async def get_message(connection: AsyncConnection, message_id: str) -> Message |
 
 
 async def rewrite_system_message(
-    connection: AsyncConnection, conversation_id: str, text: str
+    connection: AsyncConnection, conversation_id: str, text: str, prompt_key: str
 ) -> None:
-    """Put a newly compiled prompt in the place of the old one; id and position stay."""
+    """Put a newly compiled prompt in the place of the old one; id and position stay.
+
+    Args:
+        connection: In a transaction, or committing by itself.
+        conversation_id: Whose prompt it is.
+        text: The prompt.
+        prompt_key: What it was compiled from.
+    """
+    noted = (
+        update(conversations)
+        .where(conversations.c.id == conversation_id)
+        .values(prompt_key=prompt_key)
+        .cte("noted")
+    )
     await connection.execute(
         update(messages)
-        .where(messages.c.conversation_id == conversation_id, messages.c.role == Role.SYSTEM)
+        .where(messages.c.conversation_id == conversation_id, messages.c.position == 0)
         .values(parts=[{"type": "text", "text": text}])
+        .add_cte(noted)
     )
 
 
@@ -69,6 +88,7 @@ async def list_agent_messages(
     *,
     conversation_id: str | None = None,
     types: Sequence[str] | None = None,
+    says: str | None = None,
 ) -> list[Message]:
     """A page of an agent's history, oldest first in both orders, as V1 lists it.
 
@@ -84,22 +104,18 @@ async def list_agent_messages(
         page: Which page. Its cursors are ids of the agent's messages, in that conversation.
         conversation_id: Only this conversation; `default` is the agent's own thread.
         types: Only what V1 shows as one of these.
+        says: The tool whose calls are shown as assistant messages, None when none is.
 
     Raises:
         NotFound: There is no such agent for this actor, or a cursor names none of its messages.
     """
-    keys = _AGE if conversation_id is None else (messages.c.position,)
+    keys = _AGE if conversation_id is None else _PLACE
     mine = messages.c.agent_id == agent_id
     if conversation_id is not None:
         mine = and_(mine, messages.c.conversation_id == _thread(agent_id, conversation_id))
-    places: Places = {}
-    if page.cursors:
-        cursors = select(messages.c.id, *keys).where(mine)
-        places = await places_of(connection, cursors, page.cursors)
-    question = _part_of_history(select(messages).where(mine), keys, places, page)
-    if types is not None:
-        question = question.where(shown_as_any(types))
-    part = question.lateral("part")
+    places = await _places(connection, mine, keys, page)
+    shown = and_(mine, is_shown(types, says=says))
+    part = _part_of_history(select(messages).where(shown), keys, places, page).lateral("part")
     rows = await connection.execute(
         select(*(part.c[name] for name in Message.model_fields))
         .select_from(agents.outerjoin(part, true()))
@@ -187,30 +203,56 @@ def _thread(agent_id: str, conversation_id: str) -> ColumnElement[str] | ScalarS
     )
 
 
-def _part_of_history(question: Select[Any], keys: Keys, places: Places, page: Page) -> Select[Any]:
+def _part_of_history(
+    question: Select[Any], keys: _Keys, places: _Places, page: Page
+) -> Select[Any]:
     """See `list_agent_messages`. The caller puts what is found in order."""
-    question = ordered(question, keys, ascending=page.ascending).limit(page.limit)
+    here = tuple_(*keys)
     if page.after is not None and page.before is None and not page.ascending:
-        return question.where(not_(is_newer(keys, places[page.after]))).offset(page.limit)
+        until = here <= tuple_(*places[page.after])
+        return _cut(question.where(until), keys, page).offset(page.limit)
     if page.after is not None:
-        question = question.where(is_newer(keys, places[page.after]))
+        question = question.where(here > tuple_(*places[page.after]))
     if page.before is not None:
-        question = question.where(is_older(keys, places[page.before]))
-    return question
+        question = question.where(here < tuple_(*places[page.before]))
+    return _cut(question, keys, page)
 
 
 async def _list_of(
     connection: AsyncConnection, actor: Actor, of: ColumnElement[bool], page: Page
 ) -> list[Message]:
     """A run and its steps have one conversation, whose positions are their order."""
-    keys = (messages.c.position,)
     owned = and_(of, messages.c.organization_id == actor.organization_id)
-    question = await page_of(
-        connection,
-        select(*columns_of(messages, Message)).where(owned),
-        select(messages.c.id, *keys).where(owned),
-        keys,
-        page,
-    )
-    rows = await connection.execute(question)
+    places = await _places(connection, owned, _PLACE, page)
+    question = select(*columns_of(messages, Message)).where(owned)
+    position = messages.c.position
+    for cursor, forward in ((page.after, page.ascending), (page.before, not page.ascending)):
+        if cursor is not None:
+            (place,) = places[cursor]
+            question = question.where(position > place if forward else position < place)
+    rows = await connection.execute(_cut(question, _PLACE, page))
     return models_of(Message, rows.mappings().all())
+
+
+def _cut(question: Select[Any], keys: _Keys, page: Page) -> Select[Any]:
+    order = keys if page.ascending else [key.desc() for key in keys]
+    return question.order_by(*order).limit(page.limit)
+
+
+async def _places(
+    connection: AsyncConnection, of: ColumnElement[bool], keys: _Keys, page: Page
+) -> _Places:
+    """The keys of the messages that the page names, in one statement if it names any.
+
+    Raises:
+        NotFound: A cursor names no message of this list.
+    """
+    cursors = [cursor for cursor in (page.before, page.after) if cursor is not None]
+    if not cursors:
+        return {}
+    question = select(messages.c.id, *keys).where(of, messages.c.id.in_(cursors))
+    found = {row[0]: tuple(row)[1:] for row in await connection.execute(question)}
+    for cursor in cursors:
+        if cursor not in found:
+            raise NotFound(f"Message with id {cursor[:100]} not found")
+    return found

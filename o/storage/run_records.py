@@ -11,11 +11,9 @@ from o.domain.actors import Actor
 from o.domain.messages import Role
 from o.domain.runs import OPEN_STATUSES, Run, RunStatus
 from o.errors import Conflict, NotFound
-from o.storage.paging import Page, page_of
+from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of
 from o.storage.tables import agents, messages, runs
-
-_AGE = (runs.c.created_at, runs.c.id)
 
 
 @dataclass(frozen=True)
@@ -71,8 +69,15 @@ async def list_runs(
         question = question.where(runs.c.stop_reason == only.stop_reason)
     if only.conversation_id is not None:
         question = question.where(runs.c.conversation_id == only.conversation_id)
-    entries = select(runs.c.id, *_AGE).where(runs.c.organization_id == actor.organization_id)
-    rows = await connection.execute(await page_of(connection, question, entries, _AGE, page))
+    question = await page_of_rows(
+        connection,
+        question,
+        page,
+        time=runs.c.created_at,
+        id_=runs.c.id,
+        of_actor=runs.c.organization_id == actor.organization_id,
+    )
+    rows = await connection.execute(question)
     return models_of(Run, rows.mappings().all())
 
 

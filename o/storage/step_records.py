@@ -12,11 +12,9 @@ from o.domain.actors import Actor
 from o.domain.messages import Role
 from o.domain.steps import Step, StepTimes
 from o.errors import NotFound
-from o.storage.paging import Page, page_of
+from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of
 from o.storage.tables import agents, messages, runs, steps
-
-_AGE = (steps.c.created_at, steps.c.id)
 
 
 @dataclass(frozen=True)
@@ -61,9 +59,15 @@ async def list_steps(
     Raises:
         NotFound: A cursor names no step of this actor.
     """
-    question = _filtered(_visible(actor), only)
-    entries = select(steps.c.id, *_AGE).where(steps.c.organization_id == actor.organization_id)
-    rows = await connection.execute(await page_of(connection, question, entries, _AGE, page))
+    question = await page_of_rows(
+        connection,
+        _filtered(_visible(actor), only),
+        page,
+        time=steps.c.created_at,
+        id_=steps.c.id,
+        of_actor=steps.c.organization_id == actor.organization_id,
+    )
+    rows = await connection.execute(question)
     return models_of(Step, rows.mappings().all())
 
 

@@ -129,6 +129,7 @@ conversations = Table(
     Column("is_default", Boolean, nullable=False),
     Column("next_position", BigInteger, nullable=False, server_default=text("0")),
     Column("prompt_key", Text, nullable=False, server_default=text("''")),
+    Column("epoch", BigInteger, nullable=False, server_default=text("0")),
     _time("created_at", nullable=False),
 )
 

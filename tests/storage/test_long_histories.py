@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from o.domain.actors import Actor
 from o.storage.engine import create_engine
 from o.storage.messages import list_agent_messages
-from o.storage.paging import Page
+from o.storage.pages import Page
 from tests.support.product import Product
 from tests.support.provider import HANDLE
 
