@@ -4,7 +4,6 @@ A list is cut into pages of stored messages, so what it leaves out must be left 
 the cut: a page that is empty but for its filter would end a client's paging.
 """
 
-import json
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import ColumnElement, and_, cast, false, func, not_, or_
@@ -40,7 +39,7 @@ def _returns(says: str | None) -> ColumnElement[bool]:
 
 
 def _has(column: ColumnElement[object], path: str, says: str | None = None) -> ColumnElement[bool]:
-    variables = cast(json.dumps({"says": says}), JSONB)
+    variables = cast({"says": says}, JSONB)
     return func.jsonb_path_exists(column, cast(path, JSONPATH), variables)
 
 
