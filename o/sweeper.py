@@ -32,6 +32,7 @@ _LOCK = 0x6F5F7377  # "o_sw": one worker sweeps at a time
 _CONVERSATIONS_AT_ONCE = 10
 _RESCUE_TIMEOUT_S = 10.0
 _RUNS_PURGED_AT_ONCE = 50
+_PURGES_A_SWEEP = 20
 
 
 class Sweeper:
@@ -72,7 +73,6 @@ class Sweeper:
             deleted = await list_deleted_conversations(connection)
         for agent_id, conversation_id in deleted:
             await self._purge(agent_id, conversation_id)
-        await self._purge_events()
         limit = asyncio.Semaphore(_CONVERSATIONS_AT_ONCE)
 
         async def rescue(conversation_id: str, runs: list[RunOfAgent]) -> int:
@@ -87,7 +87,9 @@ class Sweeper:
         by_conversation: defaultdict[str, list[RunOfAgent]] = defaultdict(list)
         for one in candidates:
             by_conversation[one.run.conversation_id].append(one)
-        return sum(await asyncio.gather(*(rescue(*lost) for lost in by_conversation.items())))
+        rescued = sum(await asyncio.gather(*(rescue(*lost) for lost in by_conversation.items())))
+        await self._purge_events()
+        return rescued
 
     async def _sweep_alone(self) -> None:
         async with self._engine.connect() as connection:
@@ -135,13 +137,16 @@ class Sweeper:
             return None
 
     async def _purge_events(self) -> None:
-        """One small batch a sweep, so that nobody waits for a long transaction's locks."""
-        async with self._engine.begin() as connection:
-            purged = await purge_events(
-                connection, retention_h=self._event_retention_h, limit=_RUNS_PURGED_AT_ONCE
-            )
-        if purged:
-            _log.info("old events purged", extra={"runs": purged})
+        """In small batches, so that nobody waits for a long transaction's locks."""
+        for _ in range(_PURGES_A_SWEEP):
+            async with self._engine.begin() as connection:
+                purged = await purge_events(
+                    connection, retention_h=self._event_retention_h, limit=_RUNS_PURGED_AT_ONCE
+                )
+            if purged:
+                _log.info("old events purged", extra={"runs": purged})
+            if purged < _RUNS_PURGED_AT_ONCE:
+                return
 
     async def _purge(self, agent_id: str, conversation_id: str) -> None:
         try:

@@ -198,3 +198,29 @@ def test_a_message_cannot_be_changed(server: Product, talked: AgentState) -> Non
     answer = httpx.patch(url, json={"content": "rewritten"})
     assert answer.status_code == 405
     assert isinstance(answer.json()["detail"], str)
+
+
+def test_returns_that_are_not_shown_take_no_place_on_a_page(client: Letta, server: Product) -> None:
+    """An agent of the legacy loop speaks by a tool, whose returns V1 does not show."""
+    agent = client.agents.create(model=HANDLE)
+    for n in range(6):
+        server.query(
+            "INSERT INTO messages (id, organization_id, agent_id, conversation_id, position, role, "
+            "parts, tool_return) SELECT %s, organization_id, agent_id, id, %s + 1, "
+            'CASE WHEN %s THEN \'tool\' ELSE \'user\' END, \'[{"type": "text", "text": "hi"}]\', '
+            "CASE WHEN %s THEN jsonb_build_object('tool_call_id', 'c', 'name', 'send_message', "
+            "'status', 'success', 'content', 'sent') END FROM conversations WHERE agent_id = %s",
+            new_id("message"),
+            n,
+            n % 2 == 1,
+            n % 2 == 1,
+            agent.id,
+        )
+    for order in ("asc", "desc"):
+        said = [m.message_type for m in client.agents.messages.list(agent.id, limit=1, order=order)]
+        assert sorted(said) == ["system_message", *["user_message"] * 3]
+    whole = client.agents.messages.list(agent.id, use_assistant_message=False, **_ALL).items
+    assert [message.message_type for message in whole] == [
+        "system_message",
+        *["user_message", "tool_return_message"] * 3,
+    ]
