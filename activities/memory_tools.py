@@ -19,7 +19,8 @@ from o.domain.text import storable_json
 from o.errors import NotFound, ToolFailed
 from o.memory import edits
 from o.memory.prompt import local_time, zone_of
-from o.storage.blocks import change_block, get_agent_block
+from o.storage.agent_blocks import get_agent_block
+from o.storage.blocks import change_block
 from o.storage.messages import search_messages
 
 _Arguments = TypeVar("_Arguments", bound=BaseModel)
@@ -142,7 +143,8 @@ async def _block_to_edit(connection: AsyncConnection, agent: Agent, label: str) 
 
 
 async def _store(connection: AsyncConnection, agent: Agent, block: Block, value: str) -> str:
-    await change_block(connection, _owner(agent), block, {"value": value})
+    changes = {"value": value}
+    await change_block(connection, _owner(agent), block.id, changes, changed_by=agent.id)
     return value
 
 

@@ -8,30 +8,31 @@ from fastapi import Query
 from o.errors import NotFound
 from o.storage.pages import Page
 
-MOST_ENTRIES = 10_000
+_MOST = 10_000
 Order = Literal["asc", "desc"]
 
 
-def page_query(*, limit: int, order: Order = "desc") -> Callable[..., Awaitable[Page]]:
-    """The dependency that reads V1's `before`, `after`, `limit`, `order` and `order_by`.
-
-    V1 knows no upper limit on most lists, so a higher one is taken as 10,000, and the client's
-    paging goes on from there.
+def page_query(
+    *, limit: int, order: Order = "desc", most: int | None = None
+) -> Callable[..., Awaitable[Page]]:
+    """The dependency that reads V1's `before`, `after`, `limit`, `order` and `ascending`.
 
     Args:
         limit: Entries on a page, when the client does not say.
         order: The list's own order.
+        most: A higher limit is 422. Where V1 knows none, it is taken as 10,000, and the client's
+            paging goes on from there.
     """
     default_limit, default_order = limit, order
 
     async def page(
         before: str | None = None,
         after: str | None = None,
-        limit: Annotated[int, Query(ge=1)] = default_limit,
+        limit: Annotated[int, Query(ge=1, le=most)] = default_limit,
         order: Order = default_order,
-        order_by: Literal["created_at"] = "created_at",
+        ascending: Annotated[bool, Query(deprecated=True)] = False,
     ) -> Page:
-        return Page(before, after, min(limit, MOST_ENTRIES), ascending=order == "asc")
+        return Page(before, after, min(limit, _MOST), ascending=ascending or order == "asc")
 
     return page
 

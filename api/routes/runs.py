@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import JSONResponse
 
 from api.deps import ActorDep, ReadsDep, RunId, TransactionDep
-from api.pagination import Order, page_query
+from api.pagination import page_query
 from api.wire.messages import wire_messages
 from api.wire.runs import RunBody, RunMetricsBody, RunUsageBody, StopReasonName
 from api.wire.steps import StepBody
@@ -39,23 +39,12 @@ async def _filter(
     )
 
 
-async def _page(
-    before: str | None = None,
-    after: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
-    order: Order = "desc",
-    ascending: bool = False,
-) -> Page:
-    """V1's parameters of this list; `ascending` is the older way to ask for `order=asc`."""
-    return Page(before, after, limit, ascending=ascending or order == "asc")
-
-
 @router.get("/", operation_id="list_runs")
 async def index(
     connection: ReadsDep,
     actor: ActorDep,
     only: Annotated[RunFilter, Depends(_filter)],
-    page: Annotated[Page, Depends(_page)],
+    page: Annotated[Page, Depends(page_query(limit=100, most=1_000))],
 ) -> list[RunBody]:
     """Runs by the time they were asked for, the newest first unless asked otherwise."""
     return [RunBody.of(run) for run in await stored.list_runs(connection, actor, only, page)]

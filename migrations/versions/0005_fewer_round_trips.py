@@ -8,8 +8,6 @@ branch_labels = None
 depends_on = None
 
 _UPGRADE = """
-ALTER TABLE conversations ADD COLUMN IF NOT EXISTS epoch bigint NOT NULL DEFAULT 0;
-
 -- The same id as `o.domain.messages.input_message_id`: a digest shaped as a UUIDv4 whose low 7 bits
 -- are zero.
 CREATE FUNCTION o_input_message_id(run_id text, place bigint) RETURNS text LANGUAGE sql IMMUTABLE
@@ -48,7 +46,6 @@ BEGIN
 END
 $$;
 DROP FUNCTION o_input_message_id(text, bigint);
-ALTER TABLE conversations DROP COLUMN epoch;
 """
 
 

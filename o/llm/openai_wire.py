@@ -6,8 +6,9 @@ litellm.
 
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urlsplit
 
-import httpx
+import aiohttp
 from pydantic import ValidationError
 from pydantic_core import to_json
 
@@ -30,48 +31,52 @@ class OpenAIWire:
     """Asks models over `POST <base url>/chat/completions`. It retries nothing."""
 
     def __init__(self, *, timeout_s: float) -> None:
-        self._http = httpx.AsyncClient(
-            timeout=httpx.Timeout(timeout_s, connect=min(_CONNECT_S, timeout_s)),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=min(_CONNECT_S, timeout_s), sock_read=timeout_s
         )
+        self._open: aiohttp.ClientSession | None = None
+
+    async def warm_up(self) -> None:
+        """Open the session that keeps connections, which belongs to the running event loop."""
+        self._session()
 
     async def complete(
         self, provider: Provider, model: str, request: ModelRequest, on_delta: DeltaSink | None
     ) -> ModelReply:
         """Ask once; see `LanguageModel.complete`."""
-        asked = self._http.build_request(
-            "POST",
+        asked = self._session().post(
             f"{provider.base_url.rstrip('/')}/chat/completions",
-            content=to_json(chat_body(provider, model, request, streams=on_delta is not None)),
+            data=to_json(chat_body(provider, model, request, streams=on_delta is not None)),
             headers=_headers(provider),
         )
         try:
-            if on_delta is None:
-                response = await self._http.send(asked)
-                _check(provider, response)
-                return reply_of(_parsed(provider, response.content))
-            response = await self._http.send(asked, stream=True)
-            try:
-                if response.is_error:
-                    await response.aread()
-                _check(provider, response)
+            async with asked as response:
+                if not response.ok:
+                    text = await response.text(errors="replace")
+                    raise refused(provider, response.status, text, response.headers)
+                if on_delta is None:
+                    return reply_of(_parsed(provider, await response.read()))
                 return await streamed_reply(_chunks(provider, response), on_delta)
-            finally:
-                await response.aclose()
-        except httpx.HTTPError as error:
-            raise unreachable(
-                provider, error, timed_out=isinstance(error, httpx.TimeoutException)
-            ) from error
+        except TimeoutError as error:
+            raise unreachable(provider, error, timed_out=True) from error
+        except aiohttp.ClientError as error:
+            raise unreachable(provider, error, timed_out=False) from error
 
-    async def warm_up(self) -> None:
-        """There is nothing to load."""
+    def _session(self) -> aiohttp.ClientSession:
+        if self._open is None:
+            self._open = aiohttp.ClientSession(
+                timeout=self._timeout,
+                connector=aiohttp.TCPConnector(limit=0),  # workers limit what runs at once
+                trust_env=True,  # proxies
+            )
+        return self._open
 
 
 def chat_body(
     provider: Provider, model: str, request: ModelRequest, *, streams: bool
 ) -> dict[str, Any]:
     """The body of a request; settings that the model is known to refuse are left out."""
-    is_openai = httpx.URL(provider.base_url).host == _OPENAI_HOST
+    is_openai = urlsplit(provider.base_url).hostname == _OPENAI_HOST
     body: dict[str, Any] = {"model": model, "messages": _messages(request.prompt)}
     if request.tools:
         body["tools"] = [
@@ -106,18 +111,15 @@ def _headers(provider: Provider) -> dict[str, str]:
     return headers
 
 
-def _check(provider: Provider, response: httpx.Response) -> None:
-    if not response.is_success:
-        raise refused(provider, response.status_code, response.text, response.headers)
-
-
-async def _chunks(provider: Provider, response: httpx.Response) -> AsyncIterator[Completion]:
+async def _chunks(
+    provider: Provider, response: aiohttp.ClientResponse
+) -> AsyncIterator[Completion]:
     """The `data:` events of a stream, up to `[DONE]`.
 
     Lines end with LF or CRLF only: JSON may hold the other characters that Python breaks lines at.
     """
     rest = b""
-    async for piece in response.aiter_bytes():
+    async for piece in response.content.iter_any():
         *lines, rest = (rest + piece).split(b"\n")
         for line in lines:
             data = line.removeprefix(b"data:").strip()

@@ -37,7 +37,8 @@ _PLACED = """
         SELECT o_input_message_id(run.id, said.place - 1) AS id, said.place - 1 AS place,
             said.value AS body
         FROM run, jsonb_array_elements(run.input) WITH ORDINALITY AS said (value, place)
-        WHERE NOT EXISTS (SELECT FROM messages WHERE id = o_input_message_id(run.id, 0))
+        WHERE run.steps_done = 0
+          AND NOT EXISTS (SELECT FROM messages WHERE id = o_input_message_id(run.id, 0))
     ), room AS (
         UPDATE conversations
         SET next_position = next_position + (SELECT count(*) FROM input)
