@@ -45,11 +45,25 @@ class Transcript:
         """Keep a list of answers and return it."""
         return [self.note(what, answer) for answer in answers]
 
+    def note_pieces(self, what: str, pieces: Iterable[Any]) -> None:
+        """Keep a stream of tokens; how they are cut into pieces is a matter of time."""
+        for piece in pieces:
+            self.note(what, piece)
+            *_, before, last = [{"answer": {}}, *self.entries]
+            if _is_more_of(before["answer"], last["answer"]):
+                before["answer"]["content"] += self.entries.pop()["answer"]["content"]
+
     def note_failure(self, what: str, error: APIStatusError) -> None:
         """Keep an error."""
         answer = {"status": error.status_code, "body": error.body}
         kind = type(error).__name__
         self.entries.append({"what": what, "type": kind, "unknown": [], "answer": answer})
+
+
+def _is_more_of(before: dict[str, Any], piece: dict[str, Any]) -> bool:
+    said = "assistant_message"
+    same = before.get("message_type") == piece.get("message_type") == said
+    return same and before["otid"] == piece["otid"]
 
 
 def _checked(answer: Any) -> dict[str, Any]:
@@ -96,11 +110,10 @@ def converse(client: Letta, model: str, kept: Transcript) -> None:
     )
     kept.note_all("agents", client.agents.list(tags=["client"]))
     kept.note("reply", client.agents.messages.create(agent.id, input=_TEXT))
-    for tokens in (False, True):
-        stream = client.agents.messages.stream(
-            agent.id, messages=[{"role": "user", "content": "hello"}], stream_tokens=tokens
-        )
-        kept.note_all("token" if tokens else "streamed", stream)
+    hello = {"role": "user", "content": "hello"}
+    kept.note_all("streamed", client.agents.messages.stream(agent.id, messages=[hello]))
+    tokens = client.agents.messages.stream(agent.id, messages=[hello], stream_tokens=True)
+    kept.note_pieces("token", tokens)
     kept.note_all("block", client.agents.blocks.list(agent.id))
     kept.note("changed block", client.agents.blocks.update("human", agent_id=agent.id, value="Bo"))
     look_back(client, agent.id, kept)

@@ -103,6 +103,7 @@ def test_the_conversation_went_as_it_should(transcripts: dict[str, dict[str, Any
         "assistant_message",
         *["user_message", "assistant_message"] * 2,
     ]
-    assert types("streamed") == ["ping", "assistant_message", "stop_reason", "usage_statistics"]
+    streamed = ["ping", "assistant_message", "stop_reason", "usage_statistics"]
+    assert types("streamed") == types("token") == streamed
     failures = {e["what"]: e["answer"]["status"] for e in entries if e["type"].endswith("Error")}
     assert failures == {"refused call": 401, "malformed id": 422, "deleted agent": 404}
