@@ -1,6 +1,7 @@
 """Activities that run the tools which a step asked for."""
 
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -62,7 +63,10 @@ async def _run_once(connection: AsyncConnection, run: Run, call: CallRef) -> Cal
         )
     except NotFound:
         return _CLOSED
+    began_ns = time.monotonic_ns()
     returned = await _call(connection, agent, reply.tool_calls[call.ordinal])
+    took = {"duration_ns": time.monotonic_ns() - began_ns}
+    returned = returned.model_copy(update=took)
     await commit_return(connection, run, reply.step_id, call.ordinal, returned)
     activity.logger.info("tool returned", extra={"tool": call.name, "status": returned.status})
     return CallOutcome(returned.status)

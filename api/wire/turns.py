@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from api.wire.fields import Json, RequestBody, Text
 from o.domain.messages import ImagePart, InputMessage, Part, Role, TextPart
-from o.domain.runs import RunClosed, RunOptions
+from o.domain.runs import RequestConfig, RunClosed, RunOptions
 
 MAX_STEPS = 50
 
@@ -87,6 +87,10 @@ class SendBody(RequestBody):
             stream_tokens=streams and self.stream_tokens,
             background=self.background,
             override_model=self.override_model,
+            run_type="streaming" if streams else "send_message",
+            request_config=RequestConfig(
+                include_return_message_types=self.include_return_message_types
+            ),
         )
 
 

@@ -87,12 +87,34 @@ def test_blocks_are_read_in_one_statement_and_changed_in_one_transaction(product
     assert len(without_control(sent)) == 1, sent
 
 
-def test_messages_are_listed_in_two_statements(product: Product) -> None:
+def test_messages_are_listed_in_one_statement_and_two_with_a_cursor(product: Product) -> None:
     client = product.client()
     agent = client.agents.create(model=HANDLE)
     client.agents.messages.create(agent.id, input="hello")
     sent = statements_of(product, lambda: client.agents.messages.list(agent.id, limit=10))
-    assert 1 <= len(sent) <= 2, sent
+    assert len(sent) == 1, sent
+    newest = client.agents.messages.list(agent.id).items[-1].id
+    paged = statements_of(product, lambda: client.agents.messages.list(agent.id, after=newest))
+    assert len(paged) == 2, paged
+
+
+def test_runs_and_steps_are_read_in_one_or_two_statements(product: Product) -> None:
+    client = product.client()
+    agent = client.agents.create(model=HANDLE)
+    client.agents.messages.create(agent.id, input="hello")
+    (run,) = client.runs.list(agent_id=agent.id)
+    (step,) = client.steps.list(agent_id=agent.id)
+    for ask, count in (
+        (lambda: client.runs.list(agent_id=agent.id), 1),
+        (lambda: client.runs.retrieve(run.id), 1),
+        (lambda: client.runs.usage.retrieve(run.id), 1),
+        (lambda: client.runs.messages.list(run.id), 2),
+        (lambda: client.runs.steps.list(run.id), 2),
+        (lambda: client.steps.retrieve(step.id), 1),
+        (lambda: client.steps.metrics.retrieve(step.id), 2),
+    ):
+        sent = statements_of(product, ask)
+        assert len(sent) == count, sent
 
 
 def test_a_turn_of_one_step_costs_four_statements(product: Product) -> None:
