@@ -17,13 +17,16 @@ from api.deps import (
 )
 from api.wire.agents import AgentBody, CreateAgentBody
 from o.domain.actors import Actor
-from o.domain.agents import DEFAULT_AGENT_TYPE, Agent, Conversation
+from o.domain.agent_types import SERVED_TYPES
+from o.domain.agents import Agent, Conversation
 from o.domain.blocks import Block
+from o.domain.instructions import default_system
 from o.domain.tools import BASE_TOOLS
 from o.errors import Conflict, InvalidArgument, NotFound
 from o.ids import new_id
 from o.llm.catalogue import Catalogue
-from o.memory.prompt import compile_prompt, prompt_key, system_message
+from o.memory.beginning import first_messages
+from o.memory.prompt import prompt_key
 from o.storage import agents as stored
 from o.storage.blocks import add_block, attach_block, blocks_by_agent
 from o.storage.messages import add_messages
@@ -42,19 +45,18 @@ async def create(
         id=new_id("conv"),
         organization_id=agent.organization_id,
         agent_id=agent.id,
-        next_position=1,
         prompt_key=prompt_key(agent, blocks),
         created_at=agent.created_at,
     )
-    prompt = compile_prompt(agent, conversation, blocks, recall_count=0, now=agent.created_at)
-    first = system_message(agent, conversation, prompt, agent.created_at)
+    first = first_messages(agent, conversation, blocks, None, agent.created_at)
+    conversation = conversation.model_copy(update={"next_position": len(first)})
     await stored.add_agent(connection, agent)
     for position, block in enumerate(blocks):
         await add_block(connection, block)
         await attach_block(connection, agent.id, block, position)
     await stored.add_conversation(connection, conversation)
-    await add_messages(connection, [first])
-    return AgentBody.of(agent, message_ids=[first.id], blocks=blocks)
+    await add_messages(connection, first)
+    return AgentBody.of(agent, message_ids=[message.id for message in first], blocks=blocks)
 
 
 @router.get("/", operation_id="list_agents")
@@ -131,11 +133,8 @@ async def _bodies(
 
 
 async def _new_agent(body: CreateAgentBody, actor: Actor, catalogue: Catalogue) -> Agent:
-    if body.agent_type != DEFAULT_AGENT_TYPE:
-        raise InvalidArgument(
-            f"INVALID_ARGUMENT: agent_type {body.agent_type!r} is not served; "
-            f"use {DEFAULT_AGENT_TYPE!r}"
-        )
+    if body.agent_type not in SERVED_TYPES:
+        raise InvalidArgument(f"INVALID_ARGUMENT: agent_type {body.agent_type!r} is not served")
     if body.model is None or "/" not in body.model:
         raise InvalidArgument("INVALID_ARGUMENT: model must be a handle 'provider/model'")
     entry = await catalogue.get(body.model)
@@ -147,7 +146,8 @@ async def _new_agent(body: CreateAgentBody, actor: Actor, catalogue: Catalogue) 
         id=new_id("agent"),
         organization_id=actor.organization_id,
         name=body.name,
-        system=body.system,
+        agent_type=body.agent_type,
+        system=body.system or default_system(body.agent_type),
         model=entry.handle,
         embedding=body.embedding,
         model_settings=body.model_settings,

@@ -7,7 +7,8 @@ from pydantic import BaseModel, Field
 
 from api.wire.blocks import BlockBody, CreateBlockBody
 from api.wire.fields import EntityTime, Json, RequestBody, Text
-from o.domain.agents import DEFAULT_AGENT_TYPE, DEFAULT_SYSTEM, Agent
+from o.domain.agent_types import base_tools
+from o.domain.agents import DEFAULT_AGENT_TYPE, Agent
 from o.domain.blocks import Block
 from o.domain.llm import ToolSpec
 from o.domain.tools import BASE_TOOLS
@@ -39,7 +40,7 @@ class CreateAgentBody(RequestBody):
 
     name: Text = Field(default_factory=random_name, min_length=1, max_length=500)
     agent_type: str = DEFAULT_AGENT_TYPE
-    system: Text = DEFAULT_SYSTEM
+    system: Text | None = None
     model: Text | None = None
     embedding: Text | None = None
     memory_blocks: list[CreateBlockBody] = Field(default_factory=list)
@@ -54,7 +55,7 @@ class CreateAgentBody(RequestBody):
 
     def tool_names(self) -> list[str]:
         """The tools it asks for, each once, the base tools first."""
-        names = [*(BASE_TOOLS if self.include_base_tools else ()), *self.tools]
+        names = [*(base_tools(self.agent_type) if self.include_base_tools else ()), *self.tools]
         return list(dict.fromkeys(names))
 
 

@@ -99,6 +99,8 @@ class LiteLLMModel:
             arguments["tools"] = [
                 {"type": "function", "function": tool.model_dump()} for tool in request.tools
             ]
+        if request.tool_choice is not None:
+            arguments["tool_choice"] = request.tool_choice
         for ours, theirs in _SETTINGS.items():
             if request.settings.get(ours) is not None:
                 arguments[theirs] = request.settings[ours]
@@ -118,6 +120,7 @@ def _whole(reply: Any) -> ModelReply:
         text=message.content or "",
         reasoning=getattr(message, "reasoning_content", None) or "",
         reasoning_signature=_signature(message),
+        redacted_reasoning=_redacted(message),
         tool_calls=[
             _tool_call(call.id, call.function.name, call.function.arguments)
             for call in message.tool_calls or []
@@ -125,6 +128,15 @@ def _whole(reply: Any) -> ModelReply:
         finish_reason=choice.finish_reason or "stop",
         usage=_usage(getattr(reply, "usage", None)),
     )
+
+
+def _redacted(message: Any) -> list[str]:
+    """Reasoning that Anthropic encrypted; it must be sent back as it came."""
+    return [
+        str(block["data"])
+        for block in getattr(message, "thinking_blocks", None) or []
+        if block.get("type") == "redacted_thinking"
+    ]
 
 
 def _signature(message: Any) -> str | None:
@@ -158,6 +170,7 @@ async def _streamed(chunks: Any, on_delta: DeltaSink) -> ModelReply:
     text: list[str] = []
     reasoning: list[str] = []
     signature: str | None = None
+    redacted: list[str] = []
     calls: dict[int, ToolCall] = {}
     finish_reason, usage = "stop", Usage()
     async for chunk in chunks:
@@ -172,6 +185,7 @@ async def _streamed(chunks: Any, on_delta: DeltaSink) -> ModelReply:
             reasoning.append(piece)
             await on_delta(ReplyDelta(kind="reasoning", text=piece))
         signature = _signature(delta) or signature
+        redacted += _redacted(delta)
         if delta.content:
             text.append(delta.content)
             await on_delta(ReplyDelta(kind="text", text=delta.content))
@@ -181,6 +195,7 @@ async def _streamed(chunks: Any, on_delta: DeltaSink) -> ModelReply:
         text="".join(text),
         reasoning="".join(reasoning),
         reasoning_signature=signature,
+        redacted_reasoning=redacted,
         tool_calls=[
             _tool_call(call.id, call.name, call.arguments) for _, call in sorted(calls.items())
         ],

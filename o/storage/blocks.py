@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Select, func, insert, select, update
+from sqlalchemy import Select, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
@@ -25,6 +25,23 @@ async def attach_block(
     await connection.execute(
         insert(agent_blocks).values(
             agent_id=agent_id, block_id=block.id, label=block.label, position=position
+        )
+    )
+
+
+async def next_block_position(connection: AsyncConnection, agent_id: str) -> int:
+    """The place behind all blocks of the agent."""
+    last = await connection.scalar(
+        select(func.max(agent_blocks.c.position)).where(agent_blocks.c.agent_id == agent_id)
+    )
+    return 0 if last is None else int(last) + 1
+
+
+async def detach_block(connection: AsyncConnection, agent_id: str, block_id: str) -> None:
+    """Take a block out of an agent's context. The block and its history stay."""
+    await connection.execute(
+        delete(agent_blocks).where(
+            agent_blocks.c.agent_id == agent_id, agent_blocks.c.block_id == block_id
         )
     )
 

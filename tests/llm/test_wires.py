@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from o.domain.llm import ModelRequest, ReplyDelta
-from o.domain.tools import MEMORY_INSERT
+from o.domain.memory_specs import MEMORY_INSERT
 from o.errors import ModelError, NotFound
 from o.llm.catalogue import Catalogue
 from o.llm.client import LiteLLMModel

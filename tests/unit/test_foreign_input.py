@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from activities.memory_tools import SearchArguments, _moment
+from activities.recall_tools import SearchArguments, _moment
 from activities.tools import _arguments
 from api.wire.agents import CreateAgentBody
 from api.wire.blocks import UpdateBlockBody
