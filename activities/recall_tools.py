@@ -66,13 +66,24 @@ RECALL_TOOLS: dict[str, BuiltIn[Any]] = {
 
 
 def _result(agent: Agent, message: Message, now: datetime) -> dict[str, Any]:
-    content = message.text or (message.tool_return.content if message.tool_return else "")
+    content = message.text or (
+        message.tool_return.content if message.tool_return else _sent(message)
+    )
     return {
         "timestamp": local_time(message.created_at, agent.timezone),
         "time_ago": _ago(now - message.created_at),
         "role": message.role.value,
         "content": content,
     }
+
+
+def _sent(message: Message) -> str:
+    """What an agent of the legacy loop said by this message."""
+    arguments = [call.arguments for call in message.tool_calls if call.name == SEND_MESSAGE]
+    try:
+        return "\n".join(str(json.loads(one)["message"]) for one in arguments)
+    except (ValueError, TypeError, KeyError):
+        return ""
 
 
 def _ago(age: timedelta) -> str:

@@ -107,11 +107,6 @@ class ArgumentReader:
         self._quoted = False
 
     @property
-    def has_begun(self) -> bool:
-        """Whether the opening brace has come."""
-        return self._at is not _At.OBJECT
-
-    @property
     def has_ended(self) -> bool:
         """Whether the closing brace has come."""
         return self._at is _At.END

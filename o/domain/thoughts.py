@@ -79,11 +79,14 @@ def take_off(call: ToolCall) -> tuple[ToolCall, str]:
         return call, ""
     if not isinstance(arguments, dict):
         return call, ""
-    splitter = CallSplitter()
-    thought, kept = splitter.feed(call.arguments)
-    wants = arguments.get(HEARTBEAT)
+    thought = arguments.pop(THINKING, "")
+    wants = arguments.pop(HEARTBEAT, None)
     heartbeat = str(wants).lower() == "true" if wants is not None else None
-    return call.model_copy(update={"arguments": kept, "request_heartbeat": heartbeat}), thought
+    kept = json.dumps(
+        arguments, ensure_ascii=False
+    )  # as it is searched: without escapes of letters
+    taken = call.model_copy(update={"arguments": kept, "request_heartbeat": heartbeat})
+    return taken, thought if isinstance(thought, str) else ""
 
 
 def put_back(arguments: str, thoughts: str, heartbeat: bool | None) -> str:
@@ -117,21 +120,26 @@ class CallSplitter:
                     kept.append(f"{', ' if self._kept else ''}{json.dumps(piece.name)}: ")
                     self._kept += 1
                 kept.append(piece.source)
-        if self._reader.has_begun and not self._begun:
-            self._begun = True
-            kept.insert(0, "{")
         if self._reader.has_ended and not self._ended:
             self._ended = True
             kept.append("}")
+        if kept and not self._begun:
+            self._begun = True
+            kept.insert(0, "{")
         return "".join(thoughts), "".join(kept)
 
 
 class LegacyDeltas:
-    """Turns pieces of a reply into those of the legacy loop, of which one call counts."""
+    """Turns pieces of a reply into those of the legacy loop, of which one call counts.
+
+    The name of the call is held back until its thoughts are told, so that they come first, as
+    they do in history.
+    """
 
     def __init__(self) -> None:
         self._splitter = CallSplitter()
         self._has_text = False
+        self._opening: ReplyDelta | None = None
 
     def of(self, delta: ReplyDelta) -> list[ReplyDelta]:
         """What a piece becomes: text is a thought, arguments are parted, more calls are dropped."""
@@ -145,12 +153,17 @@ class LegacyDeltas:
                 return [delta]
 
     def _of_call(self, delta: ReplyDelta) -> list[ReplyDelta]:
+        if delta.tool_call_id is not None:
+            self._opening = delta.model_copy(update={"text": ""})
         thought, arguments = self._splitter.feed(delta.text)
         pieces: list[ReplyDelta] = []
         if thought:
             parted = "\n" if self._has_text else ""
             self._has_text = False
             pieces.append(ReplyDelta(kind="thought", text=parted + thought))
-        if arguments or delta.tool_call_id is not None:
-            pieces.append(delta.model_copy(update={"text": arguments}))
+        if arguments:
+            if self._opening is not None:
+                pieces.append(self._opening)
+                self._opening = None
+            pieces.append(ReplyDelta(kind="tool_call", call=delta.call, text=arguments))
         return pieces
