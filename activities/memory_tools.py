@@ -128,7 +128,8 @@ async def memory_apply_patch(
 ) -> str:
     """Apply a patch whole or not at all; of several blocks it tells what became of each."""
     sections = sections_of(arguments.label, arguments.patch)
-    results = [await _apply(connection, agent, section) for section in sections]
+    async with connection.begin_nested():  # a section that fails takes back those before it
+        results = [await _apply(connection, agent, section) for section in sections]
     return "\n\n".join(results)
 
 
