@@ -7,17 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.agents import Agent
 from o.domain.blocks import Block
-from o.errors import NotFound, ToolFailed
+from o.errors import Conflict, NotFound, ToolFailed
 from o.ids import new_id
-from o.storage.blocks import (
-    add_block,
-    attach_block,
-    change_block,
-    detach_block,
-    get_agent_block,
-    label_is_taken,
-    next_block_position,
-)
+from o.storage.agent_blocks import attach_blocks, detach_block, get_agent_block
+from o.storage.blocks import add_blocks, change_block
 
 _MAX_LABEL_CHARS = 200
 
@@ -44,7 +37,7 @@ async def block_to_edit(connection: AsyncConnection, agent: Agent, label: str) -
 
 async def store_value(connection: AsyncConnection, agent: Agent, block: Block, value: str) -> str:
     """Give a locked block a new value, and so a new version; returns the value."""
-    await change_block(connection, _owner(agent), block, {"value": value})
+    await _change(connection, agent, block, {"value": value})
     return value
 
 
@@ -70,12 +63,12 @@ async def create_block(
         label=label,
         value=value,
         description=description or None,
+        changed_by=agent.id,
         created_at=now,
         updated_at=now,
     )
-    await add_block(connection, block)
-    position = await next_block_position(connection, agent.id)
-    await attach_block(connection, agent.id, block, position)
+    await add_blocks(connection, [block])
+    await attach_blocks(connection, agent.id, [block])
     return block
 
 
@@ -93,9 +86,11 @@ async def rename_block(connection: AsyncConnection, agent: Agent, label: str, ne
     """
     _check_label(new)
     block = await block_to_edit(connection, agent, label)
-    if await label_is_taken(connection, block.id, new):
-        raise ToolFailed(f"There is a memory block with the label {new!r} already.")
-    await change_block(connection, _owner(agent), block, {"label": new})
+    try:
+        async with connection.begin_nested():
+            await _change(connection, agent, block, {"label": new})
+    except Conflict:
+        raise ToolFailed(f"There is a memory block with the label {new!r} already.") from None
 
 
 async def describe_block(
@@ -103,7 +98,14 @@ async def describe_block(
 ) -> None:
     """Say anew what a block is for."""
     block = await block_to_edit(connection, agent, label)
-    await change_block(connection, _owner(agent), block, {"description": description})
+    await _change(connection, agent, block, {"description": description})
+
+
+async def _change(
+    connection: AsyncConnection, agent: Agent, block: Block, changes: dict[str, str]
+) -> None:
+    """Change a locked block; its history says which agent did."""
+    await change_block(connection, _owner(agent), block.id, changes, changed_by=agent.id)
 
 
 def _check_label(label: str) -> None:

@@ -10,8 +10,8 @@ from o.domain.actors import Actor
 from o.domain.messages import ToolReturn, input_message_id
 from o.domain.runs import Run, RunClosed, RunError, StopReason
 from o.errors import NotFound
+from o.storage.agent_blocks import list_agent_blocks
 from o.storage.agents import get_agent, get_conversation
-from o.storage.blocks import list_agent_blocks
 from o.storage.events import add_events
 from o.storage.messages import get_message
 from o.storage.runs import advance_run, get_run

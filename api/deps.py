@@ -3,18 +3,21 @@
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Depends, Header, Path, Query, Request
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from api.auth import current_actor
 from api.turns import Turns
+from api.wire.agents import EVERYTHING, Relations
 from o.domain.actors import Actor
+from o.errors import InvalidArgument
 from o.ids import pattern
 from o.llm.catalogue import Catalogue
 from o.settings import Settings
 from o.storage.engine import autocommit
+from o.storage.pages import Page
 
 _CLIENT = re.compile(r"(?:@letta-ai/)?letta-client/(\d+)")
 
@@ -54,6 +57,7 @@ ReadsDep = Annotated[AsyncConnection, Depends(_reads, scope="function")]
 
 ActorDep = Annotated[Actor, Depends(current_actor)]
 AgentId = Annotated[str, Path(pattern=pattern("agent"))]
+BlockId = Annotated[str, Path(pattern=pattern("block"))]
 
 
 async def is_current_client(request: Request) -> bool:
@@ -68,4 +72,57 @@ async def is_current_client(request: Request) -> bool:
 
 
 CurrentClientDep = Annotated[bool, Depends(is_current_client)]
-IncludeDep = Annotated[list[str], Query(default_factory=list)]
+
+
+async def _relations(
+    request: Request,
+    include: Annotated[list[str] | None, Query()] = None,
+    include_relationships: Annotated[list[str] | None, Query(deprecated=True)] = None,
+) -> Relations:
+    """What V1 shows beside an agent: what `include` names to 1.x clients, else everything.
+
+    Clients before release 1 can name what they want in `include_relationships`, in older words.
+    """
+    if await is_current_client(request):
+        names = {name.removeprefix("agent.") for name in include or ()}
+    elif include_relationships is None:
+        return EVERYTHING
+    else:
+        names = {"blocks" if name == "memory" else name for name in include_relationships}
+    return Relations(blocks="blocks" in names, tools="tools" in names, tags="tags" in names)
+
+
+RelationsDep = Annotated[Relations, Depends(_relations)]
+
+
+async def _expected_version(
+    if_match: Annotated[str | None, Header(description="Version of the block, as `ETag`")] = None,
+) -> int | None:
+    """The version that a change is made for; None, also for `*`, is any.
+
+    Raises:
+        InvalidArgument: The header holds no tag that this server has given.
+    """
+    if if_match is None or if_match.strip() == "*":
+        return None
+    found = re.fullmatch(r'\s*(?:W/)?"?([0-9]{1,18})"?\s*', if_match)
+    if found is None:
+        raise InvalidArgument("If-Match takes the ETag of the block, such as '\"3\"', or '*'")
+    return int(found[1])
+
+
+ExpectedVersionDep = Annotated[int | None, Depends(_expected_version)]
+
+
+async def _page(
+    before: str | None = None,
+    after: str | None = None,
+    limit: Annotated[int | None, Query(ge=1, le=1_000)] = None,
+    order: Literal["asc", "desc"] | None = None,
+    ascending: Annotated[bool, Query(deprecated=True)] = False,
+) -> Page:
+    """A page of a list as V1 spells it, 50 items and the newest first unless asked otherwise."""
+    return Page(before, after, limit or 50, ascending=ascending or order == "asc")
+
+
+PageDep = Annotated[Page, Depends(_page)]

@@ -19,6 +19,7 @@ NO_RETRY = {"x-should-retry": "false"}
 
 _ID_EXAMPLES = {
     "agent_id": "agent-123e4567-e89b-42d3-8456-426614174000",
+    "block_id": "block-123e4567-e89b-42d3-8456-426614174000",
     "run_id": "run-123e4567-e89b-42d3-8456-426614174000",
 }
 

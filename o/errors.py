@@ -36,6 +36,12 @@ class Conflict(OError):
     status = 409
 
 
+class Outdated(OError):
+    """The change was made for a version that is no longer the newest (`If-Match`)."""
+
+    status = 412
+
+
 class InvalidInput(OError):
     """A request body that breaks its schema."""
 

@@ -1,106 +1,146 @@
-"""Agents: create, list, retrieve, delete."""
+"""Agents: create, list, count, retrieve, change, delete."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
-from sqlalchemy.ext.asyncio import AsyncConnection
+from fastapi import APIRouter, Depends, Header, Query, Response
 
-from api.deps import (
-    ActorDep,
-    AgentId,
-    CurrentClientDep,
-    IncludeDep,
-    PartsDep,
-    ReadsDep,
-    TransactionDep,
-)
-from api.wire.agents import AgentBody, CreateAgentBody
-from o.domain.actors import Actor
-from o.domain.agent_types import SERVED_TYPES
-from o.domain.agents import Agent, Conversation
-from o.domain.blocks import Block
-from o.domain.instructions import default_system
-from o.domain.tools import BASE_TOOLS
-from o.errors import Conflict, InvalidArgument, NotFound
+from api.bodies import answer
+from api.deps import ActorDep, AgentId, PageDep, PartsDep, ReadsDep, RelationsDep, TransactionDep
+from api.new_agents import agent_changes, model_asked_for, new_agent
+from api.wire.agent_requests import CreateAgentBody, UpdateAgentBody
+from api.wire.agents import AgentBody
+from o.domain.agents import AgentState, Conversation
 from o.ids import new_id
-from o.llm.catalogue import Catalogue
 from o.memory.beginning import first_messages
 from o.memory.prompt import prompt_key
 from o.storage import agents as stored
-from o.storage.blocks import add_block, attach_block, blocks_by_agent
+from o.storage.agent_blocks import attach_blocks, detach_all_blocks
+from o.storage.blocks import add_blocks, get_blocks
 from o.storage.messages import add_messages
 
 router = APIRouter(prefix="/agents", tags=["agents"])
 
 
-@router.post("/", operation_id="create_agent")
-async def create(
-    body: CreateAgentBody, connection: TransactionDep, actor: ActorDep, parts: PartsDep
-) -> AgentBody:
-    """Create an agent with its blocks and its own thread."""
-    agent = await _new_agent(body, actor, parts.catalogue)
-    blocks = _new_blocks(body, agent)
-    conversation = Conversation(
-        id=new_id("conv"),
-        organization_id=agent.organization_id,
-        agent_id=agent.id,
-        prompt_key=prompt_key(agent, blocks),
-        created_at=agent.created_at,
-    )
-    first = first_messages(agent, conversation, blocks, None, agent.created_at)
-    conversation = conversation.model_copy(update={"next_position": len(first)})
-    await stored.add_agent(connection, agent)
-    for position, block in enumerate(blocks):
-        await add_block(connection, block)
-        await attach_block(connection, agent.id, block, position)
-    await stored.add_conversation(connection, conversation)
-    await add_messages(connection, first)
-    return AgentBody.of(agent, message_ids=[message.id for message in first], blocks=blocks)
-
-
-@router.get("/", operation_id="list_agents")
-async def index(
-    connection: ReadsDep,
-    actor: ActorDep,
-    current_client: CurrentClientDep,
-    include: IncludeDep,
+async def _filter(
     name: str | None = None,
     tags: Annotated[list[str] | None, Query()] = None,
     match_all_tags: bool = False,
     query_text: str | None = None,
-    before: str | None = None,
-    after: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=1_000)] = 50,
-    order: Literal["asc", "desc"] = "desc",
-) -> list[AgentBody]:
-    """Agents by the time they were created, the newest first unless asked otherwise."""
-    found = await stored.list_agents(
-        connection,
-        actor,
+    project_id: str | None = None,
+    template_id: str | None = None,
+    base_template_id: str | None = None,
+    identity_id: str | None = None,
+    identifier_keys: Annotated[list[str] | None, Query()] = None,
+    last_stop_reason: str | None = None,
+    created_by_id: str | None = None,
+    show_hidden_agents: Annotated[bool, Query(include_in_schema=False)] = False,
+) -> stored.AgentFilter:
+    """What `list_agents` and `count_agents` of V1 filter by."""
+    return stored.AgentFilter(
         name=name,
         tags=tags,
         match_all_tags=match_all_tags,
         query_text=query_text,
-        before=before,
-        after=after,
-        limit=limit,
-        ascending=order == "asc",
+        project_id=project_id,
+        template_id=template_id,
+        base_template_id=base_template_id,
+        last_stop_reason=last_stop_reason,
+        created_by_id=created_by_id,
+        identity=bool(identity_id or identifier_keys),
+        with_hidden=show_hidden_agents,
     )
-    return await _bodies(connection, found, include if current_client else None)
 
 
-@router.get("/{agent_id}", operation_id="retrieve_agent")
-async def retrieve(
-    agent_id: AgentId,
+FilterDep = Annotated[stored.AgentFilter, Depends(_filter)]
+SortKey = Literal["created_at", "updated_at", "last_run_completion"]
+
+
+@router.post("/", operation_id="create_agent", response_model=AgentBody)
+async def create(
+    body: CreateAgentBody,
+    actor: ActorDep,
+    parts: PartsDep,
+    x_project_id: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Create an agent with its blocks and its own thread."""
+    new = await new_agent(body, actor, parts.catalogue, x_project_id)
+    agent = new.agent
+    async with parts.engine.begin() as connection:
+        blocks = [*new.blocks, *await get_blocks(connection, actor, body.block_ids or ())]
+        thread = Conversation(
+            id=new_id("conv"),
+            organization_id=agent.organization_id,
+            agent_id=agent.id,
+            prompt_key=prompt_key(agent, blocks),
+            created_at=agent.created_at,
+        )
+        initial = body.initial_message_sequence
+        given = None if initial is None else [message.to_input() for message in initial]
+        first = first_messages(agent, thread, blocks, given, agent.created_at)
+        await stored.add_agent(connection, agent)
+        await add_blocks(connection, new.blocks)
+        await attach_blocks(connection, agent.id, blocks)
+        await stored.add_conversation(
+            connection, thread.model_copy(update={"next_position": len(first)})
+        )
+        await add_messages(connection, first)
+    ids = [message.id for message in first]
+    return answer(AgentBody.of(AgentState(agent=agent, blocks=blocks, message_ids=ids)))
+
+
+@router.get("/", operation_id="list_agents", response_model=list[AgentBody])
+async def index(
     connection: ReadsDep,
     actor: ActorDep,
-    current_client: CurrentClientDep,
-    include: IncludeDep,
-) -> AgentBody:
+    shown: RelationsDep,
+    wanted: FilterDep,
+    page: PageDep,
+    order_by: SortKey = "created_at",
+    sort_by: Annotated[SortKey | None, Query(deprecated=True)] = None,
+) -> Response:
+    """Agents, the newest first unless asked otherwise."""
+    found = await stored.list_agent_states(
+        connection,
+        actor,
+        wanted,
+        page,
+        sort_by=sort_by or order_by,
+        with_blocks=shown.blocks,
+    )
+    return answer([AgentBody.of(state, shown) for state in found])
+
+
+@router.get("/count", operation_id="count_agents", response_model=int)
+async def count(connection: ReadsDep, actor: ActorDep, wanted: FilterDep) -> Response:
+    """How many agents there are; takes the filters of the list."""
+    return answer(await stored.count_agents(connection, actor, wanted))
+
+
+@router.get("/{agent_id}", operation_id="retrieve_agent", response_model=AgentBody)
+async def retrieve(
+    agent_id: AgentId, connection: ReadsDep, actor: ActorDep, shown: RelationsDep
+) -> Response:
     """One agent; 1.x clients see its blocks, tools and tags when `include` names them."""
-    agent = await stored.get_agent(connection, actor, agent_id)
-    return (await _bodies(connection, [agent], include if current_client else None))[0]
+    state = await stored.get_agent_state(connection, actor, agent_id, with_blocks=shown.blocks)
+    return answer(AgentBody.of(state, shown))
+
+
+@router.patch("/{agent_id}", operation_id="modify_agent", response_model=AgentBody)
+async def update(
+    agent_id: AgentId, body: UpdateAgentBody, actor: ActorDep, parts: PartsDep
+) -> Response:
+    """Change an agent. Its next turn goes by what it is then."""
+    entry = await model_asked_for(body, parts.catalogue)
+    async with parts.engine.begin() as connection:
+        agent = await stored.get_agent(connection, actor, agent_id, lock=True)
+        changes = agent_changes(body, actor, agent, entry)
+        await stored.change_agent(connection, actor, agent_id, changes)
+        if body.block_ids is not None:
+            blocks = await get_blocks(connection, actor, body.block_ids)
+            await detach_all_blocks(connection, agent_id)
+            await attach_blocks(connection, agent_id, blocks)
+        state = await stored.get_agent_state(connection, actor, agent_id)
+    return answer(AgentBody.of(state))
 
 
 @router.delete("/{agent_id}", operation_id="delete_agent")
@@ -108,81 +148,3 @@ async def delete(agent_id: AgentId, connection: TransactionDep, actor: ActorDep)
     """Delete an agent with its history. Its workflow is closed a moment later."""
     await stored.mark_agent_deleted(connection, actor, agent_id)
     return {"message": f"Agent id={agent_id} successfully deleted"}
-
-
-async def _bodies(
-    connection: AsyncConnection, agents: list[Agent], include: list[str] | None
-) -> list[AgentBody]:
-    """Agents as V1 shows them. `include` None shows everything, as clients before 1.0 expect."""
-    ids = [agent.id for agent in agents]
-    messages = await stored.context_message_ids(connection, ids)
-    everything = include is None
-    wanted = set(include or ())
-    with_blocks = everything or "agent.blocks" in wanted
-    blocks = await blocks_by_agent(connection, ids) if with_blocks else {}
-    return [
-        AgentBody.of(
-            agent,
-            message_ids=messages.get(agent.id, []),
-            blocks=blocks.get(agent.id, []),
-            with_tools=everything or "agent.tools" in wanted,
-            with_tags=everything or "agent.tags" in wanted,
-        )
-        for agent in agents
-    ]
-
-
-async def _new_agent(body: CreateAgentBody, actor: Actor, catalogue: Catalogue) -> Agent:
-    if body.agent_type not in SERVED_TYPES:
-        raise InvalidArgument(f"INVALID_ARGUMENT: agent_type {body.agent_type!r} is not served")
-    if body.model is None or "/" not in body.model:
-        raise InvalidArgument("INVALID_ARGUMENT: model must be a handle 'provider/model'")
-    entry = await catalogue.get(body.model)
-    for name in body.tool_names():
-        if name not in BASE_TOOLS:
-            raise NotFound(f"Tool with name {name} not found")
-    now = datetime.now(UTC)
-    return Agent(
-        id=new_id("agent"),
-        organization_id=actor.organization_id,
-        name=body.name,
-        agent_type=body.agent_type,
-        system=body.system or default_system(body.agent_type),
-        model=entry.handle,
-        embedding=body.embedding,
-        model_settings=body.model_settings,
-        context_window=body.context_window_limit or entry.context_window,
-        description=body.description,
-        metadata=body.metadata,
-        tags=body.tags,
-        tool_names=body.tool_names(),
-        timezone=body.timezone,
-        created_by_id=actor.user_id,
-        last_updated_by_id=actor.user_id,
-        created_at=now,
-        updated_at=now,
-    )
-
-
-def _new_blocks(body: CreateAgentBody, agent: Agent) -> list[Block]:
-    labels = [block.label for block in body.memory_blocks]
-    if len(set(labels)) < len(labels):
-        raise Conflict("Two memory_blocks have the same label")
-    return [
-        Block(
-            id=new_id("block"),
-            organization_id=agent.organization_id,
-            label=block.label,
-            value=block.value,
-            limit_chars=block.limit,
-            description=block.description,
-            read_only=block.read_only,
-            metadata=block.metadata or {},
-            tags=block.tags or [],
-            created_by_id=agent.created_by_id,
-            last_updated_by_id=agent.created_by_id,
-            created_at=agent.created_at,
-            updated_at=agent.created_at,
-        )
-        for block in body.memory_blocks
-    ]

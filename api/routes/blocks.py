@@ -1,59 +1,146 @@
-"""The blocks of an agent: list, retrieve, update."""
+"""Blocks by themselves: create, list, count, retrieve, change, delete, and who has them."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query, Response
 
-from api.deps import ActorDep, AgentId, ReadsDep, TransactionDep
-from api.pagination import page_of
-from api.wire.blocks import BlockBody, UpdateBlockBody
-from o.errors import Conflict
+from api.bodies import answer, block_answer
+from api.deps import (
+    ActorDep,
+    BlockId,
+    ExpectedVersionDep,
+    PageDep,
+    ReadsDep,
+    RelationsDep,
+    TransactionDep,
+)
+from api.wire.agents import AgentBody
+from api.wire.blocks import BlockBody, CreateBlockBody, UpdateBlockBody, block_bodies
 from o.storage import blocks as stored
-from o.storage.agents import get_agent
+from o.storage.agents import AgentFilter, list_agent_states
+from o.storage.pages import Page
 
-router = APIRouter(prefix="/agents/{agent_id}/core-memory/blocks", tags=["agents"])
+router = APIRouter(prefix="/blocks", tags=["blocks"])
 
 
-@router.get("", operation_id="list_core_memory_blocks")
+async def _filter(
+    label: str | None = None,
+    templates_only: bool = False,
+    name: str | None = None,
+    project_id: str | None = None,
+    tags: Annotated[list[str] | None, Query()] = None,
+    match_all_tags: bool = False,
+    identity_id: str | None = None,
+    identifier_keys: Annotated[list[str] | None, Query()] = None,
+    show_hidden_blocks: Annotated[bool, Query(include_in_schema=False)] = False,
+) -> stored.BlockFilter:
+    """What `list_blocks` and `count_blocks` of V1 filter by."""
+    return stored.BlockFilter(
+        label=label,
+        templates_only=templates_only,
+        name=name,
+        project_id=project_id,
+        tags=tags,
+        match_all_tags=match_all_tags,
+        identity=bool(identity_id or identifier_keys),
+        with_hidden=show_hidden_blocks,
+    )
+
+
+FilterDep = Annotated[stored.BlockFilter, Depends(_filter)]
+
+
+async def _search(
+    wanted: FilterDep,
+    label_search: str | None = None,
+    description_search: str | None = None,
+    value_search: str | None = None,
+    connected_to_agents_count_gt: int | None = None,
+    connected_to_agents_count_lt: int | None = None,
+    connected_to_agents_count_eq: Annotated[list[int] | None, Query()] = None,
+) -> stored.BlockFilter:
+    """What the list filters by beyond the count."""
+    return replace(
+        wanted,
+        label_search=label_search,
+        description_search=description_search,
+        value_search=value_search,
+        more_agents_than=connected_to_agents_count_gt,
+        fewer_agents_than=connected_to_agents_count_lt,
+        agent_counts=connected_to_agents_count_eq,
+    )
+
+
+SearchDep = Annotated[stored.BlockFilter, Depends(_search)]
+
+
+@router.post("/", operation_id="create_block", response_model=BlockBody)
+async def create(body: CreateBlockBody, connection: TransactionDep, actor: ActorDep) -> Response:
+    """Create a block that no agent has yet."""
+    block = body.to_block(actor, datetime.now(UTC))
+    await stored.add_blocks(connection, [block])
+    return block_answer(block)
+
+
+@router.get("/", operation_id="list_blocks", response_model=list[BlockBody])
 async def index(
-    agent_id: AgentId,
     connection: ReadsDep,
     actor: ActorDep,
+    wanted: SearchDep,
     before: str | None = None,
     after: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
-    order: Literal["asc", "desc"] = "desc",
-) -> list[BlockBody]:
-    """The agent's blocks, the newest first unless asked otherwise."""
-    await get_agent(connection, actor, agent_id)
-    blocks = await stored.list_agent_blocks(connection, actor, agent_id)
-    ordered = blocks if order == "asc" else blocks[::-1]
-    shown = page_of(ordered, before=before, after=after, limit=limit)
-    return [BlockBody.of(block) for block in shown]
+    limit: Annotated[int | None, Query(ge=1, le=1_000)] = None,
+    order: Literal["asc", "desc"] = "asc",
+) -> Response:
+    """Blocks by the time they were made, the oldest first unless asked otherwise."""
+    page = Page(before, after, limit or 50, ascending=order == "asc")
+    return answer(block_bodies(await stored.list_blocks(connection, actor, wanted, page)))
 
 
-@router.get("/{block_label}", operation_id="retrieve_core_memory_block")
-async def retrieve(
-    agent_id: AgentId, block_label: str, connection: ReadsDep, actor: ActorDep
-) -> BlockBody:
-    """One block, by its label."""
-    return BlockBody.of(await stored.get_agent_block(connection, actor, agent_id, block_label))
+@router.get("/count", operation_id="count_blocks", response_model=int)
+async def count(connection: ReadsDep, actor: ActorDep, wanted: FilterDep) -> Response:
+    """How many blocks there are."""
+    return answer(await stored.count_blocks(connection, actor, wanted))
 
 
-@router.patch("/{block_label}", operation_id="modify_core_memory_block")
+@router.get("/{block_id}", operation_id="retrieve_block", response_model=BlockBody)
+async def retrieve(block_id: BlockId, connection: ReadsDep, actor: ActorDep) -> Response:
+    """One block."""
+    return block_answer(await stored.get_block(connection, actor, block_id))
+
+
+@router.patch("/{block_id}", operation_id="modify_block", response_model=BlockBody)
 async def update(
-    agent_id: AgentId,
-    block_label: str,
+    block_id: BlockId,
     body: UpdateBlockBody,
     connection: TransactionDep,
     actor: ActorDep,
-) -> BlockBody:
+    expected_version: ExpectedVersionDep,
+) -> Response:
     """Change a block, also a read-only one. Every agent that has it sees it at its next turn."""
-    block = await stored.get_agent_block(connection, actor, agent_id, block_label, lock=True)
-    changes = body.changes()
-    if not changes:
-        return BlockBody.of(block)
-    label = changes.get("label", block.label)
-    if label != block.label and await stored.label_is_taken(connection, block.id, label):
-        raise Conflict(f"An agent that has this block has another one with the label {label!r}")
-    return BlockBody.of(await stored.change_block(connection, actor, block, changes))
+    changed = await stored.change_block(
+        connection, actor, block_id, body.changes(), expected_version=expected_version
+    )
+    return block_answer(changed)
+
+
+@router.delete("/{block_id}", operation_id="delete_block", response_model=None)
+async def delete(block_id: BlockId, connection: TransactionDep, actor: ActorDep) -> Response:
+    """Delete a block with its history; agents that have it have it no longer."""
+    await stored.delete_block(connection, actor, block_id)
+    return answer(None)
+
+
+@router.get(
+    "/{block_id}/agents", operation_id="list_agents_for_block", response_model=list[AgentBody]
+)
+async def agents(
+    block_id: BlockId, connection: ReadsDep, actor: ActorDep, shown: RelationsDep, page: PageDep
+) -> Response:
+    """The agents that have a block, the newest first unless asked otherwise."""
+    await stored.get_block(connection, actor, block_id)
+    wanted = AgentFilter(block_id=block_id, with_hidden=True)
+    found = await list_agent_states(connection, actor, wanted, page, with_blocks=shown.blocks)
+    return answer([AgentBody.of(state, shown) for state in found])

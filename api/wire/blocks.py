@@ -1,11 +1,28 @@
 """V1's spelling of blocks."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Self
 
 from pydantic import BaseModel, Field
 
 from api.wire.fields import Json, RequestBody, Text
+from o.domain.actors import Actor
 from o.domain.blocks import DEFAULT_LIMIT_CHARS, Block
+from o.ids import new_id
+
+_CAN_BE_CLEARED = frozenset(
+    {
+        "description",
+        "project_id",
+        "template_name",
+        "template_id",
+        "base_template_id",
+        "deployment_id",
+        "entity_id",
+        "hidden",
+    }
+)
 
 
 class BlockBody(BaseModel):
@@ -21,15 +38,15 @@ class BlockBody(BaseModel):
     tags: list[str]
     created_by_id: str | None
     last_updated_by_id: str | None
-    is_template: bool = False
-    project_id: str | None = None
-    template_name: str | None = None
-    template_id: str | None = None
-    base_template_id: str | None = None
-    deployment_id: str | None = None
-    entity_id: str | None = None
-    preserve_on_migration: bool = False
-    hidden: bool | None = None
+    is_template: bool
+    project_id: str | None
+    template_name: str | None
+    template_id: str | None
+    base_template_id: str | None
+    deployment_id: str | None
+    entity_id: str | None
+    preserve_on_migration: bool
+    hidden: bool | None
 
     @classmethod
     def of(cls, block: Block) -> Self:
@@ -45,10 +62,33 @@ class BlockBody(BaseModel):
             tags=block.tags,
             created_by_id=block.created_by_id,
             last_updated_by_id=block.last_updated_by_id,
+            is_template=block.is_template,
+            project_id=block.project_id,
+            template_name=block.template_name,
+            template_id=block.template_id,
+            base_template_id=block.base_template_id,
+            deployment_id=block.deployment_id,
+            entity_id=block.entity_id,
+            preserve_on_migration=block.preserve_on_migration,
+            hidden=block.hidden,
         )
 
 
-class CreateBlockBody(RequestBody):
+class _TemplateFields(RequestBody):
+    """What V1 keeps of a block's template, kept and shown here too."""
+
+    project_id: Text | None = None
+    is_template: bool | None = None
+    template_name: Text | None = None
+    template_id: Text | None = None
+    base_template_id: Text | None = None
+    deployment_id: Text | None = None
+    entity_id: Text | None = None
+    preserve_on_migration: bool | None = None
+    hidden: bool | None = None
+
+
+class CreateBlockBody(_TemplateFields):
     """V1's `CreateBlock`."""
 
     label: Text = Field(min_length=1, max_length=200)
@@ -59,8 +99,22 @@ class CreateBlockBody(RequestBody):
     metadata: Json | None = None
     tags: list[Text] | None = None
 
+    def to_block(self, actor: Actor, now: datetime) -> Block:
+        """A new block of this actor's."""
+        given = self.model_dump(exclude_none=True, exclude={"limit"})
+        return Block(
+            **given,
+            id=new_id("block"),
+            organization_id=actor.organization_id,
+            limit_chars=self.limit,
+            created_by_id=actor.user_id,
+            last_updated_by_id=actor.user_id,
+            created_at=now,
+            updated_at=now,
+        )
 
-class UpdateBlockBody(RequestBody):
+
+class UpdateBlockBody(_TemplateFields):
     """V1's `BlockUpdate`: only what the client names is changed."""
 
     value: Text | None = None
@@ -72,12 +126,17 @@ class UpdateBlockBody(RequestBody):
     tags: list[Text] | None = None
 
     def changes(self) -> dict[str, Any]:
-        """Column to value, for what was given. Only a description is cleared by null."""
+        """Column to value, for what was given. Null clears what may be absent, else nothing."""
         given = self.model_dump(exclude_unset=True)
         if "limit" in given:
             given["limit_chars"] = given.pop("limit")
         return {
             name: value
             for name, value in given.items()
-            if value is not None or name == "description"
+            if value is not None or name in _CAN_BE_CLEARED
         }
+
+
+def block_bodies(blocks: Sequence[Block]) -> list[BlockBody]:
+    """The blocks as V1 shows them."""
+    return [BlockBody.of(block) for block in blocks]

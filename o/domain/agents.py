@@ -5,6 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from o.domain.blocks import Block
+
 DEFAULT_AGENT_TYPE = "letta_v1_agent"
 DEFAULT_CONTEXT_WINDOW = 128_000
 
@@ -27,7 +29,17 @@ Call tools when they help. Once you know what to say, answer in plain text; that
 
 
 class Agent(BaseModel):
-    """What an agent is, apart from its blocks and messages."""
+    """What an agent is, apart from its blocks and messages.
+
+    Attributes:
+        model: A handle, `<provider>/<model>`.
+        model_settings: V1's `model_settings`: what each model call is made with.
+        llm_options: What older clients say in `llm_config` and its like; kept and shown.
+        context_window: Tokens.
+        tool_names: The tools it may call, in the order in which they were attached.
+        tool_rules: V1's tool rules, as `api/wire` has checked them.
+        hidden: Left out of lists.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -45,11 +57,25 @@ class Agent(BaseModel):
     tags: list[str] = []
     tool_names: list[str] = []
     timezone: str = "UTC"
+    llm_options: dict[str, Any] = {}
+    embedding_config: dict[str, Any] | None = None
+    compaction_settings: dict[str, Any] | None = None
+    response_format: dict[str, Any] | None = None
+    tool_rules: list[dict[str, Any]] = []
+    message_buffer_autoclear: bool = False
+    enable_sleeptime: bool | None = None
+    max_files_open: int | None = None
+    per_file_view_window_char_limit: int | None = None
+    hidden: bool | None = None
+    project_id: str | None = None
+    template_id: str | None = None
+    base_template_id: str | None = None
     created_by_id: str | None = None
     last_updated_by_id: str | None = None
     created_at: datetime
     updated_at: datetime
     last_run_completion: datetime | None = None
+    last_run_duration_ms: int | None = None
     last_stop_reason: str | None = None
 
 
@@ -61,6 +87,8 @@ class Conversation(BaseModel):
         next_position: The place in history that the next message takes.
         prompt_key: What the stored system message was compiled from; it is compiled anew
             when this changes, and only then, so that provider caches hit.
+        epoch: Counts the changes of history other than appending: while it is equal, what was
+            read before is still the beginning of what is there.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -71,4 +99,20 @@ class Conversation(BaseModel):
     is_default: bool = True
     next_position: int = 0
     prompt_key: str = ""
+    epoch: int = 0
     created_at: datetime
+
+
+class AgentState(BaseModel):
+    """An agent with what is shown beside it.
+
+    Attributes:
+        blocks: In the order of the prompt; empty when they were not asked for.
+        message_ids: The context of its own thread, oldest first.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    agent: Agent
+    blocks: list[Block]
+    message_ids: list[str]

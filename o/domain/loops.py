@@ -8,7 +8,6 @@ after which turns go on, and it ends otherwise.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from o.domain.agent_types import base_rules, has_base_rules
 from o.domain.agents import Agent
 from o.domain.messages import ToolCall
 from o.domain.runs import StopReason
@@ -36,8 +35,7 @@ def shows_blocks(agent: Agent) -> bool:
 
 def tools_ruled(agent: Agent, rule: str) -> frozenset[str]:
     """Names of the agent's tools that have a rule of this type, such as `exit_loop`."""
-    rules = base_rules(agent.tool_names) if has_base_rules(agent.agent_type) else []
-    return frozenset(one["tool_name"] for one in rules if one["type"] == rule)
+    return frozenset(one["tool_name"] for one in agent.tool_rules if one["type"] == rule)
 
 
 @dataclass(frozen=True)

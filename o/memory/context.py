@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from o.domain.agent_types import clears_buffer
 from o.domain.agents import Agent
 from o.domain.messages import (
     ImagePart,
@@ -49,7 +48,7 @@ def chat_prompt(agent: Agent, messages: Sequence[Message]) -> list[dict[str, Any
 
 def in_context(agent: Agent, run_id: str, messages: Sequence[Message]) -> Sequence[Message]:
     """The messages that a step of the run is shown: all, or this run's (V1's autoclear)."""
-    if not clears_buffer(agent.agent_type):
+    if not agent.message_buffer_autoclear:
         return messages
     return [m for m in messages if m.run_id == run_id or m.position == 0]
 

@@ -1,16 +1,94 @@
 """Questions about agents and their conversations."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, func, insert, or_, select, update
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    bindparam,
+    delete,
+    exists,
+    false,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
-from o.domain.agents import Agent, Conversation
+from o.domain.agents import Agent, AgentState, Conversation
 from o.errors import NotFound
-from o.storage.rows import columns_of, model_of, models_of, row_of
-from o.storage.tables import agents, conversations, messages
+from o.storage.pages import Page, page_of_rows
+from o.storage.rows import columns_of, model_of, row_of
+from o.storage.tables import agent_blocks, agents, conversations
+
+_SORT_KEYS = {
+    "created_at": agents.c.created_at,
+    "updated_at": agents.c.updated_at,
+    "last_run_completion": agents.c.last_run_completion,
+}
+
+# An agent with what is shown beside it, as JSON that becomes a model without a detour.
+_MESSAGE_IDS = """(
+    SELECT coalesce(jsonb_agg(messages.id ORDER BY messages.position), '[]')
+    FROM conversations JOIN messages ON messages.conversation_id = conversations.id
+    WHERE conversations.agent_id = agents.id AND conversations.is_default
+)"""
+_BLOCKS = """(
+    SELECT coalesce(jsonb_agg(to_jsonb(blocks) ORDER BY held.position, held.label), '[]')
+    FROM agent_blocks AS held JOIN blocks ON blocks.id = held.block_id
+    WHERE held.agent_id = agents.id
+)"""
+
+
+def _states(*, with_blocks: bool) -> Select[str]:
+    blocks = _BLOCKS if with_blocks else "'[]'::jsonb"
+    state: ColumnElement[str] = literal_column(
+        "jsonb_build_object('agent', to_jsonb(agents), "
+        f"'message_ids', {_MESSAGE_IDS}, 'blocks', {blocks})::text"
+    )
+    return select(state).select_from(agents).where(agents.c.deleted_at.is_(None))
+
+
+# Made once: to put a statement together costs more than to read the answer.
+_STATES = {with_blocks: _states(with_blocks=with_blocks) for with_blocks in (True, False)}
+_STATE = {
+    with_blocks: question.where(
+        agents.c.id == bindparam("agent_id"),
+        agents.c.organization_id == bindparam("organization_id"),
+    )
+    for with_blocks, question in _STATES.items()
+}
+
+
+@dataclass(frozen=True)
+class AgentFilter:
+    """Which agents a list or a count is about; None leaves a criterion out.
+
+    Attributes:
+        query_text: What the name must hold, upper and lower case alike.
+        identity: Whether V1's identities are asked for, which no agent has here.
+        with_hidden: Whether hidden agents are among them.
+        block_id: Only agents that have this block.
+    """
+
+    name: str | None = None
+    tags: Sequence[str] | None = None
+    match_all_tags: bool = False
+    query_text: str | None = None
+    project_id: str | None = None
+    template_id: str | None = None
+    base_template_id: str | None = None
+    last_stop_reason: str | None = None
+    created_by_id: str | None = None
+    identity: bool = False
+    with_hidden: bool = False
+    block_id: str | None = None
 
 
 async def add_agent(connection: AsyncConnection, agent: Agent) -> None:
@@ -23,71 +101,88 @@ async def add_conversation(connection: AsyncConnection, conversation: Conversati
     await connection.execute(insert(conversations).values(row_of(conversations, conversation)))
 
 
-async def get_agent(connection: AsyncConnection, actor: Actor, agent_id: str) -> Agent:
-    """The agent by that id.
+async def get_agent(
+    connection: AsyncConnection, actor: Actor, agent_id: str, *, lock: bool = False
+) -> Agent:
+    """The agent by that id; with `lock`, nobody else changes it in this transaction.
 
     Raises:
         NotFound: There is none for this actor.
     """
-    rows = await connection.execute(_visible(actor).where(agents.c.id == agent_id))
+    question = select(*columns_of(agents, Agent)).where(_visible(actor), agents.c.id == agent_id)
+    rows = await connection.execute(question.with_for_update() if lock else question)
     row = rows.mappings().one_or_none()
     if row is None:
         raise agent_not_found(agent_id)
     return model_of(Agent, row)
 
 
-async def list_agents(
-    connection: AsyncConnection,
-    actor: Actor,
-    *,
-    name: str | None = None,
-    tags: list[str] | None = None,
-    match_all_tags: bool = False,
-    query_text: str | None = None,
-    before: str | None = None,
-    after: str | None = None,
-    limit: int = 50,
-    ascending: bool = False,
-) -> list[Agent]:
-    """Agents by creation time; `after` continues behind that id in the order asked for.
+async def get_agent_state(
+    connection: AsyncConnection, actor: Actor, agent_id: str, *, with_blocks: bool = True
+) -> AgentState:
+    """The agent by that id, with what is shown beside it, in one statement.
 
     Raises:
-        NotFound: The cursor names no agent of this actor.
+        NotFound: There is none for this actor.
     """
-    question = _visible(actor)
-    if name is not None:
-        question = question.where(agents.c.name == name)
-    if query_text:
-        question = question.where(agents.c.name.icontains(query_text, autoescape=True))
-    if tags:
-        held = agents.c.tags.contains(tags) if match_all_tags else agents.c.tags.overlap(tags)
-        question = question.where(held)
-    for cursor, forward in ((after, ascending), (before, not ascending)):
-        if cursor is not None:
-            question = question.where(await _beyond(connection, actor, cursor, forward))
-    keys = (agents.c.created_at, agents.c.id)
-    if not ascending:
-        question = question.order_by(*(key.desc() for key in keys))
-    else:
-        question = question.order_by(*keys)
-    rows = await connection.execute(question.limit(limit))
-    return models_of(Agent, rows.mappings().all())
-
-
-async def context_message_ids(
-    connection: AsyncConnection, agent_ids: list[str]
-) -> dict[str, list[str]]:
-    """For each agent, the ids of the messages in its own thread's context, oldest first."""
-    rows = await connection.execute(
-        select(
-            conversations.c.agent_id,
-            func.array_agg(aggregate_order_by(messages.c.id, messages.c.position)).label("ids"),
-        )
-        .join(messages, messages.c.conversation_id == conversations.c.id)
-        .where(conversations.c.agent_id.in_(agent_ids), conversations.c.is_default)
-        .group_by(conversations.c.agent_id)
+    found = await connection.scalar(
+        _STATE[with_blocks],
+        {"agent_id": agent_id, "organization_id": actor.organization_id},
     )
-    return {row.agent_id: list(row.ids) for row in rows}
+    if found is None:
+        raise agent_not_found(agent_id)
+    return AgentState.model_validate_json(found)
+
+
+async def list_agent_states(
+    connection: AsyncConnection,
+    actor: Actor,
+    wanted: AgentFilter,
+    page: Page,
+    *,
+    sort_by: str = "created_at",
+    with_blocks: bool = True,
+) -> list[AgentState]:
+    """A page of agents, with what is shown beside each.
+
+    Args:
+        connection: Any.
+        actor: Whose agents.
+        wanted: Which of them.
+        page: Which part of the list.
+        sort_by: `created_at`, `updated_at` or `last_run_completion`.
+        with_blocks: Whether their blocks are read.
+
+    Raises:
+        NotFound: A cursor names no agent of this actor.
+    """
+    question = await page_of_rows(
+        connection,
+        _STATES[with_blocks].where(_visible(actor), *_conditions(wanted)),
+        page,
+        time=_SORT_KEYS[sort_by],
+        id_=agents.c.id,
+        of_actor=_visible(actor),
+    )
+    found: Iterable[str] = await connection.scalars(question)
+    return [AgentState.model_validate_json(state) for state in found]
+
+
+async def count_agents(connection: AsyncConnection, actor: Actor, wanted: AgentFilter) -> int:
+    """How many agents there are of those wanted."""
+    question = select(func.count()).select_from(agents)
+    return int(await connection.scalar(question.where(_visible(actor), *_conditions(wanted))) or 0)
+
+
+async def change_agent(
+    connection: AsyncConnection, actor: Actor, agent_id: str, changes: Mapping[str, Any]
+) -> None:
+    """Apply `changes` (column to value) to an agent that the caller has locked (`get_agent`)."""
+    await connection.execute(
+        update(agents)
+        .where(_visible(actor), agents.c.id == agent_id)
+        .values(**changes, last_updated_by_id=actor.user_id, updated_at=func.now())
+    )
 
 
 async def get_conversation(connection: AsyncConnection, conversation_id: str) -> Conversation:
@@ -115,11 +210,7 @@ async def mark_agent_deleted(connection: AsyncConnection, actor: Actor, agent_id
     """
     row = await connection.execute(
         update(agents)
-        .where(
-            agents.c.id == agent_id,
-            agents.c.organization_id == actor.organization_id,
-            agents.c.deleted_at.is_(None),
-        )
+        .where(_visible(actor), agents.c.id == agent_id)
         .values(deleted_at=func.now())
         .returning(agents.c.id)
     )
@@ -144,21 +235,37 @@ async def purge_agent(connection: AsyncConnection, agent_id: str) -> None:
     )
 
 
-def _visible(actor: Actor) -> Select[Any]:
-    return select(*columns_of(agents, Agent)).where(
-        agents.c.organization_id == actor.organization_id, agents.c.deleted_at.is_(None)
-    )
-
-
-async def _beyond(connection: AsyncConnection, actor: Actor, cursor: str, forward: bool) -> Any:
-    """The condition that an agent was created after the cursor's, or before it."""
-    at = (await get_agent(connection, actor, cursor)).created_at
-    created, tie = agents.c.created_at, agents.c.id
-    if forward:
-        return or_(created > at, and_(created == at, tie > cursor))
-    return or_(created < at, and_(created == at, tie < cursor))
-
-
 def agent_not_found(agent_id: str) -> NotFound:
     """What every question says about an agent that this actor does not have."""
     return NotFound(f"Agent with id {agent_id} not found")
+
+
+def _visible(actor: Actor) -> ColumnElement[bool]:
+    return (agents.c.organization_id == actor.organization_id) & agents.c.deleted_at.is_(None)
+
+
+def _conditions(wanted: AgentFilter) -> list[ColumnElement[bool]]:
+    equal = {
+        agents.c.name: wanted.name,
+        agents.c.project_id: wanted.project_id,
+        agents.c.template_id: wanted.template_id,
+        agents.c.base_template_id: wanted.base_template_id,
+        agents.c.last_stop_reason: wanted.last_stop_reason,
+        agents.c.created_by_id: wanted.created_by_id,
+    }
+    found = [column == value for column, value in equal.items() if value is not None]
+    if wanted.query_text:
+        found.append(agents.c.name.icontains(wanted.query_text, autoescape=True))
+    if wanted.tags:
+        held = agents.c.tags.contains if wanted.match_all_tags else agents.c.tags.overlap
+        found.append(held(wanted.tags))
+    if wanted.block_id is not None:
+        has_it = (agent_blocks.c.agent_id == agents.c.id) & (
+            agent_blocks.c.block_id == wanted.block_id
+        )
+        found.append(exists().where(has_it))
+    if not wanted.with_hidden:
+        found.append(or_(agents.c.hidden.is_(None), agents.c.hidden.is_(False)))
+    if wanted.identity:
+        found.append(false())
+    return found

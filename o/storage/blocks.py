@@ -1,142 +1,249 @@
-"""Questions about blocks."""
+"""Questions about blocks. Every version is kept in `block_versions`, by a trigger."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, delete, false, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
 from o.domain.blocks import Block
-from o.errors import NotFound
+from o.errors import Conflict, NotFound, Outdated
+from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of, row_of
 from o.storage.tables import agent_blocks, agents, blocks
 
 
-async def add_block(connection: AsyncConnection, block: Block) -> None:
-    """Store a new block."""
-    await connection.execute(insert(blocks).values(row_of(blocks, block)))
+@dataclass(frozen=True)
+class BlockFilter:
+    """Which blocks a list or a count is about; None leaves a criterion out.
+
+    Attributes:
+        name: V1's name of a block is that of its template.
+        label_search: What the label must hold, upper and lower case alike; so do the other two.
+        identity: Whether V1's identities are asked for, which no block has here.
+        more_agents_than: Only blocks that more agents have.
+        fewer_agents_than: Only blocks that fewer agents have.
+        agent_counts: Only blocks that this many agents have.
+        with_hidden: Whether hidden blocks are among them.
+    """
+
+    label: str | None = None
+    templates_only: bool = False
+    name: str | None = None
+    project_id: str | None = None
+    tags: Sequence[str] | None = None
+    match_all_tags: bool = False
+    label_search: str | None = None
+    description_search: str | None = None
+    value_search: str | None = None
+    identity: bool = False
+    more_agents_than: int | None = None
+    fewer_agents_than: int | None = None
+    agent_counts: Sequence[int] | None = None
+    with_hidden: bool = False
 
 
-async def attach_block(
-    connection: AsyncConnection, agent_id: str, block: Block, position: int
-) -> None:
-    """Put a block into an agent's context, under its label."""
-    await connection.execute(
-        insert(agent_blocks).values(
-            agent_id=agent_id, block_id=block.id, label=block.label, position=position
-        )
-    )
+async def add_blocks(connection: AsyncConnection, new: Sequence[Block]) -> None:
+    """Store new blocks."""
+    if new:
+        await connection.execute(insert(blocks).values([row_of(blocks, block) for block in new]))
 
 
-async def next_block_position(connection: AsyncConnection, agent_id: str) -> int:
-    """The place behind all blocks of the agent."""
-    last = await connection.scalar(
-        select(func.max(agent_blocks.c.position)).where(agent_blocks.c.agent_id == agent_id)
-    )
-    return 0 if last is None else int(last) + 1
-
-
-async def detach_block(connection: AsyncConnection, agent_id: str, block_id: str) -> None:
-    """Take a block out of an agent's context. The block and its history stay."""
-    await connection.execute(
-        delete(agent_blocks).where(
-            agent_blocks.c.agent_id == agent_id, agent_blocks.c.block_id == block_id
-        )
-    )
-
-
-async def list_agent_blocks(
-    connection: AsyncConnection, actor: Actor, agent_id: str
-) -> list[Block]:
-    """The agent's blocks in the order in which the prompt shows them."""
-    rows = await connection.execute(
-        _of_agent(actor, agent_id).order_by(agent_blocks.c.position, agent_blocks.c.label)
-    )
-    return models_of(Block, rows.mappings().all())
-
-
-async def blocks_by_agent(
-    connection: AsyncConnection, agent_ids: Sequence[str]
-) -> dict[str, list[Block]]:
-    """The blocks of each of these agents, which the caller has already found for an actor."""
-    rows = await connection.execute(
-        select(agent_blocks.c.agent_id, *columns_of(blocks, Block))
-        .join(blocks, blocks.c.id == agent_blocks.c.block_id)
-        .where(agent_blocks.c.agent_id.in_(agent_ids))
-        .order_by(agent_blocks.c.agent_id, agent_blocks.c.position, agent_blocks.c.label)
-    )
-    found: dict[str, list[Block]] = {agent_id: [] for agent_id in agent_ids}
-    for row in rows.mappings():
-        found[row["agent_id"]].append(model_of(Block, row))
-    return found
-
-
-async def get_agent_block(
-    connection: AsyncConnection, actor: Actor, agent_id: str, label: str, *, lock: bool = False
-) -> Block:
-    """The agent's block by that label; with `lock`, nobody else changes it in this transaction.
+async def get_block(connection: AsyncConnection, actor: Actor, block_id: str) -> Block:
+    """The block by that id.
 
     Raises:
-        NotFound: The agent has no such block, or is not this actor's.
+        NotFound: There is none for this actor.
     """
-    question = _of_agent(actor, agent_id).where(agent_blocks.c.label == label)
-    if lock:
-        question = question.with_for_update(of=blocks)
-    row = (await connection.execute(question)).mappings().one_or_none()
+    rows = await connection.execute(_visible(actor).where(blocks.c.id == block_id))
+    row = rows.mappings().one_or_none()
     if row is None:
-        raise NotFound(f"Block with label {label!r} is not attached to agent {agent_id}")
+        raise block_not_found(block_id)
     return model_of(Block, row)
 
 
-async def label_is_taken(connection: AsyncConnection, block_id: str, label: str) -> bool:
-    """Whether an agent that has this block has another one by that label."""
-    mine, other = agent_blocks.alias(), agent_blocks.alias()
-    found = await connection.scalar(
-        select(other.c.block_id)
-        .join(mine, mine.c.agent_id == other.c.agent_id)
-        .where(mine.c.block_id == block_id, other.c.block_id != block_id, other.c.label == label)
-        .limit(1)
+async def get_blocks(
+    connection: AsyncConnection, actor: Actor, block_ids: Sequence[str]
+) -> list[Block]:
+    """The blocks by those ids, in that order, each once; they stay as they are until the commit.
+
+    Raises:
+        NotFound: One of them is not there for this actor.
+    """
+    ids = list(dict.fromkeys(block_ids))
+    if not ids:
+        return []
+    rows = await connection.execute(
+        _visible(actor).where(blocks.c.id.in_(ids)).with_for_update(read=True)
     )
-    return found is not None
+    found = {row["id"]: model_of(Block, row) for row in rows.mappings()}
+    for block_id in ids:
+        if block_id not in found:
+            raise block_not_found(block_id)
+    return [found[block_id] for block_id in ids]
+
+
+async def list_blocks(
+    connection: AsyncConnection, actor: Actor, wanted: BlockFilter, page: Page
+) -> list[Block]:
+    """A page of blocks by the time they were made.
+
+    Raises:
+        NotFound: A cursor names no block of this actor.
+    """
+    question = await page_of_rows(
+        connection,
+        _visible(actor).where(*_conditions(wanted)),
+        page,
+        time=blocks.c.created_at,
+        id_=blocks.c.id,
+        of_actor=blocks.c.organization_id == actor.organization_id,
+    )
+    return models_of(Block, (await connection.execute(question)).mappings().all())
+
+
+async def count_blocks(connection: AsyncConnection, actor: Actor, wanted: BlockFilter) -> int:
+    """How many blocks there are of those wanted."""
+    question = select(func.count()).select_from(blocks)
+    of_actor = blocks.c.organization_id == actor.organization_id
+    return int(await connection.scalar(question.where(of_actor, *_conditions(wanted))) or 0)
 
 
 async def change_block(
-    connection: AsyncConnection, actor: Actor, block: Block, changes: Mapping[str, Any]
+    connection: AsyncConnection,
+    actor: Actor,
+    block_id: str,
+    changes: Mapping[str, Any],
+    *,
+    expected_version: int | None = None,
+    changed_by: str | None = None,
 ) -> Block:
-    """Apply `changes` (column to value) to `block` and count its version up.
+    """Apply `changes` (column to value) to a block and count its version up; none change nothing.
 
-    The caller holds the block's row lock (`get_agent_block(lock=True)`), so no edit between is
-    lost.
+    Args:
+        connection: In a transaction, because a new label is written to two tables.
+        actor: Who may.
+        block_id: Which.
+        changes: Values that do not depend on what the block held, unless the caller has locked
+            it (`get_agent_block(lock=True)`) or names the version that it has seen.
+        expected_version: The version that the change was made for; None for any.
+        changed_by: Who did it, for the history: the agent whose tool it was, else the actor.
+
+    Raises:
+        NotFound: There is no such block for this actor.
+        Outdated: The block has another version than the expected one.
+        Conflict: An agent that has the block has another one by the new label.
     """
-    row = await connection.execute(
-        update(blocks)
-        .where(blocks.c.id == block.id, blocks.c.organization_id == actor.organization_id)
-        .values(
+    if not changes:
+        return _checked(await get_block(connection, actor, block_id), expected_version)
+    question = update(blocks).where(_is(actor, block_id))
+    if expected_version is not None:
+        question = question.where(blocks.c.version == expected_version)
+    rows = await connection.execute(
+        question.values(
             **changes,
             version=blocks.c.version + 1,
             last_updated_by_id=actor.user_id,
+            changed_by=changed_by or actor.user_id,
             updated_at=func.now(),
-        )
-        .returning(*columns_of(blocks, Block))
+        ).returning(*columns_of(blocks, Block))
     )
-    if changes.get("label", block.label) != block.label:
+    row = rows.mappings().one_or_none()
+    if row is None:
+        return _checked(await get_block(connection, actor, block_id), expected_version)
+    if "label" in changes:
+        await _relabel(connection, block_id, changes["label"])
+    return model_of(Block, row)
+
+
+async def delete_block(connection: AsyncConnection, actor: Actor, block_id: str) -> None:
+    """Delete a block with its history; agents that have it have it no longer.
+
+    Raises:
+        NotFound: There is none for this actor.
+    """
+    gone = await connection.execute(
+        delete(blocks).where(_is(actor, block_id)).returning(blocks.c.id)
+    )
+    if gone.one_or_none() is None:
+        raise block_not_found(block_id)
+
+
+def block_not_found(block_id: str) -> NotFound:
+    """What every question says about a block that this actor does not have."""
+    return NotFound(f"Block with id {block_id} not found")
+
+
+def _is(actor: Actor, block_id: str) -> ColumnElement[bool]:
+    return (blocks.c.id == block_id) & (blocks.c.organization_id == actor.organization_id)
+
+
+def _checked(block: Block, expected_version: int | None) -> Block:
+    if expected_version not in (None, block.version):
+        raise Outdated(
+            f"Block {block.id} has version {block.version}, not {expected_version}: "
+            "read it again and repeat the change"
+        )
+    return block
+
+
+async def _relabel(connection: AsyncConnection, block_id: str, label: str) -> None:
+    try:
         await connection.execute(
-            update(agent_blocks)
-            .where(agent_blocks.c.block_id == block.id)
-            .values(label=changes["label"])
+            update(agent_blocks).where(agent_blocks.c.block_id == block_id).values(label=label)
         )
-    return model_of(Block, row.mappings().one())
+    except IntegrityError:
+        raise Conflict(
+            f"An agent that has this block has another one with the label {label!r}"
+        ) from None
 
 
-def _of_agent(actor: Actor, agent_id: str) -> Select[Any]:
-    return (
-        select(*columns_of(blocks, Block))
-        .join(agent_blocks, agent_blocks.c.block_id == blocks.c.id)
-        .join(agents, agents.c.id == agent_blocks.c.agent_id)
-        .where(
-            agents.c.id == agent_id,
-            agents.c.organization_id == actor.organization_id,
-            agents.c.deleted_at.is_(None),
-        )
+def _visible(actor: Actor) -> Select[Any]:
+    return select(*columns_of(blocks, Block)).where(
+        blocks.c.organization_id == actor.organization_id
     )
+
+
+def _conditions(wanted: BlockFilter) -> list[ColumnElement[bool]]:
+    equal = {
+        blocks.c.label: wanted.label,
+        blocks.c.template_name: wanted.name,
+        blocks.c.project_id: wanted.project_id,
+    }
+    held = {
+        blocks.c.label: wanted.label_search,
+        blocks.c.description: wanted.description_search,
+        blocks.c.value: wanted.value_search,
+    }
+    found = [column == value for column, value in equal.items() if value is not None]
+    found += [column.icontains(text, autoescape=True) for column, text in held.items() if text]
+    if wanted.templates_only:
+        found.append(blocks.c.is_template.is_(True))
+    if wanted.tags:
+        has = blocks.c.tags.contains if wanted.match_all_tags else blocks.c.tags.overlap
+        found.append(has(wanted.tags))
+    if not wanted.with_hidden:
+        found.append(or_(blocks.c.hidden.is_(None), blocks.c.hidden.is_(False)))
+    if wanted.identity:
+        found.append(false())
+    return found + _by_agents(wanted)
+
+
+def _by_agents(wanted: BlockFilter) -> list[ColumnElement[bool]]:
+    count = (
+        select(func.count())
+        .join_from(agent_blocks, agents, agents.c.id == agent_blocks.c.agent_id)
+        .where(agent_blocks.c.block_id == blocks.c.id, agents.c.deleted_at.is_(None))
+        .scalar_subquery()
+    )
+    found: list[ColumnElement[bool]] = []
+    if wanted.more_agents_than is not None:
+        found.append(count > wanted.more_agents_than)
+    if wanted.fewer_agents_than is not None:
+        found.append(count < wanted.fewer_agents_than)
+    if wanted.agent_counts:
+        found.append(count.in_(wanted.agent_counts))
+    return found

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import TypeVar
 
 from sqlalchemy.engine import make_url
@@ -48,6 +49,7 @@ def create_engine(database_url: str, *, pool_size: int = 5, name: str = "o") -> 
     )
 
 
+@cache  # making one costs as much as a short statement
 def autocommit(engine: AsyncEngine) -> AsyncEngine:
     """The same pool for single statements: each commits by itself, without a BEGIN around it."""
     return engine.execution_options(isolation_level="AUTOCOMMIT")

@@ -12,7 +12,7 @@ from o.domain.actors import Actor
 from o.domain.messages import Message, Role
 from o.errors import NotFound
 from o.storage.rows import columns_of, model_of, models_of, row_of
-from o.storage.tables import messages
+from o.storage.tables import conversations, messages
 
 
 async def add_messages(connection: AsyncConnection, new: Sequence[Message]) -> None:
@@ -33,12 +33,32 @@ async def get_message(connection: AsyncConnection, message_id: str) -> Message |
 
 
 async def rewrite_system_message(
-    connection: AsyncConnection, conversation_id: str, text: str
+    connection: AsyncConnection, conversation_id: str, text: str, *, prompt_key: str | None = None
 ) -> None:
-    """Put a newly compiled prompt in the place of the old one; id and position stay."""
+    """Put a newly compiled prompt in the place of the old one; id and position stay.
+
+    History changes where it was, so the conversation's epoch counts up.
+
+    Args:
+        connection: Any.
+        conversation_id: Whose prompt.
+        text: The new one.
+        prompt_key: What it was compiled from; None leaves that to whoever appends next.
+    """
+    counted = (
+        update(conversations)
+        .where(conversations.c.id == conversation_id)
+        .values(
+            epoch=conversations.c.epoch + 1,
+            prompt_key=func.coalesce(prompt_key, conversations.c.prompt_key),
+        )
+        .returning(conversations.c.id)
+        .cte("counted")
+    )
     await connection.execute(
         update(messages)
-        .where(messages.c.conversation_id == conversation_id, messages.c.role == Role.SYSTEM)
+        .where(messages.c.conversation_id == select(counted.c.id).scalar_subquery())
+        .where(messages.c.role == Role.SYSTEM, messages.c.position == 0)
         .values(parts=[{"type": "text", "text": text}])
     )
 

@@ -47,6 +47,10 @@ def _texts(name: str) -> Column[object]:
     return Column(name, ARRAY(Text), nullable=False, server_default=text("'{}'"))
 
 
+def _flag(name: str) -> Column[bool]:
+    return Column(name, Boolean, nullable=False, server_default=text("false"))
+
+
 def _authors() -> tuple[Column[str], Column[str]]:
     return Column("created_by_id", Text), Column("last_updated_by_id", Text)
 
@@ -85,10 +89,24 @@ agents = Table(
     _texts("tags"),
     _texts("tool_names"),
     Column("timezone", Text, nullable=False),
+    _json("llm_options"),
+    _json("embedding_config", None),
+    _json("compaction_settings", None),
+    _json("response_format", None),
+    _json("tool_rules", "[]"),
+    _flag("message_buffer_autoclear"),
+    Column("enable_sleeptime", Boolean),
+    Column("max_files_open", Integer),
+    Column("per_file_view_window_char_limit", Integer),
+    Column("hidden", Boolean),
+    Column("project_id", Text),
+    Column("template_id", Text),
+    Column("base_template_id", Text),
     *_authors(),
     _time("created_at", nullable=False),
     _time("updated_at", nullable=False),
     _time("last_run_completion"),
+    Column("last_run_duration_ms", BigInteger),
     Column("last_stop_reason", Text),
     _time("deleted_at"),
 )
@@ -102,13 +120,36 @@ blocks = Table(
     Column("value", Text, nullable=False),
     Column("limit_chars", Integer, nullable=False),
     Column("description", Text),
-    Column("read_only", Boolean, nullable=False, server_default=text("false")),
+    _flag("read_only"),
     _json("metadata"),
     _texts("tags"),
+    Column("project_id", Text),
+    _flag("is_template"),
+    Column("template_name", Text),
+    Column("template_id", Text),
+    Column("base_template_id", Text),
+    Column("deployment_id", Text),
+    Column("entity_id", Text),
+    _flag("preserve_on_migration"),
+    Column("hidden", Boolean),
     Column("version", BigInteger, nullable=False, server_default=text("1")),
+    Column("changed_by", Text),
     *_authors(),
     _time("created_at", nullable=False),
     _time("updated_at", nullable=False),
+)
+
+block_versions = Table(
+    "block_versions",  # written by a trigger of `blocks`
+    metadata,
+    Column("block_id", Text, ForeignKey("blocks.id", ondelete="CASCADE"), primary_key=True),
+    Column("version", BigInteger, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("description", Text),
+    Column("limit_chars", Integer, nullable=False),
+    Column("actor", Text),
+    _time("created_at", nullable=False),
 )
 
 agent_blocks = Table(
@@ -129,6 +170,7 @@ conversations = Table(
     Column("is_default", Boolean, nullable=False),
     Column("next_position", BigInteger, nullable=False, server_default=text("0")),
     Column("prompt_key", Text, nullable=False, server_default=text("''")),
+    Column("epoch", BigInteger, nullable=False, server_default=text("0")),
     _time("created_at", nullable=False),
 )
 

@@ -373,3 +373,21 @@ def stream(server: Product, agent: AgentState, body: dict[str, Any]) -> list[dic
         lines = [line for line in answer.iter_lines() if line.startswith("data: ")]
     assert lines[-1] == "data: [DONE]"
     return [json.loads(line.removeprefix("data: ")) for line in lines[:-1]]
+
+
+@pytest.mark.parametrize(("heartbeat", "steps"), [(True, 2), ("true", 2), (False, 1), (None, 1)])
+def test_without_rules_the_heartbeat_alone_decides(
+    server: Product, client: Letta, heartbeat: object, steps: int
+) -> None:
+    agent = client.agents.create(
+        agent_type="memgpt_v2_agent", model=HANDLE, include_base_tool_rules=False
+    )
+    search = think("conversation_search", heartbeat=heartbeat, query="x")
+    reply = send(client, agent, input=do(search, say(HELLO)))
+    assert reply.usage.step_count == steps
+    assert reply.stop_reason.stop_reason == "end_turn"
+    assert reply.messages[-1].message_type == (
+        "assistant_message" if steps == 2 else "tool_return_message"
+    )
+    heartbeats = [text for role, text in stored(server, agent) if '"heartbeat"' in text]
+    assert len(heartbeats) == steps - 1

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from activities.recall_tools import SearchArguments, _moment
 from activities.tools import _arguments
-from api.wire.agents import CreateAgentBody
+from api.wire.agent_requests import CreateAgentBody
 from api.wire.blocks import UpdateBlockBody
 from api.wire.turns import SendBody
 from o.domain.agents import Agent

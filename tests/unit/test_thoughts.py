@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from o.domain.agent_types import base_rules, has_base_rules
 from o.domain.agents import Agent
 from o.domain.llm import ReplyDelta
 from o.domain.loops import GO_ON, AfterCall, after_call
@@ -21,6 +22,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def agent(agent_type: str = "memgpt_agent", **fields: Any) -> Agent:
+    tools = ["send_message", "memory_insert", "memory_finish_edits"]
     return Agent(
         id="agent-1",
         organization_id="org-1",
@@ -28,7 +30,8 @@ def agent(agent_type: str = "memgpt_agent", **fields: Any) -> Agent:
         agent_type=agent_type,
         system="",
         model="openai/x",
-        tool_names=["send_message", "memory_insert", "memory_finish_edits"],
+        tool_names=tools,
+        tool_rules=base_rules(tools) if has_base_rules(agent_type) else [],
         created_at=NOW,
         updated_at=NOW,
         **fields,

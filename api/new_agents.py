@@ -1,0 +1,141 @@
+"""Agents as clients ask for them: what is made of a request before it is stored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from api.wire.agent_requests import CreateAgentBody, UpdateAgentBody, random_name
+from api.wire.llm import ModelFields
+from api.wire.tools import tool_names_by_id
+from o.domain.actors import Actor
+from o.domain.agent_types import SERVED_TYPES
+from o.domain.agents import Agent
+from o.domain.blocks import Block
+from o.domain.instructions import default_system
+from o.domain.tools import BASE_TOOLS
+from o.errors import InvalidArgument, NotFound
+from o.ids import new_id
+from o.llm.catalogue import Catalogue, CatalogueEntry
+
+# V1's hosted handles, which clients name without knowing the server.
+_ANY_MODEL = ("letta/auto", "letta/letta-free")
+
+
+@dataclass(frozen=True)
+class NewAgent:
+    """An agent to be stored, with the blocks that are made with it."""
+
+    agent: Agent
+    blocks: list[Block]
+
+
+async def model_asked_for(body: ModelFields, catalogue: Catalogue) -> CatalogueEntry | None:
+    """The model that a request names, None when it names none.
+
+    Raises:
+        InvalidArgument: What it names is no handle.
+        NotFound: There is no such model.
+    """
+    handle = body.handle()
+    if handle is None:
+        return None
+    if handle in _ANY_MODEL:
+        models = await catalogue.list_models()
+        if not models:
+            raise NotFound(f"Handle {handle} not found: no provider offers a model")
+        return models[0]
+    if "/" not in handle:
+        raise InvalidArgument("INVALID_ARGUMENT: model must be a handle 'provider/model'")
+    return await catalogue.get(handle)
+
+
+async def new_agent(
+    body: CreateAgentBody, actor: Actor, catalogue: Catalogue, project_id: str | None
+) -> NewAgent:
+    """The agent that a client asks for.
+
+    Raises:
+        InvalidArgument: Its type is not served, or it names no model.
+        NotFound: There is no such model or tool.
+    """
+    if body.agent_type not in SERVED_TYPES:
+        served = ", ".join(sorted(SERVED_TYPES))
+        raise InvalidArgument(
+            f"INVALID_ARGUMENT: agent_type {body.agent_type!r} is not served; use one of {served}"
+        )
+    entry = await model_asked_for(body, catalogue)
+    if entry is None:
+        raise InvalidArgument("INVALID_ARGUMENT: model must be a handle 'provider/model'")
+    for name in body.tools or ():
+        if name not in BASE_TOOLS:
+            raise NotFound(f"Tool with name {name} not found")
+    by_id = _tools_by_id(actor, body.tool_ids or ())
+    tools = list(dict.fromkeys([*body.tool_names(), *by_id]))
+    now = datetime.now(UTC)
+    values: dict[str, Any] = {
+        "name": random_name(),
+        "system": default_system(body.agent_type),
+        "project_id": project_id,
+        **body.columns(),
+        "tool_rules": body.rules(tools),
+        "message_buffer_autoclear": body.autoclears(),
+    }
+    agent = Agent(
+        **values,
+        id=new_id("agent"),
+        organization_id=actor.organization_id,
+        agent_type=body.agent_type,
+        model=entry.handle,
+        embedding=body.embedding_handle(),
+        model_settings=body.settings({}),
+        llm_options=body.options({}),
+        context_window=body.context_window() or entry.context_window,
+        tool_names=tools,
+        created_by_id=actor.user_id,
+        last_updated_by_id=actor.user_id,
+        created_at=now,
+        updated_at=now,
+    )
+    return NewAgent(agent, [block.to_block(actor, now) for block in body.memory_blocks or ()])
+
+
+def agent_changes(
+    body: UpdateAgentBody, actor: Actor, agent: Agent, entry: CatalogueEntry | None
+) -> dict[str, Any]:
+    """Column to value, for what a client changes of an agent.
+
+    Args:
+        body: The request.
+        actor: Who asks.
+        agent: As it is; single settings are merged into what it has.
+        entry: The model that the request names.
+
+    Raises:
+        NotFound: There is no such tool.
+    """
+    changes = body.columns()
+    settings = agent.model_settings
+    if entry is not None:
+        changes["model"] = entry.handle
+        changes["context_window"] = entry.context_window
+        settings = {name: value for name, value in settings.items() if name != "provider_type"}
+    changes |= {
+        "model_settings": body.settings(settings),
+        "llm_options": body.options(agent.llm_options),
+    }
+    if (embedding := body.embedding_handle()) is not None:
+        changes["embedding"] = embedding
+    if (context_window := body.context_window()) is not None:
+        changes["context_window"] = context_window
+    if body.tool_ids is not None:
+        changes["tool_names"] = _tools_by_id(actor, body.tool_ids)
+    return changes
+
+
+def _tools_by_id(actor: Actor, tool_ids: Sequence[str]) -> list[str]:
+    names = tool_names_by_id(actor.organization_id) if tool_ids else {}
+    for tool_id in tool_ids:
+        if tool_id not in names:
+            raise NotFound(f"Tool with id {tool_id} not found")
+    return list(dict.fromkeys(names[tool_id] for tool_id in tool_ids))

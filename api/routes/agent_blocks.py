@@ -1,0 +1,83 @@
+"""The blocks of an agent: list, retrieve, change, attach, detach."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Response
+
+from api.bodies import answer, block_answer
+from api.deps import ActorDep, AgentId, BlockId, ExpectedVersionDep, ReadsDep, TransactionDep
+from api.pagination import page_of
+from api.wire.agents import AgentBody
+from api.wire.blocks import BlockBody, UpdateBlockBody, block_bodies
+from o.storage import agent_blocks as stored
+from o.storage.agents import get_agent, get_agent_state
+from o.storage.blocks import change_block, get_blocks
+
+router = APIRouter(prefix="/agents/{agent_id}/core-memory/blocks", tags=["agents"])
+
+
+@router.get("", operation_id="list_core_memory_blocks", response_model=list[BlockBody])
+async def index(
+    agent_id: AgentId,
+    connection: ReadsDep,
+    actor: ActorDep,
+    before: str | None = None,
+    after: str | None = None,
+    limit: Annotated[int | None, Query(ge=1, le=1_000)] = None,
+    order: Literal["asc", "desc"] = "desc",
+) -> Response:
+    """The agent's blocks, the last of its prompt first unless asked otherwise."""
+    blocks = await stored.list_agent_blocks(connection, actor, agent_id)
+    ordered = blocks if order == "asc" else blocks[::-1]
+    return answer(block_bodies(page_of(ordered, before=before, after=after, limit=limit or 100)))
+
+
+@router.get("/{block_label}", operation_id="retrieve_core_memory_block", response_model=BlockBody)
+async def retrieve(
+    agent_id: AgentId, block_label: str, connection: ReadsDep, actor: ActorDep
+) -> Response:
+    """One block, by its label."""
+    return block_answer(await stored.get_agent_block(connection, actor, agent_id, block_label))
+
+
+@router.patch("/{block_label}", operation_id="modify_core_memory_block", response_model=BlockBody)
+async def update(
+    agent_id: AgentId,
+    block_label: str,
+    body: UpdateBlockBody,
+    connection: TransactionDep,
+    actor: ActorDep,
+    expected_version: ExpectedVersionDep,
+) -> Response:
+    """Change a block, also a read-only one. Every agent that has it sees it at its next turn."""
+    block = await stored.get_agent_block(connection, actor, agent_id, block_label, lock=True)
+    changed = await change_block(
+        connection, actor, block.id, body.changes(), expected_version=expected_version
+    )
+    return block_answer(changed)
+
+
+@router.patch(
+    "/attach/{block_id}", operation_id="attach_core_memory_block", response_model=AgentBody
+)
+async def attach(
+    agent_id: AgentId, block_id: BlockId, connection: TransactionDep, actor: ActorDep
+) -> Response:
+    """Give the agent a block; giving it again changes nothing."""
+    await get_agent(connection, actor, agent_id, lock=True)
+    await stored.attach_blocks(
+        connection, agent_id, await get_blocks(connection, actor, [block_id])
+    )
+    return answer(AgentBody.of(await get_agent_state(connection, actor, agent_id)))
+
+
+@router.patch(
+    "/detach/{block_id}", operation_id="detach_core_memory_block", response_model=AgentBody
+)
+async def detach(
+    agent_id: AgentId, block_id: BlockId, connection: TransactionDep, actor: ActorDep
+) -> Response:
+    """Take a block from the agent; the block stays."""
+    await get_agent(connection, actor, agent_id, lock=True)
+    await stored.detach_block(connection, agent_id, block_id)
+    return answer(AgentBody.of(await get_agent_state(connection, actor, agent_id)))

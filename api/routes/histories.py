@@ -1,0 +1,66 @@
+"""An agent's own history: its prompt compiled anew, its messages reset."""
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Response
+
+from api.bodies import answer
+from api.deps import ActorDep, AgentId, TransactionDep
+from api.wire.agent_requests import ResetMessagesBody
+from api.wire.agents import AgentBody
+from o.domain.messages import InputMessage
+from o.memory.beginning import first_messages
+from o.memory.prompt import compile_prompt, prompt_key
+from o.storage.agents import get_agent_state
+from o.storage.histories import get_system_prompt, lock_own_thread, reset_history
+from o.storage.messages import rewrite_system_message
+
+router = APIRouter(prefix="/agents/{agent_id}", tags=["agents"])
+
+
+@router.post("/recompile", operation_id="recompile_agent", response_model=str)
+@router.post("/system-prompt/recompile", deprecated=True, response_model=str)
+async def recompile(
+    agent_id: AgentId,
+    connection: TransactionDep,
+    actor: ActorDep,
+    update_timestamp: bool = False,
+    dry_run: bool = False,
+) -> Response:
+    """Compile the system prompt of the agent's own thread, and say it.
+
+    A prompt that shows memory as it is stays as it is to the byte, unless `update_timestamp`
+    asks for one with the time and the counts of now.
+    """
+    thread = await lock_own_thread(connection, actor, agent_id)
+    state = await get_agent_state(connection, actor, agent_id)
+    key = prompt_key(state.agent, state.blocks)
+    if key == thread.prompt_key and not update_timestamp:
+        return answer(await get_system_prompt(connection, thread.id))
+    prompt = compile_prompt(
+        state.agent,
+        thread,
+        state.blocks,
+        recall_count=thread.next_position - 1,
+        now=datetime.now(UTC),
+    )
+    if not dry_run:
+        await rewrite_system_message(connection, thread.id, prompt, prompt_key=key)
+    return answer(prompt)
+
+
+@router.patch("/reset-messages", operation_id="reset_messages", response_model=AgentBody)
+async def reset(
+    agent_id: AgentId, body: ResetMessagesBody, connection: TransactionDep, actor: ActorDep
+) -> Response:
+    """Delete the messages of the agent's own thread; the system message is compiled anew.
+
+    A run that is open keeps what it has said, and goes on.
+    """
+    thread = await lock_own_thread(connection, actor, agent_id)
+    state = await get_agent_state(connection, actor, agent_id)
+    initial: list[InputMessage] | None = None if body.add_default_initial_messages else []
+    first = first_messages(state.agent, thread, state.blocks, initial, datetime.now(UTC))
+    key = prompt_key(state.agent, state.blocks)
+    await reset_history(connection, thread, first, prompt_key=key)
+    return answer(AgentBody.of(await get_agent_state(connection, actor, agent_id)))

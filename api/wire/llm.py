@@ -1,0 +1,160 @@
+"""V1's two spellings of how a model is called: `model_settings`, and `llm_config` before it."""
+
+from typing import Any
+
+from pydantic import Field
+
+from api.wire.fields import Json, RequestBody, Text
+from o.domain.agents import Agent
+
+# What `model_settings` has a word for, by its name in `llm_config`.
+_SETTINGS = {
+    "temperature": "temperature",
+    "max_tokens": "max_output_tokens",
+    "parallel_tool_calls": "parallel_tool_calls",
+    "response_format": "response_format",
+}
+# What O derives from the handle, or keeps to itself.
+_DERIVED = frozenset(
+    {
+        "model",
+        "handle",
+        "provider_name",
+        "model_endpoint_type",
+        "model_endpoint",
+        "context_window",
+        *_SETTINGS,
+    }
+)
+_PROVIDER_TYPES = frozenset(
+    {
+        "anthropic",
+        "azure",
+        "baseten",
+        "bedrock",
+        "deepseek",
+        "google_ai",
+        "google_vertex",
+        "groq",
+        "openai",
+        "openrouter",
+        "sglang",
+        "together",
+        "xai",
+        "zai",
+    }
+)
+
+
+class ModelFields(RequestBody):
+    """The fields of V1's agent bodies that say which model is called, and how."""
+
+    model: Text | None = None
+    llm_config: Json | None = None
+    model_settings: Json | None = None
+    context_window_limit: int | None = Field(None, ge=1, le=2_000_000_000)
+    embedding: Text | None = None
+    embedding_config: Json | None = None
+    compaction_settings: Json | None = None
+    response_format: Json | None = None
+    parallel_tool_calls: bool | None = None
+    max_tokens: int | None = Field(None, ge=1, le=2_000_000_000)
+    max_reasoning_tokens: int | None = Field(None, ge=0, le=2_000_000_000)
+    enable_reasoner: bool | None = None
+    reasoning: bool | None = None
+
+    def handle(self) -> str | None:
+        """The handle of the model, None when neither spelling names one."""
+        if self.model is not None or self.llm_config is None:
+            return self.model
+        config = self.llm_config
+        provider = config.get("provider_name") or config.get("model_endpoint_type")
+        return str(config.get("handle") or f"{provider or ''}/{config.get('model') or ''}")
+
+    def embedding_handle(self) -> str | None:
+        """The handle of the embedding model, None when neither spelling names one."""
+        if self.embedding is not None or self.embedding_config is None:
+            return self.embedding
+        config = self.embedding_config
+        provider, model = config.get("embedding_endpoint_type"), config.get("embedding_model")
+        return str(config.get("handle") or f"{provider or ''}/{model or ''}")
+
+    def context_window(self) -> int | None:
+        """Tokens, None when the client leaves them to the model."""
+        given = (self.llm_config or {}).get("context_window")
+        if self.context_window_limit is not None or not isinstance(given, int) or given < 1:
+            return self.context_window_limit
+        return min(given, 2_000_000_000)
+
+    def settings(self, current: dict[str, Any]) -> dict[str, Any]:
+        """`model_settings` after this request; the newer spelling wins over the older one."""
+        config = self.llm_config or {}
+        older = {ours: config.get(theirs) for theirs, ours in _SETTINGS.items()}
+        alone = {
+            "max_output_tokens": self.max_tokens,
+            "parallel_tool_calls": self.parallel_tool_calls,
+            "response_format": self.response_format,
+        }
+        newer = current if self.model_settings is None else self.model_settings
+        if self.model_settings is None:
+            return newer | _given(older) | _given(alone)
+        return _given(older) | _given(alone) | newer
+
+    def options(self, current: dict[str, Any]) -> dict[str, Any]:
+        """What only `llm_config` has a word for, after this request."""
+        reasons = self.reasoning if self.enable_reasoner is None else self.enable_reasoner
+        config = self.llm_config or {}
+        older = {name: value for name, value in config.items() if name not in _DERIVED}
+        alone = {"enable_reasoner": reasons, "max_reasoning_tokens": self.max_reasoning_tokens}
+        return current | older | _given(alone)
+
+
+def shown_settings(agent: Agent) -> dict[str, Any]:
+    """V1's `model_settings`, with the type of provider that tells its shapes apart."""
+    return {
+        "provider_type": _provider_type(agent.model),
+        "parallel_tool_calls": False,
+        **agent.model_settings,
+    }
+
+
+def shown_config(agent: Agent) -> dict[str, Any]:
+    """V1's deprecated `LLMConfig`, which older clients read the model from."""
+    provider, _, model = agent.model.partition("/")
+    config: dict[str, Any] = {
+        "model": model,
+        "display_name": model,
+        "handle": agent.model,
+        "provider_name": provider,
+        "provider_category": "base",
+        "model_endpoint_type": _provider_type(agent.model),
+        "model_endpoint": None,
+        "model_wrapper": None,
+        "context_window": agent.context_window,
+        "put_inner_thoughts_in_kwargs": False,
+        "temperature": 1.0,
+        "max_tokens": None,
+        "enable_reasoner": True,
+        "reasoning_effort": None,
+        "max_reasoning_tokens": 0,
+        "frequency_penalty": None,
+        "parallel_tool_calls": False,
+        "response_format": None,
+        "strict": False,
+    }
+    settings = {
+        theirs: agent.model_settings[ours]
+        for theirs, ours in _SETTINGS.items()
+        if agent.model_settings.get(ours) is not None
+    }
+    return config | agent.llm_options | settings
+
+
+def _provider_type(handle: str) -> str:
+    """The provider in V1's words; others speak OpenAI's wire."""
+    provider = handle.partition("/")[0]
+    return provider if provider in _PROVIDER_TYPES else "openai"
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

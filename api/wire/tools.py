@@ -1,0 +1,54 @@
+"""V1's spelling of tools."""
+
+from functools import lru_cache
+from typing import Any
+
+from pydantic import BaseModel
+
+from o.domain.tools import BASE_TOOLS
+from o.ids import derived_id
+
+
+class ToolBody(BaseModel):
+    """V1's `Tool`, for the tools that come with the server."""
+
+    id: str
+    name: str
+    description: str
+    tool_type: str = "letta_core"
+    source_type: str = "python"
+    source_code: str | None = None
+    json_schema: dict[str, Any]
+    args_json_schema: dict[str, Any] | None = None
+    tags: list[str] = []
+    return_char_limit: int = 50_000
+    pip_requirements: None = None
+    npm_requirements: None = None
+    default_requires_approval: bool | None = None
+    enable_parallel_execution: bool = False
+    created_by_id: str | None = None
+    last_updated_by_id: str | None = None
+    metadata_: dict[str, Any] = {}
+    project_id: str | None = None
+
+
+@lru_cache(maxsize=1_000)
+def tool_body(organization_id: str, tool: str) -> ToolBody:
+    """The built-in tool by that name, as V1 shows it to an organisation."""
+    spec = BASE_TOOLS[tool]
+    return ToolBody(
+        id=tool_id(organization_id, tool),
+        name=tool,
+        description=spec.description,
+        json_schema=spec.model_dump(),
+    )
+
+
+def tool_id(organization_id: str, name: str) -> str:
+    """The id of a built-in tool, which each organisation has one of."""
+    return derived_id("tool", organization_id, name)
+
+
+def tool_names_by_id(organization_id: str) -> dict[str, str]:
+    """The names of the built-in tools by the ids that this organisation knows them by."""
+    return {tool_id(organization_id, name): name for name in BASE_TOOLS}
