@@ -25,8 +25,8 @@ check: $(DEV_READY) ## style, types, import contracts
 chaos: $(DEV_READY) ## every kill point with every process
 	@$(BIN)/python -m pytest -m chaos $(ARGS)
 
-bench: $(DEV_READY) ## what the README's figures are measured with
-	@$(BIN)/python -m bench
+bench: $(DEV_READY) ## what the README's figures are measured with; ARGS=--quick takes a minute
+	@$(BIN)/python -m bench $(ARGS)
 
 format: $(DEV_READY)
 	@$(BIN)/ruff format .

@@ -21,7 +21,6 @@ from o.domain.runs import RunClosed, StopReason
 from o.domain.text import storable, storable_json
 from o.domain.thoughts import as_committed
 from o.errors import ModelError
-from o.storage.engine import autocommit
 from o.storage.steps import get_step_reply
 from o.storage.turns import Reply, commit_reply
 from workflows.contract import StepOutcome
@@ -30,7 +29,7 @@ _NO_CALL = "No tool calls found in response, model must make a tool call"
 
 
 async def commit_step(engine: AsyncEngine, step: StepToTake, reply: ModelReply) -> StepOutcome:
-    """Commit a reply once. When another attempt was faster, its reply stands.
+    """Commit a reply once, by itself. When another attempt was faster, its reply stands.
 
     Raises:
         ModelError: `llm_error`, when an agent of the legacy loop called no tool.
@@ -50,7 +49,7 @@ async def commit_step(engine: AsyncEngine, step: StepToTake, reply: ModelReply) 
         run_usage=run_usage,
         closed=None if reply.tool_calls else closed,
     )
-    async with autocommit(engine).connect() as connection:
+    async with engine.connect() as connection:
         calls = reply.tool_calls
         if not await commit_reply(connection, step.run, stored):
             committed = await get_step_reply(connection, step.run.id, step.index)

@@ -12,7 +12,6 @@ from o.domain.loops import is_legacy
 from o.domain.messages import reply_message_id
 from o.domain.text import storable
 from o.domain.thoughts import LegacyDeltas
-from o.storage.engine import autocommit
 from o.storage.events import add_deltas
 
 _COALESCE_S = 0.03
@@ -22,7 +21,7 @@ class DeltaWriter:
     """Appends pieces to the run's events: the first at once, then those of 30 ms together."""
 
     def __init__(self, engine: AsyncEngine, step: StepToTake) -> None:
-        self._engine = autocommit(engine)
+        self._engine = engine
         self._step = step
         self._message_id = reply_message_id(step.step_id, step.attempt)
         self._legacy = LegacyDeltas() if is_legacy(step.agent) else None

@@ -3,20 +3,14 @@
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio import activity
 
-from activities.begin import place_input
 from activities.errors import as_activity_failure
 from activities.tools import commit_return
-from o.domain.actors import Actor
-from o.domain.messages import ToolReturn, input_message_id
+from o.domain.messages import ToolReturn
 from o.domain.runs import Run, RunClosed, RunError, StopReason
-from o.errors import NotFound
-from o.storage.agent_blocks import list_agent_blocks
-from o.storage.agents import get_agent, get_conversation
 from o.storage.events import add_events
-from o.storage.messages import get_message
 from o.storage.runs import advance_run, get_run
 from o.storage.steps import fail_steps, list_unanswered_calls
-from o.storage.turns import OpenStep
+from o.storage.turns import place_input
 from workflows.contract import Closing
 
 _INTERRUPTED = "The run ended before this tool call was made."
@@ -47,8 +41,7 @@ class RunActivities:
 
 async def _close(connection: AsyncConnection, run: Run, closing: Closing) -> None:
     stop_reason = StopReason(closing.stop_reason)
-    if await get_message(connection, input_message_id(run.id, 0)) is None:
-        await _place_input(connection, run)
+    await place_input(connection, run.id)
     for step_id, ordinal, call in await list_unanswered_calls(connection, run):
         returned = ToolReturn(
             tool_call_id=call.id, name=call.name, status="error", content=_INTERRUPTED
@@ -59,23 +52,6 @@ async def _close(connection: AsyncConnection, run: Run, closing: Closing) -> Non
     first_seq = await advance_run(connection, run.id, events=1, closed=closed)
     if first_seq is not None:
         await add_events(connection, run.id, first_seq, 1, [closed])
-
-
-async def _place_input(connection: AsyncConnection, run: Run) -> None:
-    actor = Actor(organization_id=run.organization_id)
-    try:
-        agent = await get_agent(connection, actor, run.agent_id)
-    except NotFound:
-        return
-    opened = OpenStep(
-        run=run,
-        agent=agent,
-        conversation=await get_conversation(connection, run.conversation_id),
-        blocks=await list_agent_blocks(connection, actor, agent.id),
-        messages=[],
-        attempt=None,
-    )
-    await place_input(connection, opened)
 
 
 def _error(closing: Closing) -> RunError | None:

@@ -7,11 +7,13 @@ from temporalio import activity
 
 from activities.begin import StepToTake, begin_step
 from activities.commit import commit_step
+from activities.contexts import Contexts
 from activities.deltas import DeltaWriter
 from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
 from o.domain.llm import LanguageModel, ModelReply
 from o.errors import ModelError
+from o.storage.engine import autocommit
 from workflows.contract import StepOutcome, StepRef
 
 
@@ -28,8 +30,9 @@ class StepActivities:
 
     def __init__(self, model: LanguageModel, engine: AsyncEngine, limits: StepLimits) -> None:
         self._model = model
-        self._engine = engine
+        self._engine = autocommit(engine)
         self._limits = limits
+        self._contexts = Contexts()
 
     @activity.defn(name="take_step")
     async def take_step(self, step: StepRef) -> StepOutcome:
@@ -43,7 +46,9 @@ class StepActivities:
         """
         with as_activity_failure(model_attempts=self._limits.model_attempts):
             async with heartbeating():
-                begun = await begin_step(self._engine, step, self._limits.crash_attempts)
+                begun = await begin_step(
+                    self._engine, self._contexts, step, self._limits.crash_attempts
+                )
                 if isinstance(begun, StepOutcome):
                     return begun
                 reply = await self._ask(begun)

@@ -17,7 +17,7 @@ from api.watch import RunWatcher
 from o.llm.catalogue import Catalogue
 from o.llm.providers import Providers
 from o.settings import ProviderSettings, Settings
-from o.storage.engine import create_engine
+from o.storage.engine import autocommit, create_engine
 from o.temporal import connect
 
 _DESCRIPTION = "A server for AI agents that remember. The API is that of the Letta V1 server."
@@ -46,6 +46,7 @@ def create_app(
         app.state.parts = Parts(
             settings=settings,
             engine=engine,
+            reads=autocommit(engine),
             turns=Turns(engine, temporal, watcher, settings),
             catalogue=Catalogue(Providers(providers)),
         )

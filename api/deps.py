@@ -16,7 +16,6 @@ from o.errors import InvalidArgument
 from o.ids import pattern
 from o.llm.catalogue import Catalogue
 from o.settings import Settings
-from o.storage.engine import autocommit
 from o.storage.pages import Page
 
 _CLIENT = re.compile(r"(?:@letta-ai/)?letta-client/(\d+)")
@@ -24,10 +23,11 @@ _CLIENT = re.compile(r"(?:@letta-ai/)?letta-client/(\d+)")
 
 @dataclass(frozen=True)
 class Parts:
-    """What the application is made of, built when it starts."""
+    """What the application is made of, built when it starts; `reads` begins no transactions."""
 
     settings: Settings
     engine: AsyncEngine
+    reads: AsyncEngine
     turns: Turns
     catalogue: Catalogue
 
@@ -46,7 +46,7 @@ async def _transaction(parts: PartsDep) -> AsyncIterator[AsyncConnection]:
 
 
 async def _reads(parts: PartsDep) -> AsyncIterator[AsyncConnection]:
-    async with autocommit(parts.engine).connect() as connection:
+    async with parts.reads.connect() as connection:
         yield connection
 
 

@@ -118,6 +118,7 @@ class Turns:
                 run,
                 agent_name=accepted.agent_name,
                 model=accepted.model,
+                is_warm=accepted.is_warm,
             )
         except (TemporalError, RuntimeError) as error:
             _log.warning(

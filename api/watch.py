@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 
 import psycopg
@@ -20,6 +21,36 @@ _log = logging.getLogger(__name__)
 _POLL_S = 1.0
 
 
+class _News:
+    """What one follower of a run has been told and not yet taken."""
+
+    def __init__(self) -> None:
+        self._woken = asyncio.Event()
+        self._events: list[RunEvent] = []
+
+    def add(self, events: Sequence[RunEvent]) -> None:
+        """Events that were committed; none when the follower must look for itself."""
+        self._events += events
+        self._woken.set()
+
+    def take(self, after_seq: int) -> list[RunEvent] | None:
+        """The events that follow `after_seq`, None when they are not here without a gap."""
+        self._woken.clear()
+        told, self._events = self._events, []
+        news = [event for event in told if event.seq > after_seq]
+        if not news or [event.seq for event in news] != list(
+            range(after_seq + 1, after_seq + 1 + len(news))
+        ):
+            return None
+        return news
+
+    async def wait(self) -> None:
+        """Until there is news, or for a second: a notice may be lost with its connection."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_POLL_S):
+                await self._woken.wait()
+
+
 class RunWatcher:
     """Tells of the events of runs as they are committed."""
 
@@ -27,7 +58,7 @@ class RunWatcher:
         self._engine = autocommit(engine)
         self._url = libpq_url(database_url)
         self._patience_s = patience_s
-        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._waiting: defaultdict[str, set[_News]] = defaultdict(set)
 
     async def listen(self) -> None:
         """Wake whoever waits, until cancelled. While the database is away, waiters poll."""
@@ -39,8 +70,7 @@ class RunWatcher:
                     await connection.execute(f"LISTEN {NOTIFY_CHANNEL}")
                     self._wake_all()
                     async for notice in connection.notifies():
-                        for waiter in self._waiting.get(notice.payload, ()):
-                            waiter.set()
+                        self._tell(notice.payload)
             except psycopg.Error as error:
                 _log.warning("listener lost", extra={"error": type(error).__name__})
                 await asyncio.sleep(0.1)
@@ -60,20 +90,21 @@ class RunWatcher:
         Raises:
             NotFound: The run was deleted.
         """
-        with self._subscribed(run_id) as woken:
+        with self._subscribed(run_id) as news:
             if is_new:
-                await _wait(woken)
+                await news.wait()
             while True:
-                woken.clear()
-                events = await with_patience(
-                    partial(self._read, run_id, after_seq), patience_s=self._patience_s
-                )
+                events = news.take(after_seq)
+                if events is None:
+                    events = await with_patience(
+                        partial(self._read, run_id, after_seq), patience_s=self._patience_s
+                    )
                 yield events
                 if events:
                     after_seq = events[-1].seq
                     if events[-1].kind is EventKind.CLOSED:
                         return
-                await _wait(woken)
+                await news.wait()
 
     async def _read(self, run_id: str, after_seq: int) -> list[RunEvent]:
         async with self._engine.connect() as connection:
@@ -83,23 +114,27 @@ class RunWatcher:
         return events
 
     @contextlib.contextmanager
-    def _subscribed(self, run_id: str) -> Iterator[asyncio.Event]:
-        woken = asyncio.Event()
-        self._waiting[run_id].add(woken)
+    def _subscribed(self, run_id: str) -> Iterator[_News]:
+        news = _News()
+        self._waiting[run_id].add(news)
         try:
-            yield woken
+            yield news
         finally:
-            self._waiting[run_id].discard(woken)
+            self._waiting[run_id].discard(news)
             if not self._waiting[run_id]:
                 del self._waiting[run_id]
 
+    def _tell(self, payload: str) -> None:
+        """Pass a notice on: the run's id and, unless they are long, the events that came."""
+        run_id, _, told = payload.partition(" ")
+        waiting = self._waiting.get(run_id)
+        if not waiting:
+            return
+        events = [RunEvent.model_validate(event) for event in json.loads(told)] if told else []
+        for news in waiting:
+            news.add(events)
+
     def _wake_all(self) -> None:
-        for waiters in self._waiting.values():
-            for waiter in waiters:
-                waiter.set()
-
-
-async def _wait(woken: asyncio.Event) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_POLL_S):
-            await woken.wait()
+        for waiting in self._waiting.values():
+            for news in waiting:
+                news.add([])

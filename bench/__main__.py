@@ -1,30 +1,46 @@
 """`python -m bench`: measures the product as a user starts it, and prints what a README quotes."""
 
+import argparse
 import os
 import signal
 import sys
 import tempfile
 from pathlib import Path
 
-from bench import death, overhead
+import uvloop
+
+from bench import death
 from bench.child import child
+from bench.measure import Measured, measure
 from bench.report import Findings, as_markdown
 from tests.support.product import Product
 
+_ROUNDS, _QUICK_ROUNDS = 15, 4
+
 
 def main() -> None:
-    """Take all measurements, in about two minutes. It measures and judges nothing: exits 0."""
+    """Take all measurements, in about four minutes. It measures and judges nothing: exits 0."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=main.__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, no deaths: a minute")
+    parser.add_argument("--rounds", type=int, help=f"[{_ROUNDS}; {_QUICK_ROUNDS} with --quick]")
+    options = parser.parse_args()
+    rounds = options.rounds or (_QUICK_ROUNDS if options.quick else _ROUNDS)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     load_before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="o-bench-") as folder:
-        measured, first_s, second_s = _measure_product(Path(folder) / "main")
-        _say("a worker's death")
-        deaths = death.measure(Path(folder) / "killed")
-    print(as_markdown(Findings(measured, deaths, first_s, second_s, load_before)))
+        main_folder, killed_folder = Path(folder) / "main", Path(folder) / "killed"
+        measured, first_s, second_s = _measure_product(main_folder, rounds, again=not options.quick)
+        deaths = None
+        if not options.quick:
+            _say("a worker's death")
+            deaths = death.measure(killed_folder)
+    print(as_markdown(Findings(measured, first_s, load_before, deaths, second_s)))
 
 
-def _measure_product(folder: Path) -> tuple[overhead.Overhead, float, float]:
-    """The overhead on a new product, and the seconds of its first and second start."""
+def _measure_product(
+    folder: Path, rounds: int, *, again: bool
+) -> tuple[Measured, float, float | None]:
+    """What a new product shows, and the seconds of its first and, with `again`, second start."""
     with child("bench.provider") as (_, provider_url):
         product = Product(
             folder / "o",
@@ -34,14 +50,15 @@ def _measure_product(folder: Path) -> tuple[overhead.Overhead, float, float]:
                 "O_SWEEP_INTERVAL_S": "3",  # the default, which tests shorten
             },
         )
+        second_s = None
         try:
             _say("first start")
             first_s = product.start()
-            _say("floor, turns and reads")
-            measured = overhead.measure(product)
+            measured = uvloop.run(measure(product, rounds))
             product.stop()
-            _say("second start")
-            second_s = product.start()
+            if again:
+                _say("second start")
+                second_s = product.start()
         finally:
             product.stop()
     return measured, first_s, second_s

@@ -1,5 +1,6 @@
 """CPU time by part of the product, from what the system counts for each process."""
 
+import time
 from collections.abc import Mapping, Sequence
 
 import psutil
@@ -16,11 +17,12 @@ class CpuMeter:
         }
 
     def read(self) -> CpuSeconds:
-        """Seconds used so far, user and system together."""
-        return {
+        """Seconds used so far, user and system together; `load` is this process itself."""
+        used = {
             name: sum(_family_seconds(process) for process in processes)
             for name, processes in self._groups.items()
         }
+        return used | {"load": time.process_time()}
 
 
 def product_groups(processes: Mapping[str, int]) -> dict[str, list[int]]:

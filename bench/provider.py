@@ -1,47 +1,112 @@
-"""`python -m bench.provider`: a model provider on loopback that answers at once, always the same.
+"""`python -m bench.provider`: a model provider on loopback that answers at once.
 
-Bare sockets: what it costs must not show in what is measured.
+Bare sockets, answers made beforehand, and requests searched instead of parsed: what it costs must
+not show in what is measured.
 """
 
 import asyncio
 import json
+from typing import Any
 
 from bench.child import until_orphaned
 
-MODEL = "instant"
-HANDLE = f"openai/{MODEL}"
+INSTANT = "instant"
+"""The model that answers in words."""
+TOOL_USER = "tool-user"
+"""The model that changes a memory block first, then answers in words."""
+REPLY = "All is well."
 
-_REPLY = {
-    "id": "chatcmpl-1",
-    "object": "chat.completion",
-    "created": 1,
-    "model": MODEL,
-    "choices": [
-        {
-            "index": 0,
-            "message": {"role": "assistant", "content": "All is well."},
-            "finish_reason": "stop",
-        }
-    ],
-    "usage": {"prompt_tokens": 11, "completion_tokens": 4, "total_tokens": 15},
+_WORDS = [REPLY, *(f" And word {n}." for n in range(9))]
+_BETWEEN_WORDS_S = 0.01
+_USAGE = {"prompt_tokens": 11, "completion_tokens": 4, "total_tokens": 15}
+_CALL = {
+    "id": "call_1",
+    "type": "function",
+    "function": {
+        "name": "memory_insert",
+        "arguments": json.dumps({"label": "human", "new_string": "x"}),
+    },
 }
-_MODELS = {"object": "list", "data": [{"id": MODEL, "object": "model"}]}
+
+
+def _head(kind: str, length: int | None) -> bytes:
+    size = "transfer-encoding: chunked" if length is None else f"content-length: {length}"
+    return f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n{size}\r\n\r\n".encode()
 
 
 def _answer(body: object) -> bytes:
     content = json.dumps(body).encode()
-    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(content)}"
-    return head.encode() + b"\r\n\r\n" + content
+    return _head("application/json", len(content)) + content
 
 
-_ANSWERS = {b"POST": _answer(_REPLY), b"GET ": _answer(_MODELS)}
+def _completion(message: dict[str, Any], finish_reason: str) -> bytes:
+    choice = {"index": 0, "message": {"role": "assistant"} | message}
+    return _answer(
+        {
+            "id": "chatcmpl-1",
+            "object": "chat.completion",
+            "created": 1,
+            "model": INSTANT,
+            "choices": [choice | {"finish_reason": finish_reason}],
+            "usage": _USAGE,
+        }
+    )
+
+
+def _chunk(choices: list[dict[str, Any]], **more: Any) -> bytes:
+    body = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": INSTANT,
+        "choices": choices,
+    }
+    return _framed(json.dumps(body | more))
+
+
+def _framed(data: str) -> bytes:
+    event = f"data: {data}\n\n".encode()
+    return f"{len(event):x}\r\n".encode() + event + b"\r\n"
+
+
+def _piece(word: str) -> bytes:
+    return _chunk([{"index": 0, "delta": {"content": word}, "finish_reason": None}])
+
+
+_WHOLE = _completion({"content": REPLY}, "stop")
+_TOOL_CALL = _completion({"content": None, "tool_calls": [_CALL]}, "tool_calls")
+_MODELS = _answer(
+    {"object": "list", "data": [{"id": name, "object": "model"} for name in (INSTANT, TOOL_USER)]}
+)
+_STREAM_HEAD = _head("text/event-stream", None)
+_PIECES = [_piece(word) for word in _WORDS]
+_STREAM_END = (
+    _chunk([{"index": 0, "delta": {}, "finish_reason": "stop"}])
+    + _chunk([], usage=_USAGE)
+    + _framed("[DONE]")
+    + b"0\r\n\r\n"
+)
+
+
+def _is_asked_for_stream(body: bytes) -> bool:
+    return b'"stream":true' in body or b'"stream": true' in body
+
+
+def _wants_tool(body: bytes) -> bool:
+    """Whether the model is the one with a tool, and the last message is not a tool's return."""
+    if TOOL_USER.encode() not in body:
+        return False
+    last = body.rfind(b'"role"')
+    return b'"tool"' not in body[last : last + 16]
 
 
 class _Connection(asyncio.Protocol):
     """Answers each request of a kept-alive connection when its body is complete."""
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._buffer = bytearray()
+        self._end = 0
+        self._body = 0
         self._transport: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -50,22 +115,48 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
-        while (end := self._end_of_request()) is not None:
-            method, self._buffer = self._buffer[:4], self._buffer[end:]
-            assert self._transport is not None
-            self._transport.write(_ANSWERS[method])
+        if not self._end:
+            self._find_end()
+        if self._end and len(self._buffer) >= self._end:
+            method, body = bytes(self._buffer[:4]), bytes(self._buffer[self._body : self._end])
+            del self._buffer[: self._end]
+            self._end = 0
+            self._reply(method, body)
 
-    def _end_of_request(self) -> int | None:
-        """Where the first request in the buffer ends, None when it is not complete."""
-        head, separator, _ = self._buffer.partition(b"\r\n\r\n")
-        if not separator:
-            return None
+    def _find_end(self) -> None:
+        """Where the request ends, once its head is there. Nobody here sends two at once."""
+        at = self._buffer.find(b"\r\n\r\n")
+        if at < 0:
+            return
         length = 0
-        for line in head.lower().split(b"\r\n"):
+        for line in bytes(self._buffer[:at]).lower().split(b"\r\n"):
             if line.startswith(b"content-length:"):
                 length = int(line.partition(b":")[2])
-        end = len(head) + len(separator) + length
-        return end if len(self._buffer) >= end else None
+        self._body = at + 4
+        self._end = self._body + length
+
+    def _reply(self, method: bytes, body: bytes) -> None:
+        assert self._transport is not None
+        if method == b"GET ":
+            self._transport.write(_MODELS)
+        elif _is_asked_for_stream(body):
+            self._transport.write(_STREAM_HEAD + _PIECES[0])
+            self._go_on(1)
+        else:
+            self._transport.write(_TOOL_CALL if _wants_tool(body) else _WHOLE)
+
+    def _go_on(self, place: int) -> None:
+        """Send the piece at `place` a moment later, and so on to the end."""
+
+        def send() -> None:
+            assert self._transport is not None
+            if place < len(_PIECES):
+                self._transport.write(_PIECES[place])
+                self._go_on(place + 1)
+            else:
+                self._transport.write(_STREAM_END)
+
+        asyncio.get_running_loop().call_later(_BETWEEN_WORDS_S, send)
 
 
 async def _serve() -> None:

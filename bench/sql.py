@@ -1,11 +1,13 @@
 """Counts SQL statements by what PostgreSQL itself logs, in a pass of its own."""
 
+import asyncio
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from bench.client import Operation
 from tests.support.product import Product
 
 _PREFIX = "bench[%a|%p] "
@@ -61,12 +63,12 @@ class SqlCounter:
             self._ask("ALTER SYSTEM RESET ALL")
             self._reload()
 
-    def count(self, times: int, operation: Callable[[], object]) -> SqlCount:
+    async def count(self, times: int, operation: Operation) -> SqlCount:
         """Do it `times` times; what the sweeper asks meanwhile is left out."""
         start = self._path.stat().st_size
         for _ in range(times):
-            operation()
-        time.sleep(0.1)  # what an operation leaves behind its answer belongs to it
+            await operation()
+        await asyncio.sleep(0.1)  # what an operation leaves behind its answer belongs to it
         with self._path.open("rb") as log:
             log.seek(start)
             units = [unit for unit in _units(log.read().decode()) if not unit.is_sweep]

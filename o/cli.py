@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+import uvloop
 from pydantic import ValidationError
 
 from o.errors import OError
@@ -179,7 +180,8 @@ def _until_signal(run: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> 
             loop.add_signal_handler(number, stop.set)
         await run(stop)
 
-    asyncio.run(with_signals())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(with_signals())
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ async def submit_run(
     *,
     agent_name: str,
     model: str,
+    is_warm: bool = False,
     update_id: str | None = None,
 ) -> None:
     """Hand a run to its conversation, started if it is not there. A repeat changes nothing.
@@ -57,6 +58,7 @@ async def submit_run(
         run: A run that is stored.
         agent_name: Shown in the Temporal UI, as is `model`.
         model: Handle.
+        is_warm: Whether the conversation is likely to be there; a mere update is faster.
         update_id: Repeats under the same id are not even shown to the workflow; the run's id
             unless given.
 
@@ -64,6 +66,16 @@ async def submit_run(
         WorkflowUpdateFailedError: The conversation takes no more runs.
         RPCError: Temporal is away; the sweeper submits the run when it is back.
     """
+    turn, update_id = Turn(run.id, run.options.max_steps, model), update_id or run.id
+    if is_warm:
+        try:
+            conversation = client.get_workflow_handle_for(Conversation.run, run.conversation_id)
+            await conversation.execute_update(Conversation.send, turn, id=update_id)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+        else:
+            return
     start = WithStartWorkflowOperation(
         Conversation.run,
         ConversationState(run.conversation_id, run.agent_id, agent_name),
@@ -82,10 +94,7 @@ async def submit_run(
         ),
     )
     await client.execute_update_with_start_workflow(
-        Conversation.send,
-        Turn(run.id, run.options.max_steps, model),
-        start_workflow_operation=start,
-        id=update_id or run.id,
+        Conversation.send, turn, start_workflow_operation=start, id=update_id
     )
 
 

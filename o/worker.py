@@ -20,6 +20,7 @@ from activities.tools import ToolActivities
 from migrations.upgrade import is_migrated
 from o.domain.llm import LanguageModel
 from o.errors import Unavailable
+from o.llm.models import Models
 from o.llm.providers import Providers
 from o.settings import ProviderSettings, Settings
 from o.storage.engine import create_engine
@@ -48,7 +49,7 @@ async def run_worker(
     Raises:
         Unavailable: Database, schema or Temporal did not come up within two minutes.
     """
-    model = await _load_model(settings, providers)
+    model = await _load_models(settings, providers)
     database_url = settings.database_url
     engine = create_engine(
         database_url.get_secret_value() if database_url else "",
@@ -100,15 +101,13 @@ def _worker(
     )
 
 
-async def _load_model(settings: Settings, providers: ProviderSettings) -> LanguageModel:
-    """Load litellm now, before the first task: it takes seconds of blocking work."""
-    from o.llm.client import LiteLLMModel  # noqa: PLC0415  heavy, and only workers need it
-
-    model = LiteLLMModel(Providers(providers), timeout_s=settings.model_timeout_s)
-    await model.warm_up()
+async def _load_models(settings: Settings, providers: ProviderSettings) -> LanguageModel:
+    """Load what model calls need now, before the first task: it may take seconds of blocking."""
+    models = Models(Providers(providers), timeout_s=settings.model_timeout_s)
+    await models.warm_up()
     gc.collect()
     gc.freeze()  # what was loaded stays; walking it at every collection costs milliseconds
-    return model
+    return models
 
 
 async def _connected(engine: AsyncEngine, settings: Settings) -> Client:

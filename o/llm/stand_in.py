@@ -9,18 +9,18 @@ from typing import Any
 
 @asynccontextmanager
 async def stand_in() -> AsyncIterator[str]:
-    """Its address, as an OpenAI base URL."""
+    """Its address, as a base URL of the Anthropic wire."""
     server = await asyncio.start_server(_answer, "127.0.0.1", 0)
     async with server:
         host, port = server.sockets[0].getsockname()
-        yield f"http://{host}:{port}/v1"
+        yield f"http://{host}:{port}"
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
     length = int(head.split("content-length:")[1].split("\r\n")[0])
     streams = json.loads(await reader.readexactly(length)).get("stream", False)
-    text, kind = _reply(streams)
+    text, kind = (_STREAM, "text/event-stream") if streams else (_WHOLE, "application/json")
     writer.write(
         f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {len(text)}\r\n"
         f"connection: close\r\n\r\n{text}".encode()
@@ -29,13 +29,22 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     writer.close()
 
 
-def _reply(streams: bool) -> tuple[str, str]:
-    said = {"role": "assistant", "content": "hello"}
-    choice: dict[str, Any] = {"index": 0, "finish_reason": "stop"}
-    body = {"id": "x", "created": 1, "model": "x", "choices": [choice]}
-    if not streams:
-        choice["message"] = said
-        return json.dumps(body | {"object": "chat.completion"}), "application/json"
-    choice["delta"] = said
-    chunk = json.dumps(body | {"object": "chat.completion.chunk"})
-    return f"data: {chunk}\n\ndata: [DONE]\n\n", "text/event-stream"
+_MESSAGE: dict[str, Any] = {"id": "x", "type": "message", "role": "assistant", "model": "x"}
+_USAGE = {"input_tokens": 1, "output_tokens": 1}
+_TEXT = {"type": "text", "text": "hello"}
+_WHOLE = json.dumps(_MESSAGE | {"content": [_TEXT], "stop_reason": "end_turn", "usage": _USAGE})
+_STREAM = "".join(
+    f"event: {event['type']}\ndata: {json.dumps(event)}\n\n"
+    for event in (
+        {"type": "message_start", "message": _MESSAGE | {"content": [], "usage": _USAGE}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {
+            "type": "content_block_delta",
+            "index": 0,
+            "delta": {"type": "text_delta", "text": "hello"},
+        },
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": _USAGE},
+        {"type": "message_stop"},
+    )
+)

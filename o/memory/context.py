@@ -20,37 +20,53 @@ from o.memory.prompt import local_time
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NOTHING_SAID = "(no text)"
+_OVERHEAD_CHARS = 500  # a message takes memory beside its text
 
 
-def chat_prompt(agent: Agent, messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """`messages`, oldest first, in the OpenAI chat shape.
+class Prompt:
+    """A history in the OpenAI chat shape, which grows at its end as the history does.
 
     Tool call ids are numbered anew, because providers may repeat theirs within a conversation;
     a call without a return (a crash in an imported history, say) gets an error return, so that
     no provider refuses the prompt.
+
+    Attributes:
+        chars: About how much memory it takes, in characters.
     """
-    prompt: list[dict[str, Any]] = []
-    open_calls: list[tuple[str, str]] = []
-    for message in messages:
+
+    def __init__(self) -> None:
+        self.chars = 0
+        self._said: list[dict[str, Any]] = []
+        self._open_calls: list[tuple[str, str]] = []
+
+    def add(self, agent: Agent, message: Message) -> None:
+        """Append the next message. Times are shown in the agent's zone as it is now."""
+        place = len(self._said)
         if message.role is not Role.TOOL:
-            prompt.extend(_unanswered(open_calls))
-            open_calls = []
+            self._said.extend(_unanswered(self._open_calls))
+            self._open_calls = []
         match message.role:
             case Role.ASSISTANT:
-                shown, open_calls = _assistant(message, len(prompt))
-                prompt.append(shown)
+                shown, self._open_calls = _assistant(message, len(self._said))
+                self._said.append(shown)
             case Role.TOOL:
-                prompt.extend(_tool(agent, message, open_calls))
+                self._said.extend(_tool(agent, message, self._open_calls))
             case _:
-                prompt.append(_said(message))
-    return prompt + list(_unanswered(open_calls))
+                self._said.append(_plain(message))
+        self.chars += sum(_OVERHEAD_CHARS + _chars(shown) for shown in self._said[place:])
+
+    def chat(self, system: Message | None = None) -> list[dict[str, Any]]:
+        """All of it, behind the system message, always valid. Its messages stay as they are."""
+        head = [_plain(system)] if system else []
+        return [*head, *self._said, *_unanswered(self._open_calls)]
 
 
-def in_context(agent: Agent, run_id: str, messages: Sequence[Message]) -> Sequence[Message]:
-    """The messages that a step of the run is shown: all, or this run's (V1's autoclear)."""
-    if not agent.message_buffer_autoclear:
-        return messages
-    return [m for m in messages if m.run_id == run_id or m.position == 0]
+def chat_prompt(agent: Agent, messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """`messages`, oldest first, in the OpenAI chat shape."""
+    prompt = Prompt()
+    for message in messages:
+        prompt.add(agent, message)
+    return prompt.chat()
 
 
 def packed_return(tool_return: ToolReturn, time: str) -> str:
@@ -59,6 +75,19 @@ def packed_return(tool_return: ToolReturn, time: str) -> str:
     return json.dumps(
         {"status": status, "message": tool_return.content, "time": time}, ensure_ascii=False
     )
+
+
+def _plain(message: Message) -> dict[str, Any]:
+    """A user's or system message; providers take names of word characters only."""
+    shown = {"role": message.role.value, "content": _content(message)}
+    if message.role is Role.USER and message.name and _NAME.fullmatch(message.name):
+        shown["name"] = message.name
+    return shown
+
+
+def _chars(shown: dict[str, Any]) -> int:
+    calls = shown.get("tool_calls", ())
+    return len(str(shown["content"])) + sum(len(call["function"]["arguments"]) for call in calls)
 
 
 def _assistant(message: Message, place: int) -> tuple[dict[str, Any], list[tuple[str, str]]]:
@@ -139,14 +168,6 @@ def _arguments(call: ToolCall, thoughts: str) -> str:
     if not thoughts and call.request_heartbeat is None:
         return arguments
     return put_back(arguments, thoughts, call.request_heartbeat)
-
-
-def _said(message: Message) -> dict[str, Any]:
-    """A user's or system message; providers take names of word characters only."""
-    shown = {"role": message.role.value, "content": _content(message)}
-    if message.role is Role.USER and message.name and _NAME.fullmatch(message.name):
-        shown["name"] = message.name
-    return shown
 
 
 def _content(message: Message) -> str | list[dict[str, Any]]:

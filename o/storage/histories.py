@@ -71,6 +71,11 @@ async def reset_history(
         runs.c.id == messages.c.run_id, runs.c.status.in_(OPEN_STATUSES)
     )
     await connection.execute(delete(messages).where(behind, ~is_of_open_run))
+    await connection.execute(
+        update(conversations)
+        .where(conversations.c.id == conversation.id)
+        .values(epoch=conversations.c.epoch + 1)
+    )
     if not await connection.scalar(select(func.count()).where(behind)):
         others = [row_of(messages, message) for message in first[1:]]
         if others:

@@ -33,33 +33,27 @@ async def get_message(connection: AsyncConnection, message_id: str) -> Message |
 
 
 async def rewrite_system_message(
-    connection: AsyncConnection, conversation_id: str, text: str, *, prompt_key: str | None = None
+    connection: AsyncConnection, conversation_id: str, text: str, prompt_key: str
 ) -> None:
     """Put a newly compiled prompt in the place of the old one; id and position stay.
 
-    History changes where it was, so the conversation's epoch counts up.
-
     Args:
-        connection: Any.
-        conversation_id: Whose prompt.
-        text: The new one.
-        prompt_key: What it was compiled from; None leaves that to whoever appends next.
+        connection: In a transaction, or committing by itself.
+        conversation_id: Whose prompt it is.
+        text: The prompt.
+        prompt_key: What it was compiled from.
     """
-    counted = (
+    noted = (
         update(conversations)
         .where(conversations.c.id == conversation_id)
-        .values(
-            epoch=conversations.c.epoch + 1,
-            prompt_key=func.coalesce(prompt_key, conversations.c.prompt_key),
-        )
-        .returning(conversations.c.id)
-        .cte("counted")
+        .values(prompt_key=prompt_key)
+        .cte("noted")
     )
     await connection.execute(
         update(messages)
-        .where(messages.c.conversation_id == select(counted.c.id).scalar_subquery())
-        .where(messages.c.role == Role.SYSTEM, messages.c.position == 0)
+        .where(messages.c.conversation_id == conversation_id, messages.c.position == 0)
         .values(parts=[{"type": "text", "text": text}])
+        .add_cte(noted)
     )
 
 

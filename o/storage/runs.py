@@ -18,11 +18,16 @@ from o.storage.tables import agents, runs
 
 @dataclass(frozen=True)
 class RunOfAgent:
-    """A run with what its workflow shows of its agent."""
+    """A run with what its workflow shows of its agent.
+
+    Attributes:
+        is_warm: Whether the agent answered lately, so that its workflow is likely to be there.
+    """
 
     run: Run
     agent_name: str
     model: str
+    is_warm: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,8 @@ class NewRun:
 _ACCEPT = text(
     """
     WITH thread AS (
-        SELECT conversations.id, agents.organization_id, agents.name, agents.model
+        SELECT conversations.id, agents.organization_id, agents.name, agents.model,
+            coalesce(agents.last_run_completion > now() - interval '12 hours', false) AS is_warm
         FROM agents JOIN conversations ON conversations.agent_id = agents.id
         WHERE agents.id = :agent_id AND agents.organization_id = :organization_id
           AND agents.deleted_at IS NULL AND conversations.is_default
@@ -57,7 +63,7 @@ _ACCEPT = text(
         ON CONFLICT (conversation_id, request_key) DO NOTHING
         RETURNING *
     )
-    SELECT thread.name, thread.model, to_jsonb(stored) AS run
+    SELECT thread.name, thread.model, thread.is_warm, to_jsonb(stored) AS run
     FROM thread LEFT JOIN stored ON true
     """
 )
@@ -89,7 +95,7 @@ async def accept_run(
         raise agent_not_found(agent_id)
     if row.run is not None:
         run = Run.model_validate(row.run)
-        return RunOfAgent(run, row.name, run.options.override_model or row.model)
+        return RunOfAgent(run, row.name, run.options.override_model or row.model, row.is_warm)
     existing = await connection.execute(
         _runs_of(actor, agent_id).where(runs.c.request_key == new.request_key)
     )

@@ -30,8 +30,45 @@ def _insert_messages(place: str, source: str) -> str:
     )
 
 
+# Puts the input of `run` (one row, or none) into history, unless it is there. Where two attempts
+# meet, the second gets the rows of the first.
+_PLACED = """
+    input AS (
+        SELECT o_input_message_id(run.id, said.place - 1) AS id, said.place - 1 AS place,
+            said.value AS body
+        FROM run, jsonb_array_elements(run.input) WITH ORDINALITY AS said (value, place)
+        WHERE run.steps_done = 0
+          AND NOT EXISTS (SELECT FROM messages WHERE id = o_input_message_id(run.id, 0))
+    ), room AS (
+        UPDATE conversations
+        SET next_position = next_position + (SELECT count(*) FROM input)
+        FROM run
+        WHERE conversations.id = run.conversation_id AND EXISTS (SELECT FROM input)
+        RETURNING next_position - (SELECT count(*) FROM input) AS position
+    ), placed AS (
+        INSERT INTO messages (id, organization_id, agent_id, conversation_id, run_id, position,
+                              role, parts, name, otid, sender_id, created_at)
+        SELECT input.id, run.organization_id, run.agent_id, run.conversation_id, run.id,
+            room.position + input.place, body ->> 'role', body -> 'parts', body ->> 'name',
+            body ->> 'otid', body ->> 'sender_id', now()
+        FROM input, run, room
+        ON CONFLICT (id) DO UPDATE SET id = excluded.id
+        RETURNING *
+    )
+"""
+
+_PLACE_INPUT = text(
+    f"""
+    WITH run AS (
+        SELECT runs.* FROM runs JOIN agents ON agents.id = runs.agent_id
+        WHERE runs.id = :run_id AND agents.deleted_at IS NULL
+    ), {_PLACED}
+    SELECT count(*) FROM placed
+    """  # noqa: S608
+)
+
 _OPEN_STEP = text(
-    """
+    f"""
     WITH run AS (
         UPDATE runs SET status = 'running', started_at = coalesce(started_at, now())
         FROM agents
@@ -51,27 +88,35 @@ _OPEN_STEP = text(
         FROM run WHERE steps_done <= :index
         ON CONFLICT (run_id, index) DO UPDATE SET attempts = steps.attempts + 1
         RETURNING attempts
-    )
+    ), {_PLACED}
     SELECT to_jsonb(run) AS run, to_jsonb(agents) AS agent,
+        -- Not waited for: the commit of the reply, which is, makes this one durable too, and after
+        -- a crash before that the step begins again.
+        set_config('synchronous_commit', 'off', true),
         to_jsonb(conversations) AS conversation,
         (SELECT attempts FROM step) AS attempt,
         (SELECT coalesce(jsonb_agg(to_jsonb(blocks) ORDER BY held.position, held.label), '[]')
          FROM agent_blocks AS held JOIN blocks ON blocks.id = held.block_id
          WHERE held.agent_id = run.agent_id) AS blocks,
+        (SELECT to_jsonb(messages) FROM messages
+         WHERE conversation_id = run.conversation_id AND position = 0) AS first,
         (SELECT coalesce(jsonb_agg(to_jsonb(messages) ORDER BY messages.position), '[]')
-         FROM messages WHERE messages.conversation_id = run.conversation_id) AS messages
+         FROM messages
+         WHERE messages.conversation_id = run.conversation_id
+           AND messages.position > CASE WHEN conversations.epoch = :epoch THEN :position ELSE 0 END
+        ) AS messages,
+        (SELECT coalesce(jsonb_agg(to_jsonb(placed) ORDER BY placed.position), '[]')
+         FROM placed) AS placed
     FROM run
     JOIN agents ON agents.id = run.agent_id
     JOIN conversations ON conversations.id = run.conversation_id
-    """
+    """  # noqa: S608
 )
 
 _APPEND = text(
     f"""
     WITH conversation AS (
-        UPDATE conversations
-        SET next_position = next_position + :count,
-            prompt_key = coalesce(CAST(:prompt_key AS text), prompt_key)
+        UPDATE conversations SET next_position = next_position + :count
         WHERE id = :conversation_id
         RETURNING next_position - :count AS first_position
     ), stored AS ({_insert_messages("conversation.first_position", "conversation")})
@@ -120,33 +165,54 @@ _COMMIT_REPLY = text(
 
 
 @dataclass(frozen=True)
+class Mark:
+    """How much of a conversation's history somebody has: up to `position`, while it is `epoch`.
+
+    History only grows by appending as long as the epoch stays.
+    """
+
+    epoch: int = -1
+    position: int = 0
+
+
+@dataclass(frozen=True)
 class OpenStep:
     """A run whose turn it is, with what its next model call needs.
 
     Attributes:
         attempt: Which try at the step this is, from 1; None when the step is committed.
-        messages: The conversation's context, oldest first, the system message at its head.
+        first: The message at the head of the conversation: the system message.
+        messages: What follows the mark, oldest first, the run's input included; when the epoch
+            is another one, all that follows the head.
     """
 
     run: Run
     agent: Agent
     conversation: Conversation
     blocks: list[Block]
+    first: Message | None
     messages: list[Message]
     attempt: int | None
 
 
 async def open_step(
-    connection: AsyncConnection, run_id: str, index: int, step_id: str
+    connection: AsyncConnection, run_id: str, index: int, step_id: str, mark: Mark
 ) -> OpenStep | None:
-    """Mark the run as running, count an attempt at the step, and read the context.
+    """Mark the run as running, place its input, count an attempt at the step, read the context.
 
     Returns:
         None when the run is closed or gone, or when another run of the conversation goes first:
         the one that has begun, else the oldest (`first_open_run`).
     """
     found = await connection.execute(
-        _OPEN_STEP, {"run_id": run_id, "index": index, "step_id": step_id}
+        _OPEN_STEP,
+        {
+            "run_id": run_id,
+            "index": index,
+            "step_id": step_id,
+            "epoch": mark.epoch,
+            "position": mark.position,
+        },
     )
     row = found.one_or_none()
     if row is None:
@@ -156,17 +222,19 @@ async def open_step(
         agent=Agent.model_validate(row.agent),
         conversation=Conversation.model_validate(row.conversation),
         blocks=[Block.model_validate(block) for block in row.blocks],
-        messages=[Message.model_validate(message) for message in row.messages],
+        first=Message.model_validate(row.first) if row.first else None,
+        messages=[Message.model_validate(message) for message in row.messages + row.placed],
         attempt=row.attempt,
     )
 
 
+async def place_input(connection: AsyncConnection, run_id: str) -> None:
+    """Give a run's input its place in history, when it has none and the agent is there."""
+    await connection.execute(_PLACE_INPUT, {"run_id": run_id})
+
+
 async def append_messages(
-    connection: AsyncConnection,
-    conversation_id: str,
-    new: Sequence[Message],
-    *,
-    prompt_key: str | None = None,
+    connection: AsyncConnection, conversation_id: str, new: Sequence[Message]
 ) -> list[Message]:
     """Give messages the next places in a conversation, which stays locked until the commit.
 
@@ -174,7 +242,6 @@ async def append_messages(
         connection: In a transaction, or committing by itself.
         conversation_id: Whose history grows.
         new: In order, with positions that count from 0.
-        prompt_key: What the system message was compiled from, when that is new.
 
     Returns:
         The messages with the positions they have got.
@@ -184,7 +251,6 @@ async def append_messages(
         {
             "conversation_id": conversation_id,
             "count": len(new),
-            "prompt_key": prompt_key,
             "messages": json.dumps([message.model_dump(mode="json") for message in new]),
         },
     )

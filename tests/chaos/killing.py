@@ -7,18 +7,22 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+from letta_client import Letta
 from letta_client.types import AgentState
 from letta_client.types.agents import LettaResponse
 from temporalio.client import Client
 
-from tests.support.product import Product, eventually, is_alive
+from tests.support.product import REPOSITORY, Product, eventually, is_alive
 from tests.support.provider import HANDLE, FakeProvider, call, do, last_user_text, say
+
+_Result = TypeVar("_Result")
 
 INJECT = Path(__file__).parent / "inject"
 STEPS = 5
 LINES = [f"line {n}" for n in range(STEPS - 1)]
+ROLES = ("system", "user", *("assistant", "tool") * len(LINES), "assistant")
 TURN = do(*(call("memory_insert", label="notes", new_string=line) for line in LINES), say("done"))
 
 
@@ -34,7 +38,7 @@ class KillableProduct(Product):
                 "OPENAI_API_KEY": "sk-test",
                 "OPENAI_BASE_URL": provider.url,
                 "O_TEST_POINTS": str(self.points),
-                "PYTHONPATH": str(INJECT),
+                "PYTHONPATH": f"{INJECT}{os.pathsep}{REPOSITORY}",
             },
         )
         self.provider = provider
@@ -118,60 +122,89 @@ def new_agent(product: Product) -> AgentState:
     )
 
 
-class Sending(threading.Thread):
-    """Sends the five-step turn and keeps the answer. The client repeats its POST as ever."""
+class Background(threading.Thread, Generic[_Result]):
+    """Does something that waits for an answer, while the test goes on."""
 
-    def __init__(self, product: Product, agent: AgentState, text: str = TURN) -> None:
+    def __init__(self, call: Callable[[], _Result]) -> None:
         super().__init__(daemon=True)
-        self._client = product.client(max_retries=12, timeout=60)
-        self._agent = agent
-        self._text = text
-        self._reply: LettaResponse | None = None
+        self._call = call
+        self._results: list[_Result] = []
         self._error: BaseException | None = None
         self.start()
 
     def run(self) -> None:
         try:
-            self._reply = self._client.agents.messages.create(self._agent.id, input=self._text)
+            self._results.append(self._call())
         except BaseException as error:
             self._error = error
 
-    def reply(self, within_s: float = 60) -> LettaResponse:
-        """The answer, once it is there."""
+    def result(self, within_s: float = 60) -> _Result:
+        """What came of it, once that is known; what went wrong is raised."""
         self.join(within_s)
         assert not self.is_alive(), "no answer"
         if self._error:
             raise self._error
-        assert self._reply is not None
-        return self._reply
+        return self._results[0]
+
+
+class Sending(Background[LettaResponse]):
+    """Sends the five-step turn and keeps the answer. The client repeats its POST as ever."""
+
+    def __init__(
+        self, product: Product, agent: AgentState, text: str = TURN, **options: Any
+    ) -> None:
+        client = patient_client(product)
+        super().__init__(lambda: client.agents.messages.create(agent.id, input=text, **options))
+
+    def reply(self, within_s: float = 60) -> LettaResponse:
+        """The answer, once it is there."""
+        return self.result(within_s)
+
+
+def patient_client(product: Product) -> Letta:
+    """The official client, told to repeat a request until the product is back."""
+    return product.client(max_retries=12, timeout=60)
 
 
 def assert_turn_happened_once(product: Product, agent: AgentState, reply: LettaResponse) -> None:
     """One run, closed once; every message once and in order; every edit once."""
     assert reply.messages[-1].content == "done"
     assert len(reply.messages) == 2 * len(LINES) + 1
-    assert product.query("SELECT status, stop_reason FROM runs WHERE agent_id = %s", agent.id) == [
-        ("completed", "end_turn")
-    ]
+    assert_runs_ended_once(product, agent, [("completed", "end_turn")])
+    assert roles_of(product, agent) == ROLES
+    assert_notes(product, agent, LINES)
+
+
+def assert_runs_ended_once(product: Product, agent: AgentState, ends: list[Any]) -> None:
+    """The agent's runs have these statuses and stop reasons, and each one closing event."""
+    assert (
+        product.query(
+            "SELECT status, stop_reason FROM runs WHERE agent_id = %s ORDER BY created_at", agent.id
+        )
+        == ends
+    )
     assert product.query(
         "SELECT count(*) FROM run_events e JOIN runs r ON r.id = e.run_id "
         "WHERE r.agent_id = %s AND e.kind = 'closed'",
         agent.id,
-    ) == [(1,)]
-    roles = product.query(
+    ) == [(len(ends),)]
+
+
+def roles_of(product: Product, agent: AgentState) -> tuple[str, ...]:
+    """Who said what is in the agent's history, in order."""
+    rows = product.query(
         "SELECT role FROM messages WHERE agent_id = %s ORDER BY position", agent.id
     )
-    assert [role for (role,) in roles] == [
-        "system",
-        "user",
-        *["assistant", "tool"] * len(LINES),
-        "assistant",
-    ]
+    return tuple(role for (role,) in rows)
+
+
+def assert_notes(product: Product, agent: AgentState, lines: list[str]) -> None:
+    """Every line was written once: in the block, and in the count of its versions."""
     assert product.query(
         "SELECT value, version FROM blocks b JOIN agent_blocks a ON a.block_id = b.id "
         "WHERE a.agent_id = %s",
         agent.id,
-    ) == [("\n".join(LINES), 1 + len(LINES))]
+    ) == [("\n".join(lines), 1 + len(lines))]
 
 
 def assert_next_message_is_accepted(product: Product, agent: AgentState) -> None:

@@ -1,53 +1,62 @@
-"""Any process killed at any point of a turn costs nothing."""
+"""Any process killed at any point costs nothing."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.chaos.killing import (
-    STEPS,
-    TURN,
-    KillableProduct,
-    Sending,
-    assert_next_message_is_accepted,
-    assert_turn_happened_once,
-    new_agent,
-)
+from tests.chaos.killing import KillableProduct, assert_next_message_is_accepted, roles_of
+from tests.chaos.matrix import MODEL_AT_STAKE, OTHERS, PROCESSES, cells, sample, scenario_of
+from tests.chaos.scenarios import Scenario, begun
 from tests.support.product import is_alive
-from tests.support.provider import FakeProvider
+from tests.support.provider import FakeProvider, last_user_text
 
 pytestmark = pytest.mark.chaos
-
-POINTS = ["run-stored", "model-called-2", "step-committed-1", "tool-committed-2", "run-closed"]
-PROCESSES = ["worker", "api", "temporal", "postgres", "supervisor"]
 
 
 @pytest.fixture(scope="module")
 def product(
     provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[KillableProduct]:
+    """One for all cells: each has an agent of its own, and a death leaves nothing behind."""
     product = KillableProduct(tmp_path_factory.mktemp("chaos") / "o", provider)
     product.start()
     yield product
     product.stop()
 
 
-@pytest.mark.parametrize("process", PROCESSES)
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(
+    ("point", "process"), [pytest.param(*cell, id="-".join(cell)) for cell in cells()]
+)
 def test_a_kill_costs_nothing(
     product: KillableProduct, provider: FakeProvider, point: str, process: str
 ) -> None:
-    agent = new_agent(product)
-    asked_before, problems_before = provider.asked(TURN), len(provider.problems)
-    with product.stopped_at(point) as reached:
-        sending = Sending(product, agent)
+    prompts_before, problems_before = len(provider.prompts), len(provider.problems)
+    scenario = scenario_of(point)(product)
+    with product.stopped_at(point) as reached, begun(scenario):
         stopped_pid = reached()
         killed = product.kill_one(process, stopped_pid)
         assert not is_alive(killed)
-    reply = sending.reply()
-    assert_turn_happened_once(product, agent, reply)
-    asked = provider.asked(TURN) - asked_before
-    repeated = 1 if point.startswith("model-called") else 0
-    assert STEPS <= asked <= STEPS + repeated
+    scenario.check(process)
+    assert roles_of(product, scenario.agent) == scenario.roles
+    _assert_prompts(scenario, provider.prompts[prompts_before:], point)
+    assert_next_message_is_accepted(product, scenario.agent)
+    assert roles_of(product, scenario.agent) == (*scenario.roles, "user", "assistant")
     assert provider.problems[problems_before:] == []
-    assert_next_message_is_accepted(product, agent)
+
+
+def _assert_prompts(scenario: Scenario, prompts: list[list[dict[str, object]]], point: str) -> None:
+    """The model was asked as often as it had to be, with the history as it was each time."""
+    own = [prompt for prompt in prompts if last_user_text(prompt) == scenario.text]
+    repeated = 1 if point in MODEL_AT_STAKE else 0
+    assert scenario.requests <= len(own) <= scenario.requests + repeated
+    for prompt in own:
+        assert tuple(message["role"] for message in prompt) == scenario.roles[: len(prompt)]
+
+
+def test_a_sample_is_the_same_for_the_same_seed_and_has_every_process_in_it() -> None:
+    assert sample(7) == sample(7)
+    for seed in range(20):
+        chosen = sample(seed)
+        assert {process for _, process in chosen} == set(PROCESSES)
+        assert len({point for point, _ in chosen}) == len(chosen)
+    assert {point for seed in range(20) for point, _ in sample(seed)} == set(OTHERS)

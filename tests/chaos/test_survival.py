@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +19,7 @@ from tests.chaos.killing import (
     assert_turn_happened_once,
     new_agent,
 )
-from tests.support.product import Product, eventually, is_alive
+from tests.support.product import Product, eventually
 from tests.support.provider import HANDLE, FakeProvider, call, do, say
 
 pytestmark = pytest.mark.chaos
@@ -44,12 +42,7 @@ def test_an_agent_still_knows_after_everything_was_killed_and_started_again(
         )
         edit = call("memory_insert", label="human", new_string="Their name is Ada.")
         client.agents.messages.create(agent.id, input=do(edit, say("Hello Ada")))
-        everything = product.tree()
-        for process in everything:
-            os.kill(process.pid, signal.SIGKILL)
-        assert product.process is not None
-        product.process.wait(10)
-        eventually(lambda: not any(is_alive(p.pid) for p in everything), what="the end of all")
+        product.kill_everything()
         product.start()
         reply = product.client().agents.messages.create(agent.id, input="Who am I?")
         assert reply.messages[0].content == "You are Ada."

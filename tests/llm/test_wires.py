@@ -17,7 +17,7 @@ from o.domain.llm import ModelRequest, ReplyDelta
 from o.domain.memory_specs import MEMORY_INSERT
 from o.errors import ModelError, NotFound
 from o.llm.catalogue import Catalogue
-from o.llm.client import LiteLLMModel
+from o.llm.models import Models
 from o.llm.providers import Providers
 from o.settings import ProviderSettings
 
@@ -226,7 +226,7 @@ def request_to(handle: str) -> ModelRequest:
 async def test_a_call_comes_back_the_same_over_every_wire(
     wires: Wires, settings: ProviderSettings, handle: str, path: str, streams: bool
 ) -> None:
-    model = LiteLLMModel(Providers(settings), timeout_s=20)
+    model = Models(Providers(settings), timeout_s=20)
     deltas: list[ReplyDelta] = []
 
     async def keep(delta: ReplyDelta) -> None:
@@ -259,7 +259,7 @@ async def test_signed_and_encrypted_reasoning_comes_out_and_goes_back_as_it_was(
     async def drop(delta: ReplyDelta) -> None:
         assert delta.kind in ("text", "reasoning")
 
-    model = LiteLLMModel(Providers(settings), timeout_s=20)
+    model = Models(Providers(settings), timeout_s=20)
     request = request_to("anthropic/claude-thinks")
     reply = await model.complete(request, drop if streams else None)
     assert (reply.text, reply.reasoning, reply.reasoning_signature) == ("hello", "hm", "signed")
@@ -273,7 +273,7 @@ async def test_signed_and_encrypted_reasoning_comes_out_and_goes_back_as_it_was(
 async def test_a_forced_call_is_forced_in_the_words_of_the_wire(
     wires: Wires, settings: ProviderSettings
 ) -> None:
-    model = LiteLLMModel(Providers(settings), timeout_s=20)
+    model = Models(Providers(settings), timeout_s=20)
     request = request_to("anthropic/claude-x")
     await model.complete(request)
     assert "tool_choice" not in wires.requests[-1][2]
@@ -294,7 +294,7 @@ async def test_a_provider_that_is_down_lists_nothing_and_is_trusted() -> None:
     catalogue = Catalogue(Providers(settings))
     assert await catalogue.list_models() == []
     assert (await catalogue.get("ollama/anything")).model == "anything"
-    model = LiteLLMModel(Providers(settings), timeout_s=5)
+    model = Models(Providers(settings), timeout_s=5)
     with pytest.raises(ModelError) as failure:
         await model.complete(request_to("ollama/anything"))
     assert failure.value.retryable

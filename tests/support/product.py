@@ -1,5 +1,6 @@
 """The product as a user starts it: `o up` in a process of its own, on its own data directory."""
 
+import contextlib
 import json
 import os
 import signal
@@ -20,6 +21,9 @@ from o.up.ports import free_port
 
 _Found = TypeVar("_Found")
 REPOSITORY = Path(__file__).parents[2]
+
+LIFELINE_GRACE_S = 20.0
+"""Seconds that what a supervisor started may outlive it: a guard stops PostgreSQL in stages."""
 
 
 def eventually(
@@ -47,6 +51,8 @@ class Product:
         kept.pop("PYTHONDONTWRITEBYTECODE", None)
         self.env = kept | {"O_SWEEP_INTERVAL_S": "1"} | (env or {})
         self.process: subprocess.Popen[bytes] | None = None
+        # What was seen running when the supervisor was killed: to be gone when all is over.
+        self._bereaved: list[psutil.Process] = []
         # The product ends with the tests, as its own parts end with it.
         self._lifeline, self._life = os.pipe()
 
@@ -109,11 +115,29 @@ class Product:
             Its pid.
         """
         pid = self.pid_of(name)
+        if name == "supervisor":
+            self._bereaved += self.tree()
         os.kill(pid, signal.SIGKILL)
         if name == "supervisor" and self.process is not None:
             self.process.wait(10)
         eventually(lambda: not is_alive(pid), within_s=10, what=f"the death of {name}")
         return pid
+
+    def kill_everything(self) -> list[int]:
+        """Send SIGKILL to the supervisor and all under it, and wait until they are gone.
+
+        Returns:
+            Their pids; some may have been gone already when their turn came.
+        """
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)  # so that it starts nothing while we look
+        family = self.tree()
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.process.wait(10)
+        eventually(lambda: not _living(family), what="the end of everything")
+        return [process.pid for process in family]
 
     def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Rows straight from the database, which may be on its way back."""
@@ -135,20 +159,33 @@ class Product:
 
     def tree(self) -> list[psutil.Process]:
         """The supervisor and everything under it."""
-        top = psutil.Process(self.pid_of("supervisor"))
-        return [top, *top.children(recursive=True)]
+        assert self.process is not None
+        return [psutil.Process(self.process.pid), *self._children()]
 
     def stop(self) -> None:
-        """Stop as Ctrl-C does; what is left after that is an error."""
-        if self.process is None or self.process.poll() is not None:
+        """Stop as Ctrl-C does; what lives longer than a lifeline's grace after that is an error.
+
+        Where a test has killed the supervisor, what was under it has the same grace.
+        """
+        if self.process is None:
             return
-        processes = self.tree() if (self.data_dir / "up.json").exists() else []
-        self.process.send_signal(signal.SIGINT)
-        self.process.wait(30)
-        left = [process for process in processes if process.is_running()]
+        family = self._bereaved
+        if self.process.poll() is None:
+            with contextlib.suppress(psutil.NoSuchProcess):  # it may be dying
+                family = family + self._children()
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(30)
+        deadline = time.monotonic() + LIFELINE_GRACE_S
+        while (left := _living(family)) and time.monotonic() < deadline:
+            time.sleep(0.01)
         for process in left:
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         assert not left, f"left behind: {left}"
+
+    def _children(self) -> list[psutil.Process]:
+        assert self.process is not None
+        return psutil.Process(self.process.pid).children(recursive=True)
 
     def _is_ready(self, pid: int) -> bool:
         assert self.process is not None
@@ -167,3 +204,8 @@ def is_alive(pid: int | None) -> bool:
         return pid is not None and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def _living(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that still are who they were, zombies left out."""
+    return [process for process in processes if process.is_running() and is_alive(process.pid)]

@@ -3,21 +3,36 @@
 Python imports this file at the start of every process; it does something only in workers and in
 the API, and only where `O_TEST_POINTS` names a folder. A file `<point>.armed` there arms a point:
 the first process that comes by renames it to `<point>.reached`, writes its pid into it, and waits
-for it to be removed. The product knows nothing of this.
+for it to be removed. `tests/chaos/points.py` says where the points are.
 """
 
 import asyncio
+import functools
 import os
 import sys
+from collections import Counter, defaultdict
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.chaos.points import Point
 
 _FOLDER = os.environ.get("O_TEST_POINTS")
+_passed: Counter[str] = Counter()
 
 
-async def _pass(point: str) -> None:
+async def _pass(name: str, nth: int = 1) -> None:
     """Stop here if the point is armed, without blocking the event loop."""
-    armed, reached = Path(f"{_FOLDER}/{point}.armed"), Path(f"{_FOLDER}/{point}.reached")
+    armed, reached = Path(f"{_FOLDER}/{name}.armed"), Path(f"{_FOLDER}/{name}.reached")
+    if not armed.exists():
+        return
+    _passed[name] += 1
+    if _passed[name] < nth:
+        return
+    _passed[name] = 0
     try:
         armed.rename(reached)
     except FileNotFoundError:
@@ -27,65 +42,96 @@ async def _pass(point: str) -> None:
         await asyncio.sleep(0.005)
 
 
-def _into_worker() -> None:
-    """Points behind the commit of a step or tool call and before Temporal is told."""
-    from temporalio import worker
+def _wrapped(original: Any, point: "Point") -> Any:
+    """The coroutine function with a stop before or after it."""
 
-    class Inbound(worker.ActivityInboundInterceptor):
-        async def execute_activity(self, input: worker.ExecuteActivityInput) -> Any:
-            result = await self.next.execute_activity(input)
-            argument = input.args[0]
-            name = {"take_step": "step", "run_tool": "tool", "close_run": "close"}[
-                input.fn.__name__
-            ]
-            place = getattr(argument, "index", getattr(argument, "step_index", 0))
-            await _pass(f"{name}-committed-{place}")
-            return result
+    @functools.wraps(original)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        name = _name(point, [*args, *kwargs.values()])
+        if name and point.moment == "before":
+            await _pass(name, point.nth)
+        result = await original(*args, **kwargs)
+        if name and point.moment == "after":
+            await _pass(name, point.nth)
+        return result
 
-    class Points(worker.Interceptor):
-        def intercept_activity(
-            self, next: worker.ActivityInboundInterceptor
-        ) -> worker.ActivityInboundInterceptor:
-            return Inbound(next)
-
-    original = worker.Worker.__init__
-
-    def init(self: worker.Worker, *args: Any, **kwargs: Any) -> None:
-        kwargs["interceptors"] = [*kwargs.get("interceptors", ()), Points()]
-        original(self, *args, **kwargs)
-
-    worker.Worker.__init__ = init  # type: ignore[method-assign]
+    return call
 
 
-def _into_api() -> None:
-    """Points before the conversation is told of a run, and before its client gets the answer."""
-    import fastapi
-    from temporalio import client
+def _name(point: "Point", arguments: list[Any]) -> str | None:
+    """What this call is as a point, None when it is none."""
+    if point.command:
+        commands = arguments[-1].successful.commands
+        return point.name if any(one.HasField(point.command) for one in commands) else None
+    if not point.place:
+        return point.name
+    places = (getattr(one, point.place, None) for one in arguments)
+    return next((f"{point.name}-{one}" for one in places if isinstance(one, int)), None)
 
-    tell = client.Client.execute_update_with_start_workflow
 
-    async def tell_later(self: Any, *args: Any, **kwargs: Any) -> Any:
-        await _pass("run-stored")
-        return await tell(self, *args, **kwargs)
+def _wrapped_app(original: Any, point: "Point") -> Any:
+    """The ASGI application with a stop before it sends what the point is about."""
 
-    client.Client.execute_update_with_start_workflow = tell_later  # type: ignore
+    async def call(self: Any, scope: Any, receive: Any, send: Any) -> None:
+        is_send = scope["type"] == "http" and scope["method"] == "POST"
+        ending = "/messages" if point.moment == "answer-start" else "/messages/stream"
+        if not (is_send and scope["path"].endswith(ending)):
+            await original(self, scope, receive, send)
+            return
 
-    serve = fastapi.FastAPI.__call__
-
-    async def serve_later(self: Any, scope: Any, receive: Any, send: Any) -> None:
         async def send_later(message: Any) -> None:
-            is_answer = message["type"] == "http.response.start"
-            if is_answer and scope["method"] == "POST" and scope["path"].endswith("/messages"):
-                await _pass("run-closed")
+            if _is_due(message, point):
+                await _pass(point.name)
             await send(message)
 
-        await serve(self, scope, receive, send_later)
+        await original(self, scope, receive, send_later)
 
-    fastapi.FastAPI.__call__ = serve_later  # type: ignore[method-assign]
+    return call
 
 
-if _FOLDER and "o.cli" in sys.orig_argv:
-    if sys.orig_argv[-1] == "worker":
-        _into_worker()
-    elif sys.orig_argv[-1] == "api":
-        _into_api()
+def _is_due(message: Any, point: "Point") -> bool:
+    if point.moment == "answer-start":
+        return bool(message["type"] == "http.response.start")
+    return b"assistant_message" in message.get("body", b"")
+
+
+class _Hook(MetaPathFinder):
+    """Puts the points of a module into it when it has been imported."""
+
+    def __init__(self, points: "list[Point]") -> None:
+        self._points: defaultdict[str, list[Point]] = defaultdict(list)
+        for point in points:
+            self._points[point.target.partition(":")[0]].append(point)
+
+    def find_spec(
+        self, fullname: str, path: Any, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in self._points:
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is None or spec.loader is None:
+            return None
+        execute = spec.loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            execute(module)
+            for point in self._points[fullname]:
+                _put(module, point)
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+def _put(module: ModuleType, point: "Point") -> None:
+    *path, last = point.target.partition(":")[2].split(".")
+    owner: Any = functools.reduce(getattr, path, module)
+    wrap = _wrapped_app if point.moment.startswith("answer") else _wrapped
+    setattr(owner, last, wrap(getattr(owner, last), point))
+
+
+if _FOLDER and "o.cli" in sys.orig_argv and sys.orig_argv[-1] in ("api", "worker"):
+    from tests.chaos.points import POINTS
+
+    sys.meta_path.insert(
+        0, _Hook([point for point in POINTS if point.process == sys.orig_argv[-1]])
+    )

@@ -1,0 +1,76 @@
+"""What a provider's failure is in V1's words (`POST /v1/agents/{id}/messages`)."""
+
+from collections.abc import Mapping
+
+from o.errors import ModelError
+from o.llm.providers import Provider
+
+# V1's error type and HTTP status by the provider's; what is not listed is llm_error, 500.
+_KINDS = {
+    400: ("llm_bad_request", 400),
+    401: ("llm_authentication", 401),
+    402: ("llm_insufficient_credits", 402),
+    408: ("llm_timeout", 504),
+    422: ("llm_bad_request", 400),
+    429: ("llm_rate_limit", 429),
+    504: ("llm_timeout", 504),
+}
+_WORTH_ANOTHER_TRY = (408, 409, 429)
+_NO_CREDIT = "insufficient_quota"  # OpenAI's 429 that no waiting ends
+_TOO_LONG = (
+    "context_length_exceeded",
+    "context length",
+    "context window",
+    "available context size",
+    "prompt is too long",
+)
+_LONGEST_PAUSE_S = 60.0
+
+
+def refused(provider: Provider, status: int, text: str, headers: Mapping[str, str]) -> ModelError:
+    """The provider answered with an error.
+
+    Args:
+        provider: Whose key is taken out of `text`.
+        status: HTTP status of its answer.
+        text: What it said.
+        headers: Of its answer; `retry-after` is obeyed up to a minute.
+    """
+    if status == 429 and _NO_CREDIT in text:
+        status = 402
+    kind, ours = _KINDS.get(status, ("llm_error", 500))
+    if ours == 400 and any(sign in text.lower() for sign in _TOO_LONG):
+        kind = "context_window_exceeded"
+    return ModelError(
+        kind,
+        f"The provider {provider.name} answered with status {status}.",
+        detail=without_key(text, provider),
+        status=ours,
+        retryable=status >= 500 or status in _WORTH_ANOTHER_TRY,
+        retry_after_s=_retry_after_s(headers),
+    )
+
+
+def unreachable(provider: Provider, error: Exception, *, timed_out: bool) -> ModelError:
+    """The provider did not answer, or stopped in the middle of its answer."""
+    kind, status = ("llm_timeout", 504) if timed_out else ("llm_error", 500)
+    return ModelError(
+        kind,
+        f"The provider {provider.name} failed: {type(error).__name__}.",
+        detail=without_key(str(error), provider),
+        status=status,
+        retryable=True,
+    )
+
+
+def without_key(text: str, provider: Provider) -> str:
+    """`text` with the provider's key taken out: some repeat it in what they say."""
+    key = provider.api_key.get_secret_value() if provider.api_key else ""
+    return text.replace(key, "[key]") if key else text
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    try:
+        return max(0.0, min(_LONGEST_PAUSE_S, float(headers.get("retry-after", ""))))
+    except ValueError:
+        return None

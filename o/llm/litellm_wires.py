@@ -1,0 +1,122 @@
+"""The one file that imports litellm: the wires that are not OpenAI's.
+
+Importing this takes seconds and 180 MB, so a worker does before it polls, and only when a provider
+asks for it.
+"""
+
+import copy
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+# litellm reads these when it is imported, and has no other way to be told.
+os.environ.setdefault(
+    "LITELLM_LOCAL_MODEL_COST_MAP", "True"
+)  # else it asks the internet for prices
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # else a count of tokens may wait for a download
+
+import litellm
+
+from o.domain.llm import DeltaSink, ModelReply, ModelRequest, ReplyDelta, ToolSpec
+from o.errors import ModelError
+from o.llm.chat import Completion, reply_of, streamed_reply
+from o.llm.failures import refused, unreachable
+from o.llm.providers import Provider
+from o.llm.stand_in import stand_in
+
+litellm.suppress_debug_info = True
+litellm.drop_params = True
+litellm.telemetry = False
+
+_WIRE_PREFIX = {"anthropic": "anthropic", "ollama": "ollama_chat"}
+_NO_KEY = "none"
+
+# V1's settings, in the words of the OpenAI wire, which litellm's callers use.
+_SETTINGS = {
+    "temperature": "temperature",
+    "max_output_tokens": "max_tokens",
+    "frequency_penalty": "frequency_penalty",
+    "presence_penalty": "presence_penalty",
+    "top_p": "top_p",
+}
+
+
+class LiteLLMWires:
+    """Asks models through litellm. It retries nothing."""
+
+    def __init__(self, *, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+
+    async def complete(
+        self, provider: Provider, model: str, request: ModelRequest, on_delta: DeltaSink | None
+    ) -> ModelReply:
+        """Ask once; see `LanguageModel.complete`."""
+        arguments = self._arguments(provider, model, request)
+        try:
+            if on_delta is None:
+                return reply_of(_as_completion(await litellm.acompletion(**arguments)))
+            chunks = await litellm.acompletion(
+                **arguments, stream=True, stream_options={"include_usage": True}
+            )
+            return await streamed_reply(_completions(chunks), on_delta)
+        except ModelError:
+            raise
+        except Exception as error:  # litellm raises whatever its many clients raise
+            raise _as_model_error(error, provider) from error
+
+    async def warm_up(self) -> None:
+        """Make a plain and a streamed call to a stand-in: first calls load code for a second."""
+        request = ModelRequest(
+            handle="",
+            prompt=[{"role": "user", "content": "hello"}],
+            tools=[ToolSpec(name="wave", description="Wave.", parameters={"type": "object"})],
+        )
+        async with stand_in() as address:
+            provider = Provider("stand-in", "anthropic", address)
+            await self.complete(provider, "x", request, None)
+            await self.complete(provider, "x", request, _nowhere)
+
+    def _arguments(self, provider: Provider, model: str, request: ModelRequest) -> dict[str, Any]:
+        key = provider.api_key.get_secret_value() if provider.api_key else _NO_KEY
+        arguments: dict[str, Any] = {
+            "model": f"{_WIRE_PREFIX[provider.wire]}/{model}",
+            "messages": copy.deepcopy(request.prompt),  # litellm may change what it is given
+            "api_base": provider.base_url,
+            "api_key": key,
+            "timeout": self._timeout_s,
+            "num_retries": 0,
+            "max_retries": 0,
+        }
+        if request.tools:
+            arguments["tools"] = [
+                {"type": "function", "function": tool.model_dump()} for tool in request.tools
+            ]
+        if request.tool_choice is not None:
+            arguments["tool_choice"] = request.tool_choice
+        for ours, theirs in _SETTINGS.items():
+            if request.settings.get(ours) is not None:
+                arguments[theirs] = request.settings[ours]
+        return arguments
+
+
+async def _nowhere(delta: ReplyDelta) -> None:
+    """Drop a piece."""
+
+
+def _as_completion(reply: Any) -> Completion:
+    return Completion.model_validate(reply)
+
+
+async def _completions(chunks: Any) -> AsyncIterator[Completion]:
+    async for chunk in chunks:
+        yield _as_completion(chunk)
+
+
+def _as_model_error(error: Exception, provider: Provider) -> ModelError:
+    if isinstance(error, litellm.Timeout):
+        return unreachable(provider, error, timed_out=True)
+    status = getattr(error, "status_code", None)
+    if not isinstance(status, int):
+        return unreachable(provider, error, timed_out=False)
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    return refused(provider, status, str(error), headers)

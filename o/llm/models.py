@@ -1,0 +1,53 @@
+"""The language models of all providers behind one door: a handle says which wire to speak."""
+
+from typing import Protocol
+
+from o.domain.llm import DeltaSink, ModelReply, ModelRequest
+from o.errors import ModelError, NotFound
+from o.llm.openai_wire import OpenAIWire
+from o.llm.providers import Provider, Providers
+
+OPENAI = "openai"
+
+
+class Wire(Protocol):
+    """A way to ask providers that all speak alike."""
+
+    async def complete(
+        self, provider: Provider, model: str, request: ModelRequest, on_delta: DeltaSink | None
+    ) -> ModelReply:
+        """Ask a provider's model once; see `LanguageModel.complete`."""
+        ...
+
+    async def warm_up(self) -> None:
+        """Do now what the first call would take long for."""
+        ...
+
+
+class Models:
+    """A `LanguageModel` that reaches every provider."""
+
+    def __init__(self, providers: Providers, *, timeout_s: float) -> None:
+        """Load the wires that the providers speak, which may take seconds of blocking work."""
+        self._providers = providers
+        self._wires: dict[str, Wire] = {OPENAI: OpenAIWire(timeout_s=timeout_s)}
+        others = {provider.wire for provider in providers.all()} - {OPENAI}
+        if others:
+            from o.llm.litellm_wires import LiteLLMWires  # noqa: PLC0415  180 MB, not for everyone
+
+            self._wires |= dict.fromkeys(others, LiteLLMWires(timeout_s=timeout_s))
+
+    async def warm_up(self) -> None:
+        """Do now what first calls would take long for."""
+        for wire in set(self._wires.values()):
+            await wire.warm_up()
+
+    async def complete(
+        self, request: ModelRequest, on_delta: DeltaSink | None = None
+    ) -> ModelReply:
+        """Ask once; see `LanguageModel.complete`."""
+        try:
+            provider, model = self._providers.resolve(request.handle)
+        except NotFound as error:
+            raise ModelError("llm_bad_request", error.message, status=400) from error
+        return await self._wires[provider.wire].complete(provider, model, request, on_delta)

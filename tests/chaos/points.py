@@ -1,0 +1,84 @@
+"""Every kill point: where in the product's processes a test can make time stand still.
+
+The one table of them, read by the tests and, inside the product's processes, by
+`inject/sitecustomize.py`. The product knows nothing of it: when a function is renamed there, its
+name changes here. Only the standard library is imported, because every process reads this.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Moment = Literal["before", "after", "answer-start", "answer-part"]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One instant in the life of a message.
+
+    Attributes:
+        name: What tests call it, followed by `-<place>` where there is one.
+        process: Which process passes by.
+        target: `module:attribute` of the coroutine function that is wrapped.
+        moment: Before or after the call; or, for an ASGI application, before the answer starts
+            or before a part of it that shows something the model said.
+        place: An attribute of one of its arguments that tells this call from others.
+        nth: How many calls pass before one stops, counted while the point is armed.
+        command: The command that a workflow task's completion must have, for those.
+    """
+
+    name: str
+    process: Literal["api", "worker"]
+    target: str
+    moment: Moment
+    place: str = ""
+    nth: int = 1
+    command: str = ""
+
+
+_TELL = "temporalio.client:Client.execute_update_with_start_workflow"
+_TASK_DONE = "temporalio.bridge.worker:Worker.complete_workflow_activation"
+_APP = "fastapi:FastAPI.__call__"
+
+POINTS = (
+    # Acceptance.
+    Point("request-parsed", "api", "api.turns:Turns.send", "before"),
+    Point("run-stored", "api", _TELL, "before"),
+    Point("update-handled", "worker", _TASK_DONE, "before", command="update_response"),
+    Point("update-answered", "api", _TELL, "after"),
+    # A step.
+    Point("step-begun", "worker", "activities.steps:StepActivities.take_step", "before", "index"),
+    Point("step-opened", "worker", "o.storage.turns:open_step", "after"),
+    Point("prompt-built", "worker", "o.llm.models:Models.complete", "before"),
+    Point("tokens-coming", "worker", "activities.deltas:DeltaWriter.write", "before", nth=10),
+    Point("model-replied", "worker", "o.llm.models:Models.complete", "after"),
+    Point("step-uncommitted", "worker", "o.storage.turns:commit_reply", "before", "index"),
+    Point(
+        "step-committed", "worker", "activities.steps:StepActivities.take_step", "after", "index"
+    ),
+    # A tool call.
+    Point("tool-begun", "worker", "activities.tools:ToolActivities.run_tool", "before", "ordinal"),
+    Point("tool-done", "worker", "activities.tools:commit_return", "before"),
+    Point(
+        "tool-committed",
+        "worker",
+        "activities.tools:ToolActivities.run_tool",
+        "after",
+        "step_index",
+    ),
+    # The end of a run, and of an execution.
+    Point("close-begun", "worker", "activities.runs:RunActivities.close_run", "before"),
+    Point("close-committed", "worker", "activities.runs:RunActivities.close_run", "after"),
+    Point("run-closed", "api", _APP, "answer-start"),
+    Point("stream-relayed", "api", _APP, "answer-part"),
+    Point(
+        "handing-over",
+        "worker",
+        _TASK_DONE,
+        "before",
+        command="continue_as_new_workflow_execution",
+    ),
+    Point("sweeping", "worker", _TELL, "before"),
+    # What is not a message.
+    Point("agent-stored", "api", "o.storage.agents:add_agent", "after"),
+    Point("block-changed", "api", "o.storage.blocks:change_block", "after"),
+)

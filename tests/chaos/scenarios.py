@@ -1,0 +1,239 @@
+"""What a client does while something dies, and what must be true when all is over."""
+
+import contextlib
+import uuid
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from letta_client import APIError
+from letta_client.types import AgentState, BlockResponse
+
+from tests.chaos.killing import (
+    LINES,
+    ROLES,
+    STEPS,
+    TURN,
+    Background,
+    KillableProduct,
+    Sending,
+    assert_notes,
+    assert_runs_ended_once,
+    assert_turn_happened_once,
+    new_agent,
+    patient_client,
+    roles_of,
+)
+from tests.support.product import eventually
+from tests.support.provider import HANDLE, call, do, say
+
+
+class Scenario:
+    """A turn of five steps, answered as JSON.
+
+    Attributes:
+        text: What the client says.
+        requests: How often the provider is asked when nobody dies.
+        roles: The history that it leaves.
+    """
+
+    text = TURN
+    requests = STEPS
+    roles: tuple[str, ...] = ROLES
+
+    def __init__(self, product: KillableProduct) -> None:
+        self.product = product
+        self.agent = new_agent(product)
+
+    def begin(self) -> None:
+        """Do what leads to the point."""
+        self._sending = Sending(self.product, self.agent)
+
+    def check(self, killed: str) -> None:
+        """Wait until it is over, and assert that the death cost nothing."""
+        assert_turn_happened_once(self.product, self.agent, self._sending.reply())
+
+    def end(self) -> None:
+        """Let go of what it held."""
+
+
+class TwoTools(Scenario):
+    """One step that asks for two tools."""
+
+    _lines = ("first", "second")
+    text = do(
+        {
+            "calls": [
+                *call("memory_insert", label="notes", new_string=_lines[0])["calls"],
+                *call("memory_insert", label="notes", new_string=_lines[1])["calls"],
+            ]
+        },
+        say("both"),
+    )
+    requests = 2
+    roles = ("system", "user", "assistant", "tool", "tool", "assistant")
+
+    def begin(self) -> None:
+        self._sending = Sending(self.product, self.agent, self.text)
+
+    def check(self, killed: str) -> None:
+        assert self._sending.reply().messages[-1].content == "both"
+        assert_runs_ended_once(self.product, self.agent, [("completed", "end_turn")])
+        assert_notes(self.product, self.agent, list(self._lines))
+
+
+class TokenStream(Scenario):
+    """A reply that comes token by token."""
+
+    words = " ".join(f"word{n}" for n in range(30))
+    text = do(say(words) | {"pause_s": 0.02})
+    requests = 1
+    roles = ("system", "user", "assistant")
+
+    def begin(self) -> None:
+        self._pieces: dict[str, str] = {}
+        self._streaming = Background(self._stream)
+
+    def check(self, killed: str) -> None:
+        """Whoever saw the end saw the whole; nobody saw two halves joined."""
+        is_whole = self._streaming.result()
+        assert is_whole or killed in ("api", "supervisor")
+        assert all(self.words.startswith(piece) for piece in self._pieces.values())
+        eventually(self._is_answered, what="the end of the run")
+        assert_runs_ended_once(self.product, self.agent, [("completed", "end_turn")])
+        stored = self.product.client().agents.messages.list(self.agent.id).items[-1]
+        assert stored.content == self.words
+        assert not is_whole or self._pieces[stored.id] == self.words
+
+    def _is_answered(self) -> bool:
+        return roles_of(self.product, self.agent) == self.roles
+
+    def _stream(self) -> bool:
+        """Whether the stream came to its end."""
+        with contextlib.suppress(httpx.TransportError, APIError):
+            stream = patient_client(self.product).agents.messages.stream(
+                self.agent.id, input=self.text, stream_tokens=True
+            )
+            for event in stream:
+                if event.message_type == "assistant_message":
+                    self._pieces.setdefault(event.id, "")
+                    self._pieces[event.id] += str(event.content)
+                if event.message_type == "stop_reason":
+                    return True
+        return False
+
+
+class MaxSteps(Scenario):
+    """A turn that is ended for its length."""
+
+    text = do(*(call("memory_insert", label="notes", new_string=line) for line in LINES[:3]))
+    requests = 2
+    roles = ("system", "user", *("assistant", "tool") * 2)
+
+    def begin(self) -> None:
+        self._sending = Sending(self.product, self.agent, self.text, max_steps=2)
+
+    def check(self, killed: str) -> None:
+        assert self._sending.reply().stop_reason.stop_reason == "max_steps"
+        assert_runs_ended_once(self.product, self.agent, [("completed", "max_steps")])
+        assert_notes(self.product, self.agent, LINES[:2])
+
+
+class Failure(Scenario):
+    """A turn whose model call is refused."""
+
+    text = do({"fail": 400})
+    requests = 1
+    roles = ("system", "user")
+
+    def begin(self) -> None:
+        self._sending = Sending(self.product, self.agent, self.text)
+
+    def check(self, killed: str) -> None:
+        with pytest.raises(APIError):
+            self._sending.reply()
+        assert_runs_ended_once(self.product, self.agent, [("failed", "llm_api_error")])
+
+
+class HandOver(Scenario):
+    """Turns until the execution continues as new, which it does when nobody speaks."""
+
+    turns = 3
+    requests = turns * STEPS
+    roles = ("system", *ROLES[1:] * turns)
+
+    def begin(self) -> None:
+        for _ in range(self.turns):
+            Sending(self.product, self.agent).reply()
+
+    def check(self, killed: str) -> None:
+        ends = [("completed", "end_turn")] * self.turns
+        assert_runs_ended_once(self.product, self.agent, ends)
+        assert_notes(self.product, self.agent, LINES * self.turns)
+
+
+class Sweep(Scenario):
+    """A run whose API says nothing to its conversation, so that the sweeper does."""
+
+    def begin(self) -> None:
+        self._held = contextlib.ExitStack()
+        reached = self._held.enter_context(self.product.stopped_at("run-stored"))
+        super().begin()
+        reached()
+
+    def end(self) -> None:
+        self._held.close()
+
+
+class AgentCreation(Scenario):
+    """An agent that is being made."""
+
+    requests = 0
+    roles = ("system",)
+
+    def __init__(self, product: KillableProduct) -> None:
+        self.product = product
+
+    def begin(self) -> None:
+        self._name = f"agent {uuid.uuid4()}"
+        self._creating: Background[AgentState] = Background(self._create)
+
+    def check(self, killed: str) -> None:
+        self.agent = self._creating.result()
+        found = self.product.query("SELECT id FROM agents WHERE name = %s", self._name)
+        assert found == [(self.agent.id,)]
+        assert_notes(self.product, self.agent, [])
+
+    def _create(self) -> AgentState:
+        return patient_client(self.product).agents.create(
+            name=self._name, model=HANDLE, memory_blocks=[{"label": "notes", "value": ""}]
+        )
+
+
+class BlockEdit(Scenario):
+    """A block that is being changed by hand."""
+
+    requests = 0
+    roles = ("system",)
+
+    def begin(self) -> None:
+        self._editing: Background[BlockResponse] = Background(self._edit)
+
+    def check(self, killed: str) -> None:
+        assert self._editing.result().value == "by hand"
+        assert_notes(self.product, self.agent, ["by hand"])
+
+    def _edit(self) -> BlockResponse:
+        return patient_client(self.product).agents.blocks.update(
+            "notes", agent_id=self.agent.id, value="by hand"
+        )
+
+
+@contextlib.contextmanager
+def begun(scenario: Scenario) -> Iterator[None]:
+    """Begin it, and let go of what it holds in any case."""
+    try:
+        scenario.begin()
+        yield
+    finally:
+        scenario.end()

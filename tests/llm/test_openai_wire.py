@@ -1,0 +1,276 @@
+"""The OpenAI wire over real HTTP: what is asked, what comes of replies, and of broken ones."""
+
+import contextlib
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import uvicorn
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr, ValidationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from o.domain.llm import ModelReply, ModelRequest, ReplyDelta
+from o.domain.memory_specs import MEMORY_INSERT
+from o.errors import ModelError
+from o.llm.chat import Completion, reply_of
+from o.llm.openai_wire import OpenAIWire, chat_body
+from o.llm.providers import Provider
+
+KEY = "sk-secret-key"
+ARGUMENTS = {"label": "human", "new_string": "Ada"}
+REQUEST = ModelRequest(
+    handle="openai/x",
+    prompt=[
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": "I am Ada"},
+        {"role": "assistant", "content": "Hm", "thinking_blocks": [{"signature": "s"}]},
+    ],
+    tools=[MEMORY_INSERT],
+    settings={"temperature": 0.5, "max_output_tokens": 99},
+)
+
+
+@dataclass
+class Server:
+    """Answers every request with what it is told to, and keeps what it was asked."""
+
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    pieces: list[bytes] = field(default_factory=list)
+    asked: list[tuple[dict[str, str], dict[str, Any]]] = field(default_factory=list)
+    url: str = ""
+
+    async def answer(self, request: Request) -> Response:
+        self.asked.append((dict(request.headers), await request.json()))
+
+        async def pieces() -> AsyncIterator[bytes]:
+            for piece in self.pieces:
+                yield piece
+
+        return StreamingResponse(pieces(), self.status, self.headers)
+
+    def says(self, *pieces: str | bytes | dict[str, Any]) -> None:
+        """Answer with these, each sent by itself."""
+        self.pieces = [
+            piece
+            if isinstance(piece, bytes)
+            else (piece if isinstance(piece, str) else json.dumps(piece)).encode()
+            for piece in pieces
+        ]
+
+    @property
+    def provider(self) -> Provider:
+        return Provider("openai", "openai", self.url, SecretStr(KEY))
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    routes = [Route("/v1/chat/completions", server.answer, methods=["POST"])]
+    uvicorn_server = uvicorn.Server(
+        uvicorn.Config(Starlette(routes=routes), host="127.0.0.1", port=0, log_level="warning")
+    )
+    thread = threading.Thread(target=uvicorn_server.run, daemon=True)
+    thread.start()
+    while not uvicorn_server.started:
+        thread.join(0.01)
+    port = uvicorn_server.servers[0].sockets[0].getsockname()[1]
+    server.url = f"http://127.0.0.1:{port}/v1"
+    yield server
+    uvicorn_server.should_exit = True
+    thread.join(10)
+
+
+async def ask(server: Server, deltas: list[ReplyDelta] | None = None) -> ModelReply:
+    async def keep(delta: ReplyDelta) -> None:
+        assert deltas is not None
+        deltas.append(delta)
+
+    wire = OpenAIWire(timeout_s=5)
+    return await wire.complete(
+        server.provider, "x", REQUEST, on_delta=None if deltas is None else keep
+    )
+
+
+def choice(**said: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "finish_reason": "stop", "message": said}]}
+
+
+def chunk(finish_reason: str | None = None, **delta: Any) -> str:
+    body = {"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}
+    return f"data: {json.dumps(body, ensure_ascii=False)}\n\n"
+
+
+CALL = {"id": "call_1", "function": {"name": "memory_insert", "arguments": json.dumps(ARGUMENTS)}}
+
+
+async def test_a_reply_comes_back_with_its_text_its_call_its_reasoning_and_its_tokens(
+    server: Server,
+) -> None:
+    tokens = {
+        "prompt_tokens": 11,
+        "completion_tokens": 7,
+        "total_tokens": 18,
+        "prompt_tokens_details": {"cached_tokens": 3},
+        "completion_tokens_details": {"reasoning_tokens": 2},
+    }
+    said = choice(content="noting", reasoning_content="hm", tool_calls=[CALL])
+    server.says(said | {"usage": tokens})
+    reply = await ask(server)
+    assert (reply.text, reply.reasoning) == ("noting", "hm")
+    (call,) = reply.tool_calls
+    assert (call.id, call.name, json.loads(call.arguments)) == (
+        "call_1",
+        "memory_insert",
+        ARGUMENTS,
+    )
+    usage = reply.usage
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (11, 7, 18)
+    assert (usage.cached_input_tokens, usage.reasoning_tokens) == (3, 2)
+
+
+async def test_a_request_carries_the_key_the_tools_and_the_settings_and_nothing_of_other_wires(
+    server: Server,
+) -> None:
+    server.says(choice(content="hello"))
+    before = REQUEST.model_copy(deep=True)
+    await ask(server)
+    headers, body = server.asked[0]
+    assert headers["authorization"] == f"Bearer {KEY}"
+    assert body["messages"][2] == {"role": "assistant", "content": "Hm"}
+    assert body["tools"][0]["function"]["name"] == "memory_insert"
+    assert (body["temperature"], body["max_tokens"], "stream" in body) == (0.5, 99, False)
+    assert before == REQUEST, "the request is not changed"
+
+
+def test_models_of_openai_that_think_get_no_sampling_settings() -> None:
+    openai = Provider("openai", "openai", "https://api.openai.com/v1", SecretStr(KEY))
+    thinks = chat_body(openai, "o3-mini", REQUEST, streams=False)
+    assert "temperature" not in thinks
+    assert (thinks["max_completion_tokens"], "max_tokens" in thinks) == (99, False)
+    assert chat_body(openai, "gpt-4o", REQUEST, streams=False)["temperature"] == 0.5
+
+
+async def test_a_stream_is_put_together_wherever_it_is_cut(server: Server) -> None:
+    text = json.dumps(ARGUMENTS)
+    first = {"index": 0, "id": "call_1", "function": {"name": "memory_insert", "arguments": ""}}
+    whole = "".join(
+        [
+            ": a comment\r\n\r\n",
+            chunk(reasoning_content="hm"),
+            chunk(content="a line\u2028break, an é").replace("\n", "\r\n"),
+            chunk(tool_calls=[first]),
+            chunk(tool_calls=[{"index": 0, "function": {"arguments": text[:9]}}]),
+            chunk("tool_calls", tool_calls=[{"index": 0, "function": {"arguments": text[9:]}}]),
+            'data: {"choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": 7}}\n\n',
+            "data: [DONE]\n\n",
+        ]
+    ).encode()
+    for cut in (1, 2, 3, 5, 7, 11, 39, 10_000):
+        server.says(*(whole[n : n + cut] for n in range(0, len(whole), cut)))
+        deltas: list[ReplyDelta] = []
+        reply = await ask(server, deltas)
+        assert (reply.reasoning, reply.text) == ("hm", "a line\u2028break, an é")
+        assert json.loads(reply.tool_calls[0].arguments) == ARGUMENTS
+        assert (reply.finish_reason, reply.usage.total_tokens) == ("tool_calls", 18)
+        assert [d.name for d in deltas if d.tool_call_id] == ["memory_insert"]
+        written = "".join(d.text for d in deltas if d.kind == "tool_call")
+        assert json.loads(written) == ARGUMENTS
+
+
+async def test_a_stream_that_ends_in_the_middle_is_worth_another_try(server: Server) -> None:
+    server.says(chunk(content="half a"))
+    with pytest.raises(ModelError) as failure:
+        await ask(server, [])
+    assert (failure.value.kind, failure.value.retryable) == ("llm_error", True)
+
+
+async def test_an_error_inside_a_stream_is_an_error(server: Server) -> None:
+    server.says(chunk(content="half a"), 'data: {"error": {"message": "overloaded"}}\n\n')
+    with pytest.raises(ModelError) as failure:
+        await ask(server, [])
+    assert "overloaded" in failure.value.detail
+    assert failure.value.retryable
+
+
+async def test_servers_that_are_nearly_compatible_are_understood(server: Server) -> None:
+    server.says(
+        choice(
+            content=[{"type": "text", "text": "in "}, {"type": "text", "text": "parts"}],
+            reasoning="thought",
+            tool_calls=[{"function": {"name": "memory_insert", "arguments": ARGUMENTS}}],
+        )
+    )
+    reply = await ask(server)
+    assert (reply.text, reply.reasoning) == ("in parts", "thought")
+    assert json.loads(reply.tool_calls[0].arguments) == ARGUMENTS
+    assert reply.tool_calls[0].id
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "ours", "retryable"),
+    [
+        (400, "bad", "llm_bad_request", 400, False),
+        (400, "maximum context length is 8192", "context_window_exceeded", 400, False),
+        (401, "no", "llm_authentication", 401, False),
+        (402, "pay", "llm_insufficient_credits", 402, False),
+        (404, "what", "llm_error", 500, False),
+        (429, "slow down", "llm_rate_limit", 429, True),
+        (429, '{"code": "insufficient_quota"}', "llm_insufficient_credits", 402, False),
+        (500, "oh", "llm_error", 500, True),
+        (504, "late", "llm_timeout", 504, True),
+    ],
+)
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_refusal_is_told_in_v1s_words(
+    server: Server, streams: bool, status: int, body: str, kind: str, ours: int, retryable: bool
+) -> None:
+    server.status, server.headers = status, {"retry-after": "7"}
+    server.says(f"{body} {KEY}")
+    with pytest.raises(ModelError) as failure:
+        await ask(server, [] if streams else None)
+    error = failure.value
+    assert (error.kind, error.status, error.retryable) == (kind, ours, retryable)
+    assert error.retry_after_s == 7
+    assert error.detail == f"{body} [key]", "the provider's words without the key"
+
+
+@pytest.mark.parametrize("body", ["<html>", "[]", '{"choices": [{"message": 1}]}', ""])
+async def test_an_answer_that_is_no_completion_is_an_error(server: Server, body: str) -> None:
+    server.says(body)
+    with pytest.raises(ModelError) as failure:
+        await ask(server)
+    assert failure.value.kind == "llm_error"
+
+
+async def test_a_provider_that_is_away_is_worth_another_try() -> None:
+    provider = Provider("openai", "openai", "http://127.0.0.1:9/v1")
+    with pytest.raises(ModelError) as failure:
+        await OpenAIWire(timeout_s=5).complete(provider, "x", REQUEST, None)
+    assert failure.value.retryable
+
+
+any_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+FIELDS = ("content", "reasoning", "reasoning_content", "tool_calls", "thinking_blocks")
+nearly = st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, any_json))
+
+
+@given(nearly, any_json)
+def test_whatever_a_provider_answers_is_a_reply_or_refused(
+    said: dict[str, Any], usage: object
+) -> None:
+    body = json.dumps({"choices": [{"message": said}], "usage": usage})
+    with contextlib.suppress(ValidationError):
+        assert isinstance(reply_of(Completion.model_validate_json(body)), ModelReply)
