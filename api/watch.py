@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 _POLL_S = 1.0
 
 
-class _News:
+class News:
     """What one follower of a run has been told and not yet taken."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class RunWatcher:
         self._engine = autocommit(engine)
         self._url = libpq_url(database_url)
         self._patience_s = patience_s
-        self._waiting: defaultdict[str, set[_News]] = defaultdict(set)
+        self._waiting: defaultdict[str, set[News]] = defaultdict(set)
 
     async def listen(self) -> None:
         """Wake whoever waits, until cancelled. While the database is away, waiters poll."""
@@ -114,8 +114,8 @@ class RunWatcher:
         return events
 
     @contextlib.contextmanager
-    def _subscribed(self, run_id: str) -> Iterator[_News]:
-        news = _News()
+    def _subscribed(self, run_id: str) -> Iterator[News]:
+        news = News()
         self._waiting[run_id].add(news)
         try:
             yield news

@@ -131,3 +131,12 @@ def test_a_client_that_leaves_does_not_stop_the_run(
     client.agents.messages.create(agent.id, input="next")
     contents = [getattr(m, "content", "") for m in client.agents.messages.list(agent.id).items]
     assert "after you left" in contents
+
+
+def test_a_reply_that_is_too_long_for_a_notice_arrives_whole(
+    server: Product, client: Letta, agent: AgentState
+) -> None:
+    text = "é" * 9_000
+    assert client.agents.messages.create(agent.id, input=do(say(text))).messages[0].content == text
+    events = bodies(frames(server, agent, input=do(say(text)), include_pings=False))
+    assert [e["content"] for e in events if e["message_type"] == "assistant_message"] == [text]

@@ -42,6 +42,7 @@ OTHERS: dict[str, type[Scenario]] = {
 
 MODEL_AT_STAKE = frozenset(
     {
+        "update-answered",
         "step-begun-0",
         "step-opened",
         "prompt-built",
@@ -52,7 +53,7 @@ MODEL_AT_STAKE = frozenset(
         "step-uncommitted-4",
     }
 )
-"""Points at which a step is open, so that a death may cost the provider one more request."""
+"""Points at which a step may be open, so that a death may cost the provider one more request."""
 
 Cell = tuple[str, str]
 _SAMPLE = 14
