@@ -12,7 +12,7 @@ from o.domain.agents import Agent
 from o.domain.llm import ModelRequest
 from o.domain.messages import Message, TextPart
 from o.domain.runs import Run
-from o.domain.tools import BASE_TOOLS
+from o.domain.tools import tool_choice, tools_shown
 from o.errors import ModelError
 from o.ids import derived_id
 from o.memory.prompt import compile_prompt, prompt_key
@@ -59,11 +59,13 @@ async def begin_step(
             "internal_error",
             f"The step was given up: it was begun {opened.attempt - 1} times in vain.",
         )
+    handle = opened.run.options.override_model or opened.agent.model
     request = ModelRequest(
-        handle=opened.run.options.override_model or opened.agent.model,
+        handle=handle,
         prompt=contexts.prompt(context, opened, system),
-        tools=[BASE_TOOLS[name] for name in opened.agent.tool_names if name in BASE_TOOLS],
+        tools=tools_shown(opened.agent, handle),
         settings=opened.agent.model_settings,
+        tool_choice=tool_choice(opened.agent, handle),
     )
     return StepToTake(opened.run, opened.agent, step.index, step_id, opened.attempt, request)
 

@@ -8,12 +8,25 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from activities.begin import StepToTake
 from activities.calls import call_refs
 from o.domain.llm import ModelReply
-from o.domain.messages import Message, Part, ReasoningPart, Role, TextPart, reply_message_id
+from o.domain.loops import is_legacy
+from o.domain.messages import (
+    Message,
+    Part,
+    ReasoningPart,
+    RedactedPart,
+    Role,
+    TextPart,
+    reply_message_id,
+)
 from o.domain.runs import RunClosed, StopReason
 from o.domain.text import storable, storable_json
+from o.domain.thoughts import as_committed
+from o.errors import ModelError
 from o.storage.steps import get_step_reply
 from o.storage.turns import Reply, commit_reply
 from workflows.contract import StepOutcome
+
+_NO_CALL = "No tool calls found in response, model must make a tool call"
 
 
 @dataclass(frozen=True)
@@ -27,7 +40,14 @@ class CallTime:
 async def commit_step(
     engine: AsyncEngine, step: StepToTake, reply: ModelReply, asked: CallTime
 ) -> StepOutcome:
-    """Commit a reply once, by itself. When another attempt was faster, its reply stands."""
+    """Commit a reply once, by itself. When another attempt was faster, its reply stands.
+
+    Raises:
+        ModelError: `llm_error`, when an agent of the legacy loop called no tool.
+    """
+    if is_legacy(step.agent) and not reply.tool_calls:
+        raise ModelError("llm_error", _NO_CALL)
+    reply = as_committed(step.agent, reply)
     run_usage = step.run.usage.plus(reply.usage)
     closed = RunClosed(stop_reason=StopReason.END_TURN, usage=run_usage)
     stored = Reply(
@@ -58,6 +78,9 @@ def _as_message(step: StepToTake, reply: ModelReply) -> Message:
         parts.append(
             ReasoningPart(reasoning=storable(reply.reasoning), signature=reply.reasoning_signature)
         )
+    parts += [RedactedPart(data=storable(data)) for data in reply.redacted_reasoning]
+    if reply.thoughts:
+        parts.append(ReasoningPart(reasoning=storable(reply.thoughts), source="non_reasoner_model"))
     if reply.text:
         parts.append(TextPart(text=storable(reply.text)))
     return Message(

@@ -43,13 +43,18 @@ class Contexts:
     def prompt(
         self, context: Context, opened: OpenStep, system: Message | None
     ) -> list[dict[str, Any]]:
-        """The prompt of a step that has begun with `context`, which is kept for the next one."""
+        """The prompt of a step that has begun with `context`, which is kept for the next one.
+
+        An agent that clears its buffer is shown the run under way, which is read whole each time.
+        """
         conversation = opened.conversation
         if context.mark.epoch != conversation.epoch:
             context = Context()
+        forgets = opened.agent.message_buffer_autoclear
         for message in opened.messages:
-            context.prompt.add(opened.agent, message)
-        if opened.attempt == 1:  # else an earlier attempt may still be writing
+            if not forgets or message.run_id == opened.run.id:
+                context.prompt.add(opened.agent, message)
+        if opened.attempt == 1 and not forgets:  # else an earlier attempt may still be writing
             position = opened.messages[-1].position if opened.messages else context.mark.position
             context.mark = Mark(conversation.epoch, position)
             self._keep(conversation.id, context)

@@ -8,8 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from activities.begin import StepToTake
 from o.domain.llm import ReplyDelta
+from o.domain.loops import is_legacy
 from o.domain.messages import reply_message_id
 from o.domain.text import storable
+from o.domain.thoughts import LegacyDeltas
 from o.storage.events import add_deltas
 
 _COALESCE_S = 0.03
@@ -22,6 +24,7 @@ class DeltaWriter:
         self._engine = engine
         self._step = step
         self._message_id = reply_message_id(step.step_id, step.attempt)
+        self._legacy = LegacyDeltas() if is_legacy(step.agent) else None
         self._waiting: list[ReplyDelta] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -30,7 +33,8 @@ class DeltaWriter:
 
     async def write(self, delta: ReplyDelta) -> None:
         """Take a piece; it is stored within about 30 ms. Raises what storing an earlier one met."""
-        self._add(delta.model_copy(update={"text": storable(delta.text)}))
+        for piece in self._legacy.of(delta) if self._legacy else [delta]:
+            self._add(piece.model_copy(update={"text": storable(piece.text)}))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write_while_they_come())
         elif self._writing.done():

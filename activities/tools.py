@@ -10,13 +10,24 @@ from temporalio import activity
 
 from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
-from activities.memory_tools import BUILT_IN
+from activities.memory_tools import MEMORY_TOOLS
+from activities.recall_tools import RECALL_TOOLS
 from o.domain.actors import Actor
 from o.domain.agents import Agent
-from o.domain.messages import Message, Role, ToolCall, ToolReturn, return_message_id
-from o.domain.runs import Run
+from o.domain.loops import GO_ON, AfterCall, after_call
+from o.domain.messages import (
+    Message,
+    Role,
+    TextPart,
+    ToolCall,
+    ToolReturn,
+    heartbeat_message_id,
+    return_message_id,
+)
+from o.domain.runs import Run, RunClosed
 from o.domain.text import storable
 from o.errors import NotFound, ToolFailed
+from o.memory.boot import heartbeat_text
 from o.storage.agents import get_agent
 from o.storage.events import add_events
 from o.storage.messages import get_message
@@ -25,6 +36,7 @@ from o.storage.steps import get_step_reply
 from o.storage.turns import append_messages
 from workflows.contract import CallOutcome, CallRef
 
+_BUILT_IN = MEMORY_TOOLS | RECALL_TOOLS
 _CLOSED = CallOutcome("closed", done=True)
 
 
@@ -67,15 +79,35 @@ async def _run_once(connection: AsyncConnection, run: Run, call: CallRef) -> Cal
     returned = await _call(connection, agent, reply.tool_calls[call.ordinal])
     took = {"duration_ns": time.monotonic_ns() - began_ns}
     returned = returned.model_copy(update=took)
-    await commit_return(connection, run, reply.step_id, call.ordinal, returned)
+    then = after_call(
+        agent,
+        reply.tool_calls,
+        call.ordinal,
+        failed=returned.status == "error",
+        is_last_step=call.step_index + 1 >= run.options.max_steps,
+    )
+    await commit_return(
+        connection, run, reply.step_id, call.ordinal, returned, then=then, timezone=agent.timezone
+    )
     activity.logger.info("tool returned", extra={"tool": call.name, "status": returned.status})
-    return CallOutcome(returned.status)
+    return CallOutcome(returned.status, done=then.stop is not None)
 
 
 async def commit_return(
-    connection: AsyncConnection, run: Run, step_id: str, ordinal: int, returned: ToolReturn
+    connection: AsyncConnection,
+    run: Run,
+    step_id: str,
+    ordinal: int,
+    returned: ToolReturn,
+    *,
+    then: AfterCall = GO_ON,
+    timezone: str = "UTC",
 ) -> None:
-    """Put a tool's return into history and into the run's log. The caller holds the run's lock."""
+    """Put a tool's return into history and into the run's log, with what follows from it.
+
+    The caller holds the run's lock. A heartbeat is for the model: V1 lists it in history and
+    leaves it out of answers, so it is no event.
+    """
     message = Message(
         id=return_message_id(step_id, ordinal),
         organization_id=run.organization_id,
@@ -89,10 +121,29 @@ async def commit_return(
         name=returned.name,
         created_at=datetime.now(UTC),
     )
-    stored = await append_messages(connection, run.conversation_id, [message])
-    first_seq = await advance_run(connection, run.id, events=1)
+    new = [message]
+    if then.heartbeat is not None:
+        new.append(_heartbeat(message, step_id, then.heartbeat, timezone))
+    stored = await append_messages(connection, run.conversation_id, new)
+    closed = RunClosed(stop_reason=then.stop, usage=run.usage) if then.stop else None
+    told: list[Message | RunClosed] = [stored[0], closed] if closed else [stored[0]]
+    first_seq = await advance_run(connection, run.id, events=len(told), closed=closed)
     if first_seq is not None:
-        await add_events(connection, run.id, first_seq, 1, stored)
+        await add_events(connection, run.id, first_seq, 1, told)
+
+
+def _heartbeat(returned: Message, step_id: str, reason: str, timezone: str) -> Message:
+    text = heartbeat_text(reason, returned.created_at, timezone)
+    return returned.model_copy(
+        update={
+            "id": heartbeat_message_id(step_id),
+            "position": 1,
+            "role": Role.USER,
+            "parts": [TextPart(text=text)],
+            "tool_return": None,
+            "name": None,
+        }
+    )
 
 
 async def _call(connection: AsyncConnection, agent: Agent, call: ToolCall) -> ToolReturn:
@@ -108,7 +159,7 @@ async def _call(connection: AsyncConnection, agent: Agent, call: ToolCall) -> To
 
 
 async def _content(connection: AsyncConnection, agent: Agent, call: ToolCall) -> str:
-    tool = BUILT_IN.get(call.name)
+    tool = _BUILT_IN.get(call.name)
     if tool is None or call.name not in agent.tool_names:
         valid = ", ".join(agent.tool_names)
         raise ToolFailed(
@@ -119,7 +170,7 @@ async def _content(connection: AsyncConnection, agent: Agent, call: ToolCall) ->
 
 def _arguments(call: ToolCall) -> dict[str, Any]:
     try:
-        arguments = json.loads(call.arguments or "{}")
+        arguments = json.loads(call.arguments or "{}", strict=False)
     except (ValueError, RecursionError):
         raise ToolFailed("The arguments are not valid JSON. Nothing was done.") from None
     if not isinstance(arguments, dict):

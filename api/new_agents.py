@@ -10,8 +10,9 @@ from api.wire.llm import ModelFields
 from api.wire.tools import tool_names_by_id
 from o.domain.actors import Actor
 from o.domain.agent_types import SERVED_TYPES
-from o.domain.agents import DEFAULT_SYSTEM, Agent
+from o.domain.agents import Agent
 from o.domain.blocks import Block
+from o.domain.instructions import default_system
 from o.domain.tools import BASE_TOOLS
 from o.errors import InvalidArgument, NotFound
 from o.ids import new_id
@@ -74,7 +75,7 @@ async def new_agent(
     now = datetime.now(UTC)
     values: dict[str, Any] = {
         "name": random_name(),
-        "system": DEFAULT_SYSTEM,
+        "system": default_system(body.agent_type),
         "project_id": project_id,
         **body.columns(),
         "tool_rules": body.rules(tools),

@@ -10,7 +10,7 @@ from api.deps import ActorDep, AgentId, CurrentClientDep, PartsDep, ReadsDep
 from api.pagination import page_query
 from api.stream import EventStream
 from api.turns import Send
-from api.wire.messages import WireMessage, shown_types, wire_messages
+from api.wire.messages import MessageView, WireMessage, shown_types, wire_messages
 from api.wire.turns import SendBody
 from o.errors import InvalidInput
 from o.storage import messages as stored
@@ -37,7 +37,9 @@ async def send(
         raise InvalidInput("stream_tokens, background and include_pings need streaming")
     turn = await _turn(request, body, parts, streams=False)
     sent = await parts.turns.send(actor, agent_id, turn)
-    return await json_answer(parts.turns.follow(sent), body.include_return_message_types)
+    return await json_answer(
+        parts.turns.follow(sent), body.include_return_message_types, body.to_view()
+    )
 
 
 @router.post("/stream", operation_id="create_agent_message_stream", response_model=None)
@@ -51,6 +53,7 @@ async def stream(
         parts.turns.follow(sent),
         run_id=sent.run.id,
         types=body.include_return_message_types,
+        view=body.to_view(),
         tokens=body.stream_tokens,
         ping_interval_s=parts.settings.ping_interval_s if body.include_pings else None,
     )
@@ -67,6 +70,7 @@ async def index(
     include_return_message_types: Annotated[list[str] | None, Query()] = None,
     use_assistant_message: bool = True,
     assistant_message_tool_name: str = "send_message",
+    assistant_message_tool_kwarg: str = "message",
 ) -> JSONResponse:
     """The agent's messages. With `desc` the newest `limit`, oldest first, as V1 answers."""
     found = await stored.list_agent_messages(
@@ -79,7 +83,10 @@ async def index(
         types=[] if group_id is not None else include_return_message_types,
         says=assistant_message_tool_name if use_assistant_message else None,
     )
-    shown: list[WireMessage] = [wire for message in found for wire in wire_messages(message)]
+    view = MessageView(
+        use_assistant_message, assistant_message_tool_name, assistant_message_tool_kwarg
+    )
+    shown: list[WireMessage] = [wire for message in found for wire in wire_messages(message, view)]
     return JSONResponse(shown_types(shown, include_return_message_types))
 
 

@@ -1,6 +1,8 @@
 """V1's spelling of messages: one stored message is shown as one for each of its parts."""
 
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,20 +11,54 @@ from o.domain.messages import (
     Message,
     Part,
     ReasoningPart,
+    RedactedPart,
     Role,
     TextPart,
     ToolCall,
     ToolReturn,
 )
+from o.domain.text import storable
 from o.ids import part_otid
 
 WireMessage = dict[str, Any]
 
 
-def wire_messages(message: Message) -> list[WireMessage]:
+@dataclass(frozen=True)
+class MessageView:
+    """How a client wants messages of the legacy loop shown.
+
+    Attributes:
+        use_assistant_message: Show calls of `tool_name` as assistant messages whose content is
+            the argument `tool_kwarg`, and hide their returns.
+    """
+
+    use_assistant_message: bool = True
+    tool_name: str = "send_message"
+    tool_kwarg: str = "message"
+
+    def says(self, name: str) -> bool:
+        """Whether a call of this tool is shown as what the agent says."""
+        return self.use_assistant_message and name == self.tool_name
+
+    def said_by(self, call: ToolCall) -> str | None:
+        """What the agent says by this call; None when it says nothing or is to be shown as is."""
+        if not self.says(call.name):
+            return None
+        try:
+            arguments = json.loads(call.arguments, strict=False)
+        except (ValueError, RecursionError):
+            return None
+        said = arguments.get(self.tool_kwarg) if isinstance(arguments, dict) else None
+        return storable(said) if isinstance(said, str) else None
+
+
+V1_VIEW = MessageView()
+
+
+def wire_messages(message: Message, view: MessageView = V1_VIEW) -> list[WireMessage]:
     """The message as V1 shows it, reasoning first, calls last; `otid` numbers the parts."""
     shown: list[WireMessage] = []
-    for place, (message_type, fields) in enumerate(_parts(message)):
+    for place, (message_type, fields) in enumerate(_parts(message, view)):
         envelope = _envelope(message, message_type, place)
         shown.append(envelope | fields)
     return shown
@@ -79,28 +115,37 @@ def _envelope(message: Message, message_type: str, place: int) -> WireMessage:
     )
 
 
-def _parts(message: Message) -> Iterator[tuple[str, dict[str, Any]]]:
+def _parts(message: Message, view: MessageView) -> Iterator[tuple[str, dict[str, Any]]]:
     match message.role:
         case Role.SYSTEM:
             yield "system_message", {"content": message.text}
         case Role.USER:
             yield "user_message", {"content": _content(message.parts)}
         case Role.ASSISTANT:
-            for part in message.parts:
-                if isinstance(part, ReasoningPart):
-                    yield "reasoning_message", reasoning_fields(part.reasoning, part.signature)
+            yield from _reasoning(message.parts)
             if message.text:
                 yield "assistant_message", {"content": message.text}
-            if message.tool_calls:
-                yield "tool_call_message", _calls(message.tool_calls)
+            yield from _calls(message.tool_calls, view)
         case Role.TOOL:
-            if message.tool_return:
-                yield "tool_return_message", _returned(message.tool_return)
+            returned = message.tool_return
+            # A call that failed said nothing, and is shown with its error.
+            if returned and not (view.says(returned.name) and returned.status == "success"):
+                yield "tool_return_message", _returned(returned)
 
 
-def reasoning_fields(reasoning: str, signature: str | None = None) -> dict[str, Any]:
-    """What a `reasoning_message` holds."""
-    return {"source": "reasoner_model", "reasoning": reasoning, "signature": signature}
+def _reasoning(parts: Sequence[Part]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for part in parts:
+        if isinstance(part, ReasoningPart):
+            fields = reasoning_fields(part.reasoning, part.source, part.signature)
+            yield "reasoning_message", fields
+        elif isinstance(part, RedactedPart):
+            fields = {"state": "redacted", "hidden_reasoning": part.data}
+            yield "hidden_reasoning_message", fields
+
+
+def reasoning_fields(reasoning: str, source: str, signature: str | None = None) -> dict[str, Any]:
+    """What a `reasoning_message` holds; `source` is V1's, reasoner_model or non_reasoner_model."""
+    return {"source": source, "reasoning": reasoning, "signature": signature}
 
 
 def _content(parts: Sequence[Part]) -> str | list[dict[str, Any]]:
@@ -109,12 +154,17 @@ def _content(parts: Sequence[Part]) -> str | list[dict[str, Any]]:
     return [part.model_dump() for part in parts if isinstance(part, TextPart | ImagePart)]
 
 
-def _calls(calls: Sequence[ToolCall]) -> dict[str, Any]:
-    """`tool_call` repeats the first call, for older clients."""
+def _calls(calls: Sequence[ToolCall], view: MessageView) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What is said by calls, then the others; `tool_call` repeats the first, for older clients."""
+    said = [view.said_by(call) for call in calls]
+    yield from (("assistant_message", {"content": text}) for text in said if text is not None)
     shown = [
-        {"name": call.name, "arguments": call.arguments, "tool_call_id": call.id} for call in calls
+        {"name": call.name, "arguments": call.arguments, "tool_call_id": call.id}
+        for call, text in zip(calls, said, strict=True)
+        if text is None
     ]
-    return {"tool_call": shown[0], "tool_calls": shown}
+    if shown:
+        yield "tool_call_message", {"tool_call": shown[0], "tool_calls": shown}
 
 
 def _returned(returned: ToolReturn) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from api.wire.fields import Json, RequestBody, Text
+from api.wire.fields import RequestBody, Text
+from api.wire.messages import MessageView
 from o.domain.messages import ImagePart, InputMessage, Part, Role, TextPart
 from o.domain.runs import RequestConfig, RunClosed, RunOptions
 
@@ -18,11 +19,27 @@ class TextContent(RequestBody):
     text: Text
 
 
+class UrlImage(RequestBody):
+    """V1's `UrlImage`: the provider fetches it, O never does."""
+
+    type: Literal["url"] = "url"
+    url: Text = Field(pattern=r"^(https?://|data:image/)")
+
+
+class Base64Image(RequestBody):
+    """V1's `Base64Image`, of a kind that providers read."""
+
+    type: Literal["base64"]
+    media_type: Literal["image/png", "image/jpeg", "image/gif", "image/webp"]
+    data: Text = Field(min_length=1)
+    detail: Text | None = None
+
+
 class ImageContent(RequestBody):
     """V1's `ImageContent`; `source` is kept as it came."""
 
     type: Literal["image"]
-    source: Json
+    source: Annotated[UrlImage | Base64Image, Field(discriminator="type")]
 
 
 Content = Annotated[TextContent | ImageContent, Field(discriminator="type")]
@@ -67,6 +84,9 @@ class SendBody(RequestBody):
     background: bool = False
     include_return_message_types: list[str] | None = None
     override_model: Text | None = None
+    use_assistant_message: bool = True
+    assistant_message_tool_name: Text = "send_message"
+    assistant_message_tool_kwarg: Text = "message"
 
     @model_validator(mode="after")
     def _one_of_input_and_messages(self) -> Self:
@@ -79,6 +99,14 @@ class SendBody(RequestBody):
         if self.messages is not None:
             return [message.to_input() for message in self.messages]
         return [InputMessage(role=Role.USER, parts=_parts(self.input or ""))]
+
+    def to_view(self) -> MessageView:
+        """How the answer shows messages of the legacy loop."""
+        return MessageView(
+            self.use_assistant_message,
+            self.assistant_message_tool_name,
+            self.assistant_message_tool_kwarg,
+        )
 
     def to_options(self, *, streams: bool) -> RunOptions:
         """What the run keeps of the request."""
@@ -121,6 +149,8 @@ def _parts(content: str | list[Content]) -> list[Part]:
     if isinstance(content, str):
         return [TextPart(text=content)]
     return [
-        TextPart(text=part.text) if isinstance(part, TextContent) else ImagePart(source=part.source)
+        TextPart(text=part.text)
+        if isinstance(part, TextContent)
+        else ImagePart(source=part.source.model_dump(exclude_none=True))
         for part in content
     ]

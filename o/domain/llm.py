@@ -26,6 +26,7 @@ class ModelRequest(BaseModel):
         handle: `<provider name>/<full model id>`.
         prompt: Messages in the OpenAI chat shape, oldest first, always paired.
         settings: V1's `model_settings`: temperature, max_output_tokens and so on.
+        tool_choice: `required` makes the model call a tool; None leaves it to the provider.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,16 +35,24 @@ class ModelRequest(BaseModel):
     prompt: list[dict[str, Any]]
     tools: list[ToolSpec] = []
     settings: dict[str, Any] = {}
+    tool_choice: Literal["required"] | None = None
 
 
 class ModelReply(BaseModel):
-    """A whole reply."""
+    """A whole reply.
+
+    Attributes:
+        redacted_reasoning: Blocks of reasoning that the provider encrypted.
+        thoughts: What the model thought in a call's `thinking` argument (`o.domain.thoughts`).
+    """
 
     model_config = ConfigDict(frozen=True)
 
     text: str = ""
     reasoning: str = ""
     reasoning_signature: str | None = None
+    redacted_reasoning: list[str] = []
+    thoughts: str = ""
     tool_calls: list[ToolCall] = []
     finish_reason: str = "stop"
     usage: Usage = Usage()
@@ -53,15 +62,15 @@ class ReplyDelta(BaseModel):
     """A piece of a reply while it is written.
 
     Attributes:
-        kind: What the piece belongs to.
-        text: More of the text, the reasoning or the tool call's arguments.
+        kind: What the piece belongs to; `thought` is the `thinking` argument of a call.
+        text: More of the text, the reasoning, the thoughts or the tool call's arguments.
         call: Which tool call of the reply, from 0.
         tool_call_id: Set on the first piece of a tool call, as is `name`.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    kind: Literal["text", "reasoning", "tool_call"]
+    kind: Literal["text", "reasoning", "thought", "tool_call"]
     text: str = ""
     call: int = 0
     tool_call_id: str | None = None

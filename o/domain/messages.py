@@ -33,14 +33,27 @@ class ImagePart(BaseModel):
 
 
 class ReasoningPart(BaseModel):
-    """What a reasoning model thought, with the provider's signature where it gave one."""
+    """What a model thought.
+
+    Attributes:
+        signature: The provider's, where it gave one: such reasoning is sent back to it.
+        source: In V1's words: a reasoning model's own, or the `thinking` argument of a call.
+    """
 
     type: Literal["reasoning"] = "reasoning"
     reasoning: str
     signature: str | None = None
+    source: Literal["reasoner_model", "non_reasoner_model"] = "reasoner_model"
 
 
-Part = Annotated[TextPart | ImagePart | ReasoningPart, Field(discriminator="type")]
+class RedactedPart(BaseModel):
+    """Reasoning that the provider encrypted; it is sent back as it came."""
+
+    type: Literal["redacted_reasoning"] = "redacted_reasoning"
+    data: str
+
+
+Part = Annotated[TextPart | ImagePart | ReasoningPart | RedactedPart, Field(discriminator="type")]
 
 
 class ToolCall(BaseModel):
@@ -49,11 +62,14 @@ class ToolCall(BaseModel):
     Attributes:
         id: The provider's id; providers may repeat it, so it keys nothing here.
         arguments: JSON text as the model wrote it, which may be broken.
+        request_heartbeat: Whether an agent of the legacy loop asked to go on after it; None where
+            the tool has no such argument.
     """
 
     id: str
     name: str
     arguments: str
+    request_heartbeat: bool | None = None
 
 
 class ToolReturn(BaseModel):
@@ -123,3 +139,8 @@ def reply_message_id(step_id: str, attempt: int) -> str:
 def return_message_id(step_id: str, ordinal: int) -> str:
     """The id of the return of a step's n-th tool call, the same for every attempt."""
     return derived_id("message", step_id, "return", ordinal)
+
+
+def heartbeat_message_id(step_id: str) -> str:
+    """The id of the heartbeat that follows a step of the legacy loop."""
+    return derived_id("message", step_id, "heartbeat")

@@ -32,6 +32,7 @@ class StopReason(StrEnum):
 
     END_TURN = "end_turn"
     MAX_STEPS = "max_steps"
+    TOOL_RULE = "tool_rule"
     CANCELLED = "cancelled"
     ERROR = "error"
     LLM_API_ERROR = "llm_api_error"
@@ -39,7 +40,7 @@ class StopReason(StrEnum):
     @property
     def status(self) -> RunStatus:
         """The terminal status that follows from the reason."""
-        if self in (StopReason.END_TURN, StopReason.MAX_STEPS):
+        if self in (StopReason.END_TURN, StopReason.MAX_STEPS, StopReason.TOOL_RULE):
             return RunStatus.COMPLETED
         return RunStatus.CANCELLED if self is StopReason.CANCELLED else RunStatus.FAILED
 

@@ -1,50 +1,24 @@
-"""The tools that every agent can have without code of its own."""
+"""The tools that every agent can have without code of its own, and how a model is shown them."""
 
+from typing import Literal
+
+from o.domain.agents import Agent
 from o.domain.llm import ToolSpec
+from o.domain.loops import SEND_MESSAGE, is_legacy, tools_ruled
+from o.domain.memory_specs import MEMORY_TOOLS
+from o.domain.thoughts import must_not_be_forced, thinks_natively, tool_for_legacy
 
-_LABEL = {
-    "type": "string",
-    "description": "Label of the memory block, as the system prompt shows it.",
-}
-
-MEMORY_INSERT = ToolSpec(
-    name="memory_insert",
-    description="Insert text into a memory block, on a line of its own.",
+_SEND_MESSAGE = ToolSpec(
+    name=SEND_MESSAGE,
+    description="Say something to the person you talk with. They read nothing else of what you do.",
     parameters={
         "type": "object",
-        "properties": {
-            "label": _LABEL,
-            "new_string": {"type": "string", "description": "The text to insert."},
-            "insert_line": {
-                "type": "integer",
-                "description": "Line after which the text goes: 0 is the top, -1 the end.",
-                "default": -1,
-            },
-        },
-        "required": ["label", "new_string"],
+        "properties": {"message": {"type": "string", "description": "What they read."}},
+        "required": ["message"],
     },
 )
 
-MEMORY_REPLACE = ToolSpec(
-    name="memory_replace",
-    description=(
-        "Replace one passage of a memory block. To delete it, replace it with an empty string."
-    ),
-    parameters={
-        "type": "object",
-        "properties": {
-            "label": _LABEL,
-            "old_string": {
-                "type": "string",
-                "description": "The text to replace, exactly as it stands; it must occur once.",
-            },
-            "new_string": {"type": "string", "description": "What stands there afterwards."},
-        },
-        "required": ["label", "old_string", "new_string"],
-    },
-)
-
-CONVERSATION_SEARCH = ToolSpec(
+_CONVERSATION_SEARCH = ToolSpec(
     name="conversation_search",
     description="Search everything that was said in earlier messages, also what is out of view.",
     parameters={
@@ -73,4 +47,25 @@ CONVERSATION_SEARCH = ToolSpec(
     },
 )
 
-BASE_TOOLS = {tool.name: tool for tool in (CONVERSATION_SEARCH, MEMORY_INSERT, MEMORY_REPLACE)}
+BASE_TOOLS = {tool.name: tool for tool in (_SEND_MESSAGE, _CONVERSATION_SEARCH, *MEMORY_TOOLS)}
+"""Every tool that comes with the server, by its name."""
+
+
+def tools_shown(agent: Agent, handle: str) -> list[ToolSpec]:
+    """The agent's tools as the model `handle` is shown them."""
+    tools = [BASE_TOOLS[name] for name in agent.tool_names if name in BASE_TOOLS]
+    if not is_legacy(agent):
+        return tools
+    thinking = not thinks_natively(handle, agent.model_settings)
+    ending = tools_ruled(agent, "exit_loop")
+    return [
+        tool_for_legacy(tool, with_thinking=thinking, with_heartbeat=tool.name not in ending)
+        for tool in tools
+    ]
+
+
+def tool_choice(agent: Agent, handle: str) -> Literal["required"] | None:
+    """Whether the model must call a tool: in the legacy loop, where the provider allows it."""
+    if not is_legacy(agent) or must_not_be_forced(handle, agent.model_settings):
+        return None
+    return "required" if agent.tool_names else None

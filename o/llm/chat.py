@@ -61,6 +61,15 @@ class _Said(_Shape):
                 return str(block["signature"])
         return None
 
+    @property
+    def redacted(self) -> list[str]:
+        """Reasoning that Anthropic encrypted; it must be sent back as it came."""
+        return [
+            str(block["data"])
+            for block in self.thinking_blocks or []
+            if block.get("type") == "redacted_thinking"
+        ]
+
 
 class _Choice(_Shape):
     message: _Said | None = None
@@ -106,6 +115,7 @@ def reply_of(completion: Completion) -> ModelReply:
         text=said.content or "",
         reasoning=said.thought,
         reasoning_signature=said.signature,
+        redacted_reasoning=said.redacted,
         tool_calls=[_tool_call(call) for call in said.tool_calls or []],
         finish_reason=completion.choices[0].finish_reason or "stop",
         usage=_usage(completion.usage),
@@ -132,6 +142,7 @@ class _Growing:
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._signature: str | None = None
+        self._redacted: list[str] = []
         self._calls: dict[int, ToolCall] = {}
         self._finish_reason: str | None = None
         self._usage = Usage()
@@ -146,6 +157,7 @@ class _Growing:
         self._finish_reason = choice.finish_reason or self._finish_reason
         said = choice.delta or _Said()
         self._signature = said.signature or self._signature
+        self._redacted += said.redacted
         deltas: list[ReplyDelta] = []
         if said.thought:
             self._reasoning.append(said.thought)
@@ -165,6 +177,7 @@ class _Growing:
             text="".join(self._text),
             reasoning="".join(self._reasoning),
             reasoning_signature=self._signature,
+            redacted_reasoning=self._redacted,
             tool_calls=[
                 call if call.arguments else call.model_copy(update={"arguments": "{}"})
                 for _, call in sorted(self._calls.items())

@@ -91,6 +91,8 @@ class LiteLLMWires:
             arguments["tools"] = [
                 {"type": "function", "function": tool.model_dump()} for tool in request.tools
             ]
+        if request.tool_choice is not None:
+            arguments["tool_choice"] = request.tool_choice
         for ours, theirs in _SETTINGS.items():
             if request.settings.get(ours) is not None:
                 arguments[theirs] = request.settings[ours]

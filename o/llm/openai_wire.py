@@ -82,6 +82,8 @@ def chat_body(
         body["tools"] = [
             {"type": "function", "function": tool.model_dump()} for tool in request.tools
         ]
+    if request.tool_choice is not None:
+        body["tool_choice"] = request.tool_choice
     settings = request.settings
     if not (is_openai and model.startswith(_REASONS)):
         body |= {name: settings[name] for name in _SAMPLING if settings.get(name) is not None}

@@ -5,8 +5,10 @@ from datetime import datetime
 
 from o.domain.agents import Agent, Conversation
 from o.domain.blocks import Block
+from o.domain.loops import is_legacy
 from o.domain.messages import InputMessage, Message
 from o.ids import derived_id
+from o.memory.boot import boot_messages
 from o.memory.prompt import compile_prompt, system_message
 
 
@@ -36,7 +38,7 @@ def first_messages(
 
 def _of_type(agent: Agent, conversation: Conversation, now: datetime) -> list[Message]:
     """What agents of this type begin with by themselves."""
-    return []
+    return boot_messages(agent, conversation, now) if is_legacy(agent) else []
 
 
 def _given(

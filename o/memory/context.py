@@ -1,13 +1,24 @@
 """The context window: stored messages as the prompt of a model call, always paired."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from o.domain.agents import Agent
-from o.domain.messages import ImagePart, Message, ReasoningPart, Role, ToolReturn
+from o.domain.messages import (
+    ImagePart,
+    Message,
+    ReasoningPart,
+    RedactedPart,
+    Role,
+    ToolCall,
+    ToolReturn,
+)
+from o.domain.thoughts import put_back
 from o.memory.prompt import local_time
 
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NOTHING_SAID = "(no text)"
 _OVERHEAD_CHARS = 500  # a message takes memory beside its text
 
@@ -67,7 +78,11 @@ def packed_return(tool_return: ToolReturn, time: str) -> str:
 
 
 def _plain(message: Message) -> dict[str, Any]:
-    return {"role": message.role.value, "content": _content(message)}
+    """A user's or system message; providers take names of word characters only."""
+    shown = {"role": message.role.value, "content": _content(message)}
+    if message.role is Role.USER and message.name and _NAME.fullmatch(message.name):
+        shown["name"] = message.name
+    return shown
 
 
 def _chars(shown: dict[str, Any]) -> int:
@@ -81,24 +96,37 @@ def _assistant(message: Message, place: int) -> tuple[dict[str, Any], list[tuple
     shown: dict[str, Any] = {"role": "assistant"}
     shown["content"] = message.text or (None if calls else _NOTHING_SAID)
     if calls:
+        thoughts = _thoughts(message)
         shown["tool_calls"] = [
             {
                 "id": prompt_id,
                 "type": "function",
-                "function": {"name": call.name, "arguments": _json_object(call.arguments)},
+                "function": {"name": call.name, "arguments": _arguments(call, thoughts)},
             }
             for (_, prompt_id), call in zip(calls, message.tool_calls, strict=True)
         ]
     return shown | _thinking(message), calls
 
 
-def _thinking(message: Message) -> dict[str, Any]:
-    """Signed reasoning, which Anthropic asks to be sent back with tool calls."""
-    blocks = [
-        {"type": "thinking", "thinking": part.reasoning, "signature": part.signature}
+def _thoughts(message: Message) -> str:
+    """What the model thought in the `thinking` argument of a call, in the legacy loop."""
+    return "\n".join(
+        part.reasoning
         for part in message.parts
-        if isinstance(part, ReasoningPart) and part.signature
-    ]
+        if isinstance(part, ReasoningPart) and part.source == "non_reasoner_model"
+    )
+
+
+def _thinking(message: Message) -> dict[str, Any]:
+    """Signed or encrypted reasoning, which Anthropic asks to be sent back with tool calls."""
+    blocks: list[dict[str, Any]] = []
+    for part in message.parts:
+        if isinstance(part, ReasoningPart) and part.signature:
+            blocks.append(
+                {"type": "thinking", "thinking": part.reasoning, "signature": part.signature}
+            )
+        elif isinstance(part, RedactedPart):
+            blocks.append({"type": "redacted_thinking", "data": part.data})
     return {"thinking_blocks": blocks} if blocks else {}
 
 
@@ -128,14 +156,18 @@ def _answer(prompt_id: str, content: str) -> dict[str, Any]:
     return {"role": "tool", "tool_call_id": prompt_id, "content": content}
 
 
-def _json_object(arguments: str) -> str:
+def _arguments(call: ToolCall, thoughts: str) -> str:
     """Arguments that providers accept: what the model broke is shown to it as text."""
+    arguments = call.arguments
     try:
-        if isinstance(json.loads(arguments), dict):
-            return arguments
-    except ValueError:
-        pass
-    return json.dumps({"unreadable_arguments": arguments}, ensure_ascii=False)
+        is_object = isinstance(json.loads(arguments), dict)
+    except (ValueError, RecursionError):
+        is_object = False
+    if not is_object:
+        arguments = json.dumps({"unreadable_arguments": arguments}, ensure_ascii=False)
+    if not thoughts and call.request_heartbeat is None:
+        return arguments
+    return put_back(arguments, thoughts, call.request_heartbeat)
 
 
 def _content(message: Message) -> str | list[dict[str, Any]]:
@@ -149,4 +181,5 @@ def _content(message: Message) -> str | list[dict[str, Any]]:
 def _image(part: ImagePart) -> dict[str, Any]:
     source = part.source
     url = source.get("url") or f"data:{source.get('media_type')};base64,{source.get('data')}"
-    return {"type": "image_url", "image_url": {"url": url}}
+    image = {"url": url} | ({"detail": source["detail"]} if source.get("detail") else {})
+    return {"type": "image_url", "image_url": image}

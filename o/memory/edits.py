@@ -4,7 +4,12 @@ import re
 
 from o.errors import ToolFailed
 
-_LINE_NUMBER = re.compile(r"^\d+→ ?", re.MULTILINE)
+LINE_NUMBER_BANNER = (
+    "# The line numbers and arrows are for orientation; they are no part of the block."
+)
+"""Stands above blocks that are shown with line numbers (`o.memory.prompt`)."""
+
+_LINE_NUMBER = re.compile(r"^\s*\d+→ ?", re.MULTILINE)
 
 
 def insert(value: str, new_string: str, insert_line: int = -1) -> str:
@@ -13,7 +18,7 @@ def insert(value: str, new_string: str, insert_line: int = -1) -> str:
     Raises:
         ToolFailed: The line does not exist, or the text carries line numbers of the display.
     """
-    _refuse_line_numbers(new_string)
+    refuse_line_numbers(new_string)
     lines = value.expandtabs().split("\n") if value else []
     if insert_line == -1:
         insert_line = len(lines)
@@ -32,11 +37,10 @@ def replace(value: str, old_string: str, new_string: str) -> str:
     Raises:
         ToolFailed: `old_string` is empty, absent or ambiguous, or carries line numbers.
     """
-    for text in (old_string, new_string):
-        _refuse_line_numbers(text)
+    refuse_line_numbers(old_string, new_string)
     value, old, new = value.expandtabs(), old_string.expandtabs(), new_string.expandtabs()
     if not old:
-        raise ToolFailed("old_string is empty: quote the text to replace, or use memory_insert.")
+        raise ToolFailed("old_string is empty: quote the text to replace, or insert text instead.")
     found = value.count(old)
     if found == 0:
         raise ToolFailed("old_string was not found in the block: quote it exactly as it stands.")
@@ -49,9 +53,43 @@ def replace(value: str, old_string: str, new_string: str) -> str:
     return value.replace(old, new)
 
 
-def _refuse_line_numbers(text: str) -> None:
-    if _LINE_NUMBER.search(text):
-        raise ToolFailed(
-            "The text holds line numbers such as '1→'. They belong to the display, not to the "
-            "block: leave them out."
-        )
+def append(value: str, content: str) -> str:
+    """`value` with `content` on a new line at its end, as V1's `core_memory_append` does."""
+    refuse_line_numbers(content)
+    return f"{value}\n{content}" if value else content
+
+
+def replace_all(value: str, old_content: str, new_content: str) -> str:
+    """`value` with every `old_content` replaced, as V1's `core_memory_replace` does.
+
+    Raises:
+        ToolFailed: `old_content` is empty or absent, or carries line numbers.
+    """
+    refuse_line_numbers(old_content, new_content)
+    if not old_content or old_content not in value:
+        raise ToolFailed(f"Old content {old_content!r} was not found in the block.")
+    return value.replace(old_content, new_content)
+
+
+def rethink(new_memory: str) -> str:
+    """The whole new value of a block.
+
+    Raises:
+        ToolFailed: It carries line numbers of the display.
+    """
+    refuse_line_numbers(new_memory)
+    return new_memory
+
+
+def refuse_line_numbers(*texts: str) -> None:
+    """Refuse text that was copied with what the display adds.
+
+    Raises:
+        ToolFailed: A line starts with a number and an arrow, or the banner is there.
+    """
+    for text in texts:
+        if LINE_NUMBER_BANNER in text or _LINE_NUMBER.search(text):
+            raise ToolFailed(
+                "The text holds line numbers such as '1→' or the banner above them. They belong "
+                "to the display, not to the block: leave them out."
+            )

@@ -7,17 +7,22 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from o.domain.agents import Agent, Conversation
 from o.domain.blocks import Block
+from o.domain.loops import shows_blocks
 from o.domain.messages import Message, Role, TextPart
 from o.ids import derived_id
+from o.memory.edits import LINE_NUMBER_BANNER
 
 _PLACE = "{CORE_MEMORY}"
+_EDITS_BY_LINE = frozenset({"letta_v1_agent", "memgpt_v2_agent", "sleeptime_agent"})
 
 
 def prompt_key(agent: Agent, blocks: Sequence[Block]) -> str:
     """What a compiled prompt depends on: while it is equal, the stored one is kept to the byte."""
     digest = hashlib.sha256(agent.system.encode())
-    for block in blocks:
+    for block in blocks if shows_blocks(agent) else ():
         digest.update(repr(_visible(block)).encode())
+    if _has_line_numbers(agent):
+        digest.update(b"line numbers")
     return digest.hexdigest()
 
 
@@ -41,7 +46,9 @@ def compile_prompt(
         recall_count: Messages in history, the system message not counted.
         now: When the prompt is compiled.
     """
-    memory = f"{_memory_blocks(blocks)}\n\n{_metadata(agent, conversation, recall_count, now)}"
+    memory = _metadata(agent, conversation, recall_count, now)
+    if shows_blocks(agent):
+        memory = f"{_memory_blocks(blocks, numbered=_has_line_numbers(agent))}\n\n{memory}"
     if _PLACE in agent.system:
         return agent.system.replace(_PLACE, memory, 1)
     return f"{agent.system.rstrip()}\n\n{memory}"
@@ -78,27 +85,38 @@ def _visible(block: Block) -> tuple[object, ...]:
     return (block.label, block.value, block.description, block.read_only, block.limit_chars)
 
 
-def _memory_blocks(blocks: Sequence[Block]) -> str:
+def _has_line_numbers(agent: Agent) -> bool:
+    """Anthropic's models edit by line well, so V1 shows them numbers where tools take lines."""
+    return agent.model.startswith("anthropic/") and agent.agent_type in _EDITS_BY_LINE
+
+
+def _memory_blocks(blocks: Sequence[Block], *, numbered: bool) -> str:
     if not blocks:
         return "<memory_blocks>\n</memory_blocks>"
-    shown = "\n\n".join(map(_block, blocks))
+    shown = "\n\n".join(_block(block, numbered=numbered) for block in blocks)
     return (
         "<memory_blocks>\nThese blocks are your core memory, in every conversation.\n\n"
         f"{shown}\n\n</memory_blocks>"
     )
 
 
-def _block(block: Block) -> str:
+def _block(block: Block, *, numbered: bool) -> str:
     read_only = "- read_only=true\n" if block.read_only else ""
+    warning = f"<warning>\n{LINE_NUMBER_BANNER}\n</warning>\n" if numbered else ""
+    value = _numbered(block.value) if numbered else block.value
     return (
         f"<{block.label}>\n"
         f"<description>\n{block.description or ''}\n</description>\n"
         f"<metadata>\n{read_only}"
         f"- chars_current={len(block.value)}\n"
         f"- chars_limit={block.limit_chars}\n</metadata>\n"
-        f"<value>\n{block.value}\n</value>\n"
+        f"{warning}<value>\n{value}\n</value>\n"
         f"</{block.label}>"
     )
+
+
+def _numbered(value: str) -> str:
+    return "\n".join(f"{n}→ {line}" for n, line in enumerate(value.split("\n"), start=1))
 
 
 def _metadata(agent: Agent, conversation: Conversation, recall_count: int, now: datetime) -> str:

@@ -169,13 +169,13 @@ async def search_messages(
         messages.c.agent_id == agent_id, messages.c.role.in_(roles)
     )
     if query:
-        said = cast(
-            func.jsonb_path_query_array(messages.c.parts, cast("$[*].text", JSONPATH)), String
-        )
+        said = _texts_at(messages.c.parts, "$[*].text")
+        sent = _texts_at(messages.c.tool_calls, '$[*] ? (@.name == "send_message").arguments')
         returned = messages.c.tool_return["content"].astext
         question = question.where(
             or_(
                 said.icontains(_as_json_text(query), autoescape=True),
+                sent.icontains(_as_json_text(_as_json_text(query)), autoescape=True),
                 returned.icontains(query, autoescape=True),
             )
         )
@@ -185,6 +185,11 @@ async def search_messages(
         question = question.where(messages.c.created_at < until)
     rows = await connection.execute(question.order_by(messages.c.position.desc()).limit(limit))
     return models_of(Message, rows.mappings().all())
+
+
+def _texts_at(column: Any, path: str) -> ColumnElement[str]:
+    """The strings at a JSON path of the column, as the text of a JSON list."""
+    return cast(func.jsonb_path_query_array(column, cast(path, JSONPATH)), String)
 
 
 def _as_json_text(query: str) -> str:

@@ -18,7 +18,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from o.domain.llm import ModelReply, ModelRequest, ReplyDelta
-from o.domain.tools import MEMORY_INSERT
+from o.domain.memory_specs import MEMORY_INSERT
 from o.errors import ModelError
 from o.llm.chat import Completion, reply_of
 from o.llm.openai_wire import OpenAIWire, chat_body

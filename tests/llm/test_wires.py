@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from o.domain.llm import ModelRequest, ReplyDelta
-from o.domain.tools import MEMORY_INSERT
+from o.domain.memory_specs import MEMORY_INSERT
 from o.errors import ModelError, NotFound
 from o.llm.catalogue import Catalogue
 from o.llm.models import Models
@@ -30,6 +30,40 @@ def _sse(*events: dict[str, Any]) -> StreamingResponse:
             yield f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
 
     return StreamingResponse(frames(), media_type="text/event-stream")
+
+
+THOUGHT = [
+    {"type": "thinking", "thinking": "hm", "signature": "signed"},
+    {"type": "redacted_thinking", "data": "sealed"},
+]
+
+
+def _thought(body: dict[str, Any]) -> Response:
+    """A reply of a model that thinks, a part of which Anthropic has encrypted."""
+    usage = {"input_tokens": 11, "output_tokens": 7}
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "x", "usage": usage}
+    if not body.get("stream"):
+        content = [*THOUGHT, {"type": "text", "text": "hello"}]
+        return JSONResponse(message | {"content": content, "stop_reason": "end_turn"})
+    begun = {"type": "thinking", "thinking": "", "signature": ""}
+    pieces: list[tuple[dict[str, Any], list[dict[str, Any]]]] = [
+        (
+            begun,
+            [
+                {"type": "thinking_delta", "thinking": "hm"},
+                {"type": "signature_delta", "signature": "signed"},
+            ],
+        ),
+        (THOUGHT[1], []),
+        ({"type": "text", "text": ""}, [{"type": "text_delta", "text": "hello"}]),
+    ]
+    events: list[dict[str, Any]] = [{"type": "message_start", "message": message | {"content": []}}]
+    for n, (block, deltas) in enumerate(pieces):
+        events.append({"type": "content_block_start", "index": n, "content_block": block})
+        events += [{"type": "content_block_delta", "index": n, "delta": d} for d in deltas]
+        events.append({"type": "content_block_stop", "index": n})
+    end = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": usage}
+    return _sse(*events, end, {"type": "message_stop"})
 
 
 class Wires:
@@ -60,6 +94,8 @@ class Wires:
 
     async def _anthropic(self, request: Request) -> Response:
         body = await self._keep(request)
+        if body["model"] == "claude-thinks":
+            return _thought(body)
         if not body.get("stream"):
             return JSONResponse(
                 {
@@ -214,6 +250,35 @@ async def test_a_call_comes_back_the_same_over_every_wire(
         assert json.loads(written) == ARGUMENTS
         assert [d.name for d in deltas if d.tool_call_id] == ["memory_insert"]
     assert request == request_to(handle), "the request is not changed"
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_signed_and_encrypted_reasoning_comes_out_and_goes_back_as_it_was(
+    wires: Wires, settings: ProviderSettings, streams: bool
+) -> None:
+    async def drop(delta: ReplyDelta) -> None:
+        assert delta.kind in ("text", "reasoning")
+
+    model = Models(Providers(settings), timeout_s=20)
+    request = request_to("anthropic/claude-thinks")
+    reply = await model.complete(request, drop if streams else None)
+    assert (reply.text, reply.reasoning, reply.reasoning_signature) == ("hello", "hm", "signed")
+    assert reply.redacted_reasoning == ["sealed"]
+    said = {"role": "assistant", "content": "hello", "thinking_blocks": THOUGHT}
+    again = [*request.prompt, said, {"role": "user", "content": "And?"}]
+    await model.complete(request.model_copy(update={"prompt": again}))
+    assert wires.requests[-1][2]["messages"][1]["content"][:2] == THOUGHT
+
+
+async def test_a_forced_call_is_forced_in_the_words_of_the_wire(
+    wires: Wires, settings: ProviderSettings
+) -> None:
+    model = Models(Providers(settings), timeout_s=20)
+    request = request_to("anthropic/claude-x")
+    await model.complete(request)
+    assert "tool_choice" not in wires.requests[-1][2]
+    await model.complete(request.model_copy(update={"tool_choice": "required"}))
+    assert wires.requests[-1][2]["tool_choice"]["type"] == "any"
 
 
 async def test_the_catalogue_lists_what_each_provider_offers(settings: ProviderSettings) -> None:

@@ -23,6 +23,8 @@ from starlette.routing import Route
 MODEL = "scripted"
 HANDLE = f"openai/{MODEL}"
 
+_ENDS_TURN = ("send_message", "memory_finish_edits")
+
 Prompt = list[dict[str, Any]]
 Action = dict[str, Any]
 
@@ -104,9 +106,11 @@ class FakeProvider:
         body = await request.json()
         prompt: Prompt = body["messages"]
         self.prompts.append(prompt)
-        self.problems += problems_of(prompt)
+        self.problems += problems_of(prompt) + problems_of_tools(body)
         await self._wait_at_gate(prompt)
         action = choose(prompt)
+        if body.get("tool_choice") == "required":
+            action = forced(action)
         if (failed := self._failure(action, prompt)) is not None:
             return failed
         await asyncio.sleep(action.get("delay_s", 0))
@@ -142,7 +146,7 @@ def choose(prompt: Prompt) -> Action:
         actions: list[Action] = json.loads(text.removeprefix("do:"))
         taken = 0
         for message in reversed(prompt):
-            if message["role"] == "user":
+            if message["role"] == "user" and not is_heartbeat(message):
                 break
             taken += message["role"] == "assistant"
         return actions[min(taken, len(actions) - 1)]
@@ -151,10 +155,44 @@ def choose(prompt: Prompt) -> Action:
     return say(f"You said: {text}")
 
 
+def is_heartbeat(message: dict[str, Any]) -> bool:
+    """Whether a message is the event that wakes an agent of the legacy loop again."""
+    return str(message["content"]).startswith('{"type": "heartbeat"')
+
+
+def forced(action: Action) -> Action:
+    """The action of a model that must call a tool: what it says, it says by send_message.
+
+    `disobey` makes it answer in plain text all the same.
+    """
+    if "say" not in action or action.get("disobey") or action.get("calls"):
+        return action
+    arguments = {"thinking": action.get("thinking", "I answer."), "message": action["say"]}
+    told = {"name": "send_message", "arguments": json.dumps(arguments)}
+    return {**action, "say": None, "calls": [told]}
+
+
+def problems_of_tools(body: dict[str, Any]) -> list[str]:
+    """What is wrong with the tools of a request that forces a call, as the legacy loop does."""
+    if body.get("tool_choice") != "required":
+        return []
+    problems = [] if body.get("tools") else ["a forced call without tools"]
+    for tool in body.get("tools", []):
+        function = tool["function"]
+        required = function["parameters"]["required"]
+        if required[:1] != ["thinking"] or next(iter(function["parameters"]["properties"])) != (
+            "thinking"
+        ):
+            problems.append(f"{function['name']} does not ask for thoughts first")
+        if ("request_heartbeat" in required) == (function["name"] in _ENDS_TURN):
+            problems.append(f"{function['name']} is wrong about its heartbeat")
+    return problems
+
+
 def last_user_text(prompt: Prompt) -> str:
     """The text of the newest user message."""
     for message in reversed(prompt):
-        if message["role"] == "user":
+        if message["role"] == "user" and not is_heartbeat(message):
             content = message["content"]
             return content if isinstance(content, str) else content[0]["text"]
     return ""
@@ -212,19 +250,19 @@ def _whole(action: Action) -> dict[str, Any]:
 
 
 async def _chunks(action: Action) -> AsyncIterator[bytes]:
-    """The reply in pieces: a word of text at a time, arguments in halves."""
+    """The reply in pieces: a word of text at a time, arguments in halves or `cut` characters."""
     pieces: list[dict[str, Any]] = []
     if action.get("reasoning"):
         pieces.append({"reasoning_content": action["reasoning"]})
     pieces += [{"content": word} for word in re.findall(r"\S+\s*", action.get("say") or "")]
     for n, one in enumerate(_message(action).get("tool_calls", [])):
         arguments = one["function"]["arguments"]
-        half = len(arguments) // 2
+        size = action.get("cut") or max(1, (len(arguments) + 1) // 2)
         first = {"name": one["function"]["name"], "arguments": ""}
         pieces.append({"tool_calls": [{**one, "index": n, "function": first}]})
         pieces += [
             {"tool_calls": [{"index": n, "function": {"arguments": part}}]}
-            for part in (arguments[:half], arguments[half:])
+            for part in (arguments[at : at + size] for at in range(0, len(arguments), size))
         ]
     finish = "tool_calls" if action.get("calls") else "stop"
     for piece in pieces:

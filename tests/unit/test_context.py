@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +10,7 @@ from o.domain.agents import Agent, Conversation
 from o.domain.blocks import Block
 from o.domain.messages import Message, Part, ReasoningPart, Role, TextPart, ToolCall, ToolReturn
 from o.memory.context import chat_prompt
+from o.memory.edits import LINE_NUMBER_BANNER
 from o.memory.prompt import compile_prompt, local_time, prompt_key
 from tests.support.provider import problems_of
 
@@ -116,3 +118,34 @@ def test_memory_stands_where_the_system_text_wants_it() -> None:
 def test_an_unknown_time_zone_reads_as_utc() -> None:
     assert local_time(NOW, "Mars/Olympus").endswith("UTC+0000")
     assert local_time(NOW, "Europe/Berlin") == "2026-03-01 10:15:00 AM CET+0100"
+
+
+@pytest.mark.parametrize(
+    ("model", "agent_type", "is_numbered"),
+    [
+        ("anthropic/x", "letta_v1_agent", True),
+        ("anthropic/x", "memgpt_v2_agent", True),
+        ("anthropic/x", "sleeptime_agent", True),
+        ("anthropic/x", "memgpt_agent", False),
+        ("openai/x", "letta_v1_agent", False),
+    ],
+)
+def test_anthropics_models_see_line_numbers_where_tools_take_lines(
+    model: str, agent_type: str, is_numbered: bool
+) -> None:
+    agent = AGENT.model_copy(update={"model": model, "agent_type": agent_type})
+    text = compile_prompt(agent, CONVERSATION, [block(value="Ada\nParis")], recall_count=0, now=NOW)
+    assert ("<value>\n1→ Ada\n2→ Paris\n</value>" in text) is is_numbered
+    assert (LINE_NUMBER_BANNER in text) is is_numbered
+    same_on_openai = AGENT.model_copy(update={"agent_type": agent_type})
+    is_same = prompt_key(agent, [block()]) == prompt_key(same_on_openai, [block()])
+    assert is_same is not is_numbered
+
+
+@pytest.mark.parametrize("agent_type", ["react_agent", "workflow_agent"])
+def test_some_agents_are_not_shown_their_blocks(agent_type: str) -> None:
+    agent = AGENT.model_copy(update={"agent_type": agent_type})
+    text = compile_prompt(agent, CONVERSATION, [block()], recall_count=0, now=NOW)
+    assert "<memory_blocks>" not in text
+    assert "<memory_metadata>" in text
+    assert prompt_key(agent, [block()]) == prompt_key(agent, [])

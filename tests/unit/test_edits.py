@@ -1,11 +1,14 @@
 """Edits of a block's text."""
 
+import contextlib
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from o.errors import ToolFailed
-from o.memory.edits import insert, replace
+from o.memory.edits import LINE_NUMBER_BANNER, append, insert, replace, replace_all, rethink
 
 lines = st.lists(st.text(st.characters(exclude_characters="\n\t→", codec="utf-8")), min_size=1)
 
@@ -48,3 +51,38 @@ def test_a_replace_that_is_not_clear_is_refused(old: str, problem: str) -> None:
 
 def test_tabs_count_as_spaces() -> None:
     assert replace("a\tb", "a       b", "c") == "c"
+
+
+def test_an_append_starts_a_line_of_its_own() -> None:
+    assert append("a", "b") == "a\nb"
+    assert append("", "b") == "b"
+
+
+def test_core_memory_is_replaced_wherever_it_stands() -> None:
+    assert replace_all("a cat\na dog", "a ", "the ") == "the cat\nthe dog"
+    for absent in ("zebra", ""):
+        with pytest.raises(ToolFailed, match="was not found"):
+            replace_all("a cat", absent, "x")
+
+
+@pytest.mark.parametrize("text", ["1→ a", "a\n  12→b", f"{LINE_NUMBER_BANNER}\na"])
+def test_every_edit_refuses_what_the_display_adds(text: str) -> None:
+    edits: list[Callable[[], str]] = [
+        lambda: append("a", text),
+        lambda: insert("a", text),
+        lambda: replace("a", "a", text),
+        lambda: replace_all("a", "a", text),
+        lambda: rethink(text),
+    ]
+    for edit in edits:
+        with pytest.raises(ToolFailed, match="line numbers"):
+            edit()
+
+
+@given(st.text(), st.text(), st.text())
+def test_no_edit_raises_anything_but_a_refusal(value: str, old: str, new: str) -> None:
+    for edit in (replace, replace_all):
+        with contextlib.suppress(ToolFailed):
+            edit(value, old, new)
+    with contextlib.suppress(ToolFailed):
+        assert append(value, new).endswith(new)

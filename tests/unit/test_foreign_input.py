@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from activities.memory_tools import SearchArguments, _moment
+from activities.recall_tools import SearchArguments, _moment
 from activities.tools import _arguments
 from api.wire.agent_requests import CreateAgentBody
 from api.wire.blocks import UpdateBlockBody

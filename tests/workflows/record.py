@@ -1,4 +1,4 @@
-"""Records the histories that `test_replay.py` replays: `python -m tests.workflows.record`.
+"""Records the histories that `test_replay.py` replays: `python -m tests.workflows.record KIND...`.
 
 Run it when the workflow has learnt something new, and add files; those that stand stay, because
 executions like them may be open somewhere.
@@ -6,6 +6,7 @@ executions like them may be open somewhere.
 
 import asyncio
 import json
+import sys
 import tempfile
 from pathlib import Path
 
@@ -19,15 +20,15 @@ HISTORIES = Path(__file__).parent / "histories"
 
 
 def main() -> None:
-    """Play one conversation of each kind and store the histories it leaves."""
+    """Play one conversation of each kind that is named and store the histories it leaves."""
     provider = FakeProvider()
     provider.start()
     env = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": provider.url}
     product = Product(Path(tempfile.mkdtemp()) / "o", env)
     product.start()
     try:
-        for name, texts in KINDS.items():
-            _record(product, name, texts)
+        for name in sys.argv[1:]:
+            _record(product, name, KINDS[name])
     finally:
         product.stop()
         provider.stop()
@@ -43,12 +44,17 @@ KINDS = {
     "continued": [f"message {n}" for n in range(20)],
     "long_turn": [do(*[_SEARCH] * 90, say("done")), "after it"],
     "deleted": ["hello", "DELETE"],
+    "legacy": [do(_EDIT, say("done")), do(say("no call") | {"disobey": True}), "again"],
 }
 
 
 def _record(product: Product, name: str, texts: list[str]) -> None:
     client = product.client(max_retries=0)
-    agent = client.agents.create(model=HANDLE, memory_blocks=[{"label": "human", "value": ""}])
+    agent = client.agents.create(
+        agent_type="memgpt_v2_agent" if name == "legacy" else "letta_v1_agent",
+        model=HANDLE,
+        memory_blocks=[{"label": "human", "value": ""}],
+    )
     ((conversation_id,),) = product.query(
         "SELECT id FROM conversations WHERE agent_id = %s", agent.id
     )
@@ -61,7 +67,7 @@ def _record(product: Product, name: str, texts: list[str]) -> None:
                 agent.id, input=text, max_steps=3 if name == "max_steps" else 100
             )
         except APIStatusError:
-            assert name == "failure"
+            assert name in ("failure", "legacy")
     asyncio.run(_store(product.state["temporal_address"], conversation_id, name))
 
 

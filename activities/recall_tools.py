@@ -1,0 +1,109 @@
+"""The built-in tools that speak and that search recall memory."""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.built_in import Arguments, BuiltIn
+from o.domain.agents import Agent
+from o.domain.loops import SEND_MESSAGE
+from o.domain.messages import Message, Role
+from o.errors import ToolFailed
+from o.memory.boot import SENT
+from o.memory.prompt import local_time, zone_of
+from o.storage.messages import search_messages
+
+_MAX_RESULTS = 50
+
+
+class SendArguments(Arguments):
+    """Arguments of `send_message`."""
+
+    message: str
+
+
+class SearchArguments(Arguments):
+    """Arguments of `conversation_search`."""
+
+    query: str | None = None
+    roles: list[Role] | None = None
+    limit: int | None = None
+    start_date: str | None = None
+    end_date: str | None = None
+
+
+async def send_message(connection: AsyncConnection, agent: Agent, arguments: SendArguments) -> str:
+    """Say something: the call itself is what the client is shown, so there is nothing to do."""
+    return SENT
+
+
+async def conversation_search(
+    connection: AsyncConnection, agent: Agent, arguments: SearchArguments
+) -> str:
+    """Search the agent's messages; returns V1's JSON of results, the newest first."""
+    default_roles = [Role.USER, Role.ASSISTANT]
+    found = await search_messages(
+        connection,
+        agent.id,
+        query=arguments.query,
+        roles=[role for role in arguments.roles or default_roles if role is not Role.SYSTEM],
+        since=_moment(arguments.start_date, agent, end_of_day=False),
+        until=_moment(arguments.end_date, agent, end_of_day=True),
+        limit=max(1, min(arguments.limit or 5, _MAX_RESULTS)),
+    )
+    now = datetime.now(UTC)
+    results = [_result(agent, message, now) for message in found]
+    summary = f"Showing {len(results)} results:" if results else "No results found."
+    return json.dumps({"message": summary, "results": results}, ensure_ascii=False)
+
+
+RECALL_TOOLS: dict[str, BuiltIn[Any]] = {
+    SEND_MESSAGE: BuiltIn(SendArguments, send_message),
+    "conversation_search": BuiltIn(SearchArguments, conversation_search),
+}
+
+
+def _result(agent: Agent, message: Message, now: datetime) -> dict[str, Any]:
+    content = message.text or (
+        message.tool_return.content if message.tool_return else _sent(message)
+    )
+    return {
+        "timestamp": local_time(message.created_at, agent.timezone),
+        "time_ago": _ago(now - message.created_at),
+        "role": message.role.value,
+        "content": content,
+    }
+
+
+def _sent(message: Message) -> str:
+    """What an agent of the legacy loop said by this message."""
+    arguments = [call.arguments for call in message.tool_calls if call.name == SEND_MESSAGE]
+    try:
+        return "\n".join(str(json.loads(one)["message"]) for one in arguments)
+    except (ValueError, TypeError, KeyError):
+        return ""
+
+
+def _ago(age: timedelta) -> str:
+    seconds = max(0, int(age.total_seconds()))
+    for unit, length_s in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= length_s:
+            return f"{seconds // length_s}{unit} ago"
+    return f"{seconds}s ago"
+
+
+def _moment(text: str | None, agent: Agent, *, end_of_day: bool) -> datetime | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ToolFailed(f"{text!r} is no ISO 8601 date or time.") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone_of(agent.timezone))
+    is_bare_day = len(text) <= len("2026-W10-1")
+    if not (end_of_day and is_bare_day):
+        return moment
+    return moment + timedelta(days=1) if moment.date() < date.max else None

@@ -1,0 +1,102 @@
+"""Replies while they are written, as V1 shows them piece by piece."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from api.wire.messages import MessageView, WireMessage, envelope, message_time, reasoning_fields
+from o.domain.argument_stream import ArgumentReader
+from o.domain.llm import ReplyDelta
+from o.domain.text import storable
+from o.ids import part_otid
+
+_SOURCES = {"reasoning": "reasoner_model", "thought": "non_reasoner_model"}
+
+
+class DeltaRelay:
+    """Shows pieces of replies: the same `id` and `otid` for the pieces of one part."""
+
+    def __init__(self, run_id: str, view: MessageView) -> None:
+        self._run_id = run_id
+        self._view = view
+        self._date = message_time(datetime.now(UTC))
+        self._parts: dict[str, list[str]] = {}
+        self._calls: dict[tuple[str, int], _Call] = {}
+        self._seen: set[tuple[str, str]] = set()
+
+    def unseen(self, messages: Sequence[WireMessage]) -> list[WireMessage]:
+        """Of the messages that a whole reply is shown as, those that no piece has shown."""
+        return [m for m in messages if (m["id"], m["message_type"]) not in self._seen]
+
+    def show(self, body: dict[str, Any]) -> list[WireMessage]:
+        """What one piece is shown as, which may be nothing."""
+        delta = ReplyDelta.model_validate(body)
+        message_id = str(body["message_id"])
+        parts = self._parts.setdefault(message_id, [])
+        if delta.kind not in parts:
+            parts.append(delta.kind)
+        told = self._fields(message_id, delta)
+        if told is None:
+            return []
+        message_type, fields = told
+        self._seen.add((message_id, message_type))
+        shown = envelope(
+            message_type,
+            message_id=message_id,
+            date=self._date,
+            otid=part_otid(message_id, parts.index(delta.kind)),
+            run_id=self._run_id,
+            step_id=str(body["step_id"]),
+        )
+        return [shown | fields]
+
+    def _fields(self, message_id: str, delta: ReplyDelta) -> tuple[str, dict[str, Any]] | None:
+        match delta.kind:
+            case "text":
+                return "assistant_message", {"content": delta.text}
+            case "reasoning" | "thought":
+                return "reasoning_message", reasoning_fields(delta.text, _SOURCES[delta.kind])
+            case "tool_call":
+                return self._call_fields(message_id, delta)
+
+    def _call_fields(self, message_id: str, delta: ReplyDelta) -> tuple[str, dict[str, Any]] | None:
+        key = (message_id, delta.call)
+        if key not in self._calls:
+            says = self._view.says(delta.name or "")
+            self._calls[key] = _Call(
+                delta.tool_call_id or "", self._view.tool_kwarg if says else None
+            )
+        call = self._calls[key]
+        if not call.says:
+            piece = call.piece(delta)
+            return "tool_call_message", {"tool_call": piece, "tool_calls": piece}
+        said = call.said(delta.text)
+        return ("assistant_message", {"content": said}) if said else None
+
+
+class _Call:
+    """One call of a reply; with `kwarg`, that argument is what the agent says."""
+
+    def __init__(self, tool_call_id: str, kwarg: str | None) -> None:
+        self._id = tool_call_id
+        self._kwarg = kwarg
+        self._reader = ArgumentReader()
+
+    @property
+    def says(self) -> bool:
+        """Whether the call is shown as what the agent says."""
+        return self._kwarg is not None
+
+    def said(self, more: str) -> str:
+        """What more of the arguments adds to what is said."""
+        pieces = self._reader.feed(more)
+        return storable("".join(piece.text for piece in pieces if piece.name == self._kwarg))
+
+    def piece(self, delta: ReplyDelta) -> dict[str, str]:
+        """Name and id at first, then arguments with the id; nulls are left out."""
+        piece = {"tool_call_id": self._id}
+        if delta.name is not None:
+            piece["name"] = delta.name
+        if delta.text:
+            piece["arguments"] = delta.text
+        return piece

@@ -1,0 +1,180 @@
+"""What the legacy loop adds to calls and takes off again, whole and in pieces."""
+
+import json
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from o.domain.agent_types import base_rules, has_base_rules
+from o.domain.agents import Agent
+from o.domain.llm import ReplyDelta
+from o.domain.loops import GO_ON, AfterCall, after_call
+from o.domain.messages import ToolCall
+from o.domain.runs import StopReason
+from o.domain.thoughts import LegacyDeltas, put_back, take_off
+from o.domain.tools import tool_choice, tools_shown
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def agent(agent_type: str = "memgpt_agent", **fields: Any) -> Agent:
+    tools = ["send_message", "memory_insert", "memory_finish_edits"]
+    return Agent(
+        id="agent-1",
+        organization_id="org-1",
+        name="ada",
+        agent_type=agent_type,
+        system="",
+        model="openai/x",
+        tool_names=tools,
+        tool_rules=base_rules(tools) if has_base_rules(agent_type) else [],
+        created_at=NOW,
+        updated_at=NOW,
+        **fields,
+    )
+
+
+def called(name: str, heartbeat: bool | None = None) -> ToolCall:
+    return ToolCall(id="call_0", name=name, arguments="{}", request_heartbeat=heartbeat)
+
+
+arguments = st.dictionaries(
+    st.text(max_size=4).filter(lambda name: name not in ("thinking", "request_heartbeat")),
+    st.text(max_size=6) | st.integers() | st.lists(st.text(max_size=3), max_size=2),
+    max_size=3,
+)
+
+
+@given(arguments, st.text(max_size=9), st.booleans(), st.data())
+def test_what_streams_is_what_is_stored_wherever_the_pieces_are_cut(
+    given: dict[str, Any], thought: str, heartbeat: bool, data: st.DataObject
+) -> None:
+    asked = {"thinking": thought, **given, "request_heartbeat": heartbeat}
+    asked = dict(data.draw(st.permutations(list(asked.items()))))
+    whole = json.dumps(asked)
+    cuts = data.draw(st.lists(st.integers(0, len(whole)), max_size=6).map(sorted))
+    deltas = LegacyDeltas()
+    first = ReplyDelta(kind="tool_call", tool_call_id="call_0", name="memory_insert")
+    told = deltas.of(first)
+    for start, end in pairwise([0, *cuts, len(whole)]):
+        told += deltas.of(ReplyDelta(kind="tool_call", text=whole[start:end]))
+    calls = [delta for delta in told if delta.kind == "tool_call"]
+    assert "".join(delta.text for delta in told if delta.kind == "thought") == thought
+    assert json.loads("".join(delta.text for delta in calls)) == given
+    assert [delta.name for delta in calls if delta.name] == ["memory_insert"]
+    assert calls[0].tool_call_id == "call_0"
+    taken, kept_thought = take_off(ToolCall(id="x", name="memory_insert", arguments=whole))
+    assert (json.loads(taken.arguments), kept_thought) == (given, thought)
+    assert taken.request_heartbeat is heartbeat
+    shown = json.loads(put_back(taken.arguments, kept_thought, taken.request_heartbeat))
+    assert shown == {name: value for name, value in asked.items() if name != "thinking" or thought}
+
+
+@pytest.mark.parametrize("broken", ["", "[]", "null", '{"thinking": "a'])
+def test_arguments_that_are_no_object_stay_as_they_are(broken: str) -> None:
+    call = ToolCall(id="x", name="send_message", arguments=broken)
+    assert take_off(call) == (call, "")
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [("true", True), (True, True), ("True", True), (False, False), ("no", False), (None, None)],
+)
+def test_a_heartbeat_may_be_spelled_as_text(asked: object, expected: bool | None) -> None:
+    call = ToolCall(id="x", name="y", arguments=json.dumps({"request_heartbeat": asked}))
+    assert take_off(call)[0].request_heartbeat is expected
+
+
+def test_only_pieces_of_the_first_call_are_told_and_text_is_a_thought() -> None:
+    deltas = LegacyDeltas()
+    assert deltas.of(ReplyDelta(kind="text", text="hm")) == [ReplyDelta(kind="thought", text="hm")]
+    assert deltas.of(ReplyDelta(kind="tool_call", call=1, tool_call_id="b", name="b")) == []
+    assert deltas.of(ReplyDelta(kind="tool_call", tool_call_id="a", name="a")) == []
+    told = deltas.of(ReplyDelta(kind="tool_call", text='{"thinking": "so", "x": 1}'))
+    assert "".join(delta.text for delta in told if delta.kind == "thought") == "\nso"
+
+
+def test_tools_ask_for_thoughts_first_and_for_a_heartbeat_where_the_turn_may_go_on() -> None:
+    shown = {tool.name: tool.parameters for tool in tools_shown(agent(), "openai/gpt-4o")}
+    assert list(shown["memory_insert"]["properties"]) == [
+        "thinking",
+        "label",
+        "new_string",
+        "insert_line",
+        "request_heartbeat",
+    ]
+    assert shown["memory_insert"]["required"] == [
+        "thinking",
+        "label",
+        "new_string",
+        "request_heartbeat",
+    ]
+    for name in ("send_message", "memory_finish_edits"):
+        assert "request_heartbeat" not in shown[name]["properties"]
+    v1 = tools_shown(agent("letta_v1_agent"), "openai/gpt-4o")
+    assert all("thinking" not in tool.parameters["properties"] for tool in v1)
+
+
+@pytest.mark.parametrize(
+    ("handle", "settings", "thinking", "choice"),
+    [
+        ("openai/gpt-4o", {}, True, "required"),
+        ("openai/o3-mini", {}, False, "required"),
+        ("openai/gpt-5-mini", {}, False, "required"),
+        ("anthropic/claude-x", {}, True, "required"),
+        ("anthropic/claude-x", {"thinking": {"type": "disabled"}}, True, "required"),
+        ("anthropic/claude-x", {"thinking": {"type": "enabled"}}, False, None),
+    ],
+)
+def test_models_that_reason_by_themselves_are_not_asked_for_thoughts(
+    handle: str, settings: dict[str, Any], thinking: bool, choice: str | None
+) -> None:
+    legacy = agent(model_settings=settings)
+    shown = tools_shown(legacy, handle)
+    assert all(("thinking" in tool.parameters["properties"]) is thinking for tool in shown)
+    assert tool_choice(legacy, handle) == choice
+    assert tool_choice(agent("letta_v1_agent"), handle) is None
+
+
+def test_an_agent_without_tools_is_not_made_to_call_one() -> None:
+    bare = agent().model_copy(update={"tool_names": []})
+    assert tool_choice(bare, "openai/gpt-4o") is None
+
+
+@pytest.mark.parametrize(
+    ("call", "failed", "is_last_step", "goes_on", "stop"),
+    [
+        (called("own_tool", heartbeat=True), False, False, True, None),
+        (called("own_tool", heartbeat=False), False, False, False, StopReason.END_TURN),
+        (called("own_tool"), False, False, False, StopReason.END_TURN),
+        (called("own_tool", heartbeat=False), True, False, True, None),
+        (called("own_tool", heartbeat=True), False, True, False, StopReason.MAX_STEPS),
+        (called("own_tool"), False, True, False, StopReason.END_TURN),
+        (called("memory_insert", heartbeat=False), False, False, True, None),
+        (called("send_message"), False, False, False, StopReason.END_TURN),
+        (called("send_message", heartbeat=True), False, False, False, StopReason.END_TURN),
+        (called("send_message"), True, False, True, None),
+        (called("send_message"), True, True, False, StopReason.MAX_STEPS),
+    ],
+)
+def test_what_follows_a_call_in_the_legacy_loop(
+    call: ToolCall, failed: bool, is_last_step: bool, goes_on: bool, stop: StopReason | None
+) -> None:
+    then = after_call(agent(), [call], 0, failed=failed, is_last_step=is_last_step)
+    assert (then.heartbeat is not None, then.stop) == (goes_on, stop)
+
+
+def test_the_v1_loop_goes_on_after_any_call_but_one_with_an_exit_rule() -> None:
+    insert, finish = called("memory_insert"), called("memory_finish_edits")
+    sleeper, plain = agent("sleeptime_agent"), agent("letta_v1_agent")
+
+    def then(who: Agent, calls: list[ToolCall], ordinal: int) -> AfterCall:
+        return after_call(who, calls, ordinal, failed=False, is_last_step=False)
+
+    assert then(plain, [insert], 0) == then(plain, [finish], 0) == GO_ON
+    assert then(sleeper, [insert], 0) == then(sleeper, [finish, insert], 0) == GO_ON
+    assert then(sleeper, [finish, insert], 1) == AfterCall(stop=StopReason.TOOL_RULE)
