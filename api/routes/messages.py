@@ -73,6 +73,9 @@ async def index(
     assistant_message_tool_kwarg: str = "message",
 ) -> JSONResponse:
     """The agent's messages. With `desc` the newest `limit`, oldest first, as V1 answers."""
+    view = MessageView(
+        use_assistant_message, assistant_message_tool_name, assistant_message_tool_kwarg
+    )
     found = await stored.list_agent_messages(
         connection,
         actor,
@@ -81,10 +84,7 @@ async def index(
         conversation_id=conversation_id,
         # No message belongs to a group: groups are not there yet.
         types=[] if group_id is not None else include_return_message_types,
-        says=assistant_message_tool_name if use_assistant_message else None,
-    )
-    view = MessageView(
-        use_assistant_message, assistant_message_tool_name, assistant_message_tool_kwarg
+        says=view.speaking_tool,
     )
     shown: list[WireMessage] = [wire for message in found for wire in wire_messages(message, view)]
     return JSONResponse(shown_types(shown, include_return_message_types))

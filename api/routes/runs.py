@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 
 from api.deps import ActorDep, ReadsDep, RunId, TransactionDep
 from api.pagination import page_query
-from api.wire.messages import wire_messages
+from api.wire.messages import MessageView, wire_messages
 from api.wire.runs import RunBody, RunMetricsBody, RunUsageBody, StopReasonName
 from api.wire.steps import StepBody
 from o.domain.runs import RunStatus
@@ -84,9 +84,10 @@ async def messages(
     page: Annotated[Page, Depends(page_query(limit=100, order="asc"))],
 ) -> JSONResponse:
     """What the run added to history, the user's message included, oldest first."""
-    await stored.find_run(connection, actor, run_id)
-    found = await list_run_messages(connection, actor, run_id, page)
-    return JSONResponse([wire for message in found for wire in wire_messages(message)])
+    run = await stored.find_run(connection, actor, run_id)
+    view = MessageView.of(run.options.request_config)
+    found = await list_run_messages(connection, actor, run_id, page, says=view.speaking_tool)
+    return JSONResponse([wire for message in found for wire in wire_messages(message, view)])
 
 
 @router.get("/{run_id}/usage", operation_id="retrieve_usage_for_run")

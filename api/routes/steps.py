@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 
 from api.deps import ActorDep, ReadsDep, StepId, TransactionDep
 from api.pagination import page_query
-from api.wire.messages import wire_messages
+from api.wire.messages import V1_VIEW, wire_messages
 from api.wire.steps import Feedback, FeedbackBody, StepBody, StepMetricsBody
 from o.errors import InvalidArgument
 from o.storage import step_records as stored
@@ -69,7 +69,7 @@ async def messages(
 ) -> JSONResponse:
     """The step's reply and the returns of its tool calls, oldest first."""
     await stored.find_step(connection, actor, step_id)
-    found = await list_step_messages(connection, actor, step_id, page)
+    found = await list_step_messages(connection, actor, step_id, page, says=V1_VIEW.speaking_tool)
     return JSONResponse([wire for message in found for wire in wire_messages(message)])
 
 

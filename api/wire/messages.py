@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 from o.domain.messages import (
     ImagePart,
@@ -17,6 +17,7 @@ from o.domain.messages import (
     ToolCall,
     ToolReturn,
 )
+from o.domain.runs import RequestConfig
 from o.domain.text import storable
 from o.ids import part_otid
 
@@ -35,6 +36,20 @@ class MessageView:
     use_assistant_message: bool = True
     tool_name: str = "send_message"
     tool_kwarg: str = "message"
+
+    @classmethod
+    def of(cls, config: RequestConfig) -> Self:
+        """As the request of a run asked."""
+        return cls(
+            config.use_assistant_message,
+            config.assistant_message_tool_name,
+            config.assistant_message_tool_kwarg,
+        )
+
+    @property
+    def speaking_tool(self) -> str | None:
+        """The tool whose calls are shown as assistant messages, None when none is."""
+        return self.tool_name if self.use_assistant_message else None
 
     def says(self, name: str) -> bool:
         """Whether a call of this tool is shown as what the agent says."""

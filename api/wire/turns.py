@@ -102,10 +102,14 @@ class SendBody(RequestBody):
 
     def to_view(self) -> MessageView:
         """How the answer shows messages of the legacy loop."""
-        return MessageView(
-            self.use_assistant_message,
-            self.assistant_message_tool_name,
-            self.assistant_message_tool_kwarg,
+        return MessageView.of(self._config())
+
+    def _config(self) -> RequestConfig:
+        return RequestConfig(
+            use_assistant_message=self.use_assistant_message,
+            assistant_message_tool_name=self.assistant_message_tool_name,
+            assistant_message_tool_kwarg=self.assistant_message_tool_kwarg,
+            include_return_message_types=self.include_return_message_types,
         )
 
     def to_options(self, *, streams: bool) -> RunOptions:
@@ -116,9 +120,7 @@ class SendBody(RequestBody):
             background=self.background,
             override_model=self.override_model,
             run_type="streaming" if streams else "send_message",
-            request_config=RequestConfig(
-                include_return_message_types=self.include_return_message_types
-            ),
+            request_config=self._config(),
         )
 
 

@@ -133,25 +133,29 @@ async def list_agent_messages(
 
 
 async def list_run_messages(
-    connection: AsyncConnection, actor: Actor, run_id: str, page: Page
+    connection: AsyncConnection, actor: Actor, run_id: str, page: Page, *, says: str | None = None
 ) -> list[Message]:
     """What a run added to history, its input included, in the order asked for.
+
+    With `says`, the returns of that tool are left out: see `is_shown`.
 
     Raises:
         NotFound: A cursor names no message of the run.
     """
-    return await _list_of(connection, actor, messages.c.run_id == run_id, page)
+    return await _list_of(connection, actor, messages.c.run_id == run_id, page, says)
 
 
 async def list_step_messages(
-    connection: AsyncConnection, actor: Actor, step_id: str, page: Page
+    connection: AsyncConnection, actor: Actor, step_id: str, page: Page, *, says: str | None = None
 ) -> list[Message]:
     """A step's reply and the returns of its tool calls, in the order asked for.
+
+    With `says`, the returns of that tool are left out: see `is_shown`.
 
     Raises:
         NotFound: A cursor names no message of the step.
     """
-    return await _list_of(connection, actor, messages.c.step_id == step_id, page)
+    return await _list_of(connection, actor, messages.c.step_id == step_id, page, says)
 
 
 async def search_messages(
@@ -224,12 +228,12 @@ def _part_of_history(
 
 
 async def _list_of(
-    connection: AsyncConnection, actor: Actor, of: ColumnElement[bool], page: Page
+    connection: AsyncConnection, actor: Actor, of: ColumnElement[bool], page: Page, says: str | None
 ) -> list[Message]:
     """A run and its steps have one conversation, whose positions are their order."""
     owned = and_(of, messages.c.organization_id == actor.organization_id)
     places = await _places(connection, owned, _PLACE, page)
-    question = select(*columns_of(messages, Message)).where(owned)
+    question = select(*columns_of(messages, Message)).where(owned, is_shown(None, says=says))
     position = messages.c.position
     for cursor, forward in ((page.after, page.ascending), (page.before, not page.ascending)):
         if cursor is not None:

@@ -200,6 +200,60 @@ def test_a_message_cannot_be_changed(server: Product, talked: AgentState) -> Non
     assert isinstance(answer.json()["detail"], str)
 
 
+@pytest.mark.parametrize("limit", [1, 2, 5])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("spoken", [True, False])
+@pytest.mark.parametrize("wanted", [None, ["assistant_message"], ["tool_return_message"]])
+def test_the_history_of_an_agent_that_speaks_by_a_tool_pages_as_any(
+    client: Letta, talker: AgentState, limit: int, order: Any, spoken: bool, wanted: Any
+) -> None:
+    asked: dict[str, Any] = {"use_assistant_message": spoken}
+    if wanted is not None:
+        asked["include_return_message_types"] = wanted
+    whole = shown(client.agents.messages.list(talker.id, **_ALL, **asked).items)
+    paged = shown(client.agents.messages.list(talker.id, limit=limit, order=order, **asked))
+    assert sorted(paged) == sorted(whole)
+    speech = [kind for _, kind in whole if kind == "assistant_message"]
+    assert bool(speech) == (spoken and wanted != ["tool_return_message"])
+
+
+@pytest.fixture(scope="module")
+def talker(client: Letta) -> AgentState:
+    """An agent of the legacy loop, which speaks four times, its boot sequence included."""
+    agent = client.agents.create(
+        model=HANDLE,
+        agent_type="memgpt_agent",
+        memory_blocks=[{"label": "human", "value": "Nothing is known yet."}],
+        tools=["memory_insert"],
+    )
+    speak = call("send_message", thinking="I speak.", message="well")
+    edit = call(
+        "memory_insert", thinking="I edit.", label="human", new_string="x", request_heartbeat=True
+    )
+    for text in (do(speak), do(edit, speak), do(speak)):
+        client.agents.messages.create(agent.id, input=text)
+    return agent
+
+
+def test_a_run_of_such_an_agent_shows_what_its_request_asked_for(
+    client: Letta, talker: AgentState
+) -> None:
+    run = client.runs.list(agent_id=talker.id, limit=1).items[0]
+    spoken = [m.message_type for m in client.runs.messages.list(run.id)]
+    assert spoken == ["user_message", "reasoning_message", "assistant_message"]
+    (step,) = client.runs.steps.list(run.id)
+    assert [m.message_type for m in client.steps.messages.list(step.id, limit=1)] == spoken[1:]
+    plain = do(call("send_message", thinking="I speak.", message="plainly"))
+    client.agents.messages.create(talker.id, input=plain, use_assistant_message=False)
+    run = client.runs.list(agent_id=talker.id, limit=1).items[0]
+    assert [m.message_type for m in client.runs.messages.list(run.id, limit=1)] == [
+        "user_message",
+        "reasoning_message",
+        "tool_call_message",
+        "tool_return_message",
+    ]
+
+
 def test_returns_that_are_not_shown_take_no_place_on_a_page(client: Letta, server: Product) -> None:
     """An agent of the legacy loop speaks by a tool, whose returns V1 does not show."""
     agent = client.agents.create(model=HANDLE)
