@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.run
 DEV_READY := $(VENV)/.dev
+# The oldest release of the official client that the tests speak with, beside the newest one.
+OLD_CLIENT := 1.7.12
 
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -52,7 +54,9 @@ $(RUN_READY): $(VENV)/bin/python locks/run.lock locks/model.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(DEV_READY): $(RUN_READY) locks/dev.lock
+$(DEV_READY): $(RUN_READY) locks/dev.lock locks/client-$(OLD_CLIENT).lock
 	@echo "installing what the tests need"
 	@$(BIN)/python -m pip install --quiet --require-hashes -r locks/dev.lock
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps --upgrade \
+	    --target $(VENV)/clients/$(OLD_CLIENT) -r locks/client-$(OLD_CLIENT).lock
 	@touch $@

@@ -1,5 +1,6 @@
 """The statement that commits a step: reply, usage, events and, when nothing is left, the end."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -28,7 +29,17 @@ from workflows.contract import StepOutcome
 _NO_CALL = "No tool calls found in response, model must make a tool call"
 
 
-async def commit_step(engine: AsyncEngine, step: StepToTake, reply: ModelReply) -> StepOutcome:
+@dataclass(frozen=True)
+class CallTime:
+    """When a model was asked (nanoseconds since 1970) and how long it took to answer."""
+
+    started_ns: int
+    took_ns: int
+
+
+async def commit_step(
+    engine: AsyncEngine, step: StepToTake, reply: ModelReply, asked: CallTime
+) -> StepOutcome:
     """Commit a reply once, by itself. When another attempt was faster, its reply stands.
 
     Raises:
@@ -47,6 +58,8 @@ async def commit_step(engine: AsyncEngine, step: StepToTake, reply: ModelReply) 
         finish_reason=reply.finish_reason,
         usage=reply.usage,
         run_usage=run_usage,
+        model_started_ns=asked.started_ns,
+        model_ns=asked.took_ns,
         closed=None if reply.tool_calls else closed,
     )
     async with engine.connect() as connection:

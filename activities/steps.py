@@ -1,12 +1,13 @@
 """Activities that ask a language model for the next step of a run."""
 
+import time
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
 from activities.begin import StepToTake, begin_step
-from activities.commit import commit_step
+from activities.commit import CallTime, commit_step
 from activities.contexts import Contexts
 from activities.deltas import DeltaWriter
 from activities.errors import as_activity_failure
@@ -51,8 +52,10 @@ class StepActivities:
                 )
                 if isinstance(begun, StepOutcome):
                     return begun
+                started_ns, clock_ns = time.time_ns(), time.monotonic_ns()
                 reply = await self._ask(begun)
-                return await commit_step(self._engine, begun, reply)
+                asked = CallTime(started_ns, time.monotonic_ns() - clock_ns)
+                return await commit_step(self._engine, begun, reply, asked)
 
     async def _ask(self, step: StepToTake) -> ModelReply:
         if not step.run.options.stream_tokens:

@@ -1,6 +1,7 @@
 """Activities that run the tools which a step asked for."""
 
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -74,7 +75,10 @@ async def _run_once(connection: AsyncConnection, run: Run, call: CallRef) -> Cal
         )
     except NotFound:
         return _CLOSED
+    began_ns = time.monotonic_ns()
     returned = await _call(connection, agent, reply.tool_calls[call.ordinal])
+    took = {"duration_ns": time.monotonic_ns() - began_ns}
+    returned = returned.model_copy(update=took)
     then = after_call(
         agent,
         reply.tool_calls,

@@ -11,7 +11,17 @@ from fastapi_offline import FastAPIOffline
 from api.auth import TokenCheck
 from api.deps import Parts
 from api.errors import install_error_handlers
-from api.routes import agent_blocks, agents, blocks, health, histories, messages, models
+from api.routes import (
+    agent_blocks,
+    agents,
+    blocks,
+    health,
+    histories,
+    messages,
+    models,
+    runs,
+    steps,
+)
 from api.turns import Turns
 from api.watch import RunWatcher
 from o.llm.catalogue import Catalogue
@@ -66,7 +76,17 @@ def create_app(
         max_body_size=settings.max_body_bytes,
     )
     routes = APIRouter()
-    for module in (agents, histories, agent_blocks, blocks, messages, models, health):
+    for module in (
+        agents,
+        histories,
+        agent_blocks,
+        blocks,
+        messages,
+        runs,
+        steps,
+        models,
+        health,
+    ):
         routes.include_router(module.router)
     app.include_router(routes, prefix="/v1")
     app.include_router(routes, prefix="/latest", include_in_schema=False)

@@ -3,17 +3,18 @@
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query, Request
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from api.auth import current_actor
+from api.pagination import page_query
 from api.turns import Turns
 from api.wire.agents import EVERYTHING, Relations
 from o.domain.actors import Actor
 from o.errors import InvalidArgument
-from o.ids import pattern
+from o.ids import is_id, pattern
 from o.llm.catalogue import Catalogue
 from o.settings import Settings
 from o.storage.pages import Page
@@ -40,17 +41,18 @@ async def _parts(request: Request) -> Parts:
 PartsDep = Annotated[Parts, Depends(_parts)]
 
 
-async def _transaction(parts: PartsDep) -> AsyncIterator[AsyncConnection]:
-    async with parts.engine.begin() as connection:
+async def _transaction(request: Request) -> AsyncIterator[AsyncConnection]:
+    async with (await _parts(request)).engine.begin() as connection:
         yield connection
 
 
-async def _reads(parts: PartsDep) -> AsyncIterator[AsyncConnection]:
-    async with parts.reads.connect() as connection:
+async def _reads(request: Request) -> AsyncIterator[AsyncConnection]:
+    async with (await _parts(request)).reads.connect() as connection:
         yield connection
 
 
-# All dependencies are coroutines: FastAPI would send plain functions to a thread, at a cost.
+# All dependencies are coroutines: FastAPI would send plain functions to a thread, at a cost. They
+# call each other where they can, because each one that FastAPI resolves costs as well.
 # These two end before the answer is sent, so that what a client is told is committed.
 TransactionDep = Annotated[AsyncConnection, Depends(_transaction, scope="function")]
 ReadsDep = Annotated[AsyncConnection, Depends(_reads, scope="function")]
@@ -58,6 +60,19 @@ ReadsDep = Annotated[AsyncConnection, Depends(_reads, scope="function")]
 ActorDep = Annotated[Actor, Depends(current_actor)]
 AgentId = Annotated[str, Path(pattern=pattern("agent"))]
 BlockId = Annotated[str, Path(pattern=pattern("block"))]
+StepId = Annotated[str, Path(pattern=pattern("step"))]
+
+
+async def _run_id(run_id: str) -> str:
+    """V1 checks the ids of runs by hand, and so answers 400 where other ids get 422."""
+    if not is_id(run_id, "run"):
+        raise InvalidArgument(
+            f"INVALID_ARGUMENT: Invalid run ID format: {run_id[:100]}; expected run-<uuid4>"
+        )
+    return run_id
+
+
+RunId = Annotated[str, Depends(_run_id)]
 
 
 async def is_current_client(request: Request) -> bool:
@@ -114,15 +129,4 @@ async def _expected_version(
 ExpectedVersionDep = Annotated[int | None, Depends(_expected_version)]
 
 
-async def _page(
-    before: str | None = None,
-    after: str | None = None,
-    limit: Annotated[int | None, Query(ge=1, le=1_000)] = None,
-    order: Literal["asc", "desc"] | None = None,
-    ascending: Annotated[bool, Query(deprecated=True)] = False,
-) -> Page:
-    """A page of a list as V1 spells it, 50 items and the newest first unless asked otherwise."""
-    return Page(before, after, limit or 50, ascending=ascending or order == "asc")
-
-
-PageDep = Annotated[Page, Depends(_page)]
+PageDep = Annotated[Page, Depends(page_query(limit=50, most=1_000))]

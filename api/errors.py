@@ -5,7 +5,7 @@ import logging
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from o.domain.runs import RunError
@@ -17,11 +17,12 @@ _log = logging.getLogger(__name__)
 # The official clients post again on 409, 429 and 5xx; this header tells them not to.
 NO_RETRY = {"x-should-retry": "false"}
 
-_ID_EXAMPLES = {
-    "agent_id": "agent-123e4567-e89b-42d3-8456-426614174000",
-    "block_id": "block-123e4567-e89b-42d3-8456-426614174000",
-    "run_id": "run-123e4567-e89b-42d3-8456-426614174000",
-}
+# What ids in paths are named after; every other parameter is named after its id's prefix.
+_PREFIXES = {"conversation": "conv", "folder": "source", "environment_variable": "agent-env"}
+_EXAMPLE_UUID = "123e4567-e89b-42d3-8456-426614174000"
+
+_CONTRADICTIONS = {"23503", "23505"}  # foreign key, unique
+_CLASHES = {"40001", "40P01", "55P03"}  # serialization failure, deadlock, lock not available
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -59,9 +60,9 @@ async def _of_validation(request: Request, error: Exception) -> JSONResponse:
     ]
     body: dict[str, object] = {"trace_id": "", "detail": repr(problems)[:8_000]}
     examples = [
-        _ID_EXAMPLES[problem["loc"][1]]
+        _example(problem["loc"][1])
         for problem in problems
-        if problem["loc"][0] == "path" and problem["loc"][1] in _ID_EXAMPLES
+        if problem["loc"][0] == "path" and str(problem["loc"][1]).endswith("_id")
     ]
     if examples:
         body["examples"] = examples
@@ -75,7 +76,21 @@ async def _of_http(request: Request, error: Exception) -> JSONResponse:
     )
 
 
+def _example(parameter: str) -> str:
+    """An id as the path parameter wants it."""
+    name = parameter.removesuffix("_id")
+    return f"{_PREFIXES.get(name, name)}-{_EXAMPLE_UUID}"
+
+
 async def _of_database(request: Request, error: Exception) -> JSONResponse:
+    """What the database refuses is 409 as in V1; clients repeat the request unless told not to."""
+    sqlstate = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
+    if sqlstate in _CONTRADICTIONS:
+        body = {"detail": "This contradicts what is stored: it is there already, or is in use."}
+        return JSONResponse(body, status_code=409, headers=NO_RETRY)
+    if sqlstate in _CLASHES:
+        body = {"detail": "Another request changes the same thing now; try again."}
+        return JSONResponse(body, status_code=409, headers={"retry-after": "1"})
     if isinstance(error, SQLAlchemyError) and is_unreachable(error):
         return JSONResponse({"detail": "The database is away; try again."}, status_code=503)
     return await _of_bug(request, error)

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from o.domain.runs import EventKind, RunEvent
 from o.errors import NotFound
 from o.storage.engine import NOTIFY_CHANNEL, autocommit, libpq_url, with_patience
-from o.storage.events import list_events
+from o.storage.events import list_events, replay_events
 from o.storage.runs import get_run
 
 _log = logging.getLogger(__name__)
@@ -109,9 +109,14 @@ class RunWatcher:
     async def _read(self, run_id: str, after_seq: int) -> list[RunEvent]:
         async with self._engine.connect() as connection:
             events = await list_events(connection, run_id, after_seq=after_seq)
-            if not events and await get_run(connection, run_id) is None:
+            if events:
+                return events
+            run = await get_run(connection, run_id)
+            if run is None:
                 raise NotFound(f"Run with id {run_id} was deleted")
-        return events
+            # A run at rest has a closing event, unless its events were purged long after.
+            is_purged = after_seq == 0 and not run.status.is_open
+            return await replay_events(connection, run) if is_purged else []
 
     @contextlib.contextmanager
     def _subscribed(self, run_id: str) -> Iterator[News]:

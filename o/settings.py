@@ -91,6 +91,9 @@ class Settings(BaseSettings):
     crash_attempts: int = Field(
         8, ge=1, description="Times a step may lose its worker before its run fails."
     )
+    event_retention_h: int = Field(
+        24, ge=1, le=87_600, description="Hours that a run's events are kept once it is at rest."
+    )
     sweep_interval_s: float = Field(3.0, gt=0, description="Pause between looks for lost runs.")
     ping_interval_s: float = Field(20.0, gt=0, description="Silence before a stream sends a ping.")
     log_level: str = "INFO"

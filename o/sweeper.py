@@ -1,4 +1,4 @@
-"""The sweeper: hands runs that no live execution knows to one, and purges deleted agents.
+"""The sweeper: hands lost runs to a live execution, purges deleted agents and old events.
 
 The API may die before its update, Temporal may lose its database, an execution may be
 terminated: what is open in PostgreSQL is carried on all the same.
@@ -22,6 +22,7 @@ from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError, RPCStatusCode
 
 from o.storage.agents import list_deleted_conversations, purge_agent
+from o.storage.run_records import purge_events
 from o.storage.runs import RunOfAgent, list_open_runs
 from o.temporal import submit_run
 from workflows.conversation import Conversation
@@ -30,18 +31,27 @@ _log = logging.getLogger(__name__)
 _LOCK = 0x6F5F7377  # "o_sw": one worker sweeps at a time
 _CONVERSATIONS_AT_ONCE = 10
 _RESCUE_TIMEOUT_S = 10.0
+_RUNS_PURGED_AT_ONCE = 50
+_PURGES_A_SWEEP = 20
 
 
 class Sweeper:
     """Looks for what was lost, every few seconds."""
 
     def __init__(
-        self, engine: AsyncEngine, client: Client, task_queue: str, *, interval_s: float
+        self,
+        engine: AsyncEngine,
+        client: Client,
+        task_queue: str,
+        *,
+        interval_s: float,
+        event_retention_h: int,
     ) -> None:
         self._engine = engine
         self._client = client
         self._task_queue = task_queue
         self._interval_s = interval_s
+        self._event_retention_h = event_retention_h
 
     async def run(self) -> None:
         """Sweep until cancelled. A part that is away is tried again next time."""
@@ -77,7 +87,9 @@ class Sweeper:
         by_conversation: defaultdict[str, list[RunOfAgent]] = defaultdict(list)
         for one in candidates:
             by_conversation[one.run.conversation_id].append(one)
-        return sum(await asyncio.gather(*(rescue(*lost) for lost in by_conversation.items())))
+        rescued = sum(await asyncio.gather(*(rescue(*lost) for lost in by_conversation.items())))
+        await self._purge_events()
+        return rescued
 
     async def _sweep_alone(self) -> None:
         async with self._engine.connect() as connection:
@@ -123,6 +135,18 @@ class Sweeper:
                 return []
             _log.warning("execution did not answer", extra={"conversation_id": conversation_id})
             return None
+
+    async def _purge_events(self) -> None:
+        """In small batches, so that nobody waits for a long transaction's locks."""
+        for _ in range(_PURGES_A_SWEEP):
+            async with self._engine.begin() as connection:
+                purged = await purge_events(
+                    connection, retention_h=self._event_retention_h, limit=_RUNS_PURGED_AT_ONCE
+                )
+            if purged:
+                _log.info("old events purged", extra={"runs": purged})
+            if purged < _RUNS_PURGED_AT_ONCE:
+                return
 
     async def _purge(self, agent_id: str, conversation_id: str) -> None:
         try:

@@ -63,7 +63,13 @@ async def run_worker(
         starting.cancel()
     else:
         client = await starting
-        sweeper = Sweeper(engine, client, settings.task_queue, interval_s=settings.sweep_interval_s)
+        sweeper = Sweeper(
+            engine,
+            client,
+            settings.task_queue,
+            interval_s=settings.sweep_interval_s,
+            event_retention_h=settings.event_retention_h,
+        )
         async with _worker(settings, client, engine, model):
             sweeping = asyncio.create_task(sweeper.run())
             on_ready()

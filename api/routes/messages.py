@@ -1,19 +1,20 @@
 """Messages: send one and wait, send one and stream, list them."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from api.answer import json_answer
 from api.deps import ActorDep, AgentId, CurrentClientDep, PartsDep, ReadsDep
+from api.pagination import page_query
 from api.stream import EventStream
 from api.turns import Send
 from api.wire.messages import MessageView, WireMessage, shown_types, wire_messages
 from api.wire.turns import SendBody
 from o.errors import InvalidInput
 from o.storage import messages as stored
-from o.storage.agents import get_agent
+from o.storage.pages import Page
 
 router = APIRouter(prefix="/agents/{agent_id}/messages", tags=["agents"])
 
@@ -63,35 +64,36 @@ async def index(
     agent_id: AgentId,
     connection: ReadsDep,
     actor: ActorDep,
-    before: str | None = None,
-    after: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
-    order: Literal["asc", "desc"] = "desc",
+    page: Annotated[Page, Depends(page_query(limit=100))],
     conversation_id: str | None = None,
+    group_id: str | None = None,
     include_return_message_types: Annotated[list[str] | None, Query()] = None,
     use_assistant_message: bool = True,
     assistant_message_tool_name: str = "send_message",
     assistant_message_tool_kwarg: str = "message",
 ) -> JSONResponse:
     """The agent's messages. With `desc` the newest `limit`, oldest first, as V1 answers."""
-    await get_agent(connection, actor, agent_id)
-    found = await stored.list_messages(
-        connection,
-        actor,
-        agent_id,
-        conversation_id=None if conversation_id == "default" else conversation_id,
-        before=before,
-        after=after,
-        limit=limit,
-        ascending=order == "asc",
-    )
-    if order == "desc":
-        found.reverse()
     view = MessageView(
         use_assistant_message, assistant_message_tool_name, assistant_message_tool_kwarg
     )
+    found = await stored.list_agent_messages(
+        connection,
+        actor,
+        agent_id,
+        page,
+        conversation_id=conversation_id,
+        # No message belongs to a group: groups are not there yet.
+        types=[] if group_id is not None else include_return_message_types,
+        says=view.speaking_tool,
+    )
     shown: list[WireMessage] = [wire for message in found for wire in wire_messages(message, view)]
     return JSONResponse(shown_types(shown, include_return_message_types))
+
+
+@router.patch("/{message_id}", operation_id="modify_message", status_code=405)
+async def modify(agent_id: AgentId, message_id: str) -> None:
+    """V1 keeps this route and refuses every change: messages are immutable."""
+    raise HTTPException(405, "Messages cannot be modified", headers={"allow": "GET, POST"})
 
 
 async def _turn(request: Request, body: SendBody, parts: PartsDep, *, streams: bool) -> Send:

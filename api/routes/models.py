@@ -1,6 +1,6 @@
-"""The models that agents can use."""
+"""The models that agents can use, and those that embed text."""
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 
@@ -11,10 +11,11 @@ router = APIRouter(prefix="/models", tags=["models"])
 
 
 @router.get("/", operation_id="list_models")
-async def list_models(
+async def index(
     parts: PartsDep,
+    provider_category: Annotated[list[Literal["base", "byok"]] | None, Query()] = None,
     provider_name: str | None = None,
-    provider_type: Annotated[str | None, Query()] = None,
+    provider_type: str | None = None,
 ) -> list[ModelBody]:
     """Every model of every provider that answers, in the providers' order."""
     models = [ModelBody.of(entry) for entry in await parts.catalogue.list_models()]
@@ -23,4 +24,11 @@ async def list_models(
         for model in models
         if provider_name in (None, model.provider_name)
         and provider_type in (None, model.provider_type)
+        and (not provider_category or model.provider_category in provider_category)
     ]
+
+
+@router.get("/embedding", operation_id="list_embedding_models")
+async def embedding() -> list[dict[str, Any]]:
+    """Every model that embeds text: none yet."""
+    return []

@@ -22,6 +22,14 @@ EntityTime = Annotated[datetime, PlainSerializer(_entity_time, return_type=str)]
 """V1 shows the times of everything but messages in microseconds, with `Z`."""
 
 
+def _zoneless_time(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+
+
+ZonelessTime = Annotated[datetime, PlainSerializer(_zoneless_time, return_type=str)]
+"""UTC in microseconds without a zone, as V1 shows `completed_at` of runs."""
+
+
 def _storable(value: Any) -> Any:
     try:
         return storable_json(value)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 from o.domain.messages import (
     ImagePart,
@@ -17,6 +17,7 @@ from o.domain.messages import (
     ToolCall,
     ToolReturn,
 )
+from o.domain.runs import RequestConfig
 from o.domain.text import storable
 from o.ids import part_otid
 
@@ -35,6 +36,20 @@ class MessageView:
     use_assistant_message: bool = True
     tool_name: str = "send_message"
     tool_kwarg: str = "message"
+
+    @classmethod
+    def of(cls, config: RequestConfig) -> Self:
+        """How a run's request asked for them."""
+        return cls(
+            config.use_assistant_message,
+            config.assistant_message_tool_name,
+            config.assistant_message_tool_kwarg,
+        )
+
+    @property
+    def speaking_tool(self) -> str | None:
+        """The tool by which the agent speaks, None when its calls are shown as they are."""
+        return self.tool_name if self.use_assistant_message else None
 
     def says(self, name: str) -> bool:
         """Whether a call of this tool is shown as what the agent says."""
@@ -139,13 +154,17 @@ def _reasoning(parts: Sequence[Part]) -> Iterator[tuple[str, dict[str, Any]]]:
             fields = reasoning_fields(part.reasoning, part.source, part.signature)
             yield "reasoning_message", fields
         elif isinstance(part, RedactedPart):
-            fields = {"state": "redacted", "hidden_reasoning": part.data}
-            yield "hidden_reasoning_message", fields
+            yield "hidden_reasoning_message", hidden_fields(part.data)
 
 
 def reasoning_fields(reasoning: str, source: str, signature: str | None = None) -> dict[str, Any]:
     """What a `reasoning_message` holds; `source` is V1's, reasoner_model or non_reasoner_model."""
     return {"source": source, "reasoning": reasoning, "signature": signature}
+
+
+def hidden_fields(data: str) -> dict[str, Any]:
+    """What a `hidden_reasoning_message` holds: reasoning that the provider encrypted."""
+    return {"state": "redacted", "hidden_reasoning": data}
 
 
 def _content(parts: Sequence[Part]) -> str | list[dict[str, Any]]:

@@ -20,10 +20,27 @@ class ModelBody(BaseModel):
     provider_category: str = "base"
     model_endpoint_type: str
     model_endpoint: str | None = None
+    model_wrapper: str | None = None
     context_window: int
     max_context_window: int
     temperature: float = 1.0
+    max_tokens: int | None = None
+    put_inner_thoughts_in_kwargs: bool = False
+    enable_reasoner: bool = False
+    reasoning_effort: str | None = None
+    max_reasoning_tokens: int = 0
+    effort: str | None = None
+    frequency_penalty: float | None = None
+    compatibility_type: str | None = None
+    verbosity: str | None = None
+    tier: str | None = None
     parallel_tool_calls: bool = False
+    response_format: None = None
+    strict: bool = False
+    return_logprobs: bool = False
+    top_logprobs: int | None = None
+    return_token_ids: bool = False
+    tool_call_parser: str | None = None
 
     @classmethod
     def of(cls, entry: CatalogueEntry) -> Self:
@@ -33,9 +50,14 @@ class ModelBody(BaseModel):
             name=entry.model,
             display_name=entry.model,
             model=entry.model,
-            provider_type=entry.provider.name if entry.provider.name != "local" else "openai",
+            provider_type=_provider_type(entry),
             provider_name=entry.provider.name,
-            model_endpoint_type=entry.provider.wire,
+            model_endpoint_type=_provider_type(entry),
             context_window=entry.context_window,
             max_context_window=entry.provider.context_window,
         )
+
+
+def _provider_type(entry: CatalogueEntry) -> str:
+    """In V1's words; the bundled model's server is spoken to as OpenAI's."""
+    return "openai" if entry.provider.name == "local" else entry.provider.name

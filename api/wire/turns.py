@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from api.wire.fields import RequestBody, Text
 from api.wire.messages import MessageView
 from o.domain.messages import ImagePart, InputMessage, Part, Role, TextPart
-from o.domain.runs import RunClosed, RunOptions
+from o.domain.runs import RequestConfig, RunClosed, RunOptions
 
 MAX_STEPS = 50
 
@@ -102,11 +102,7 @@ class SendBody(RequestBody):
 
     def to_view(self) -> MessageView:
         """How the answer shows messages of the legacy loop."""
-        return MessageView(
-            self.use_assistant_message,
-            self.assistant_message_tool_name,
-            self.assistant_message_tool_kwarg,
-        )
+        return MessageView.of(self._config())
 
     def to_options(self, *, streams: bool) -> RunOptions:
         """What the run keeps of the request."""
@@ -115,6 +111,16 @@ class SendBody(RequestBody):
             stream_tokens=streams and self.stream_tokens,
             background=self.background,
             override_model=self.override_model,
+            run_type="streaming" if streams else "send_message",
+            request_config=self._config(),
+        )
+
+    def _config(self) -> RequestConfig:
+        return RequestConfig(
+            use_assistant_message=self.use_assistant_message,
+            assistant_message_tool_name=self.assistant_message_tool_name,
+            assistant_message_tool_kwarg=self.assistant_message_tool_kwarg,
+            include_return_message_types=self.include_return_message_types,
         )
 
 

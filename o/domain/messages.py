@@ -73,12 +73,13 @@ class ToolCall(BaseModel):
 
 
 class ToolReturn(BaseModel):
-    """What came of a tool call."""
+    """What came of a tool call; `duration_ns` is None for a call that was never made."""
 
     tool_call_id: str
     name: str
     status: Literal["success", "error"]
     content: str
+    duration_ns: int | None = None
 
 
 class Message(BaseModel):

@@ -1,6 +1,6 @@
 """Runs, the steps they take, and the events that tell of them."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -87,8 +87,23 @@ class RunError(BaseModel):
     status: int = 500
 
 
+class RequestConfig(BaseModel):
+    """How a client wants the messages of its run shown; `GET /v1/runs/{id}` repeats it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    use_assistant_message: bool = True
+    assistant_message_tool_name: str = "send_message"
+    assistant_message_tool_kwarg: str = "message"
+    include_return_message_types: list[str] | None = None
+
+
 class RunOptions(BaseModel):
-    """What a request asked of its run."""
+    """What a request asked of its run.
+
+    Attributes:
+        run_type: How it was asked, in V1's words: `send_message`, `streaming`, ….
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -96,6 +111,8 @@ class RunOptions(BaseModel):
     stream_tokens: bool = False
     background: bool = False
     override_model: str | None = None
+    run_type: str = "send_message"
+    request_config: RequestConfig = RequestConfig()
 
 
 class Run(BaseModel):
@@ -106,6 +123,7 @@ class Run(BaseModel):
         body_hash: Digest of the request's body, by which a retried POST finds its run.
         steps_done: How many steps are committed.
         input: What was said; it takes its place in history when the run starts.
+        first_token_at: When the first piece of a reply was stored.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -127,6 +145,22 @@ class Run(BaseModel):
     created_at: datetime
     started_at: datetime | None = None
     completed_at: datetime | None = None
+    first_token_at: datetime | None = None
+
+    @property
+    def total_ns(self) -> int | None:
+        """Nanoseconds from the request to rest, None while it is open."""
+        return nanoseconds_between(self.created_at, self.completed_at)
+
+    @property
+    def first_token_ns(self) -> int | None:
+        """Nanoseconds from the request to the first piece of a reply, None before it."""
+        return nanoseconds_between(self.created_at, self.first_token_at)
+
+
+def nanoseconds_between(start: datetime, end: datetime | None) -> int | None:
+    """How long something took, None while it has no end."""
+    return None if end is None else (end - start) // timedelta(microseconds=1) * 1_000
 
 
 class EventKind(StrEnum):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -12,6 +12,23 @@ from o.errors import Conflict, NotFound
 from o.storage.agents import agent_not_found
 from o.storage.rows import columns_of, model_of, models_of
 from o.storage.tables import agent_blocks, agents, blocks
+
+# Made once: to put a statement together costs more than to read the answer.
+_READ_BY_LABEL = (
+    select(*columns_of(blocks, Block))
+    .join(agent_blocks, agent_blocks.c.block_id == blocks.c.id)
+    .join(agents, agents.c.id == agent_blocks.c.agent_id)
+    .where(
+        agents.c.id == bindparam("agent_id"),
+        agents.c.organization_id == bindparam("organization_id"),
+        agents.c.deleted_at.is_(None),
+        agent_blocks.c.label == bindparam("label"),
+    )
+)
+_BY_LABEL = {
+    False: _READ_BY_LABEL,
+    True: _READ_BY_LABEL.with_for_update(of=blocks, key_share=True),
+}
 
 
 async def list_agent_blocks(
@@ -47,20 +64,11 @@ async def get_agent_block(
     Raises:
         NotFound: The agent has no such block, or is not this actor's.
     """
-    question = (
-        select(*columns_of(blocks, Block))
-        .join(agent_blocks, agent_blocks.c.block_id == blocks.c.id)
-        .join(agents, agents.c.id == agent_blocks.c.agent_id)
-        .where(
-            agents.c.id == agent_id,
-            agents.c.organization_id == actor.organization_id,
-            agents.c.deleted_at.is_(None),
-            agent_blocks.c.label == label,
-        )
+    found = await connection.execute(
+        _BY_LABEL[lock],
+        {"agent_id": agent_id, "label": label, "organization_id": actor.organization_id},
     )
-    if lock:
-        question = question.with_for_update(of=blocks)
-    row = (await connection.execute(question)).mappings().one_or_none()
+    row = found.mappings().one_or_none()
     if row is None:
         raise NotFound(f"Block with label {label!r} is not attached to agent {agent_id}")
     return model_of(Block, row)

@@ -27,10 +27,11 @@ from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, row_of
 from o.storage.tables import agent_blocks, agents, conversations
 
-_SORT_KEYS = {
+_SORT_KEYS: dict[str, ColumnElement[Any]] = {
     "created_at": agents.c.created_at,
     "updated_at": agents.c.updated_at,
-    "last_run_completion": agents.c.last_run_completion,
+    # Those that have never run come as the oldest.
+    "last_run_completion": func.coalesce(agents.c.last_run_completion, func.to_timestamp(0)),
 }
 
 # An agent with what is shown beside it, as JSON that becomes a model without a detour.
@@ -110,7 +111,7 @@ async def get_agent(
         NotFound: There is none for this actor.
     """
     question = select(*columns_of(agents, Agent)).where(_visible(actor), agents.c.id == agent_id)
-    rows = await connection.execute(question.with_for_update() if lock else question)
+    rows = await connection.execute(question.with_for_update(key_share=True) if lock else question)
     row = rows.mappings().one_or_none()
     if row is None:
         raise agent_not_found(agent_id)

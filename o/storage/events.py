@@ -7,15 +7,16 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.llm import ReplyDelta
-from o.domain.messages import Message
-from o.domain.runs import EventKind, RunClosed, RunEvent
-from o.storage.rows import models_of
-from o.storage.tables import run_events
+from o.domain.messages import Message, Role
+from o.domain.runs import EventKind, Run, RunClosed, RunEvent
+from o.storage.rows import columns_of, models_of
+from o.storage.tables import messages, run_events
 
 _APPEND_DELTAS = text(
     """
     WITH run AS (
-        UPDATE runs SET next_seq = next_seq + :count
+        UPDATE runs SET next_seq = next_seq + :count,
+            first_token_at = coalesce(first_token_at, now())
         WHERE id = :run_id AND status = 'running'
         RETURNING next_seq - :count AS first_seq
     )
@@ -89,6 +90,26 @@ async def list_events(
         .order_by(run_events.c.seq)
     )
     return models_of(RunEvent, rows.mappings().all())
+
+
+async def replay_events(connection: AsyncConnection, run: Run) -> list[RunEvent]:
+    """What the log of a run at rest told, made from the record, once the log itself is purged.
+
+    Pieces of replies are gone, so the events are numbered anew.
+    """
+    if run.stop_reason is None:
+        return []
+    rows = await connection.execute(
+        select(*columns_of(messages, Message))
+        .where(messages.c.run_id == run.id, messages.c.role.in_((Role.ASSISTANT, Role.TOOL)))
+        .order_by(messages.c.position)
+    )
+    closed = RunClosed(stop_reason=run.stop_reason, usage=run.usage, error=run.error)
+    told: list[Message | RunClosed] = [*models_of(Message, rows.mappings().all()), closed]
+    return [
+        RunEvent(run_id=run.id, seq=n, attempt=1, kind=_kind(body), body=body.model_dump())
+        for n, body in enumerate(told, start=1)
+    ]
 
 
 def _kind(body: Message | RunClosed) -> EventKind:

@@ -30,7 +30,7 @@ async def lock_own_thread(connection: AsyncConnection, actor: Actor, agent_id: s
             agents.c.deleted_at.is_(None),
             conversations.c.is_default,
         )
-        .with_for_update(of=conversations)
+        .with_for_update(of=conversations, key_share=True)
     )
     row = rows.mappings().one_or_none()
     if row is None:

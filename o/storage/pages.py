@@ -42,21 +42,20 @@ async def page_of_rows(
         connection: Where a cursor's place is looked up; without a cursor it is not used.
         question: Whose rows have `time` and `id_`.
         page: Which part.
-        time: What the list is ordered by; rows without one count as the oldest.
+        time: What the list is ordered by; never null.
         id_: The id, which cursors name.
         of_actor: Holds for the rows that a cursor may name.
 
     Raises:
         NotFound: A cursor names no row of this actor.
     """
-    key = func.coalesce(time, func.to_timestamp(0))
     for cursor, forward in ((page.after, page.ascending), (page.before, not page.ascending)):
         if cursor is None:
             continue
-        place = await connection.scalar(select(key).where(and_(id_ == cursor, of_actor)))
+        place = await connection.scalar(select(time).where(and_(id_ == cursor, of_actor)))
         if place is None:
             raise NotFound(f"Cursor {cursor[:100]} not found")
-        here, there = func.row(key, id_), func.row(place, cursor)
+        here, there = func.row(time, id_), func.row(place, cursor)
         question = question.where(here > there if forward else here < there)
-    order = (key, id_) if page.ascending else (key.desc(), id_.desc())
+    order = (time, id_) if page.ascending else (time.desc(), id_.desc())
     return question.order_by(*order).limit(page.limit)

@@ -195,6 +195,8 @@ runs = Table(
     _time("created_at", nullable=False),
     _time("started_at"),
     _time("completed_at"),
+    _time("first_token_at"),
+    Column("events_kept", Boolean, nullable=False, server_default=text("true")),
 )
 
 steps = Table(
@@ -212,6 +214,10 @@ steps = Table(
     _json("usage"),
     _time("created_at", nullable=False),
     _time("completed_at"),
+    Column("model_started_ns", BigInteger),
+    Column("model_ns", BigInteger),
+    Column("feedback", Text),
+    _texts("tags"),
 )
 
 messages = Table(

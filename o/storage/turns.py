@@ -133,12 +133,14 @@ _COMMIT_REPLY = text(
             usage = CAST(:run_usage AS jsonb),
             status = coalesce(CAST(:status AS text), status),
             stop_reason = CAST(:stop_reason AS text),
-            completed_at = CASE WHEN CAST(:status AS text) IS NULL THEN NULL ELSE now() END
+            completed_at = CASE WHEN CAST(:status AS text) IS NULL THEN NULL ELSE now() END,
+            first_token_at = coalesce(first_token_at, now())
         WHERE id = :run_id AND status IN ('created', 'running') AND steps_done = :index
         RETURNING next_seq - :event_count AS first_seq
     ), step AS (
         UPDATE steps SET status = 'success', finish_reason = :finish_reason,
-            usage = CAST(:step_usage AS jsonb), completed_at = now()
+            usage = CAST(:step_usage AS jsonb), completed_at = now(),
+            model_started_ns = :model_started_ns, model_ns = :model_ns
         FROM run WHERE steps.id = :step_id
     ), conversation AS (
         UPDATE conversations SET next_position = next_position + 1
@@ -262,7 +264,12 @@ async def append_messages(
 
 @dataclass(frozen=True)
 class Reply:
-    """What a step commits: the message (at position 0), what it cost, and the end if it is one."""
+    """What a step commits: the message (at position 0), what it cost, and the end if it is one.
+
+    Attributes:
+        model_started_ns: When the model was asked, in nanoseconds since 1970.
+        model_ns: How long it took to answer.
+    """
 
     index: int
     step_id: str
@@ -271,6 +278,8 @@ class Reply:
     finish_reason: str
     usage: Usage
     run_usage: Usage
+    model_started_ns: int
+    model_ns: int
     closed: RunClosed | None
 
 
@@ -296,6 +305,8 @@ async def commit_reply(connection: AsyncConnection, run: Run, reply: Reply) -> b
             "finish_reason": reply.finish_reason,
             "step_usage": reply.usage.model_dump_json(),
             "run_usage": reply.run_usage.model_dump_json(),
+            "model_started_ns": reply.model_started_ns,
+            "model_ns": reply.model_ns,
             "status": reply.closed.stop_reason.status if reply.closed else None,
             "stop_reason": reply.closed.stop_reason if reply.closed else None,
             "messages": json.dumps([message]),

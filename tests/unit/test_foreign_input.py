@@ -1,9 +1,10 @@
 """Input from clients and models, as odd as it comes, is taken or refused."""
 
 import contextlib
+import json
 from datetime import UTC, datetime
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -15,6 +16,10 @@ from api.wire.turns import SendBody
 from o.domain.agents import Agent
 from o.domain.messages import ToolCall
 from o.errors import ToolFailed
+
+# How long it takes says something about the machine, not about the code.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 AGENT = Agent(
     id="agent-1",
@@ -60,10 +65,23 @@ def test_a_send_is_parsed_or_refused(body: dict[str, object]) -> None:
             message.model_dump_json().encode()
 
 
-@given(st.dictionaries(st.sampled_from(["name", "tags", "metadata", "memory_blocks"]), any_json))
+AGENT_FIELDS = [
+    *("name", "tags", "metadata", "memory_blocks", "timezone", "tool_rules", "tool_ids"),
+    *("llm_config", "embedding_config", "model_settings", "max_tokens", "response_format"),
+]
+
+
+@given(st.dictionaries(st.sampled_from(AGENT_FIELDS), any_json))
 def test_an_agent_is_parsed_or_refused(body: dict[str, object]) -> None:
     with contextlib.suppress(ValidationError):
-        CreateAgentBody.model_validate(body).model_dump_json().encode()
+        parsed = CreateAgentBody.model_validate(body)
+        parsed.model_dump_json().encode()
+        parsed.rules(parsed.tool_names())
+        window = parsed.context_window()
+        assert window is None or 1 <= window <= 2_000_000_000
+        for text in (parsed.handle(), parsed.embedding_handle()):
+            assert text is None or isinstance(text, str)
+        json.dumps([parsed.settings({}), parsed.options({}), parsed.columns()])
 
 
 @given(st.dictionaries(st.sampled_from(["value", "label", "limit", "metadata"]), any_json))

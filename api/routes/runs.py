@@ -1,0 +1,123 @@
+"""Runs as resources: list, retrieve, what they said and cost, delete."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import JSONResponse
+
+from api.deps import ActorDep, ReadsDep, RunId, TransactionDep
+from api.pagination import page_query
+from api.wire.messages import MessageView, wire_messages
+from api.wire.runs import RunBody, RunMetricsBody, RunUsageBody, StopReasonName
+from api.wire.steps import StepBody
+from o.domain.runs import RunStatus
+from o.storage import run_records as stored
+from o.storage.messages import list_run_messages
+from o.storage.pages import Page
+from o.storage.run_records import RunFilter
+from o.storage.step_records import StepFilter, list_steps
+
+router = APIRouter(prefix="/runs", tags=["runs"])
+
+
+async def _filter(
+    agent_id: str | None = None,
+    agent_ids: Annotated[list[str] | None, Query()] = None,
+    statuses: Annotated[list[RunStatus] | None, Query()] = None,
+    background: bool | None = None,
+    stop_reason: StopReasonName | None = None,
+    conversation_id: str | None = None,
+    active: bool = False,
+) -> RunFilter:
+    return RunFilter(
+        agent_ids=[agent_id] if agent_id is not None else agent_ids,
+        statuses=statuses,
+        active=active,
+        background=background,
+        stop_reason=stop_reason,
+        conversation_id=conversation_id,
+    )
+
+
+@router.get("/", operation_id="list_runs")
+async def index(
+    connection: ReadsDep,
+    actor: ActorDep,
+    only: Annotated[RunFilter, Depends(_filter)],
+    page: Annotated[Page, Depends(page_query(limit=100, most=1_000))],
+) -> list[RunBody]:
+    """Runs by the time they were asked for, the newest first unless asked otherwise."""
+    return [RunBody.of(run) for run in await stored.list_runs(connection, actor, only, page)]
+
+
+@router.get("/active", operation_id="list_active_runs", deprecated=True)
+async def active(
+    connection: ReadsDep,
+    actor: ActorDep,
+    agent_id: str | None = None,
+    background: bool | None = None,
+) -> list[RunBody]:
+    """The newest runs that are open: the older way to ask for `active=true`."""
+    agents = None if agent_id is None else [agent_id]
+    only = RunFilter(agent_ids=agents, background=background, active=True)
+    found = await stored.list_runs(connection, actor, only, Page(limit=1_000))
+    return [RunBody.of(run) for run in found]
+
+
+@router.get("/{run_id}", operation_id="retrieve_run")
+async def retrieve(run_id: RunId, connection: ReadsDep, actor: ActorDep) -> RunBody:
+    """One run."""
+    return RunBody.of(await stored.find_run(connection, actor, run_id))
+
+
+@router.delete("/{run_id}", operation_id="delete_run")
+async def delete(run_id: RunId, connection: TransactionDep, actor: ActorDep) -> RunBody:
+    """Delete a run that is at rest, with its steps; its messages stay. 409 while it is open."""
+    return RunBody.of(await stored.delete_run(connection, actor, run_id))
+
+
+@router.get("/{run_id}/messages", operation_id="list_messages_for_run", response_model=None)
+async def messages(
+    run_id: RunId,
+    connection: ReadsDep,
+    actor: ActorDep,
+    page: Annotated[Page, Depends(page_query(limit=100, order="asc"))],
+) -> JSONResponse:
+    """What the run added to history, the user's message included, oldest first."""
+    run = await stored.find_run(connection, actor, run_id)
+    view = MessageView.of(run.options.request_config)
+    found = await list_run_messages(connection, actor, run_id, page, says=view.speaking_tool)
+    return JSONResponse([wire for message in found for wire in wire_messages(message, view)])
+
+
+@router.get("/{run_id}/usage", operation_id="retrieve_usage_for_run")
+async def usage(run_id: RunId, connection: ReadsDep, actor: ActorDep) -> RunUsageBody:
+    """Tokens, summed over the run's steps."""
+    return RunUsageBody.of((await stored.find_run(connection, actor, run_id)).usage)
+
+
+@router.get("/{run_id}/metrics", operation_id="retrieve_metrics_for_run")
+async def metrics(run_id: RunId, connection: ReadsDep, actor: ActorDep) -> RunMetricsBody:
+    """How long the run took, in how many steps, with which tools."""
+    run = await stored.find_run(connection, actor, run_id)
+    return RunMetricsBody.of(run, await stored.tools_used(connection, run_id))
+
+
+@router.get("/{run_id}/steps", operation_id="list_steps_for_run")
+async def steps(
+    run_id: RunId,
+    connection: ReadsDep,
+    actor: ActorDep,
+    page: Annotated[Page, Depends(page_query(limit=100))],
+) -> list[StepBody]:
+    """The run's steps, the newest first unless asked otherwise."""
+    await stored.find_run(connection, actor, run_id)
+    found = await list_steps(connection, actor, StepFilter(run_id=run_id), page)
+    return [StepBody.of(step) for step in found]
+
+
+@router.get("/{run_id}/trace", operation_id="retrieve_trace_for_run", status_code=501)
+async def trace(run_id: RunId, connection: ReadsDep, actor: ActorDep) -> dict[str, Any]:
+    """V1 answers 501 without ClickHouse, which it keeps traces in; O keeps none."""
+    await stored.find_run(connection, actor, run_id)
+    return {"detail": "Traces are not kept; see the run's workflow in the Temporal UI"}

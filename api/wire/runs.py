@@ -1,0 +1,159 @@
+"""V1's spelling of runs."""
+
+from datetime import UTC, datetime
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel
+
+from api.wire.fields import EntityTime, ZonelessTime
+from o.domain.runs import RequestConfig, Run, RunError, Usage
+from o.domain.tools import BASE_TOOLS
+from o.ids import derived_id
+
+StopReasonName = Literal[
+    "end_turn",
+    "error",
+    "llm_api_error",
+    "invalid_llm_response",
+    "invalid_tool_call",
+    "max_steps",
+    "max_tokens_exceeded",
+    "no_tool_call",
+    "tool_rule",
+    "cancelled",
+    "insufficient_credits",
+    "requires_approval",
+    "context_window_overflow_in_system_prompt",
+]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class RunBody(BaseModel):
+    """V1's `Run`. Times in nanoseconds count from the request."""
+
+    id: str
+    status: str
+    created_at: EntityTime
+    completed_at: ZonelessTime | None
+    agent_id: str
+    conversation_id: str
+    base_template_id: str | None = None
+    background: bool
+    metadata: dict[str, Any]
+    request_config: RequestConfig
+    stop_reason: str | None
+    callback_url: str | None = None
+    callback_sent_at: EntityTime | None = None
+    callback_status_code: int | None = None
+    callback_error: str | None = None
+    ttft_ns: int | None
+    total_duration_ns: int | None
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        """The run as V1 shows it."""
+        return cls(
+            id=run.id,
+            status=run.status,
+            created_at=run.created_at,
+            completed_at=run.completed_at,
+            agent_id=run.agent_id,
+            conversation_id=run.conversation_id,
+            background=run.options.background,
+            metadata=_metadata(run),
+            request_config=run.options.request_config,
+            stop_reason=run.stop_reason,
+            ttft_ns=run.first_token_ns,
+            total_duration_ns=run.total_ns,
+        )
+
+
+class RunUsageBody(BaseModel):
+    """V1's `UsageStatistics`, and the number of steps, which V1 leaves out."""
+
+    completion_tokens: int
+    prompt_tokens: int
+    total_tokens: int
+    step_count: int
+    prompt_tokens_details: dict[str, int]
+    completion_tokens_details: dict[str, int]
+
+    @classmethod
+    def of(cls, usage: Usage) -> Self:
+        """The usage as V1 shows it."""
+        return cls(
+            completion_tokens=usage.completion_tokens,
+            prompt_tokens=usage.prompt_tokens,
+            total_tokens=usage.total_tokens,
+            step_count=usage.step_count,
+            **token_details(usage),
+        )
+
+
+class RunMetricsBody(BaseModel):
+    """V1's `RunMetrics`. `run_start_ns` counts from 1970, `run_ns` from the request."""
+
+    id: str
+    organization_id: str
+    agent_id: str
+    project_id: str | None = None
+    run_start_ns: int
+    run_ns: int | None
+    num_steps: int
+    tools_used: list[str]
+    template_id: str | None = None
+    base_template_id: str | None = None
+
+    @classmethod
+    def of(cls, run: Run, tools: list[str]) -> Self:
+        """The metrics as V1 shows them; names of `tools` that are none are left out."""
+        return cls(
+            id=run.id,
+            organization_id=run.organization_id,
+            agent_id=run.agent_id,
+            run_start_ns=since_1970_ns(run.created_at),
+            run_ns=run.total_ns,
+            num_steps=run.steps_done,
+            tools_used=[
+                derived_id("tool", run.organization_id, name)
+                for name in tools
+                if name in BASE_TOOLS
+            ],
+        )
+
+
+def token_details(usage: Usage) -> dict[str, dict[str, int]]:
+    """V1's breakdown of tokens, in runs and steps."""
+    return {
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cached_input_tokens,
+            "cache_read_tokens": usage.cached_input_tokens,
+            "cache_creation_tokens": usage.cache_write_tokens,
+        },
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+    }
+
+
+def since_1970_ns(moment: datetime) -> int:
+    """Nanoseconds since 1970, without the error of floating point."""
+    since = moment - _EPOCH
+    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000
+
+
+def _metadata(run: Run) -> dict[str, Any]:
+    """`run_type`, and of a failed run its `error`: a text, or an object when it was streamed."""
+    metadata: dict[str, Any] = {"run_type": run.options.run_type}
+    if run.error is None:
+        return metadata
+    return metadata | {"error": _error(run, run.error)}
+
+
+def _error(run: Run, error: RunError) -> str | dict[str, str]:
+    if run.options.run_type != "streaming":
+        return error.message
+    return {
+        "run_id": run.id,
+        "error_type": error.type,
+        "message": error.message,
+        "detail": error.detail,
+    }

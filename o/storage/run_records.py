@@ -1,0 +1,158 @@
+"""Questions about runs as clients read them, long after the turn."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, delete, distinct, func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from o.domain.actors import Actor
+from o.domain.messages import Role
+from o.domain.runs import OPEN_STATUSES, Run, RunStatus
+from o.errors import Conflict, NotFound
+from o.storage.pages import Page, page_of_rows
+from o.storage.rows import columns_of, model_of, models_of
+from o.storage.tables import agents, messages, runs
+
+
+@dataclass(frozen=True)
+class RunFilter:
+    """Which runs a list shows; None of a field means any.
+
+    Attributes:
+        agent_ids: Runs of any of these agents.
+        active: Only runs that are open.
+        background: Whether the request asked to be answered at once.
+    """
+
+    agent_ids: Sequence[str] | None = None
+    statuses: Sequence[RunStatus] | None = None
+    active: bool = False
+    background: bool | None = None
+    stop_reason: str | None = None
+    conversation_id: str | None = None
+
+
+async def find_run(connection: AsyncConnection, actor: Actor, run_id: str) -> Run:
+    """The run by that id.
+
+    Raises:
+        NotFound: There is none for this actor, or its agent was deleted.
+    """
+    rows = await connection.execute(_visible(actor).where(runs.c.id == run_id))
+    row = rows.mappings().one_or_none()
+    if row is None:
+        raise _not_found(run_id)
+    return model_of(Run, row)
+
+
+async def list_runs(
+    connection: AsyncConnection, actor: Actor, only: RunFilter, page: Page
+) -> list[Run]:
+    """Runs by the time they were asked for.
+
+    Raises:
+        NotFound: A cursor names no run of this actor.
+    """
+    question = _visible(actor)
+    if only.agent_ids is not None:
+        question = question.where(runs.c.agent_id.in_(only.agent_ids))
+    if only.statuses is not None:
+        question = question.where(runs.c.status.in_(only.statuses))
+    if only.active:
+        question = question.where(runs.c.status.in_(OPEN_STATUSES))
+    if only.background is not None:
+        is_background = func.coalesce(runs.c.options["background"].as_boolean(), False)
+        question = question.where(is_background == only.background)
+    if only.stop_reason is not None:
+        question = question.where(runs.c.stop_reason == only.stop_reason)
+    if only.conversation_id is not None:
+        question = question.where(runs.c.conversation_id == only.conversation_id)
+    question = await page_of_rows(
+        connection,
+        question,
+        page,
+        time=runs.c.created_at,
+        id_=runs.c.id,
+        of_actor=runs.c.organization_id == actor.organization_id,
+    )
+    rows = await connection.execute(question)
+    return models_of(Run, rows.mappings().all())
+
+
+async def delete_run(connection: AsyncConnection, actor: Actor, run_id: str) -> Run:
+    """Remove a run that is at rest, with its steps and events. Its messages stay in history.
+
+    Raises:
+        NotFound: There is none for this actor.
+        Conflict: It is open.
+    """
+    rows = await connection.execute(
+        delete(runs)
+        .where(
+            runs.c.id == run_id,
+            runs.c.organization_id == actor.organization_id,
+            runs.c.status.not_in(OPEN_STATUSES),
+            runs.c.agent_id == agents.c.id,
+            agents.c.deleted_at.is_(None),
+        )
+        .returning(*columns_of(runs, Run))
+    )
+    row = rows.mappings().one_or_none()
+    if row is not None:
+        return model_of(Run, row)
+    await find_run(connection, actor, run_id)
+    raise Conflict(f"Run {run_id} is still open; cancel it, or wait until it is at rest")
+
+
+async def tools_used(connection: AsyncConnection, run_id: str) -> list[str]:
+    """Names of the tools that were called in a run which the caller has already found."""
+    name = messages.c.tool_return["name"].astext
+    rows = await connection.execute(
+        select(distinct(name))
+        .where(
+            messages.c.run_id == run_id,
+            messages.c.role == Role.TOOL,
+            messages.c.tool_return["duration_ns"].astext.is_not(None),
+        )
+        .order_by(name)
+    )
+    return list(rows.scalars())
+
+
+_PURGE_EVENTS = text(
+    """
+    WITH old AS (
+        SELECT id FROM runs
+        WHERE events_kept AND completed_at < now() - make_interval(hours => :hours)
+        ORDER BY completed_at LIMIT :limit
+        FOR UPDATE SKIP LOCKED
+    ), gone AS (
+        DELETE FROM run_events USING old WHERE run_events.run_id = old.id
+    )
+    UPDATE runs SET events_kept = false FROM old WHERE runs.id = old.id
+    """
+)
+
+
+async def purge_events(connection: AsyncConnection, *, retention_h: int, limit: int) -> int:
+    """Remove the events of up to `limit` runs that have been at rest for `retention_h` hours.
+
+    Returns:
+        Of how many runs.
+    """
+    purged = await connection.execute(_PURGE_EVENTS, {"hours": retention_h, "limit": limit})
+    return purged.rowcount
+
+
+def _visible(actor: Actor) -> Select[Any]:
+    return (
+        select(*columns_of(runs, Run))
+        .join(agents, agents.c.id == runs.c.agent_id)
+        .where(runs.c.organization_id == actor.organization_id, agents.c.deleted_at.is_(None))
+    )
+
+
+def _not_found(run_id: str) -> NotFound:
+    return NotFound(f"Run with id {run_id} not found")

@@ -1,0 +1,145 @@
+"""Every operation with an id in its path, as the API itself lists them, guards that id."""
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+from letta_client import Letta
+
+from api.app import create_app
+from o.ids import new_id
+from o.settings import ProviderSettings, Settings
+from tests.support.product import Product
+from tests.support.provider import HANDLE
+
+_DOCUMENT = create_app(Settings(), ProviderSettings()).openapi()
+_METHODS = ("get", "post", "put", "patch", "delete")
+# What a path's first id is called after, where it is not the prefix of the id.
+_PREFIXES = {"conversation": "conv", "folder": "source"}
+# These answer before they look for what is named: V1 keeps them only to refuse.
+_ALWAYS_405 = {("patch", "/v1/agents/{agent_id}/messages/{message_id}")}
+
+OPERATIONS = [
+    (method, path)
+    for path, item in _DOCUMENT["paths"].items()
+    for method in _METHODS
+    if method in item and re.search(r"\{\w+_id\}", path)
+]
+
+
+def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema that a reference names."""
+    while "$ref" in schema:
+        schema = _DOCUMENT["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+    return schema
+
+
+def example(schema: dict[str, Any]) -> Any:
+    """The smallest value that a body's schema lets in."""
+    schema = resolved(schema)
+    for chosen in ("anyOf", "oneOf"):
+        if chosen in schema:
+            return example(schema[chosen][0])
+    if "const" in schema or "enum" in schema:
+        return schema.get("const", schema.get("enum", [None])[0])
+    if schema.get("type") == "object":
+        properties = schema.get("properties", {})
+        return {name: example(properties[name]) for name in schema.get("required", ())}
+    plain = {"array": [], "integer": 1, "number": 1.0, "boolean": True}
+    return plain.get(schema.get("type", ""), "text")
+
+
+def body_of(method: str, path: str) -> dict[str, Any]:
+    """The smallest body that the operation takes, with something to say."""
+    content = _DOCUMENT["paths"][path][method].get("requestBody", {}).get("content", {})
+    schema = content.get("application/json", {}).get("schema")
+    if schema is None:
+        return {}
+    body = example(schema)
+    fields = resolved(schema).get("properties", {})
+    if {"input", "messages"} <= fields.keys():  # one of the two, which the schema cannot say
+        body |= {"input": "hello"}
+    return {"json": body}
+
+
+def address(path: str, **first: str) -> str:
+    """The path with ids that name nothing, but for those given."""
+
+    def fill(found: re.Match[str]) -> str:
+        name = found[1]
+        kind = name.removesuffix("_id")
+        unknown = new_id(_PREFIXES.get(kind, kind)) if name != kind else "nothing"
+        return first.get(name, unknown)
+
+    return re.sub(r"\{(\w+)\}", fill, path)
+
+
+def ask(server: Product, method: str, path: str, **first: str) -> httpx.Response:
+    url = server.url + address(path, **first)
+    return httpx.request(method, url, timeout=30, **body_of(method, path))
+
+
+@pytest.fixture(scope="module")
+def of_others(server: Product, client: Letta) -> dict[str, str]:
+    """Ids of things that belong to another organisation, by the name of the path's parameter."""
+    agent = client.agents.create(model=HANDLE, memory_blocks=[{"label": "nothing", "value": "x"}])
+    client.agents.messages.create(agent.id, input="hello")
+    ((run_id, conversation_id),) = server.query(
+        "SELECT id, conversation_id FROM runs WHERE agent_id = %s", agent.id
+    )
+    ((step_id,),) = server.query("SELECT id FROM steps WHERE agent_id = %s", agent.id)
+    ((block_id,),) = server.query("SELECT block_id FROM agent_blocks WHERE agent_id = %s", agent.id)
+    ((message_id,), *_) = server.query("SELECT id FROM messages WHERE agent_id = %s", agent.id)
+    other = new_id("org")
+    server.query("INSERT INTO organizations (id, name) VALUES (%s, 'others')", other)
+    for table in ("conversations", "runs", "steps", "messages"):
+        server.query(
+            f"UPDATE {table} SET organization_id = %s WHERE agent_id = %s", other, agent.id
+        )
+    server.query("UPDATE agents SET organization_id = %s WHERE id = %s", other, agent.id)
+    server.query("UPDATE blocks SET organization_id = %s WHERE id = %s", other, block_id)
+    return {
+        "agent_id": agent.id,
+        "run_id": run_id,
+        "conversation_id": conversation_id,
+        "step_id": step_id,
+        "block_id": block_id,
+        "message_id": message_id,
+    }
+
+
+def test_the_walk_finds_the_operations() -> None:
+    subjects = {path.split("/")[2] for _, path in OPERATIONS}
+    assert {"agents", "runs", "steps"} <= subjects
+    assert len(OPERATIONS) > 20
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_an_id_that_names_nothing_is_404(server: Product, method: str, path: str) -> None:
+    answer = ask(server, method, path)
+    assert answer.status_code == (405 if (method, path) in _ALWAYS_405 else 404), answer.text
+    assert isinstance(answer.json()["detail"], str)
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_an_id_of_another_organisation_is_404(
+    server: Product, of_others: dict[str, str], method: str, path: str
+) -> None:
+    named = {name: of_others[name] for name in re.findall(r"\{(\w+_id)\}", path)}
+    answer = ask(server, method, path, **named)
+    assert answer.status_code == (405 if (method, path) in _ALWAYS_405 else 404), answer.text
+    assert "others" not in answer.text
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+@pytest.mark.parametrize("malformed", ["x", "agent-1", "AGENT-" + "0" * 36, "'; DROP TABLE runs"])
+def test_a_malformed_id_is_422_or_for_runs_400(
+    server: Product, method: str, path: str, malformed: str
+) -> None:
+    (first, *_) = re.findall(r"\{(\w+_id)\}", path)
+    answer = ask(server, method, path, **{first: malformed})
+    expected = 400 if first == "run_id" else 422
+    assert answer.status_code == expected
+    if expected == 422:
+        assert answer.json()["examples"][0].startswith(_PREFIXES.get(first[:-3], first[:-3]) + "-")

@@ -1,0 +1,72 @@
+"""Models that agents can use, health, and addresses with and without their last slash."""
+
+import httpx
+import pytest
+from letta_client import Letta
+
+from tests.support.product import Product
+from tests.support.provider import HANDLE, MODEL
+
+
+def test_a_model_shows_v1s_fields(client: Letta) -> None:
+    (model,) = client.models.list()
+    assert (model.handle, model.name, model.model) == (HANDLE, MODEL, MODEL)
+    assert (model.provider_name, model.provider_type) == ("openai", "openai")
+    assert model.api_model_endpoint_type == "openai"
+    assert model.api_model_endpoint is None, "the address stays with the operator"
+    assert model.max_context_window >= model.context_window > 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "count"),
+    [
+        ({"provider_name": "openai"}, 1),
+        ({"provider_name": "anthropic"}, 0),
+        ({"provider_type": "openai"}, 1),
+        ({"provider_type": "groq"}, 0),
+        ({"provider_category": "base"}, 1),
+        ({"provider_category": ["base", "byok"]}, 1),
+        ({"provider_category": "byok"}, 0),
+        ({"provider_name": "openai", "provider_category": "byok"}, 0),
+    ],
+)
+def test_models_can_be_filtered(server: Product, asked: dict[str, str], count: int) -> None:
+    answer = httpx.get(f"{server.url}/v1/models/", params=asked)
+    assert (answer.status_code, len(answer.json())) == (200, count)
+
+
+def test_a_category_that_v1_does_not_know_is_422(server: Product) -> None:
+    answer = httpx.get(f"{server.url}/v1/models/", params={"provider_category": "free"})
+    assert answer.status_code == 422
+
+
+def test_no_model_is_listed_that_nothing_serves(client: Letta) -> None:
+    assert [model.handle for model in client.models.list()] == [HANDLE]
+    assert client.models.embeddings.list() == []
+
+
+def test_health_and_readiness_name_the_version(client: Letta, server: Product) -> None:
+    assert client.health().status == "ok"
+    for path in ("/v1/health/", "/v1/ready/", "/latest/health/", "/latest/ready/"):
+        answer = httpx.get(server.url + path).json()
+        assert answer == {"version": client.health().version, "status": "ok"}
+
+
+@pytest.mark.parametrize("mount", ["v1", "latest"])
+@pytest.mark.parametrize(
+    "path", ["agents/", "runs/", "steps/", "models/", "models/embedding", "health/", "ready/"]
+)
+def test_an_address_with_the_other_ending_leads_to_the_one_that_is_served(
+    server: Product, mount: str, path: str
+) -> None:
+    served = f"{server.url}/{mount}/{path}"
+    other = served.removesuffix("/") if path.endswith("/") else f"{served}/"
+    assert httpx.get(served).status_code == 200
+    redirect = httpx.get(other, follow_redirects=False)
+    assert (redirect.status_code, redirect.headers["location"]) == (307, served)
+
+
+@pytest.mark.parametrize("path", ["/v1/", "/v1/agent", "/v2/agents/", "/v1/agents/x/y/z", "/"])
+def test_an_address_that_is_not_served_is_404_in_json(server: Product, path: str) -> None:
+    answer = httpx.get(server.url + path)
+    assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
