@@ -58,6 +58,7 @@ class DeltaWriter:
         if (
             last
             and (last.kind, last.call) == (delta.kind, delta.call)
+            and delta.kind != "redacted"
             and delta.tool_call_id is None
             and last.tool_call_id is None
         ):

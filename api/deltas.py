@@ -4,7 +4,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from api.wire.messages import MessageView, WireMessage, envelope, message_time, reasoning_fields
+from api.wire.messages import (
+    MessageView,
+    WireMessage,
+    envelope,
+    hidden_fields,
+    message_time,
+    reasoning_fields,
+)
 from o.domain.argument_stream import ArgumentReader
 from o.domain.llm import ReplyDelta
 from o.domain.text import storable
@@ -33,7 +40,7 @@ class DeltaRelay:
         delta = ReplyDelta.model_validate(body)
         message_id = str(body["message_id"])
         parts = self._parts.setdefault(message_id, [])
-        if delta.kind not in parts:
+        if delta.kind not in parts or delta.kind == "redacted":  # of which each is a part
             parts.append(delta.kind)
         told = self._fields(message_id, delta)
         if told is None:
@@ -44,7 +51,7 @@ class DeltaRelay:
             message_type,
             message_id=message_id,
             date=self._date,
-            otid=part_otid(message_id, parts.index(delta.kind)),
+            otid=part_otid(message_id, len(parts) - 1 - parts[::-1].index(delta.kind)),
             run_id=self._run_id,
             step_id=str(body["step_id"]),
         )
@@ -56,6 +63,8 @@ class DeltaRelay:
                 return "assistant_message", {"content": delta.text}
             case "reasoning" | "thought":
                 return "reasoning_message", reasoning_fields(delta.text, _SOURCES[delta.kind])
+            case "redacted":
+                return "hidden_reasoning_message", hidden_fields(delta.text)
             case "tool_call":
                 return self._call_fields(message_id, delta)
 

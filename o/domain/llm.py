@@ -62,7 +62,8 @@ class ReplyDelta(BaseModel):
     """A piece of a reply while it is written.
 
     Attributes:
-        kind: What the piece belongs to; `thought` is the `thinking` argument of a call.
+        kind: What the piece belongs to; `thought` is the `thinking` argument of a call,
+            `redacted` a whole block of reasoning that the provider encrypted.
         text: More of the text, the reasoning, the thoughts or the tool call's arguments.
         call: Which tool call of the reply, from 0.
         tool_call_id: Set on the first piece of a tool call, as is `name`.
@@ -70,7 +71,7 @@ class ReplyDelta(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    kind: Literal["text", "reasoning", "thought", "tool_call"]
+    kind: Literal["text", "reasoning", "redacted", "thought", "tool_call"]
     text: str = ""
     call: int = 0
     tool_call_id: str | None = None

@@ -158,7 +158,7 @@ class _Growing:
         said = choice.delta or _Said()
         self._signature = said.signature or self._signature
         self._redacted += said.redacted
-        deltas: list[ReplyDelta] = []
+        deltas = [ReplyDelta(kind="redacted", text=data) for data in said.redacted]
         if said.thought:
             self._reasoning.append(said.thought)
             deltas.append(ReplyDelta(kind="reasoning", text=said.thought))

@@ -254,6 +254,11 @@ def test_without_use_assistant_message_calls_and_returns_are_shown_as_they_are(
     assert plain[-1].message_type == "tool_return_message"
     shown = listed(client, legacy)
     assert (shown[-1].message_type, shown[-1].content) == ("assistant_message", HELLO)
+    of_run = client.runs.messages.list(reply.messages[0].run_id).items
+    assert [m.message_type for m in of_run][-1] == "tool_return_message"
+    spoken = send(client, legacy, input=do(say(HELLO)))
+    of_run = client.runs.messages.list(spoken.messages[0].run_id).items
+    assert [m.message_type for m in of_run][-1] == "assistant_message"
 
 
 def test_another_tool_may_be_the_one_that_speaks(client: Letta, legacy: AgentState) -> None:

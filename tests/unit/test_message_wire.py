@@ -93,8 +93,35 @@ def test_pieces_and_the_whole_say_the_same(text: str, size: int, ascii_only: boo
     assert relay.unseen([whole]) == ([] if text else [whole])
 
 
+def test_every_part_has_the_same_otid_in_pieces_and_whole() -> None:
+    relay = DeltaRelay("run-1", MessageView())
+    ids = {"message_id": MESSAGE_ID, "step_id": "step-1"}
+    deltas = [("reasoning", "a"), ("reasoning", "b"), ("redacted", "c"), ("redacted", "d")]
+    shown = [
+        message
+        for kind, text in [*deltas, ("text", "hi")]
+        for message in relay.show({"kind": kind, "text": text} | ids)
+    ]
+    whole = wire_messages(
+        reply(
+            parts=[
+                ReasoningPart(reasoning="ab"),
+                RedactedPart(data="c"),
+                RedactedPart(data="d"),
+                TextPart(text="hi"),
+            ]
+        )
+    )
+    kinds = [(m["message_type"], m["otid"]) for m in shown[1:]]
+    assert kinds == [(m["message_type"], m["otid"]) for m in whole]
+    assert [m["hidden_reasoning"] for m in shown[2:4]] == ["c", "d"]
+    assert relay.unseen(whole) == []
+
+
 def test_parts_that_no_piece_has_shown_come_whole() -> None:
     relay = DeltaRelay("run-1", MessageView())
     relay.show({"kind": "text", "text": "hi", "message_id": MESSAGE_ID, "step_id": "step-1"})
-    whole = wire_messages(reply(parts=[RedactedPart(data="sealed"), TextPart(text="hi")]))
-    assert [m["message_type"] for m in relay.unseen(whole)] == ["hidden_reasoning_message"]
+    whole = wire_messages(
+        reply(parts=[TextPart(text="hi")], tool_calls=[sent('{"message": "bye"')])
+    )
+    assert [m["message_type"] for m in relay.unseen(whole)] == ["tool_call_message"]
