@@ -10,7 +10,7 @@ OLD_CLIENT := 1.7.12
 
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: up test check format lock chaos bench clean
+.PHONY: up test check format lock chaos soak bench clean
 
 up: $(RUN_READY) ## serve the whole product on this machine
 	@exec $(BIN)/o up
@@ -24,8 +24,13 @@ check: $(DEV_READY) ## style, types, import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-chaos: $(DEV_READY) ## every kill point with every process
-	@$(BIN)/python -m pytest -m chaos $(ARGS)
+chaos: $(DEV_READY) ## every kill point with every process; `make test` takes a sample
+	@O_KILL_MATRIX=all $(BIN)/python -m pytest -m chaos $(ARGS)
+
+MINUTES ?= 10
+EVERY ?= 2
+soak: $(DEV_READY) ## clients of several kinds while a random process dies every EVERY seconds
+	@$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES) --every $(EVERY) $(if $(SEED),--seed $(SEED))
 
 bench: $(DEV_READY) ## what the README's figures are measured with; ARGS=--quick takes a minute
 	@$(BIN)/python -m bench $(ARGS)

@@ -4,6 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from temporalio import activity
 
 from activities.errors import as_activity_failure
+from activities.heartbeat import heartbeating
 from activities.tools import commit_return
 from o.domain.messages import ToolReturn
 from o.domain.runs import Run, RunClosed, RunError, StopReason
@@ -30,7 +31,7 @@ class RunActivities:
         a run that is closed or gone stays so.
         """
         with as_activity_failure():
-            async with self._engine.begin() as connection:
+            async with heartbeating(), self._engine.begin() as connection:
                 run = await get_run(connection, closing.run_id, lock=True)
                 if run is not None and run.status.is_open:
                     await _close(connection, run, closing)

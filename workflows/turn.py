@@ -82,6 +82,7 @@ class TurnRunner:
             contract.close_run,
             closing,
             start_to_close_timeout=options.CLOSE_TIMEOUT,
+            heartbeat_timeout=options.HEARTBEAT_TIMEOUT,
             retry_policy=options.RETRY,
             summary=f"close the run · {closing.stop_reason}",
         )

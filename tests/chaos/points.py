@@ -35,7 +35,7 @@ class Point:
     command: str = ""
 
 
-_TELL = "temporalio.client:Client.execute_update_with_start_workflow"
+_TELL = "o.temporal:submit_run"
 _TASK_DONE = "temporalio.bridge.worker:Worker.complete_workflow_activation"
 _APP = "fastapi:FastAPI.__call__"
 

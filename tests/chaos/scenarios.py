@@ -111,8 +111,8 @@ class TokenStream(Scenario):
     def _stream(self) -> bool:
         """Whether the stream came to its end."""
         with contextlib.suppress(httpx.TransportError, APIError):
-            stream = patient_client(self.product).agents.messages.stream(
-                self.agent.id, input=self.text, stream_tokens=True
+            stream = patient_client(self.product).agents.messages.create(
+                self.agent.id, input=self.text, streaming=True, stream_tokens=True
             )
             for event in stream:
                 if event.message_type == "assistant_message":

@@ -73,9 +73,8 @@ def _wrapped_app(original: Any, point: "Point") -> Any:
     """The ASGI application with a stop before it sends what the point is about."""
 
     async def call(self: Any, scope: Any, receive: Any, send: Any) -> None:
-        is_send = scope["type"] == "http" and scope["method"] == "POST"
-        ending = "/messages" if point.moment == "answer-start" else "/messages/stream"
-        if not (is_send and scope["path"].endswith(ending)):
+        is_post = scope["type"] == "http" and scope["method"] == "POST"
+        if not (is_post and scope["path"].endswith("/messages")):
             await original(self, scope, receive, send)
             return
 

@@ -1,0 +1,119 @@
+"""What the database must say when a soak is over, and what it says."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from tests.chaos.soak.clients import Said
+from tests.support.product import Product
+
+_TURNS = re.compile(r"s(u(at)*a)*")
+"""A history by the first letters of its roles: system, then turns that are whole."""
+
+_COUNTED = ("agents", "conversations", "runs", "steps", "messages", "closed events")
+
+
+def rows_by_table(product: Product) -> dict[str, int]:
+    """How many rows each table has."""
+    tables = product.query(
+        "SELECT table_name FROM information_schema.tables "
+        "WHERE table_schema = 'public' AND table_type = 'BASE TABLE' ORDER BY 1"
+    )
+    return {name: product.query(f'SELECT count(*) FROM "{name}"')[0][0] for (name,) in tables}
+
+
+def broken_promises(product: Product, said: Sequence[Said]) -> list[str]:
+    """Everything that the clients were told and the database does not bear out."""
+    return [
+        *_of_messages(product, said),
+        *_of_notes(product, said),
+        *_of_histories(product),
+        *_of_runs(product),
+        *_of_counts(product, said),
+    ]
+
+
+def texts_of(product: Product, role: str) -> Counter[str]:
+    """Every text that stands under a role, and how often."""
+    rows = product.query("SELECT parts -> 0 ->> 'text' FROM messages WHERE role = %s", role)
+    return Counter(text for (text,) in rows)
+
+
+def _of_messages(product: Product, said: Sequence[Said]) -> list[str]:
+    """What was accepted is there once, and so is its answer; what was refused, once at most."""
+    inputs, replies = texts_of(product, "user"), texts_of(product, "assistant")
+    broken = []
+    for one in said:
+        was_accepted = one.outcome in ("answered", "cut")
+        found = (inputs[one.text], replies[one.reply])
+        if max(found) > 1:
+            broken.append(f"doubled: {one.text[:60]!r} is there {found[0]} times")
+        elif found[0] != found[1]:
+            broken.append(f"unanswered: {one.text[:60]!r}")
+        elif was_accepted and found[0] == 0:
+            broken.append(f"lost: {one.text[:60]!r}, which was {one.outcome}")
+    return broken
+
+
+def _of_notes(product: Product, said: Sequence[Said]) -> list[str]:
+    """Every note that an agent was made to take is in its block once, and nothing else."""
+    wanted: dict[str, list[str]] = {}
+    inputs = texts_of(product, "user")
+    for one in said:
+        if one.line is not None and inputs[one.text]:
+            wanted.setdefault(one.agent_id, []).append(one.line)
+    rows = product.query(
+        "SELECT a.agent_id, b.value, b.version FROM agent_blocks a "
+        "JOIN blocks b ON b.id = a.block_id"
+    )
+    broken = []
+    for agent_id, value, version in rows:
+        taken, lines = wanted.get(agent_id, []), value.splitlines()
+        if (Counter(lines), version) != (Counter(taken), 1 + len(taken)):
+            broken.append(
+                f"notes of {agent_id}: {len(taken)} taken, {len(lines)} there, version {version}"
+            )
+    return broken
+
+
+def _of_histories(product: Product) -> list[str]:
+    rows = product.query(
+        "SELECT conversation_id, string_agg(left(role, 1), '' ORDER BY position), "
+        "count(*) - count(DISTINCT position) FROM messages GROUP BY 1"
+    )
+    return [
+        f"history of {conversation_id}: {roles}, {same} share a place"
+        for conversation_id, roles, same in rows
+        if same or not _TURNS.fullmatch(roles)
+    ]
+
+
+def _of_runs(product: Product) -> list[str]:
+    ends = product.query("SELECT status, stop_reason, count(*) FROM runs GROUP BY 1, 2")
+    broken = [f"{count} runs {end}" for *end, count in ends if end != ["completed", "end_turn"]]
+    twice = product.query(
+        "SELECT count(*) FROM (SELECT run_id FROM run_events WHERE kind = 'closed' "
+        "GROUP BY 1 HAVING count(*) > 1) AS twice"
+    )
+    return broken + ([f"{twice[0][0]} runs closed twice"] if twice != [(0,)] else [])
+
+
+def _of_counts(product: Product, said: Sequence[Said]) -> list[str]:
+    """No table has more rows than the turns explain."""
+    inputs = texts_of(product, "user")
+    turns = [one for one in said if inputs[one.text]]
+    steps = len(turns) + sum(one.line is not None for one in turns)
+    (agents,) = product.query("SELECT count(*) FROM agents")[0]
+    tools = steps - len(turns)
+    wanted = (agents, agents, len(turns), steps, agents + len(turns) + steps + tools, len(turns))
+    found = product.query(
+        "SELECT (SELECT count(*) FROM agents), (SELECT count(*) FROM conversations), "
+        "(SELECT count(*) FROM runs), (SELECT count(*) FROM steps), "
+        "(SELECT count(*) FROM messages), "
+        "(SELECT count(*) FROM run_events WHERE kind = 'closed')"
+    )[0]
+    return [
+        f"{name}: {have} rows where the turns explain {want}"
+        for name, have, want in zip(_COUNTED, found, wanted, strict=True)
+        if have != want
+    ]
