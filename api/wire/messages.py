@@ -39,7 +39,7 @@ class MessageView:
 
     @classmethod
     def of(cls, config: RequestConfig) -> Self:
-        """As the request of a run asked."""
+        """How a run's request asked for them."""
         return cls(
             config.use_assistant_message,
             config.assistant_message_tool_name,
@@ -48,7 +48,7 @@ class MessageView:
 
     @property
     def speaking_tool(self) -> str | None:
-        """The tool whose calls are shown as assistant messages, None when none is."""
+        """The tool by which the agent speaks, None when its calls are shown as they are."""
         return self.tool_name if self.use_assistant_message else None
 
     def says(self, name: str) -> bool:
@@ -154,13 +154,17 @@ def _reasoning(parts: Sequence[Part]) -> Iterator[tuple[str, dict[str, Any]]]:
             fields = reasoning_fields(part.reasoning, part.source, part.signature)
             yield "reasoning_message", fields
         elif isinstance(part, RedactedPart):
-            fields = {"state": "redacted", "hidden_reasoning": part.data}
-            yield "hidden_reasoning_message", fields
+            yield "hidden_reasoning_message", hidden_fields(part.data)
 
 
 def reasoning_fields(reasoning: str, source: str, signature: str | None = None) -> dict[str, Any]:
     """What a `reasoning_message` holds; `source` is V1's, reasoner_model or non_reasoner_model."""
     return {"source": source, "reasoning": reasoning, "signature": signature}
+
+
+def hidden_fields(data: str) -> dict[str, Any]:
+    """What a `hidden_reasoning_message` holds: reasoning that the provider encrypted."""
+    return {"state": "redacted", "hidden_reasoning": data}
 
 
 def _content(parts: Sequence[Part]) -> str | list[dict[str, Any]]:

@@ -104,14 +104,6 @@ class SendBody(RequestBody):
         """How the answer shows messages of the legacy loop."""
         return MessageView.of(self._config())
 
-    def _config(self) -> RequestConfig:
-        return RequestConfig(
-            use_assistant_message=self.use_assistant_message,
-            assistant_message_tool_name=self.assistant_message_tool_name,
-            assistant_message_tool_kwarg=self.assistant_message_tool_kwarg,
-            include_return_message_types=self.include_return_message_types,
-        )
-
     def to_options(self, *, streams: bool) -> RunOptions:
         """What the run keeps of the request."""
         return RunOptions(
@@ -121,6 +113,14 @@ class SendBody(RequestBody):
             override_model=self.override_model,
             run_type="streaming" if streams else "send_message",
             request_config=self._config(),
+        )
+
+    def _config(self) -> RequestConfig:
+        return RequestConfig(
+            use_assistant_message=self.use_assistant_message,
+            assistant_message_tool_name=self.assistant_message_tool_name,
+            assistant_message_tool_kwarg=self.assistant_message_tool_kwarg,
+            include_return_message_types=self.include_return_message_types,
         )
 
 
