@@ -12,7 +12,6 @@ from sqlalchemy import (
     and_,
     cast,
     func,
-    literal,
     or_,
     select,
     true,
@@ -111,8 +110,8 @@ async def list_agent_messages(
     """
     keys = _AGE if conversation_id is None else _PLACE
     mine = messages.c.agent_id == agent_id
-    if conversation_id is not None:
-        mine = and_(mine, messages.c.conversation_id == _thread(agent_id, conversation_id))
+    if conversation_id is not None:  # alone, so that the index by place is the one that fits
+        mine = messages.c.conversation_id == _thread(agent_id, conversation_id)
     places = await _places(connection, mine, keys, page)
     shown = and_(mine, is_shown(types, says=says))
     part = _part_of_history(select(messages).where(shown), keys, places, page).lateral("part")
@@ -202,12 +201,14 @@ def _as_json_text(query: str) -> str:
     return escaped.replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
 
 
-def _thread(agent_id: str, conversation_id: str) -> ColumnElement[str] | ScalarSelect[str]:
-    if conversation_id != "default":
-        return literal(conversation_id)
+def _thread(agent_id: str, conversation_id: str) -> ScalarSelect[str]:
+    """The conversation's id, if it is one of the agent's."""
+    is_meant = conversations.c.id == conversation_id
+    if conversation_id == "default":
+        is_meant = conversations.c.is_default
     return (
         select(conversations.c.id)
-        .where(conversations.c.agent_id == agent_id, conversations.c.is_default)
+        .where(conversations.c.agent_id == agent_id, is_meant)
         .scalar_subquery()
     )
 
