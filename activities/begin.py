@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
 from activities.calls import call_refs
@@ -16,6 +16,7 @@ from o.domain.tools import tool_choice, tools_shown
 from o.errors import ModelError
 from o.ids import derived_id
 from o.memory.prompt import compile_prompt, prompt_key
+from o.storage.database import Database
 from o.storage.messages import rewrite_system_message
 from o.storage.runs import first_open_run, get_run
 from o.storage.steps import get_step_reply
@@ -36,18 +37,18 @@ class StepToTake:
 
 
 async def begin_step(
-    engine: AsyncEngine, contexts: Contexts, step: StepRef, crash_attempts: int
+    database: Database, contexts: Contexts, step: StepRef, crash_attempts: int
 ) -> StepToTake | StepOutcome:
     """Begin a step, or tell what came of it when it has been taken already.
 
-    The engine commits each statement by itself.
+    The database commits each statement by itself.
 
     Raises:
         ModelError: `internal_error`, when the step has lost its worker too often.
     """
     step_id = derived_id("step", step.run_id, step.index)
     context = contexts.take(str(activity.info().workflow_id))  # which is the conversation's
-    async with engine.connect() as connection:
+    async with database.connect() as connection:
         opened = await open_step(connection, step.run_id, step.index, step_id, context.mark)
         if opened is None:
             return await _not_this_one(connection, step)

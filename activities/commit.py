@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from activities.begin import StepToTake
 from activities.calls import call_refs
 from o.domain.llm import ModelReply
@@ -22,6 +20,7 @@ from o.domain.runs import RunClosed, StopReason
 from o.domain.text import storable, storable_json
 from o.domain.thoughts import as_committed
 from o.errors import ModelError
+from o.storage.database import Database
 from o.storage.steps import get_step_reply
 from o.storage.turns import Reply, commit_reply
 from workflows.contract import StepOutcome
@@ -38,7 +37,7 @@ class CallTime:
 
 
 async def commit_step(
-    engine: AsyncEngine, step: StepToTake, reply: ModelReply, asked: CallTime
+    database: Database, step: StepToTake, reply: ModelReply, asked: CallTime
 ) -> StepOutcome:
     """Commit a reply once, by itself. When another attempt was faster, its reply stands.
 
@@ -62,7 +61,7 @@ async def commit_step(
         model_ns=asked.took_ns,
         closed=None if reply.tool_calls else closed,
     )
-    async with engine.connect() as connection:
+    async with database.connect() as connection:
         calls = reply.tool_calls
         if not await commit_reply(connection, step.run, stored):
             committed = await get_step_reply(connection, step.run.id, step.index)

@@ -4,14 +4,13 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from activities.begin import StepToTake
 from o.domain.llm import ReplyDelta
 from o.domain.loops import is_legacy
 from o.domain.messages import reply_message_id
 from o.domain.text import storable
 from o.domain.thoughts import LegacyDeltas
+from o.storage.database import Database
 from o.storage.events import add_deltas
 
 _COALESCE_S = 0.03
@@ -20,8 +19,8 @@ _COALESCE_S = 0.03
 class DeltaWriter:
     """Appends pieces to the run's events: the first at once, then those of 30 ms together."""
 
-    def __init__(self, engine: AsyncEngine, step: StepToTake) -> None:
-        self._engine = engine
+    def __init__(self, database: Database, step: StepToTake) -> None:
+        self._database = database
         self._step = step
         self._message_id = reply_message_id(step.step_id, step.attempt)
         self._legacy = LegacyDeltas() if is_legacy(step.agent) else None
@@ -75,7 +74,7 @@ class DeltaWriter:
         deltas, self._waiting = self._waiting, []
         if not deltas:
             return
-        async with self._engine.connect() as connection:
+        async with self._database.connect() as connection:
             await add_deltas(
                 connection,
                 self._step.run.id,

@@ -1,6 +1,6 @@
 """Activities that bring a run to rest when no step does."""
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
 from activities.errors import as_activity_failure
@@ -8,6 +8,7 @@ from activities.heartbeat import heartbeating
 from activities.tools import commit_return
 from o.domain.messages import ToolReturn
 from o.domain.runs import Run, RunClosed, RunError, StopReason
+from o.storage.database import Database
 from o.storage.events import add_events
 from o.storage.runs import advance_run, get_run
 from o.storage.steps import fail_steps, list_unanswered_calls
@@ -20,8 +21,8 @@ _INTERRUPTED = "The run ended before this tool call was made."
 class RunActivities:
     """What happens to a run as a whole."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     @activity.defn(name="close_run")
     async def close_run(self, closing: Closing) -> None:
@@ -31,7 +32,7 @@ class RunActivities:
         a run that is closed or gone stays so.
         """
         with as_activity_failure():
-            async with heartbeating(), self._engine.begin() as connection:
+            async with heartbeating(), self._database.begin() as connection:
                 run = await get_run(connection, closing.run_id, lock=True)
                 if run is not None and run.status.is_open:
                     await _close(connection, run, closing)

@@ -3,7 +3,6 @@
 import time
 from dataclasses import dataclass
 
-from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
 from activities.begin import StepToTake, begin_step
@@ -14,7 +13,7 @@ from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
 from o.domain.llm import LanguageModel, ModelReply
 from o.errors import ModelError
-from o.storage.engine import autocommit
+from o.storage.database import Database
 from workflows.contract import StepOutcome, StepRef
 
 
@@ -29,9 +28,9 @@ class StepLimits:
 class StepActivities:
     """One step: read the context, ask the model, commit the reply."""
 
-    def __init__(self, model: LanguageModel, engine: AsyncEngine, limits: StepLimits) -> None:
+    def __init__(self, model: LanguageModel, database: Database, limits: StepLimits) -> None:
         self._model = model
-        self._engine = autocommit(engine)
+        self._database = database
         self._limits = limits
         self._contexts = Contexts()
 
@@ -48,20 +47,20 @@ class StepActivities:
         with as_activity_failure(model_attempts=self._limits.model_attempts):
             async with heartbeating():
                 begun = await begin_step(
-                    self._engine, self._contexts, step, self._limits.crash_attempts
+                    self._database, self._contexts, step, self._limits.crash_attempts
                 )
                 if isinstance(begun, StepOutcome):
                     return begun
                 started_ns, clock_ns = time.time_ns(), time.monotonic_ns()
                 reply = await self._ask(begun)
                 asked = CallTime(started_ns, time.monotonic_ns() - clock_ns)
-                return await commit_step(self._engine, begun, reply, asked)
+                return await commit_step(self._database, begun, reply, asked)
 
     async def _ask(self, step: StepToTake) -> ModelReply:
         if not step.run.options.stream_tokens:
             reply = await self._model.complete(step.request)
         else:
-            async with DeltaWriter(self._engine, step) as deltas:
+            async with DeltaWriter(self._database, step) as deltas:
                 reply = await self._model.complete(step.request, deltas.write)
         activity.logger.info(
             "model replied",

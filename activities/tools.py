@@ -5,7 +5,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
 from activities.errors import as_activity_failure
@@ -29,6 +29,7 @@ from o.domain.text import storable
 from o.errors import NotFound, ToolFailed
 from o.memory.boot import heartbeat_text
 from o.storage.agents import get_agent
+from o.storage.database import Database
 from o.storage.events import add_events
 from o.storage.messages import get_message
 from o.storage.runs import advance_run, get_run
@@ -43,8 +44,8 @@ _CLOSED = CallOutcome("closed", done=True)
 class ToolActivities:
     """Runs one tool call and commits its return."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     @activity.defn(name="run_tool")
     async def run_tool(self, call: CallRef) -> CallOutcome:
@@ -54,7 +55,7 @@ class ToolActivities:
         that has returned is not run again. What goes wrong inside a tool is its return.
         """
         with as_activity_failure():
-            async with heartbeating(), self._engine.begin() as connection:
+            async with heartbeating(), self._database.begin() as connection:
                 run = await get_run(connection, call.run_id, lock=True)
                 if run is None or not run.status.is_open:
                     return _CLOSED

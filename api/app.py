@@ -27,7 +27,7 @@ from api.watch import RunWatcher
 from o.llm.catalogue import Catalogue
 from o.llm.providers import Providers
 from o.settings import ProviderSettings, Settings
-from o.storage.engine import autocommit, create_engine
+from o.storage.database import Database
 from o.temporal import connect
 
 _DESCRIPTION = "A server for AI agents that remember. The API is that of the Letta V1 server."
@@ -50,14 +50,13 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         database_url = settings.database_url.get_secret_value() if settings.database_url else ""
-        engine = create_engine(database_url, pool_size=settings.database_pool, name="o api")
-        watcher = RunWatcher(engine, database_url, patience_s=settings.database_patience_s)
+        database = Database(database_url, pool_size=settings.database_pool, name="o api")
+        watcher = RunWatcher(database, database_url, patience_s=settings.database_patience_s)
         temporal = await connect(settings, lazy=True)
         app.state.parts = Parts(
             settings=settings,
-            engine=engine,
-            reads=autocommit(engine),
-            turns=Turns(engine, temporal, watcher, settings),
+            database=database,
+            turns=Turns(database, temporal, watcher, settings),
             catalogue=Catalogue(Providers(providers)),
         )
         listening = asyncio.create_task(watcher.listen())
@@ -66,7 +65,7 @@ def create_app(
         listening.cancel()
         with suppress(asyncio.CancelledError):
             await listening
-        await engine.dispose()
+        await database.close()
 
     app = FastAPIOffline(
         title="O",
@@ -76,17 +75,8 @@ def create_app(
         max_body_size=settings.max_body_bytes,
     )
     routes = APIRouter()
-    for module in (
-        agents,
-        histories,
-        agent_blocks,
-        blocks,
-        messages,
-        runs,
-        steps,
-        models,
-        health,
-    ):
+    # Routes are tried in turn, so those of every turn come first.
+    for module in (messages, agents, histories, agent_blocks, blocks, runs, steps, models, health):
         routes.include_router(module.router)
     app.include_router(routes, prefix="/v1")
     app.include_router(routes, prefix="/latest", include_in_schema=False)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query, Request
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth import current_actor
 from api.pagination import page_query
@@ -17,6 +17,7 @@ from o.errors import InvalidArgument
 from o.ids import is_id, pattern
 from o.llm.catalogue import Catalogue
 from o.settings import Settings
+from o.storage.database import Database
 from o.storage.pages import Page
 
 _CLIENT = re.compile(r"(?:@letta-ai/)?letta-client/(\d+)")
@@ -24,11 +25,10 @@ _CLIENT = re.compile(r"(?:@letta-ai/)?letta-client/(\d+)")
 
 @dataclass(frozen=True)
 class Parts:
-    """What the application is made of, built when it starts; `reads` begins no transactions."""
+    """What the application is made of, built when it starts."""
 
     settings: Settings
-    engine: AsyncEngine
-    reads: AsyncEngine
+    database: Database
     turns: Turns
     catalogue: Catalogue
 
@@ -42,12 +42,12 @@ PartsDep = Annotated[Parts, Depends(_parts)]
 
 
 async def _transaction(request: Request) -> AsyncIterator[AsyncConnection]:
-    async with (await _parts(request)).engine.begin() as connection:
+    async with (await _parts(request)).database.begin() as connection:
         yield connection
 
 
 async def _reads(request: Request) -> AsyncIterator[AsyncConnection]:
-    async with (await _parts(request)).reads.connect() as connection:
+    async with (await _parts(request)).database.connect() as connection:
         yield connection
 
 

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from o.domain.runs import RunError
 from o.errors import OError
-from o.storage.engine import is_unreachable
+from o.storage.database import is_unreachable
 
 _log = logging.getLogger(__name__)
 

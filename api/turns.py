@@ -6,7 +6,6 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.exceptions import TemporalError
 
@@ -16,7 +15,7 @@ from o.domain.messages import InputMessage
 from o.domain.runs import Run, RunEvent, RunOptions
 from o.ids import new_id
 from o.settings import Settings
-from o.storage.engine import autocommit, with_patience
+from o.storage.database import Database, with_patience
 from o.storage.runs import NewRun, RunOfAgent, accept_run, find_repeated_run
 from o.temporal import submit_run
 
@@ -61,9 +60,9 @@ class Turns:
     """Accepts runs and follows them. Losing the client never cancels one."""
 
     def __init__(
-        self, engine: AsyncEngine, temporal: Client, watcher: RunWatcher, settings: Settings
+        self, database: Database, temporal: Client, watcher: RunWatcher, settings: Settings
     ) -> None:
-        self._engine = autocommit(engine)
+        self._database = database
         self._temporal = temporal
         self._watcher = watcher
         self._settings = settings
@@ -95,7 +94,7 @@ class Turns:
         return self._watcher.follow(sent.run.id, is_new=sent.is_new)
 
     async def _store(self, actor: Actor, agent_id: str, request: Send, run_id: str) -> RunOfAgent:
-        async with self._engine.connect() as connection:
+        async with self._database.connect() as connection:
             if request.is_retry and request.key is None:
                 repeated = await find_repeated_run(connection, actor, agent_id, request.body_hash)
                 if repeated is not None:

@@ -9,11 +9,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 
 import psycopg
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from o.domain.runs import EventKind, RunEvent
 from o.errors import NotFound
-from o.storage.engine import NOTIFY_CHANNEL, autocommit, libpq_url, with_patience
+from o.storage.database import NOTIFY_CHANNEL, Database, libpq_url, with_patience
 from o.storage.events import list_events, replay_events
 from o.storage.runs import get_run
 
@@ -54,8 +53,8 @@ class News:
 class RunWatcher:
     """Tells of the events of runs as they are committed."""
 
-    def __init__(self, engine: AsyncEngine, database_url: str, *, patience_s: float) -> None:
-        self._engine = autocommit(engine)
+    def __init__(self, database: Database, database_url: str, *, patience_s: float) -> None:
+        self._database = database
         self._url = libpq_url(database_url)
         self._patience_s = patience_s
         self._waiting: defaultdict[str, set[News]] = defaultdict(set)
@@ -107,7 +106,7 @@ class RunWatcher:
                 await news.wait()
 
     async def _read(self, run_id: str, after_seq: int) -> list[RunEvent]:
-        async with self._engine.connect() as connection:
+        async with self._database.connect() as connection:
             events = await list_events(connection, run_id, after_seq=after_seq)
             if events:
                 return events

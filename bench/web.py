@@ -1,6 +1,6 @@
 """`python -m bench.web DATABASE_URL`: the least that FastAPI costs, alone and with one question.
 
-Served as `o api` is: uvicorn with uvloop and httptools, no access log, one engine like ours.
+Served as `o api` is: uvicorn with uvloop and httptools, no access log, one database like ours.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 
 from bench.child import until_orphaned
-from o.storage.engine import autocommit, create_engine
+from o.storage.database import Database
 from o.storage.tables import organizations
 from o.up.ports import free_port
 
@@ -23,14 +23,14 @@ SELECTED = "default_org"
 
 
 def _app(database_url: str) -> FastAPI:
-    engine = create_engine(database_url, pool_size=10, name="bench web")
-    pool = autocommit(engine)
+    database = Database(database_url, pool_size=10, name="bench web")
+    pool = database
     question = select(organizations.c.id, organizations.c.name)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
-        await engine.dispose()
+        await database.close()
 
     app = FastAPI(lifespan=lifespan)
 

@@ -7,9 +7,10 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.errors import Conflict
+from o.storage.database import Database
 
 _LOCK = 0x6F5F6D69  # "o_mi": held by whoever migrates
 MINIMUM_POSTGRES, NEWEST_TESTED_POSTGRES = 16, 18
@@ -22,7 +23,7 @@ def _config(connection: Connection | None = None) -> Config:
     return config
 
 
-async def migrate(engine: AsyncEngine) -> tuple[str | None, str]:
+async def migrate(database: Database) -> tuple[str | None, str]:
     """Bring the schema up to date. Processes that start together wait for one another.
 
     Returns:
@@ -31,17 +32,15 @@ async def migrate(engine: AsyncEngine) -> tuple[str | None, str]:
     Raises:
         Conflict: The PostgreSQL server is older than 16.
     """
-    async with engine.connect() as connection:
-        await _refuse_old_server(connection)
-        await connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
-        await connection.commit()
+    async with database.connect() as lock:
+        await _refuse_old_server(lock)
+        await lock.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
         try:
-            before = await connection.run_sync(_current)
-            await connection.run_sync(lambda sync: command.upgrade(_config(sync), "head"))
-            await connection.commit()
+            async with database.begin() as connection:
+                before = await connection.run_sync(_current)
+                await connection.run_sync(lambda sync: command.upgrade(_config(sync), "head"))
         finally:
-            await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
-            await connection.commit()
+            await lock.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
     return before, newest_revision()
 
 
@@ -50,9 +49,9 @@ def newest_revision() -> str:
     return ScriptDirectory.from_config(_config()).get_current_head() or ""
 
 
-async def is_migrated(engine: AsyncEngine) -> bool:
+async def is_migrated(database: Database) -> bool:
     """Whether the schema is at this code's revision or a newer one, which it accepts."""
-    async with engine.connect() as connection:
+    async with database.connect() as connection:
         current = await connection.run_sync(_current)
     return current is not None and current >= newest_revision()
 

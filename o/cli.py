@@ -90,15 +90,15 @@ def worker() -> None:
 def migrate() -> None:
     """Bring the database schema up to date, and make Temporal know O's search attributes."""
     from migrations.upgrade import migrate as upgrade  # noqa: PLC0415
-    from o.storage.engine import create_engine  # noqa: PLC0415
+    from o.storage.database import Database  # noqa: PLC0415
     from o.temporal import register  # noqa: PLC0415
 
     settings = _with_database(_settings())
 
     async def run() -> None:
-        engine = create_engine(_database_url(settings), name="o migrate")
-        before, after = await upgrade(engine)
-        await engine.dispose()
+        database = Database(_database_url(settings), name="o migrate")
+        before, after = await upgrade(database)
+        await database.close()
         click.echo(f"schema: {before or 'empty'} -> {after}")
         for line in await register(settings):
             click.echo(line)

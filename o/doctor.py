@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from migrations.upgrade import MINIMUM_POSTGRES, NEWEST_TESTED_POSTGRES, is_migrated
 from o.errors import OError
 from o.settings import ProviderSettings, Settings
-from o.storage.engine import create_engine, libpq_url
+from o.storage.database import Database, libpq_url
 from o.up import clash, local_model, locks, ports, postgres, temporal
 
 _TIMEOUT_S = 10
@@ -129,11 +129,11 @@ def _database(url: str) -> Finding:
 
 def _schema(url: str) -> Finding:
     async def look() -> bool:
-        engine = create_engine(url, pool_size=1, name="o-doctor")
+        database = Database(url, pool_size=1, name="o-doctor")
         try:
-            return await asyncio.wait_for(is_migrated(engine), _TIMEOUT_S)
+            return await asyncio.wait_for(is_migrated(database), _TIMEOUT_S)
         finally:
-            await engine.dispose()
+            await database.close()
 
     try:
         migrated = asyncio.run(look())

@@ -10,7 +10,6 @@ import uuid
 from collections import defaultdict
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import (
     Client,
     WorkflowQueryFailedError,
@@ -22,6 +21,7 @@ from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError, RPCStatusCode
 
 from o.storage.agents import list_deleted_conversations, purge_agent
+from o.storage.database import Database
 from o.storage.run_records import purge_events
 from o.storage.runs import RunOfAgent, list_open_runs
 from o.temporal import submit_run
@@ -40,14 +40,14 @@ class Sweeper:
 
     def __init__(
         self,
-        engine: AsyncEngine,
+        database: Database,
         client: Client,
         task_queue: str,
         *,
         interval_s: float,
         event_retention_h: int,
     ) -> None:
-        self._engine = engine
+        self._database = database
         self._client = client
         self._task_queue = task_queue
         self._interval_s = interval_s
@@ -68,7 +68,7 @@ class Sweeper:
         Returns:
             How many runs were submitted again.
         """
-        async with self._engine.connect() as connection:
+        async with self._database.connect() as connection:
             candidates = await list_open_runs(connection, older_than_s=self._interval_s)
             deleted = await list_deleted_conversations(connection)
         for agent_id, conversation_id in deleted:
@@ -92,7 +92,7 @@ class Sweeper:
         return rescued
 
     async def _sweep_alone(self) -> None:
-        async with self._engine.connect() as connection:
+        async with self._database.begin() as connection:
             took = text("SELECT pg_try_advisory_xact_lock(:key)")
             if await connection.scalar(took, {"key": _LOCK}):
                 await self.sweep()
@@ -139,7 +139,7 @@ class Sweeper:
     async def _purge_events(self) -> None:
         """In small batches, so that nobody waits for a long transaction's locks."""
         for _ in range(_PURGES_A_SWEEP):
-            async with self._engine.begin() as connection:
+            async with self._database.begin() as connection:
                 purged = await purge_events(
                     connection, retention_h=self._event_retention_h, limit=_RUNS_PURGED_AT_ONCE
                 )
@@ -154,6 +154,6 @@ class Sweeper:
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
-        async with self._engine.begin() as connection:
+        async with self._database.begin() as connection:
             await purge_agent(connection, agent_id)
         _log.info("deleted agent purged", extra={"agent_id": agent_id})

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
@@ -23,7 +22,7 @@ from o.errors import Unavailable
 from o.llm.models import Models
 from o.llm.providers import Providers
 from o.settings import ProviderSettings, Settings
-from o.storage.engine import create_engine
+from o.storage.database import Database
 from o.sweeper import Sweeper
 from o.temporal import connect
 from workflows.conversation import Conversation
@@ -51,12 +50,12 @@ async def run_worker(
     """
     model = await _load_models(settings, providers)
     database_url = settings.database_url
-    engine = create_engine(
+    database = Database(
         database_url.get_secret_value() if database_url else "",
         pool_size=settings.database_pool,
         name="o worker",
     )
-    starting = asyncio.create_task(_connected(engine, settings))
+    starting = asyncio.create_task(_connected(database, settings))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if stop.is_set():
@@ -64,19 +63,19 @@ async def run_worker(
     else:
         client = await starting
         sweeper = Sweeper(
-            engine,
+            database,
             client,
             settings.task_queue,
             interval_s=settings.sweep_interval_s,
             event_retention_h=settings.event_retention_h,
         )
-        async with _worker(settings, client, engine, model):
+        async with _worker(settings, client, database, model):
             sweeping = asyncio.create_task(sweeper.run())
             on_ready()
             _log.info("worker polls", extra={"identity": worker_identity(settings)})
             await stopping
             sweeping.cancel()
-    await engine.dispose()
+    await database.close()
 
 
 def worker_identity(settings: Settings) -> str:
@@ -84,13 +83,11 @@ def worker_identity(settings: Settings) -> str:
     return settings.worker_identity or f"worker-{os.getpid()}"
 
 
-def _worker(
-    settings: Settings, client: Client, engine: AsyncEngine, model: LanguageModel
-) -> Worker:
+def _worker(settings: Settings, client: Client, database: Database, model: LanguageModel) -> Worker:
     limits = StepLimits(settings.model_attempts, settings.crash_attempts)
-    steps = StepActivities(model, engine, limits)
-    tools = ToolActivities(engine)
-    runs = RunActivities(engine)
+    steps = StepActivities(model, database, limits)
+    tools = ToolActivities(database)
+    runs = RunActivities(database)
     return Worker(
         client,
         task_queue=settings.task_queue,
@@ -116,11 +113,11 @@ async def _load_models(settings: Settings, providers: ProviderSettings) -> Langu
     return models
 
 
-async def _connected(engine: AsyncEngine, settings: Settings) -> Client:
+async def _connected(database: Database, settings: Settings) -> Client:
     """Wait for the database, its schema and Temporal, which may start at the same time as we."""
     try:
         async with asyncio.timeout(_STARTUP_PATIENCE_S):
-            await _until_migrated(engine)
+            await _until_migrated(database)
             while True:
                 try:
                     return await connect(settings)
@@ -131,10 +128,10 @@ async def _connected(engine: AsyncEngine, settings: Settings) -> Client:
         raise Unavailable("The database, its schema or Temporal did not come up.") from None
 
 
-async def _until_migrated(engine: AsyncEngine) -> None:
+async def _until_migrated(database: Database) -> None:
     while True:
         try:
-            if await is_migrated(engine):
+            if await is_migrated(database):
                 return
         except SQLAlchemyError as error:
             _log.debug("database is away", extra={"error": type(error).__name__})

@@ -65,7 +65,7 @@ async def create(
     """Create an agent with its blocks and its own thread."""
     new = await new_agent(body, actor, parts.catalogue, x_project_id)
     agent = new.agent
-    async with parts.engine.begin() as connection:
+    async with parts.database.begin() as connection:
         blocks = [*new.blocks, *await get_blocks(connection, actor, body.block_ids or ())]
         thread = Conversation(
             id=new_id("conv"),
@@ -131,7 +131,7 @@ async def update(
 ) -> Response:
     """Change an agent. Its next turn goes by what it is then."""
     entry = await model_asked_for(body, parts.catalogue)
-    async with parts.engine.begin() as connection:
+    async with parts.database.begin() as connection:
         agent = await stored.get_agent(connection, actor, agent_id, lock=True)
         changes = agent_changes(body, actor, agent, entry)
         await stored.change_agent(connection, actor, agent_id, changes)

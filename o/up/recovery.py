@@ -21,7 +21,7 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
-from o.storage.engine import create_engine, with_patience
+from o.storage.database import Database, with_patience
 from o.storage.runs import open_conversations
 
 _log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Recovery:
 
     def __init__(self, client: Client, database_url: str) -> None:
         self._client = client
-        self._engine = create_engine(database_url, pool_size=2, name="o-up")
+        self._database = Database(database_url, pool_size=2, name="o-up")
         self._tasks: set[asyncio.Task[int]] = set()
 
     def begin(self, identity: str) -> None:
@@ -62,10 +62,10 @@ class Recovery:
         """Stop caring."""
         for task in self._tasks:
             task.cancel()
-        await self._engine.dispose()
+        await self._database.close()
 
     async def _ask(self) -> list[str]:
-        async with self._engine.connect() as connection:
+        async with self._database.connect() as connection:
             return await open_conversations(connection)
 
 

@@ -10,13 +10,12 @@ import pytest
 from fastapi import FastAPI
 from letta_client.types import AgentState
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.app import create_app
 from api.errors import install_error_handlers
 from o.ids import new_id
 from o.settings import ProviderSettings, Settings
-from o.storage.engine import create_engine
+from o.storage.database import Database
 from tests.support.product import Product
 from tests.support.provider import HANDLE, FakeProvider, do, say
 
@@ -72,14 +71,14 @@ async def test_a_database_that_is_away_is_503() -> None:
 
 
 @pytest.fixture
-async def engine(server: Product) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(server.state["database_url"])
-    yield engine
-    await engine.dispose()
+async def database(server: Product) -> AsyncIterator[Database]:
+    database = Database(server.state["database_url"])
+    yield database
+    await database.close()
 
 
 @pytest.fixture
-async def clashing(engine: AsyncEngine) -> httpx.AsyncClient:
+async def clashing(database: Database) -> httpx.AsyncClient:
     """Routes that run into what the database refuses, behind the product's error handlers."""
     app = FastAPI()
     install_error_handlers(app)
@@ -87,12 +86,12 @@ async def clashing(engine: AsyncEngine) -> httpx.AsyncClient:
 
     @app.get("/run")
     async def run(statement: str) -> None:
-        async with engine.begin() as connection:
+        async with database.begin() as connection:
             await connection.execute(text(statement))
 
     @app.get("/lock")
     async def lock(first: int, second: int) -> None:
-        async with engine.begin() as connection:
+        async with database.begin() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": first})
             await both_hold.wait()
             await connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": second})

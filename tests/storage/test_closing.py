@@ -6,7 +6,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.runs import RunActivities
 from o.ids import new_id
-from o.storage.engine import create_engine
+from o.storage.database import Database
 from tests.support.product import Product
 from workflows.contract import Closing
 
@@ -25,12 +25,12 @@ async def test_the_users_message_stays_when_a_run_closes_between_its_start_and_i
         run_id,
         agent.id,
     )
-    engine = create_engine(server.state["database_url"])
-    close_run = RunActivities(engine).close_run
+    database = Database(server.state["database_url"])
+    close_run = RunActivities(database).close_run
     for _ in range(2):  # the second time, nothing happens
         closing = Closing(run_id, "error", "internal_error", "given up")
         await ActivityEnvironment().run(close_run, closing)
-    await engine.dispose()
+    await database.close()
     shown = client.agents.messages.list(agent.id).items
     assert [(m.message_type, m.content) for m in shown[1:]] == [("user_message", "hear me")]
     assert server.query("SELECT status FROM runs WHERE id = %s", run_id) == [("failed",)]

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from letta_client import Letta
 from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from o.domain.actors import Actor
-from o.storage.engine import create_engine
+from o.storage.database import Database
 from o.storage.messages import list_agent_messages
 from o.storage.pages import Page
 from tests.support.product import Product
@@ -22,8 +21,17 @@ _LIMIT = 50
 
 @pytest.fixture(scope="module")
 def agent_id(server: Product, client: Letta) -> str:
-    """An agent with a long history, among others."""
+    """An agent with a long history, among others: another long one and many short ones."""
     ids = [client.agents.create(model=HANDLE).id for _ in range(2)]
+    server.query(
+        "WITH short AS (INSERT INTO conversations (id, organization_id, agent_id, is_default) "
+        "SELECT 'conv-' || gen_random_uuid(), organization_id, id, false "
+        "FROM agents, generate_series(1, 600) WHERE id = %s RETURNING *) "
+        "INSERT INTO messages (id, organization_id, agent_id, conversation_id, position, role) "
+        "SELECT 'message-' || gen_random_uuid(), organization_id, agent_id, id, 1, 'user' "
+        "FROM short",
+        ids[1],
+    )
     for agent_id in ids:
         server.query(
             "INSERT INTO messages (id, organization_id, agent_id, conversation_id, position, role, "
@@ -39,10 +47,10 @@ def agent_id(server: Product, client: Letta) -> str:
 
 
 @pytest.fixture
-async def engine(server: Product) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(server.state["database_url"])
-    yield engine
-    await engine.dispose()
+async def database(server: Product) -> AsyncIterator[Database]:
+    database = Database(server.state["database_url"])
+    yield database
+    await database.close()
 
 
 @pytest.mark.parametrize("ascending", [True, False])
@@ -50,7 +58,7 @@ async def engine(server: Product) -> AsyncIterator[AsyncEngine]:
 @pytest.mark.parametrize("more", [{}, {"conversation_id": "default"}, {"types": ["user_message"]}])
 async def test_a_page_reads_little_more_than_it_shows(
     server: Product,
-    engine: AsyncEngine,
+    database: Database,
     agent_id: str,
     ascending: bool,
     cursors: dict[str, int],
@@ -64,10 +72,10 @@ async def test_a_page_reads_little_more_than_it_shows(
     def note(*happened: Any) -> None:
         sent.append((happened[2], happened[3]))
 
-    async with engine.connect() as connection:
-        event.listen(engine.sync_engine, "before_cursor_execute", note)
+    async with database.connect() as connection:
+        event.listen(database.engine.sync_engine, "before_cursor_execute", note)
         found = await list_agent_messages(connection, Actor(), agent_id, page, **more)
-        event.remove(engine.sync_engine, "before_cursor_execute", note)
+        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
         statement, parameters = sent[-1]
         answer = await connection.exec_driver_sql(
             f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters

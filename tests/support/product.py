@@ -16,7 +16,7 @@ import psutil
 import psycopg
 from letta_client import Letta
 
-from o.storage.engine import libpq_url
+from o.storage.database import libpq_url
 from o.up.ports import free_port
 
 _Found = TypeVar("_Found")
