@@ -23,15 +23,6 @@ _LIMIT = 50
 def agent_id(server: Product, client: Letta) -> str:
     """An agent with a long history, among others: another long one and many short ones."""
     ids = [client.agents.create(model=HANDLE).id for _ in range(2)]
-    server.query(
-        "WITH short AS (INSERT INTO conversations (id, organization_id, agent_id, is_default) "
-        "SELECT 'conv-' || gen_random_uuid(), organization_id, id, false "
-        "FROM agents, generate_series(1, 600) WHERE id = %s RETURNING *) "
-        "INSERT INTO messages (id, organization_id, agent_id, conversation_id, position, role) "
-        "SELECT 'message-' || gen_random_uuid(), organization_id, agent_id, id, 1, 'user' "
-        "FROM short",
-        ids[1],
-    )
     for agent_id in ids:
         server.query(
             "INSERT INTO messages (id, organization_id, agent_id, conversation_id, position, role, "
@@ -42,6 +33,15 @@ def agent_id(server: Product, client: Letta) -> str:
             _MESSAGES,
             agent_id,
         )
+    server.query(
+        "WITH short AS (INSERT INTO conversations (id, organization_id, agent_id, is_default) "
+        "SELECT 'conv-' || gen_random_uuid(), organization_id, id, false "
+        "FROM agents, generate_series(1, 600) WHERE id = %s RETURNING *) "
+        "INSERT INTO messages (id, organization_id, agent_id, conversation_id, position, role) "
+        "SELECT 'message-' || gen_random_uuid(), organization_id, agent_id, id, 1, 'user' "
+        "FROM short",
+        ids[1],
+    )
     server.query("ANALYZE messages")
     return ids[0]
 
