@@ -131,8 +131,8 @@ class Sweeper:
     async def _standing(self, conversation_id: str) -> Standing:
         """How the conversation's execution stands, as the server knows it.
 
-        The workflow itself is not asked: a query that races with the end of an activity shows the
-        cached workflow events that no task of it has had yet, after which it no longer replays.
+        The workflow itself is not asked: under load, a history was seen that does not replay
+        beside a query that had raced with the end of an activity.
         """
         try:
             found = await self._client.get_workflow_handle(conversation_id).describe()
