@@ -8,15 +8,10 @@ import asyncio
 import logging
 import uuid
 from collections import defaultdict
+from enum import Enum, auto
 
 from sqlalchemy import text
-from temporalio.client import (
-    Client,
-    WorkflowQueryFailedError,
-    WorkflowQueryRejectedError,
-    WorkflowUpdateFailedError,
-)
-from temporalio.common import QueryRejectCondition
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowUpdateFailedError
 from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -33,6 +28,16 @@ _CONVERSATIONS_AT_ONCE = 10
 _RESCUE_TIMEOUT_S = 10.0
 _RUNS_PURGED_AT_ONCE = 50
 _PURGES_A_SWEEP = 20
+_HOPELESS_ATTEMPTS = 4
+"""Tries at a workflow task, about 15 s, after which a new execution will do what it cannot."""
+
+
+class Standing(Enum):
+    """How an execution stands: it has something in hand, nothing (or is gone), or cannot go on."""
+
+    BUSY = auto()
+    IDLE = auto()
+    STUCK = auto()
 
 
 class Sweeper:
@@ -98,10 +103,14 @@ class Sweeper:
                 await self.sweep()
 
     async def _rescue(self, conversation_id: str, runs: list[RunOfAgent]) -> int:
-        """Submit the runs that the conversation's execution does not know, oldest first."""
-        known = await self._known_runs(conversation_id)
-        lost = [one for one in runs if known is not None and one.run.id not in known]
-        for one in lost:
+        """Submit the runs of a conversation that nobody works at, oldest first."""
+        standing = await self._standing(conversation_id)
+        if standing is Standing.BUSY:
+            return 0
+        if standing is Standing.STUCK:
+            _log.error("stuck execution replaced", extra={"conversation_id": conversation_id})
+            await self._client.get_workflow_handle(conversation_id).terminate("stuck: see the log")
+        for one in runs:
             _log.warning("lost run submitted again", extra={"run_id": one.run.id})
             try:
                 await submit_run(
@@ -117,24 +126,28 @@ class Sweeper:
                 _log.warning(
                     "run was refused", extra={"run_id": one.run.id, "error": str(error.cause)}
                 )
-        return len(lost)
+        return len(runs)
 
-    async def _known_runs(self, conversation_id: str) -> list[str] | None:
-        """What the live execution knows, nothing when there is none; None when it cannot say."""
-        handle = self._client.get_workflow_handle(conversation_id)
+    async def _standing(self, conversation_id: str) -> Standing:
+        """How the conversation's execution stands, as the server knows it.
+
+        The workflow itself is not asked: under load, a history was seen that does not replay
+        beside a query that had raced with the end of an activity.
+        """
         try:
-            return await handle.query(
-                Conversation.known_runs, reject_condition=QueryRejectCondition.NOT_OPEN
-            )
-        except WorkflowQueryRejectedError:
-            return []
-        except WorkflowQueryFailedError:
-            return None
+            found = await self._client.get_workflow_handle(conversation_id).describe()
         except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
-                return []
-            _log.warning("execution did not answer", extra={"conversation_id": conversation_id})
-            return None
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return Standing.IDLE
+        if found.status is not WorkflowExecutionStatus.RUNNING:
+            return Standing.IDLE
+        if found.raw_description.pending_workflow_task.attempt >= _HOPELESS_ATTEMPTS:
+            return Standing.STUCK
+        in_hand = found.raw_description.HasField("pending_workflow_task")
+        return (
+            Standing.BUSY if in_hand or found.raw_description.pending_activities else Standing.IDLE
+        )
 
     async def _purge_events(self) -> None:
         """In small batches, so that nobody waits for a long transaction's locks."""

@@ -132,6 +132,18 @@ async def test_a_turn_goes_on_when_its_execution_is_terminated(product: Killable
     assert_turn_happened_once(product, agent, await asyncio.to_thread(sending.reply))
 
 
+async def test_an_execution_that_no_worker_can_go_on_with_is_replaced(
+    product: KillableProduct,
+) -> None:
+    agent = new_agent(product)
+    ((conversation_id,),) = product.query("SELECT id FROM conversations")
+    temporal = await Client.connect(product.state["temporal_address"])
+    await temporal.start_workflow("Conversation", "no state", id=conversation_id, task_queue="o")
+    sending = Sending(product, agent)
+    assert_turn_happened_once(product, agent, await asyncio.to_thread(sending.reply))
+    assert_next_message_is_accepted(product, agent)
+
+
 def test_a_stream_whose_worker_dies_shows_no_mixed_text(
     product: KillableProduct, provider: FakeProvider
 ) -> None:

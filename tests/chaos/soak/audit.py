@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tests.chaos.soak.clients import Said
 from tests.support.product import Product
 
-_TURNS = re.compile(r"s(u(at)*a)*")
+WHOLE_TURNS = re.compile(r"s(u(at)*a)*")
 """A history by the first letters of its roles: system, then turns that are whole."""
 
 _COUNTED = ("agents", "conversations", "runs", "steps", "messages", "closed events")
@@ -25,7 +25,7 @@ def rows_by_table(product: Product) -> dict[str, int]:
 def broken_promises(product: Product, said: Sequence[Said]) -> list[str]:
     """Everything that the clients were told and the database does not bear out."""
     return [
-        *_of_messages(product, said),
+        *of_messages(product, said),
         *_of_notes(product, said),
         *_of_histories(product),
         *_of_runs(product),
@@ -39,7 +39,7 @@ def texts_of(product: Product, role: str) -> Counter[str]:
     return Counter(text for (text,) in rows)
 
 
-def _of_messages(product: Product, said: Sequence[Said]) -> list[str]:
+def of_messages(product: Product, said: Sequence[Said]) -> list[str]:
     """What was accepted is there once, and so is its answer; what was refused, once at most."""
     inputs, replies = texts_of(product, "user"), texts_of(product, "assistant")
     broken = []
@@ -84,7 +84,7 @@ def _of_histories(product: Product) -> list[str]:
     return [
         f"history of {conversation_id}: {roles}, {same} share a place"
         for conversation_id, roles, same in rows
-        if same or not _TURNS.fullmatch(roles)
+        if same or not WHOLE_TURNS.fullmatch(roles)
     ]
 
 
