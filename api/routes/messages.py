@@ -13,7 +13,7 @@ from api.turns import Send
 from api.wire.messages import MessageView, WireMessage, shown_types, wire_messages
 from api.wire.turns import SendBody
 from o.errors import InvalidInput
-from o.storage import messages as stored
+from o.storage.agent_history import list_agent_messages
 from o.storage.pages import Page
 
 router = APIRouter(prefix="/agents/{agent_id}/messages", tags=["agents"])
@@ -76,7 +76,7 @@ async def index(
     view = MessageView(
         use_assistant_message, assistant_message_tool_name, assistant_message_tool_kwarg
     )
-    found = await stored.list_agent_messages(
+    found = await list_agent_messages(
         connection,
         actor,
         agent_id,

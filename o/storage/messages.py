@@ -1,21 +1,18 @@
 """Questions about messages."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    ScalarSelect,
-    Select,
     String,
     and_,
     cast,
     func,
     or_,
     select,
-    true,
-    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONPATH, insert
@@ -24,17 +21,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.messages import Message, Role
 from o.errors import NotFound
-from o.storage.agents import agent_not_found
 from o.storage.message_types import is_shown
 from o.storage.pages import Page
 from o.storage.rows import columns_of, model_of, models_of, row_of
-from o.storage.tables import agents, conversations, messages
-
-_Keys = Sequence[ColumnElement[Any]]
-_Places = dict[str, tuple[Any, ...]]
-
-_AGE: _Keys = (messages.c.created_at, messages.c.position, messages.c.id)
-_PLACE: _Keys = (messages.c.position,)  # within one conversation
+from o.storage.tables import conversations, messages
 
 
 async def add_messages(connection: AsyncConnection, new: Sequence[Message]) -> None:
@@ -77,58 +67,6 @@ async def rewrite_system_message(
         .values(parts=[{"type": "text", "text": text}])
         .add_cte(noted)
     )
-
-
-async def list_agent_messages(
-    connection: AsyncConnection,
-    actor: Actor,
-    agent_id: str,
-    page: Page,
-    *,
-    conversation_id: str | None = None,
-    types: Sequence[str] | None = None,
-    says: str | None = None,
-) -> list[Message]:
-    """A page of an agent's history, oldest first in both orders, as V1 lists it.
-
-    Ascending, `before` and `after` are older and newer. Descending, the page is the newest there
-    is, `before` moves it to what is older than that message, and `after` with `before` keeps it
-    newer than the one. `after` alone continues: official clients page by the last message that
-    they were shown, so it means the page before the one that ends there.
-
-    Args:
-        connection: Any; one statement is sent, two with a cursor.
-        actor: Whose agent it must be.
-        agent_id: Which agent.
-        page: Which page. Its cursors are ids of the agent's messages, in that conversation.
-        conversation_id: Only this conversation; `default` is the agent's own thread.
-        types: Only what V1 shows as one of these.
-        says: The tool whose calls are shown as assistant messages, None when none is.
-
-    Raises:
-        NotFound: There is no such agent for this actor, or a cursor names none of its messages.
-    """
-    keys = _AGE if conversation_id is None else _PLACE
-    mine = messages.c.agent_id == agent_id
-    if conversation_id is not None:  # alone, so that the index by place is the one that fits
-        mine = messages.c.conversation_id == _thread(agent_id, conversation_id)
-    places = await _places(connection, mine, keys, page)
-    shown = and_(mine, is_shown(types, says=says))
-    part = _part_of_history(select(messages).where(shown), keys, places, page).lateral("part")
-    rows = await connection.execute(
-        select(*(part.c[name] for name in Message.model_fields))
-        .select_from(agents.outerjoin(part, true()))
-        .where(
-            agents.c.id == agent_id,
-            agents.c.organization_id == actor.organization_id,
-            agents.c.deleted_at.is_(None),
-        )
-        .order_by(*(part.c[key.name] for key in keys))
-    )
-    found = rows.mappings().all()
-    if not found:
-        raise agent_not_found(agent_id)
-    return models_of(Message, [row for row in found if row["id"] is not None])
 
 
 async def list_run_messages(
@@ -201,58 +139,38 @@ def _as_json_text(query: str) -> str:
     return escaped.replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
 
 
-def _thread(agent_id: str, conversation_id: str) -> ScalarSelect[str]:
-    """The conversation's id, if it is one of the agent's."""
-    is_meant = conversations.c.id == conversation_id
-    if conversation_id == "default":
-        is_meant = conversations.c.is_default
-    return (
-        select(conversations.c.id)
-        .where(conversations.c.agent_id == agent_id, is_meant)
-        .scalar_subquery()
-    )
-
-
-def _part_of_history(
-    question: Select[Any], keys: _Keys, places: _Places, page: Page
-) -> Select[Any]:
-    """See `list_agent_messages`. The caller puts what is found in order."""
-    here = tuple_(*keys)
-    if page.after is not None and page.before is None and not page.ascending:
-        until = here <= tuple_(*places[page.after])
-        return _cut(question.where(until), keys, page).offset(page.limit)
-    if page.after is not None:
-        question = question.where(here > tuple_(*places[page.after]))
-    if page.before is not None:
-        question = question.where(here < tuple_(*places[page.before]))
-    return _cut(question, keys, page)
-
-
 async def _list_of(
     connection: AsyncConnection, actor: Actor, of: ColumnElement[bool], page: Page, says: str | None
 ) -> list[Message]:
     """A run and its steps have one conversation, whose positions are their order."""
     owned = and_(of, messages.c.organization_id == actor.organization_id)
-    places = await _places(connection, owned, _PLACE, page)
-    question = select(*columns_of(messages, Message)).where(owned, is_shown(None, says=says))
     position = messages.c.position
+    places = await cursor_places(connection, owned, [position], page)
+    question = select(*columns_of(messages, Message)).where(owned, is_shown(None, says=says))
     for cursor, forward in ((page.after, page.ascending), (page.before, not page.ascending)):
         if cursor is not None:
             (place,) = places[cursor]
             question = question.where(position > place if forward else position < place)
-    rows = await connection.execute(_cut(question, _PLACE, page))
+    order = position if page.ascending else position.desc()
+    rows = await connection.execute(question.order_by(order).limit(page.limit))
     return models_of(Message, rows.mappings().all())
 
 
-def _cut(question: Select[Any], keys: _Keys, page: Page) -> Select[Any]:
-    order = keys if page.ascending else [key.desc() for key in keys]
-    return question.order_by(*order).limit(page.limit)
-
-
-async def _places(
-    connection: AsyncConnection, of: ColumnElement[bool], keys: _Keys, page: Page
-) -> _Places:
+async def cursor_places(
+    connection: AsyncConnection,
+    of: ColumnElement[bool],
+    keys: Sequence[ColumnElement[Any]],
+    page: Page,
+    given: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, tuple[Any, ...]]:
     """The keys of the messages that the page names, in one statement if it names any.
+
+    Args:
+        connection: Any.
+        of: Holds for the messages that may be named; `given` has the values it needs.
+        keys: What the list is ordered by.
+        page: Whose cursors are looked up.
+        given: Values by name.
 
     Raises:
         NotFound: A cursor names no message of this list.
@@ -261,7 +179,7 @@ async def _places(
     if not cursors:
         return {}
     question = select(messages.c.id, *keys).where(of, messages.c.id.in_(cursors))
-    found = {row[0]: tuple(row)[1:] for row in await connection.execute(question)}
+    found = {row[0]: tuple(row)[1:] for row in await connection.execute(question, dict(given))}
     for cursor in cursors:
         if cursor not in found:
             raise NotFound(f"Message with id {cursor[:100]} not found")

@@ -1,0 +1,158 @@
+"""Pages of an agent's history, as clients read it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, select, true, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from o.domain.actors import Actor
+from o.domain.messages import Message
+from o.storage.agents import agent_not_found
+from o.storage.message_types import is_shown
+from o.storage.messages import cursor_places
+from o.storage.pages import Page
+from o.storage.rows import models_of
+from o.storage.tables import agents, conversations, messages
+
+_Keys = Sequence[ColumnElement[Any]]
+
+_AGE: _Keys = (messages.c.created_at, messages.c.position, messages.c.id)
+_PLACE: _Keys = (messages.c.position,)  # within one conversation
+
+
+async def list_agent_messages(
+    connection: AsyncConnection,
+    actor: Actor,
+    agent_id: str,
+    page: Page,
+    *,
+    conversation_id: str | None = None,
+    types: Sequence[str] | None = None,
+    says: str | None = None,
+) -> list[Message]:
+    """A page of an agent's history, oldest first in both orders, as V1 lists it.
+
+    Ascending, `before` and `after` are older and newer. Descending, the page is the newest there
+    is, `before` moves it to what is older than that message, and `after` with `before` keeps it
+    newer than the one. `after` alone continues: official clients page by the last message that
+    they were shown, so it means the page before the one that ends there.
+
+    Args:
+        connection: Any; one statement is sent, two with a cursor.
+        actor: Whose agent it must be.
+        agent_id: Which agent.
+        page: Which page. Its cursors are ids of the agent's messages, in that conversation.
+        conversation_id: Only this conversation; `default` is the agent's own thread.
+        types: Only what V1 shows as one of these.
+        says: The tool whose calls are shown as assistant messages, None when none is.
+
+    Raises:
+        NotFound: There is no such agent for this actor, or a cursor names none of its messages.
+    """
+    shape = _Shape(
+        thread=None if conversation_id is None else _thread(conversation_id),
+        types=None if types is None else tuple(types),
+        says=says,
+        ascending=page.ascending,
+        has_before=page.before is not None,
+        has_after=page.after is not None,
+    )
+    given = {"agent_id": agent_id, "conversation_id": conversation_id, "limit": page.limit}
+    if page.before is not None or page.after is not None:
+        given |= await _places_of(connection, shape, page, given)
+    given["organization_id"] = actor.organization_id
+    rows = await connection.execute(_history_page(shape), given)
+    found = rows.mappings().all()
+    if not found:
+        raise agent_not_found(agent_id)
+    return models_of(Message, [row for row in found if row["id"] is not None])
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """What a page of history is asked for by, apart from values: it makes the statement.
+
+    Attributes:
+        thread: Which conversation: the agent's own one, the one named, or all when None.
+    """
+
+    thread: Literal["own", "named"] | None
+    types: tuple[str, ...] | None
+    says: str | None
+    ascending: bool
+    has_before: bool
+    has_after: bool
+
+    @property
+    def keys(self) -> _Keys:
+        """What the history is ordered by."""
+        return _AGE if self.thread is None else _PLACE
+
+    @property
+    def mine(self) -> ColumnElement[bool]:
+        """Whose messages."""
+        if self.thread is None:
+            return messages.c.agent_id == bindparam("agent_id")
+        is_meant: ColumnElement[bool] = conversations.c.is_default
+        if self.thread == "named":
+            is_meant = conversations.c.id == bindparam("conversation_id")
+        of_agent = conversations.c.agent_id == bindparam("agent_id")
+        # By the conversation alone, so that the index by place is the one that fits.
+        thread = select(conversations.c.id).where(of_agent, is_meant).scalar_subquery()
+        return messages.c.conversation_id == thread
+
+
+def _thread(conversation_id: str) -> Literal["own", "named"]:
+    return "own" if conversation_id == "default" else "named"
+
+
+@lru_cache(maxsize=256)  # to make one takes three times as long as to run it
+def _history_page(shape: _Shape) -> Select[Any]:
+    """See `list_agent_messages`."""
+    shown = and_(shape.mine, is_shown(shape.types, says=shape.says))
+    part = _part_of_history(select(messages).where(shown), shape).lateral("part")
+    return (
+        select(*(part.c[name] for name in Message.model_fields))
+        .select_from(agents.outerjoin(part, true()))
+        .where(
+            agents.c.id == bindparam("agent_id"),
+            agents.c.organization_id == bindparam("organization_id"),
+            agents.c.deleted_at.is_(None),
+        )
+        .order_by(*(part.c[key.name] for key in shape.keys))
+    )
+
+
+def _part_of_history(question: Select[Any], shape: _Shape) -> Select[Any]:
+    """The rows of a page. The caller puts them in order."""
+    here, limit = tuple_(*shape.keys), bindparam("limit", type_=Integer)
+    order = shape.keys if shape.ascending else [key.desc() for key in shape.keys]
+    if shape.has_after and not shape.has_before and not shape.ascending:
+        until = here <= _cursor("after", shape.keys)
+        return question.where(until).order_by(*order).limit(limit).offset(limit)
+    if shape.has_after:
+        question = question.where(here > _cursor("after", shape.keys))
+    if shape.has_before:
+        question = question.where(here < _cursor("before", shape.keys))
+    return question.order_by(*order).limit(limit)
+
+
+def _cursor(name: str, keys: _Keys) -> Any:
+    return tuple_(*(bindparam(f"{name}_{key.name}", type_=key.type) for key in keys))
+
+
+async def _places_of(
+    connection: AsyncConnection, shape: _Shape, page: Page, given: dict[str, Any]
+) -> dict[str, Any]:
+    """The values of the page's cursors."""
+    named = {"before": page.before, "after": page.after}
+    places = await cursor_places(connection, shape.mine, shape.keys, page, given)
+    return {
+        f"{name}_{key.name}": value
+        for name, cursor in named.items()
+        if cursor is not None
+        for key, value in zip(shape.keys, places[cursor], strict=True)
+    }
