@@ -1,27 +1,27 @@
 """Signs of life while something long runs, so that a dead worker is noticed within seconds."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from temporalio import activity
 
 _INTERVAL_S = 0.5
 
 
-@asynccontextmanager
-async def heartbeating() -> AsyncIterator[None]:
+@contextmanager
+def heartbeating() -> Iterator[None]:
     """Heartbeat every half second until the block ends; a cancelled activity is cancelled here."""
-    task = asyncio.create_task(_beat())
+    loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle
+
+    def beat() -> None:
+        nonlocal timer
+        activity.heartbeat()
+        timer = loop.call_later(_INTERVAL_S, beat)
+
+    timer = loop.call_later(_INTERVAL_S, beat)  # short work needs no sign of life
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
-async def _beat() -> None:
-    while True:
-        await asyncio.sleep(_INTERVAL_S)  # first: short work needs no sign of life
-        activity.heartbeat()
+        timer.cancel()

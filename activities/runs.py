@@ -31,8 +31,8 @@ class RunActivities:
         The user's message stays, and calls without a return get an error return. Safe to retry:
         a run that is closed or gone stays so.
         """
-        with as_activity_failure():
-            async with heartbeating(), self._database.begin() as connection:
+        with as_activity_failure(), heartbeating():
+            async with self._database.begin() as connection:
                 run = await get_run(connection, closing.run_id, lock=True)
                 if run is not None and run.status.is_open:
                     await _close(connection, run, closing)

@@ -44,17 +44,17 @@ class StepActivities:
         Raises:
             ApplicationError: `ModelError`, retried while the provider is busy or down.
         """
-        with as_activity_failure(model_attempts=self._limits.model_attempts):
-            async with heartbeating():
-                begun = await begin_step(
-                    self._database, self._contexts, step, self._limits.crash_attempts
-                )
-                if isinstance(begun, StepOutcome):
-                    return begun
-                started_ns, clock_ns = time.time_ns(), time.monotonic_ns()
-                reply = await self._ask(begun)
-                asked = CallTime(started_ns, time.monotonic_ns() - clock_ns)
-                return await commit_step(self._database, begun, reply, asked)
+        failure = as_activity_failure(model_attempts=self._limits.model_attempts)
+        with failure, heartbeating():
+            begun = await begin_step(
+                self._database, self._contexts, step, self._limits.crash_attempts
+            )
+            if isinstance(begun, StepOutcome):
+                return begun
+            started_ns, clock_ns = time.time_ns(), time.monotonic_ns()
+            reply = await self._ask(begun)
+            asked = CallTime(started_ns, time.monotonic_ns() - clock_ns)
+            return await commit_step(self._database, begun, reply, asked)
 
     async def _ask(self, step: StepToTake) -> ModelReply:
         if not step.run.options.stream_tokens:

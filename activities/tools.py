@@ -54,8 +54,8 @@ class ToolActivities:
         Safe to retry: effect and return are one transaction under the run's lock, and a call
         that has returned is not run again. What goes wrong inside a tool is its return.
         """
-        with as_activity_failure():
-            async with heartbeating(), self._database.begin() as connection:
+        with as_activity_failure(), heartbeating():
+            async with self._database.begin() as connection:
                 run = await get_run(connection, call.run_id, lock=True)
                 if run is None or not run.status.is_open:
                     return _CLOSED

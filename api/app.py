@@ -24,6 +24,7 @@ from api.routes import (
 )
 from api.turns import Turns
 from api.watch import RunWatcher
+from o.collector import spare_collector
 from o.llm.catalogue import Catalogue
 from o.llm.providers import Providers
 from o.settings import ProviderSettings, Settings
@@ -60,6 +61,7 @@ def create_app(
             catalogue=Catalogue(Providers(providers)),
         )
         listening = asyncio.create_task(watcher.listen())
+        spare_collector()
         on_ready()
         yield
         listening.cancel()

@@ -69,6 +69,9 @@ def api(**flags: Any) -> None:
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=3,
+        # Longer than clients keep idle connections (httpx: 5 s), so that it is they who close them:
+        # a request that meets the server's close is lost.
+        timeout_keep_alive=75,
     )
 
 

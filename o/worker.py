@@ -1,7 +1,6 @@
 """The worker: the composition root, and the only place that picks concrete dependencies."""
 
 import asyncio
-import gc
 import logging
 import os
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from activities.runs import RunActivities
 from activities.steps import StepActivities, StepLimits
 from activities.tools import ToolActivities
 from migrations.upgrade import is_migrated
+from o.collector import spare_collector
 from o.domain.llm import LanguageModel
 from o.errors import Unavailable
 from o.llm.models import Models
@@ -97,7 +97,7 @@ def _worker(settings: Settings, client: Client, database: Database, model: Langu
         identity=worker_identity(settings),
         max_cached_workflows=500,
         max_concurrent_activities=100,
-        sticky_queue_schedule_to_start_timeout=timedelta(milliseconds=300),
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
         graceful_shutdown_timeout=timedelta(seconds=_GRACE_S),
         max_heartbeat_throttle_interval=timedelta(seconds=1),
         workflow_task_executor=ThreadPoolExecutor(max_workers=4),
@@ -108,8 +108,7 @@ async def _load_models(settings: Settings, providers: ProviderSettings) -> Langu
     """Load what model calls need now, before the first task: it may take seconds of blocking."""
     models = Models(Providers(providers), timeout_s=settings.model_timeout_s)
     await models.warm_up()
-    gc.collect()
-    gc.freeze()  # what was loaded stays; walking it at every collection costs milliseconds
+    spare_collector()
     return models
 
 

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
+from psycopg.types.json import set_json_loads
+from pydantic_core import from_json
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -14,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 _log = logging.getLogger(__name__)
+set_json_loads(from_json)  # several times as fast as the standard library's
 _Result = TypeVar("_Result")
 
 NOTIFY_CHANNEL = "o_run_events"
