@@ -54,7 +54,16 @@ class StepActivities:
             started_ns, clock_ns = time.time_ns(), time.monotonic_ns()
             reply = await self._ask(begun)
             asked = CallTime(started_ns, time.monotonic_ns() - clock_ns)
-            return await commit_step(self._database, begun, reply, asked)
+            outcome = await commit_step(self._database, begun, reply, asked)
+        activity.logger.info(
+            "model replied",
+            extra={
+                "model": begun.request.handle,
+                "tool_calls": len(reply.tool_calls),
+                "output_tokens": reply.usage.completion_tokens,
+            },
+        )
+        return outcome
 
     async def _ask(self, step: StepToTake) -> ModelReply:
         if not step.run.options.stream_tokens:
@@ -62,14 +71,6 @@ class StepActivities:
         else:
             async with DeltaWriter(self._database, step) as deltas:
                 reply = await self._model.complete(step.request, deltas.write)
-        activity.logger.info(
-            "model replied",
-            extra={
-                "model": step.request.handle,
-                "tool_calls": len(reply.tool_calls),
-                "output_tokens": reply.usage.completion_tokens,
-            },
-        )
         if not reply.text.strip() and not reply.tool_calls:
             raise ModelError(
                 "llm_empty_response",

@@ -5,8 +5,10 @@ litellm.
 """
 
 from collections.abc import AsyncIterator
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from pydantic import ValidationError
@@ -48,6 +50,7 @@ class OpenAIWire:
             f"{provider.base_url.rstrip('/')}/chat/completions",
             data=to_json(chat_body(provider, model, request, streams=on_delta is not None)),
             headers=_headers(provider),
+            proxy=_proxy(provider.base_url),
         )
         try:
             async with asked as response:
@@ -67,7 +70,6 @@ class OpenAIWire:
             self._open = aiohttp.ClientSession(
                 timeout=self._timeout,
                 connector=aiohttp.TCPConnector(limit=0),  # workers limit what runs at once
-                trust_env=True,  # proxies
             )
         return self._open
 
@@ -104,6 +106,13 @@ def _messages(prompt: list[dict[str, Any]]) -> list[dict[str, Any]]:
         else message
         for message in prompt
     ]
+
+
+@cache  # aiohttp itself would look it up for every request, which takes as long as asking
+def _proxy(base_url: str) -> str | None:
+    """The proxy that the environment names for a provider."""
+    url = urlsplit(base_url)
+    return None if proxy_bypass(url.hostname or "") else getproxies().get(url.scheme)
 
 
 def _headers(provider: Provider) -> dict[str, str]:

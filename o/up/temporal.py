@@ -84,7 +84,8 @@ class TemporalServer:
         for name in _SEARCH_ATTRIBUTES:
             argv += ["--search-attribute", f"{name}=Keyword"]
         argv += _flags_it_may_know(argv[0])
-        env = environment.of_foreign_programs()
+        # A Go program: with twice the usual room for garbage it spends less of each turn on it.
+        env = environment.of_foreign_programs() | {"GOGC": "200"}
         argv = guarded(argv, stop="TERM:8")
         return Program("temporal", argv, env, guarded=True, renew=self._renew)
 
