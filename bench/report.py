@@ -65,7 +65,16 @@ def targets(found: Findings) -> list[Target]:
     workers = [one.rss_mb for name, one in memory.items() if name.startswith("worker")]
     retrieve, select = rounds.RETRIEVE + rounds.AT_ONCE, rounds.SELECT + rounds.AT_ONCE
     judged = [
-        Target("turn / floor, p50", time_ratio(series[rounds.TURN], series[rounds.FLOOR]), 1.3),
+        Target(
+            "turn / floor, one after the other, p50",
+            time_ratio(series[rounds.TURN], series[rounds.FLOOR]),
+            1.3,
+        ),
+        Target(
+            "turn / floor, 50 ms apart, p50",
+            time_ratio(series[rounds.SPACED_TURN], series[rounds.SPACED_FLOOR]),
+            1.3,
+        ),
         Target(
             "50 agents at once / 50 floors, throughput",
             rate_ratio(series[rounds.CROWD_TURN], series[rounds.CROWD_FLOOR]),
@@ -171,8 +180,6 @@ def _sum(memory: dict[str, Memory]) -> Memory:
 
 
 def _notes(found: Findings) -> Iterator[str]:
-    series = found.measured.series
-    spaced = time_ratio(series[rounds.SPACED_TURN], series[rounds.SPACED_FLOOR])
     yield (
         "The floor is an update with one activity in a plain workflow on the same server. Ratios "
         "are medians of the rounds' own, so that other work on the machine meets both sides. CPU "
@@ -181,8 +188,8 @@ def _notes(found: Findings) -> Iterator[str]:
     )
     yield ""
     yield (
-        f"50 ms apart, a turn takes {spaced:.2f} floors. First start {found.first_start_s:.1f} s; "
-        f"very first turn {found.measured.cold_turn_s:.2f} s."
+        f"First start {found.first_start_s:.1f} s; very first turn "
+        f"{found.measured.cold_turn_s:.2f} s."
     )
     if found.deaths is not None:
         yield _death_note(found.deaths)

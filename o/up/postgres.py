@@ -163,6 +163,9 @@ class Cluster:
             "unix_socket_permissions": "0700",
             "max_connections": str(max(100, wanted)),
         }
+        if sys.platform == "linux":
+            # As durable as the default, a write and then a flush, in one call instead of two.
+            options["wal_sync_method"] = "open_datasync"
         argv = [str(find_binaries() / "postgres"), "-D", str(self._data)]
         return argv + [
             part for name, value in options.items() for part in ("-c", f"{name}={value}")
