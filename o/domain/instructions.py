@@ -1,6 +1,6 @@
 """The system text of agents that are given none, by their type."""
 
-from o.domain.agents import DEFAULT_AGENT_TYPE, DEFAULT_SYSTEM
+from o.domain.agents import DEFAULT_AGENT_TYPE
 
 _REMEMBERS = """\
 You are an agent that remembers. People come back to you after hours or months, and you carry on \
@@ -15,6 +15,11 @@ When you learn something that will still matter later, such as a name, a prefere
 a correction, write it into the block it belongs to, at once and without announcing it. Keep \
 blocks short and current: replace what has become wrong instead of adding to it.
 
+"""
+
+_CONVERSES = f"""\
+{_REMEMBERS}\
+Call tools when they help. Once you know what to say, answer in plain text; that ends your turn.
 """
 
 _LEGACY = f"""\
@@ -41,7 +46,7 @@ say, answer in plain text; that ends your turn.
 """
 
 _BY_TYPE = {
-    DEFAULT_AGENT_TYPE: DEFAULT_SYSTEM,
+    DEFAULT_AGENT_TYPE: _CONVERSES,
     "memgpt_agent": _LEGACY,
     "memgpt_v2_agent": _LEGACY,
     "sleeptime_agent": _SLEEPTIME,

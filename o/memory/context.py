@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from o.domain.agents import Agent
@@ -59,14 +59,6 @@ class Prompt:
         """All of it, behind the system message, always valid. Its messages stay as they are."""
         head = [_plain(system)] if system else []
         return [*head, *self._said, *_unanswered(self._open_calls)]
-
-
-def chat_prompt(agent: Agent, messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """`messages`, oldest first, in the OpenAI chat shape."""
-    prompt = Prompt()
-    for message in messages:
-        prompt.add(agent, message)
-    return prompt.chat()
 
 
 def packed_return(tool_return: ToolReturn, time: str) -> str:

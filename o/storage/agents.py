@@ -186,23 +186,6 @@ async def change_agent(
     )
 
 
-async def get_conversation(connection: AsyncConnection, conversation_id: str) -> Conversation:
-    """The conversation by that id, for those who have it from a run.
-
-    Raises:
-        NotFound: It was deleted meanwhile.
-    """
-    rows = await connection.execute(
-        select(*columns_of(conversations, Conversation)).where(
-            conversations.c.id == conversation_id
-        )
-    )
-    row = rows.mappings().one_or_none()
-    if row is None:
-        raise NotFound(f"Conversation with id {conversation_id} not found")
-    return model_of(Conversation, row)
-
-
 async def mark_agent_deleted(connection: AsyncConnection, actor: Actor, agent_id: str) -> None:
     """Hide the agent from every question; the sweeper closes its workflows and purges its rows.
 

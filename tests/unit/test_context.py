@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from o.domain.agents import Agent, Conversation
 from o.domain.blocks import Block
 from o.domain.messages import Message, Part, ReasoningPart, Role, TextPart, ToolCall, ToolReturn
-from o.memory.context import chat_prompt
 from o.memory.edits import LINE_NUMBER_BANNER
 from o.memory.prompt import compile_prompt, local_time, prompt_key
+from tests.support.prompts import chat_prompt
 from tests.support.provider import problems_of
 
 NOW = datetime(2026, 3, 1, 9, 15, tzinfo=UTC)

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from activities.contexts import Contexts
 from o.domain.messages import Message
 from o.domain.runs import Run
-from o.memory.context import chat_prompt
 from o.storage.turns import Mark, OpenStep
+from tests.support.prompts import chat_prompt
 from tests.unit.test_context import AGENT, CONVERSATION, NOW, histories
 
 RUN = Run(
