@@ -13,6 +13,7 @@ from api.deps import Parts
 from api.errors import install_error_handlers
 from api.routes import (
     agent_blocks,
+    agent_tools,
     agents,
     blocks,
     health,
@@ -78,7 +79,18 @@ def create_app(
     )
     routes = APIRouter()
     # Routes are tried in turn, so those of every turn come first.
-    for module in (messages, agents, histories, agent_blocks, blocks, runs, steps, models, health):
+    for module in (
+        messages,
+        agents,
+        histories,
+        agent_blocks,
+        agent_tools,
+        blocks,
+        runs,
+        steps,
+        models,
+        health,
+    ):
         routes.include_router(module.router)
     app.include_router(routes, prefix="/v1")
     app.include_router(routes, prefix="/latest", include_in_schema=False)

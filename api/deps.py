@@ -60,6 +60,7 @@ ReadsDep = Annotated[AsyncConnection, Depends(_reads, scope="function")]
 ActorDep = Annotated[Actor, Depends(current_actor)]
 AgentId = Annotated[str, Path(pattern=pattern("agent"))]
 BlockId = Annotated[str, Path(pattern=pattern("block"))]
+ToolId = Annotated[str, Path(pattern=pattern("tool"))]
 StepId = Annotated[str, Path(pattern=pattern("step"))]
 
 

@@ -8,9 +8,8 @@ from pydantic import BaseModel
 from api.wire.blocks import BlockBody, block_bodies
 from api.wire.fields import EntityTime
 from api.wire.llm import shown_config, shown_settings
-from api.wire.tools import ToolBody, tool_body
+from api.wire.tools import ToolBody, tool_bodies
 from o.domain.agents import Agent, AgentState
-from o.domain.tools import BASE_TOOLS
 
 
 @dataclass(frozen=True)
@@ -109,6 +108,4 @@ _AS_THEY_ARE = sorted(
 
 
 def _tools(agent: Agent) -> list[ToolBody]:
-    return [
-        tool_body(agent.organization_id, name) for name in agent.tool_names if name in BASE_TOOLS
-    ]
+    return tool_bodies(agent.organization_id, agent.tool_names)

@@ -1,5 +1,6 @@
 """V1's spelling of tools."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -42,6 +43,11 @@ def tool_body(organization_id: str, tool: str) -> ToolBody:
         description=spec.description,
         json_schema=spec.model_dump(),
     )
+
+
+def tool_bodies(organization_id: str, names: Sequence[str]) -> list[ToolBody]:
+    """The tools by those names, in that order."""
+    return [tool_body(organization_id, name) for name in names if name in BASE_TOOLS]
 
 
 def tool_id(organization_id: str, name: str) -> str:

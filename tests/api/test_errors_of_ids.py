@@ -8,6 +8,7 @@ import pytest
 from letta_client import Letta
 
 from api.app import create_app
+from api.wire.tools import tool_id
 from o.ids import new_id
 from o.settings import ProviderSettings, Settings
 from tests.support.product import Product
@@ -106,6 +107,7 @@ def of_others(server: Product, client: Letta) -> dict[str, str]:
         "step_id": step_id,
         "block_id": block_id,
         "message_id": message_id,
+        "tool_id": tool_id(other, "memory_insert"),
     }
 
 
