@@ -24,7 +24,8 @@ class Contexts:
     """Keeps prompts, the most recently used ones. Losing one costs a longer read, no more.
 
     The database stays the record: each step asks it for what lies behind the mark, and for
-    everything when history was changed otherwise than at its end (`Conversation.epoch`).
+    everything when the mark is not good any more: history was changed otherwise than at its end
+    (`Conversation.epoch`), or the database has lost what the mark was made of.
     """
 
     def __init__(self, limit_chars: int = LIMIT_CHARS) -> None:
@@ -48,15 +49,16 @@ class Contexts:
         An agent that clears its buffer is shown the run under way, which is read whole each time.
         """
         conversation = opened.conversation
-        if context.mark.epoch != conversation.epoch:
+        if not opened.is_continued:
             context = Context()
         forgets = opened.agent.message_buffer_autoclear
         for message in opened.messages:
             if not forgets or message.run_id == opened.run.id:
                 context.prompt.add(opened.agent, message)
         if opened.attempt == 1 and not forgets:  # else an earlier attempt may still be writing
-            position = opened.messages[-1].position if opened.messages else context.mark.position
-            context.mark = Mark(conversation.epoch, position)
+            if opened.messages:
+                newest = opened.messages[-1]
+                context.mark = Mark(conversation.epoch, newest.position, newest.id)
             self._keep(conversation.id, context)
         return context.prompt.chat(system)
 

@@ -100,16 +100,24 @@ _OPEN_STEP = text(
          WHERE held.agent_id = run.agent_id) AS blocks,
         (SELECT to_jsonb(messages) FROM messages
          WHERE conversation_id = run.conversation_id AND position = 0) AS first,
+        mark.is_good,
         (SELECT coalesce(jsonb_agg(to_jsonb(messages) ORDER BY messages.position), '[]')
          FROM messages
          WHERE messages.conversation_id = run.conversation_id
-           AND messages.position > CASE WHEN conversations.epoch = :epoch THEN :position ELSE 0 END
+           AND messages.position > CASE WHEN mark.is_good THEN :position ELSE 0 END
         ) AS messages,
         (SELECT coalesce(jsonb_agg(to_jsonb(placed) ORDER BY placed.position), '[]')
          FROM placed) AS placed
     FROM run
     JOIN agents ON agents.id = run.agent_id
     JOIN conversations ON conversations.id = run.conversation_id
+    CROSS JOIN LATERAL (
+        SELECT conversations.epoch = :epoch AND EXISTS (
+            SELECT FROM messages
+            WHERE messages.conversation_id = conversations.id
+              AND messages.position = :position AND messages.id = :message_id
+        ) AS is_good
+    ) AS mark
     """  # noqa: S608
 )
 
@@ -168,13 +176,15 @@ _COMMIT_REPLY = text(
 
 @dataclass(frozen=True)
 class Mark:
-    """How much of a conversation's history somebody has: up to `position`, while it is `epoch`.
+    """How much of a conversation's history somebody has: up to a message, while it is `epoch`.
 
-    History only grows by appending as long as the epoch stays.
+    History only grows by appending as long as the epoch stays. The message itself is named too,
+    because a database that lost its last commits, or was restored, has others in its place.
     """
 
     epoch: int = -1
     position: int = 0
+    message_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -184,8 +194,9 @@ class OpenStep:
     Attributes:
         attempt: Which try at the step this is, from 1; None when the step is committed.
         first: The message at the head of the conversation: the system message.
-        messages: What follows the mark, oldest first, the run's input included; when the epoch
-            is another one, all that follows the head.
+        is_continued: Whether the mark is good. Else whoever gave it knows nothing.
+        messages: What follows the mark if it is good, else all that follows the head; oldest
+            first, the run's input included.
     """
 
     run: Run
@@ -193,6 +204,7 @@ class OpenStep:
     conversation: Conversation
     blocks: list[Block]
     first: Message | None
+    is_continued: bool
     messages: list[Message]
     attempt: int | None
 
@@ -214,6 +226,7 @@ async def open_step(
             "step_id": step_id,
             "epoch": mark.epoch,
             "position": mark.position,
+            "message_id": mark.message_id,
         },
     )
     row = found.one_or_none()
@@ -225,6 +238,7 @@ async def open_step(
         conversation=Conversation.model_validate(row.conversation),
         blocks=[Block.model_validate(block) for block in row.blocks],
         first=Message.model_validate(row.first) if row.first else None,
+        is_continued=row.is_good,
         messages=[Message.model_validate(message) for message in row.messages + row.placed],
         attempt=row.attempt,
     )

@@ -26,20 +26,26 @@ def opened(
     messages: list[Message], mark: Mark, *, epoch: int = 0, conversation_id: str = "conv-1"
 ) -> OpenStep:
     """What the database answers to somebody with this mark."""
-    known = mark.position if mark.epoch == epoch else 0
+    named = {(message.position, message.id) for message in messages}
+    is_good = mark.epoch == epoch and (mark.position, mark.message_id) in named
+    known = mark.position if is_good else 0
     return OpenStep(
         run=RUN,
         agent=AGENT,
         conversation=CONVERSATION.model_copy(update={"epoch": epoch, "id": conversation_id}),
         blocks=[],
         first=None,
+        is_continued=is_good,
         messages=[message for message in messages if message.position > known],
         attempt=1,
     )
 
 
 def placed(history: list[Message]) -> list[Message]:
-    return [m.model_copy(update={"position": n + 1}) for n, m in enumerate(history)]
+    return [
+        m.model_copy(update={"position": n + 1, "id": f"message-{n}"})
+        for n, m in enumerate(history)
+    ]
 
 
 @given(histories, st.lists(st.integers(0, 10), max_size=4))
@@ -62,6 +68,16 @@ def test_history_that_was_changed_is_read_anew(before: list[Message], after: lis
         assert prompt == chat_prompt(AGENT, history)
 
 
+@given(histories, histories)
+def test_what_the_database_has_lost_is_forgotten(lost: list[Message], now: list[Message]) -> None:
+    contexts = Contexts()
+    kept = [m.model_copy(update={"id": f"{m.id}-lost"}) for m in placed(lost)]
+    for history in (kept, placed(now)):  # the same places, with other messages in them
+        context = contexts.take(CONVERSATION.id)
+        prompt = contexts.prompt(context, opened(history, context.mark), None)
+        assert prompt == chat_prompt(AGENT, history)
+
+
 def test_what_was_used_longest_ago_goes_when_there_is_too_much() -> None:
     text = placed([Message.model_validate(message_of("x" * 1_000))])
     contexts = Contexts(limit_chars=4_000)
@@ -74,8 +90,9 @@ def test_what_was_used_longest_ago_goes_when_there_is_too_much() -> None:
 def test_two_steps_never_share_a_prompt() -> None:
     contexts = Contexts()
     context = contexts.take("a")
-    contexts.prompt(context, opened([], context.mark, conversation_id="a"), None)
-    assert contexts.take("a").mark == Mark(0, 0)
+    (message,) = placed([Message.model_validate(message_of("x"))])
+    contexts.prompt(context, opened([message], context.mark, conversation_id="a"), None)
+    assert contexts.take("a").mark == Mark(0, 1, message.id)
     assert contexts.take("a").mark == Mark()
 
 
