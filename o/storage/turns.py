@@ -90,9 +90,6 @@ _OPEN_STEP = text(
         RETURNING attempts
     ), {_PLACED}
     SELECT to_jsonb(run) AS run, to_jsonb(agents) AS agent,
-        -- Not waited for: the commit of the reply, which is, makes this one durable too, and after
-        -- a crash before that the step begins again.
-        set_config('synchronous_commit', 'off', true),
         to_jsonb(conversations) AS conversation,
         (SELECT attempts FROM step) AS attempt,
         (SELECT coalesce(jsonb_agg(to_jsonb(blocks) ORDER BY held.position, held.label), '[]')
