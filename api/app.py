@@ -77,8 +77,18 @@ def create_app(
         lifespan=lifespan,
         max_body_size=settings.max_body_bytes,
     )
+    routes = _routes()
+    app.include_router(routes, prefix="/v1")
+    app.include_router(routes, prefix="/latest", include_in_schema=False)
+    install_error_handlers(app)
+    if settings.api_token is not None:
+        app.add_middleware(TokenCheck, token=settings.api_token.get_secret_value())
+    return app
+
+
+def _routes() -> APIRouter:
+    """Every route. They are tried in turn, so those of every turn come first."""
     routes = APIRouter()
-    # Routes are tried in turn, so those of every turn come first.
     for module in (
         messages,
         agents,
@@ -92,9 +102,4 @@ def create_app(
         health,
     ):
         routes.include_router(module.router)
-    app.include_router(routes, prefix="/v1")
-    app.include_router(routes, prefix="/latest", include_in_schema=False)
-    install_error_handlers(app)
-    if settings.api_token is not None:
-        app.add_middleware(TokenCheck, token=settings.api_token.get_secret_value())
-    return app
+    return routes

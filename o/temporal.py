@@ -76,7 +76,17 @@ async def submit_run(
                 raise
         else:
             return
-    start = WithStartWorkflowOperation(
+    start = _start(task_queue, run, agent_name)
+    await client.execute_update_with_start_workflow(
+        Conversation.send, turn, start_workflow_operation=start, id=update_id
+    )
+
+
+def _start(
+    task_queue: str, run: Run, agent_name: str
+) -> WithStartWorkflowOperation[Conversation, None]:
+    """The start of the run's conversation, where it is not there."""
+    return WithStartWorkflowOperation(
         Conversation.run,
         ConversationState(run.conversation_id, run.agent_id, agent_name),
         id=run.conversation_id,
@@ -92,9 +102,6 @@ async def submit_run(
                 SearchAttributePair(RUN_STATUS, "idle"),
             ]
         ),
-    )
-    await client.execute_update_with_start_workflow(
-        Conversation.send, turn, start_workflow_operation=start, id=update_id
     )
 
 
