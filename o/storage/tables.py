@@ -108,6 +108,7 @@ agents = Table(
     _time("last_run_completion"),
     Column("last_run_duration_ms", BigInteger),
     Column("last_stop_reason", Text),
+    Column("approval_timeout_s", Integer),
     _time("deleted_at"),
 )
 
@@ -171,7 +172,27 @@ conversations = Table(
     Column("next_position", BigInteger, nullable=False, server_default=text("0")),
     Column("prompt_key", Text, nullable=False, server_default=text("''")),
     Column("epoch", BigInteger, nullable=False, server_default=text("0")),
+    Column("summary", Text),
+    Column("model", Text),
+    _json("model_settings", None),
+    *_authors(),
     _time("created_at", nullable=False),
+    _time("updated_at", nullable=False),
+    _time("last_message_at"),
+    _time("deleted_at"),
+)
+
+conversation_blocks = Table(
+    "conversation_blocks",
+    metadata,
+    Column(
+        "conversation_id",
+        Text,
+        ForeignKey("conversations.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("label", Text, primary_key=True),
+    _parent("block_id", "blocks"),
 )
 
 runs = Table(
@@ -197,6 +218,33 @@ runs = Table(
     _time("completed_at"),
     _time("first_token_at"),
     Column("events_kept", Boolean, nullable=False, server_default=text("true")),
+    Column("approval_id", Text),
+    Column("origin_run_id", Text),
+    Column("callback_url", Text),
+    _time("callback_sent_at"),
+    Column("callback_status_code", Integer),
+    Column("callback_error", Text),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    _id(),
+    _owner(),
+    _parent("agent_id", "agents"),
+    _parent("conversation_id", "conversations"),
+    Column("run_id", Text, nullable=False),
+    Column("step_id", Text, nullable=False),
+    Column("step_index", Integer, nullable=False),
+    Column("calls", JSONB, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default=text("'pending'")),
+    _json("decisions", "[]"),
+    Column("answer_run_id", Text),
+    Column("decided_by", Text),
+    _time("created_at", nullable=False),
+    _time("expires_at"),
+    _time("decided_at"),
 )
 
 steps = Table(
@@ -234,6 +282,7 @@ messages = Table(
     _json("parts", "[]"),
     _json("tool_calls", "[]"),
     _json("tool_return", None),
+    _json("approval", None),
     Column("name", Text),
     Column("otid", Text),
     Column("sender_id", Text),
