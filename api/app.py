@@ -16,6 +16,7 @@ from api.routes import (
     agent_tools,
     agents,
     blocks,
+    cancels,
     health,
     histories,
     messages,
@@ -91,6 +92,7 @@ def _routes() -> APIRouter:
     routes = APIRouter()
     for module in (
         messages,
+        cancels,
         agents,
         histories,
         agent_blocks,
