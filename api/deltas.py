@@ -1,7 +1,6 @@
 """Replies while they are written, as V1 shows them piece by piece."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from api.wire.messages import (
@@ -14,6 +13,7 @@ from api.wire.messages import (
 )
 from o.domain.argument_stream import ArgumentReader
 from o.domain.llm import ReplyDelta
+from o.domain.runs import Run
 from o.domain.text import storable
 from o.ids import part_otid
 
@@ -21,12 +21,15 @@ _SOURCES = {"reasoning": "reasoner_model", "thought": "non_reasoner_model"}
 
 
 class DeltaRelay:
-    """Shows pieces of replies: the same `id` and `otid` for the pieces of one part."""
+    """Shows pieces of replies: the same `id` and `otid` for the pieces of one part.
 
-    def __init__(self, run_id: str, view: MessageView) -> None:
-        self._run_id = run_id
+    The same pieces are shown the same whenever the run's log is read: their date is the run's.
+    """
+
+    def __init__(self, run: Run, view: MessageView) -> None:
+        self._run_id = run.id
         self._view = view
-        self._date = message_time(datetime.now(UTC))
+        self._date = message_time(run.created_at)
         self._parts: dict[str, list[str]] = {}
         self._calls: dict[tuple[str, int], _Call] = {}
         self._seen: set[tuple[str, str]] = set()

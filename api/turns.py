@@ -29,12 +29,14 @@ class Send:
     Attributes:
         body: The bytes that came, by which a client's own retry is known.
         is_retry: Whether the client says that it posts this again (`x-stainless-retry-count`).
+        callback_url: Who is to be told when the run is at rest.
     """
 
     input: list[InputMessage]
     options: RunOptions
     body: bytes
     is_retry: bool
+    callback_url: str | None = None
 
     @property
     def body_hash(self) -> str:
@@ -105,6 +107,7 @@ class Turns:
                 body_hash=request.body_hash,
                 input=request.input,
                 options=request.options,
+                callback_url=request.callback_url,
             )
             return await accept_run(connection, actor, agent_id, new)
 

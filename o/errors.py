@@ -36,6 +36,12 @@ class Conflict(OError):
     status = 409
 
 
+class Gone(OError):
+    """It was there, and was removed for its age."""
+
+    status = 410
+
+
 class Outdated(OError):
     """The change was made for a version that is no longer the newest (`If-Match`)."""
 

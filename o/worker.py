@@ -12,9 +12,11 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from activities.callbacks import CallbackActivities
 from activities.runs import RunActivities
 from activities.steps import StepActivities, StepLimits
 from activities.tools import ToolActivities
+from api.wire.callbacks import callback_body
 from migrations.upgrade import is_migrated
 from o.collector import spare_collector
 from o.domain.llm import LanguageModel
@@ -25,6 +27,7 @@ from o.settings import ProviderSettings, Settings
 from o.storage.database import Database
 from o.sweeper import Sweeper
 from o.temporal import connect
+from workflows.callback import Callback
 from workflows.conversation import Conversation
 
 _log = logging.getLogger(__name__)
@@ -88,11 +91,17 @@ def _worker(settings: Settings, client: Client, database: Database, model: Langu
     steps = StepActivities(model, database, limits)
     tools = ToolActivities(database)
     runs = RunActivities(database)
+    callbacks = CallbackActivities(database, callback_body, attempts=settings.callback_attempts)
     return Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=[Conversation],
-        activities=[steps.take_step, tools.run_tool, runs.close_run],
+        workflows=[Conversation, Callback],
+        activities=[
+            steps.take_step,
+            tools.run_tool,
+            runs.close_run,
+            callbacks.send_callback,
+        ],
         workflow_runner=WORKFLOW_RUNNER,
         identity=worker_identity(settings),
         max_cached_workflows=500,

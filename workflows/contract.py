@@ -92,6 +92,13 @@ class Closing:
     error_status: int = 500
 
 
+@dataclass(frozen=True)
+class CallbackRef:
+    """Whose end a callback tells of."""
+
+    run_id: str
+
+
 @activity.defn(name="take_step")
 async def take_step(step: StepRef) -> StepOutcome:
     """Ask the model for a step and commit its reply; see `activities.steps`."""
@@ -108,6 +115,12 @@ async def run_tool(call: CallRef) -> CallOutcome:
 async def close_run(closing: Closing) -> None:
     """Bring a run to rest; see `activities.runs`."""
     _only_a_name(closing)
+
+
+@activity.defn(name="send_callback")
+async def send_callback(callback: CallbackRef) -> None:
+    """Tell a client's URL of the end of a run; see `activities.callbacks`."""
+    _only_a_name(callback)
 
 
 def _only_a_name(argument: object) -> NoReturn:

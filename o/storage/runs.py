@@ -37,6 +37,7 @@ class NewRun:
     Attributes:
         request_key: Equal for requests that are the same one repeated.
         body_hash: Digest of the request's body.
+        callback_url: Who is to be told when the run is at rest.
     """
 
     id: str
@@ -44,6 +45,7 @@ class NewRun:
     body_hash: str
     input: list[InputMessage]
     options: RunOptions
+    callback_url: str | None = None
 
 
 _ACCEPT = text(
@@ -56,9 +58,10 @@ _ACCEPT = text(
           AND agents.deleted_at IS NULL AND conversations.is_default
     ), stored AS (
         INSERT INTO runs (id, organization_id, agent_id, conversation_id, request_key, body_hash,
-                          status, input, options, created_by_id)
+                          status, input, options, created_by_id, callback_url)
         SELECT :id, organization_id, :agent_id, thread.id, :request_key, :body_hash,
-               'created', CAST(:input AS jsonb), CAST(:options AS jsonb), :user_id
+               'created', CAST(:input AS jsonb), CAST(:options AS jsonb), :user_id,
+               CAST(:callback_url AS text)
         FROM thread
         ON CONFLICT (conversation_id, request_key) DO NOTHING
         RETURNING *
@@ -88,6 +91,7 @@ async def accept_run(
             "body_hash": new.body_hash,
             "input": json.dumps([message.model_dump(mode="json") for message in new.input]),
             "options": new.options.model_dump_json(),
+            "callback_url": new.callback_url,
         },
     )
     row = stored.one_or_none()
