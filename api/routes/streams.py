@@ -9,6 +9,7 @@ from api.deps import ActorDep, Parts, PartsDep, ReadsDep, RunId
 from api.stream import EventStream
 from api.turns import Sent
 from api.wire.fields import RequestBody, Text
+from o.domain.agents import Thread
 from o.domain.runs import Run
 from o.errors import Gone, InvalidArgument, NotFound
 from o.ids import is_id, pattern
@@ -77,15 +78,23 @@ async def of_conversation(
         if not is_id(asked.run_id, "run"):
             raise InvalidArgument("INVALID_ARGUMENT: run_id is not the id of a run")
         return _stream(parts, await find_run(connection, actor, asked.run_id), asked)
-    thread_id = asked.agent_id if conversation_id == _DEFAULT else conversation_id
-    if thread_id is None:
-        raise InvalidArgument("INVALID_ARGUMENT: 'default' needs agent_id in the body")
-    run = await find_newest_run(connection, actor, thread_id, otid=asked.otid)
+    thread = _thread(conversation_id, asked.agent_id)
+    run = await find_newest_run(connection, actor, thread, otid=asked.otid)
     if run is None and asked.otid is not None:
         raise NotFound("No run of this conversation was sent with this otid")
     if run is None:
         raise InvalidArgument("INVALID_ARGUMENT: no run of this conversation is active")
     return _stream(parts, run, asked)
+
+
+def _thread(conversation_id: str, agent_id: str | None) -> Thread:
+    if is_id(conversation_id, "conv"):
+        return Thread(conversation_id=conversation_id)
+    if conversation_id != _DEFAULT:
+        return Thread(agent_id=conversation_id)
+    if agent_id is None:
+        raise InvalidArgument("INVALID_ARGUMENT: 'default' needs agent_id in the body")
+    return Thread(agent_id=agent_id)
 
 
 def _stream(parts: Parts, run: Run, asked: StreamBody) -> EventStream:

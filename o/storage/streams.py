@@ -4,22 +4,17 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
+from o.domain.agents import Thread
 from o.domain.runs import OPEN_STATUSES, Run
-from o.errors import NotFound
+from o.storage.agents import is_meant, thread_not_found
 from o.storage.rows import columns_of, model_of
 from o.storage.tables import agents, conversations, runs
 
 
 async def find_newest_run(
-    connection: AsyncConnection, actor: Actor, thread_id: str, *, otid: str | None = None
+    connection: AsyncConnection, actor: Actor, thread: Thread, *, otid: str | None = None
 ) -> Run | None:
-    """The newest open run of a conversation, or the newest one that a message's `otid` made.
-
-    Args:
-        connection: Any.
-        actor: Who asks.
-        thread_id: A conversation's id, or an agent's for its own thread.
-        otid: What the client called a message of the run's input.
+    """The newest open run of a thread, or the newest one that a message's `otid` made.
 
     Raises:
         NotFound: There is no such conversation or agent for this actor.
@@ -28,17 +23,13 @@ async def find_newest_run(
         select(conversations.c.id)
         .join(agents, agents.c.id == conversations.c.agent_id)
         .where(
-            conversations.c.organization_id == actor.organization_id,
-            conversations.c.deleted_at.is_(None),
+            is_meant(thread),
+            agents.c.organization_id == actor.organization_id,
             agents.c.deleted_at.is_(None),
-            or_(
-                conversations.c.id == thread_id,
-                conversations.c.is_default & (conversations.c.agent_id == thread_id),
-            ),
         )
     )
     if conversation_id is None:
-        raise NotFound(f"Conversation with id {thread_id} not found")
+        raise thread_not_found(thread)
     question = select(*columns_of(runs, Run)).where(runs.c.conversation_id == conversation_id)
     if otid is None:
         question = question.where(runs.c.status.in_(OPEN_STATUSES))
