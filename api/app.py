@@ -16,6 +16,8 @@ from api.routes import (
     agent_tools,
     agents,
     blocks,
+    conversation_messages,
+    conversations,
     health,
     histories,
     messages,
@@ -91,8 +93,10 @@ def _routes() -> APIRouter:
     routes = APIRouter()
     for module in (
         messages,
+        conversation_messages,
         agents,
         histories,
+        conversations,
         agent_blocks,
         agent_tools,
         blocks,

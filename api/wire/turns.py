@@ -8,6 +8,7 @@ from api.wire.fields import RequestBody, Text
 from api.wire.messages import MessageView
 from o.domain.messages import ImagePart, InputMessage, Part, Role, TextPart
 from o.domain.runs import RequestConfig, RunClosed, RunOptions
+from o.ids import pattern
 
 MAX_STEPS = 50
 
@@ -122,6 +123,13 @@ class SendBody(RequestBody):
             assistant_message_tool_kwarg=self.assistant_message_tool_kwarg,
             include_return_message_types=self.include_return_message_types,
         )
+
+
+class ConversationSendBody(SendBody):
+    """V1's `ConversationMessageRequest`: a send that streams unless it says otherwise."""
+
+    streaming: bool = True
+    agent_id: str | None = Field(None, pattern=pattern("agent"))
 
 
 def stop_reason_body(closed: RunClosed) -> dict[str, Any]:

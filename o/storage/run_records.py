@@ -13,7 +13,7 @@ from o.domain.runs import OPEN_STATUSES, Run, RunStatus
 from o.errors import Conflict, NotFound
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of
-from o.storage.tables import agents, messages, runs
+from o.storage.tables import agents, conversations, messages, runs
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,12 @@ def _visible(actor: Actor) -> Select[Any]:
     return (
         select(*columns_of(runs, Run))
         .join(agents, agents.c.id == runs.c.agent_id)
-        .where(runs.c.organization_id == actor.organization_id, agents.c.deleted_at.is_(None))
+        .join(conversations, conversations.c.id == runs.c.conversation_id)
+        .where(
+            runs.c.organization_id == actor.organization_id,
+            agents.c.deleted_at.is_(None),
+            conversations.c.deleted_at.is_(None),
+        )
     )
 
 
