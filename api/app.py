@@ -16,6 +16,7 @@ from api.routes import (
     agent_tools,
     agents,
     blocks,
+    cancels,
     conversation_messages,
     conversations,
     health,
@@ -93,6 +94,7 @@ def _routes() -> APIRouter:
     routes = APIRouter()
     for module in (
         messages,
+        cancels,
         conversation_messages,
         agents,
         histories,

@@ -62,4 +62,7 @@ async def checked_send(request: Request, parts: Parts, body: SendBody, *, stream
         options=body.to_options(streams=streams),
         body=await request.body(),
         is_retry=retries not in ("", "0"),
+        otids=body.otids(),
+        decisions=body.to_decisions(),
+        busy_policy=body.busy_policy,
     )
