@@ -81,6 +81,11 @@ class ToolReturn(BaseModel):
     content: str
     duration_ns: int | None = None
 
+    @property
+    def was_made(self) -> bool:
+        """Whether the tool ran: not when a rule or a person forbade the call, or the run ended."""
+        return self.duration_ns is not None or self.status == "success"
+
 
 class Message(BaseModel):
     """One stored message.
