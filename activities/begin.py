@@ -10,7 +10,8 @@ from activities.calls import call_refs
 from activities.contexts import Contexts
 from o.domain.agents import Agent
 from o.domain.llm import ModelRequest
-from o.domain.messages import Message, TextPart
+from o.domain.messages import Message, TextPart, ToolReturn
+from o.domain.rules import need_history, standing
 from o.domain.runs import Run
 from o.domain.tools import tool_choice, tools_shown
 from o.errors import ModelError
@@ -19,14 +20,18 @@ from o.memory.prompt import compile_prompt, prompt_key
 from o.storage.database import Database
 from o.storage.messages import rewrite_system_message
 from o.storage.runs import first_open_run, get_run
-from o.storage.steps import get_step_reply
+from o.storage.steps import get_step_reply, list_request_returns
 from o.storage.turns import OpenStep, open_step
 from workflows.contract import StepOutcome, StepRef, Turn
 
 
 @dataclass(frozen=True)
 class StepToTake:
-    """A step that has begun: what to ask, and what the reply is committed to."""
+    """A step that has begun: what to ask, and what the reply is committed to.
+
+    Attributes:
+        history: What the request's calls have returned, where the agent's rules ask for it.
+    """
 
     run: Run
     agent: Agent
@@ -34,6 +39,7 @@ class StepToTake:
     step_id: str
     attempt: int
     request: ModelRequest
+    history: list[ToolReturn]
 
 
 async def begin_step(
@@ -55,20 +61,26 @@ async def begin_step(
         if opened.attempt is None:
             return await _what_is_done(connection, opened)
         system = await _system_message(connection, opened, is_new_turn=step.index == 0)
+        history: list[ToolReturn] = []
+        if need_history(opened.agent.tool_rules):
+            history = await list_request_returns(connection, step.run_id)
     if opened.attempt > crash_attempts:
         raise ModelError(
             "internal_error",
             f"The step was given up: it was begun {opened.attempt - 1} times in vain.",
         )
     handle = opened.run.options.override_model or opened.agent.model
+    rules = standing(opened.agent.tool_rules, opened.agent.tool_names, history)
     request = ModelRequest(
         handle=handle,
         prompt=contexts.prompt(context, opened, system),
-        tools=tools_shown(opened.agent, handle),
+        tools=tools_shown(opened.agent, handle, rules.shown),
         settings=opened.agent.model_settings,
-        tool_choice=tool_choice(opened.agent, handle),
+        tool_choice=tool_choice(opened.agent, handle, must_call=rules.must_call),
     )
-    return StepToTake(opened.run, opened.agent, step.index, step_id, opened.attempt, request)
+    return StepToTake(
+        opened.run, opened.agent, step.index, step_id, opened.attempt, request, history
+    )
 
 
 async def _what_is_done(connection: AsyncConnection, opened: OpenStep) -> StepOutcome:

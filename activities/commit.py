@@ -1,12 +1,13 @@
 """The statement that commits a step: reply, usage, events and, when nothing is left, the end."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from activities.begin import StepToTake
 from activities.calls import call_refs
 from o.domain.llm import ModelReply
-from o.domain.loops import is_legacy
+from o.domain.loops import GO_ON, AfterCall, after_text, is_legacy
 from o.domain.messages import (
     Message,
     Part,
@@ -14,12 +15,16 @@ from o.domain.messages import (
     RedactedPart,
     Role,
     TextPart,
+    ToolCall,
     reply_message_id,
 )
-from o.domain.runs import RunClosed, StopReason
+from o.domain.prefill import prefill
+from o.domain.rules import standing
+from o.domain.runs import RunClosed
 from o.domain.text import storable, storable_json
 from o.domain.thoughts import as_committed
 from o.errors import ModelError
+from o.memory.boot import heartbeat_message
 from o.storage.database import Database
 from o.storage.steps import get_step_reply
 from o.storage.turns import Reply, commit_reply
@@ -46,20 +51,24 @@ async def commit_step(
     """
     if is_legacy(step.agent) and not reply.tool_calls:
         raise ModelError("llm_error", _NO_CALL)
-    reply = as_committed(step.agent, reply)
+    reply = _by_the_rules(step, as_committed(step.agent, reply))
     run_usage = step.run.usage.plus(reply.usage)
-    closed = RunClosed(stop_reason=StopReason.END_TURN, usage=run_usage)
+    message = _as_message(step, reply)
+    then = _after_reply(step, reply.tool_calls)
     stored = Reply(
         index=step.index,
         step_id=step.step_id,
         attempt=step.attempt,
-        message=_as_message(step, reply),
+        message=message,
+        heartbeat=heartbeat_message(message, step.step_id, then.heartbeat, step.agent.timezone)
+        if then.heartbeat
+        else None,
         finish_reason=reply.finish_reason,
         usage=reply.usage,
         run_usage=run_usage,
         model_started_ns=asked.started_ns,
         model_ns=asked.took_ns,
-        closed=None if reply.tool_calls else closed,
+        closed=RunClosed(stop_reason=then.stop, usage=run_usage) if then.stop else None,
     )
     async with database.connect() as connection:
         calls = reply.tool_calls
@@ -68,7 +77,23 @@ async def commit_step(
             if committed is None:  # the run was closed meanwhile, by whomever
                 return StepOutcome(step.index, done=True)
             calls = committed.tool_calls
-    return StepOutcome(step.index, call_refs(step.run.id, step.index, calls), done=not calls)
+            then = _after_reply(step, calls)
+    done = then.stop is not None
+    return StepOutcome(step.index, call_refs(step.run.id, step.index, calls), done=done)
+
+
+def _by_the_rules(step: StepToTake, reply: ModelReply) -> ModelReply:
+    agent = step.agent
+    calls = prefill(agent.tool_rules, agent.tool_names, step.history, reply.tool_calls)
+    return reply.model_copy(update={"tool_calls": calls})
+
+
+def _after_reply(step: StepToTake, calls: Sequence[ToolCall]) -> AfterCall:
+    """What follows a reply: its calls, or what follows text, which every attempt sees alike."""
+    if calls:
+        return GO_ON
+    rules = standing(step.agent.tool_rules, step.agent.tool_names, step.history)
+    return after_text(rules, is_last_step=step.index + 1 >= step.run.options.max_steps)
 
 
 def _as_message(step: StepToTake, reply: ModelReply) -> Message:

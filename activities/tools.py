@@ -2,7 +2,8 @@
 
 import json
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
@@ -15,15 +16,15 @@ from o.domain.actors import Actor
 from o.domain.agents import Agent
 from o.domain.loops import after_call
 from o.domain.messages import ToolCall, ToolReturn, return_message_id
+from o.domain.rules import need_history, standing
 from o.domain.runs import Run
 from o.domain.text import storable
 from o.errors import NotFound, ToolFailed
 from o.storage.agents import get_agent
 from o.storage.closing import commit_return
 from o.storage.database import Database
-from o.storage.messages import get_message
 from o.storage.runs import get_run
-from o.storage.steps import get_step_reply
+from o.storage.steps import get_step_reply, list_request_returns, list_step_returns
 from workflows.contract import CallOutcome, CallRef
 
 _BUILT_IN = MEMORY_TOOLS | RECALL_TOOLS
@@ -55,25 +56,26 @@ async def _run_once(connection: AsyncConnection, run: Run, call: CallRef) -> Cal
     reply = await get_step_reply(connection, run.id, call.step_index)
     if reply is None or reply.step_id is None:
         raise NotFound(f"Step {call.step_index} of run {run.id} has no reply")
-    message_id = return_message_id(reply.step_id, call.ordinal)
-    stored = await get_message(connection, message_id)
-    if stored is not None and stored.tool_return is not None:
-        return CallOutcome(stored.tool_return.status)
+    returns = await list_step_returns(connection, reply.step_id)
+    if (stored := returns.get(return_message_id(reply.step_id, call.ordinal))) is not None:
+        return CallOutcome(stored.status)
     try:
         agent = await get_agent(
             connection, Actor(organization_id=run.organization_id), run.agent_id
         )
     except NotFound:
         return _CLOSED
-    began_ns = time.monotonic_ns()
-    returned = await _call(connection, agent, reply.tool_calls[call.ordinal])
-    took = {"duration_ns": time.monotonic_ns() - began_ns}
-    returned = returned.model_copy(update=took)
+    history: list[ToolReturn] = []
+    if need_history(agent.tool_rules):
+        history = await list_request_returns(connection, run.id)
+    wanted = reply.tool_calls[call.ordinal]
+    returned = await _call(connection, agent, wanted, history)
     then = after_call(
         agent,
-        reply.tool_calls,
-        call.ordinal,
-        failed=returned.status == "error",
+        wanted,
+        [*returns.values(), returned],
+        standing(agent.tool_rules, agent.tool_names, [*history, returned]),
+        is_last_call=len(returns) + 1 == len(reply.tool_calls),
         is_last_step=call.step_index + 1 >= run.options.max_steps,
     )
     await commit_return(
@@ -83,26 +85,27 @@ async def _run_once(connection: AsyncConnection, run: Run, call: CallRef) -> Cal
     return CallOutcome(returned.status, done=then.stop is not None)
 
 
-async def _call(connection: AsyncConnection, agent: Agent, call: ToolCall) -> ToolReturn:
+async def _call(
+    connection: AsyncConnection, agent: Agent, call: ToolCall, history: Sequence[ToolReturn]
+) -> ToolReturn:
+    """What comes of a call, which is not made when the rules forbid it."""
+    usable = [name for name in agent.tool_names if name in _BUILT_IN]
+    refusal = standing(agent.tool_rules, usable, history).refusal(call.name)
+    if refusal is not None:
+        return ToolReturn(tool_call_id=call.id, name=call.name, status="error", content=refusal)
+    began_ns = time.monotonic_ns()
+    status: Literal["success", "error"] = "success"
     try:
-        content = await _content(connection, agent, call)
+        content = await _BUILT_IN[call.name](connection, agent, _arguments(call))
     except ToolFailed as error:
-        return ToolReturn(
-            tool_call_id=call.id, name=call.name, status="error", content=error.message
-        )
+        status, content = "error", error.message
     return ToolReturn(
-        tool_call_id=call.id, name=call.name, status="success", content=storable(content)
+        tool_call_id=call.id,
+        name=call.name,
+        status=status,
+        content=storable(content),
+        duration_ns=time.monotonic_ns() - began_ns,
     )
-
-
-async def _content(connection: AsyncConnection, agent: Agent, call: ToolCall) -> str:
-    tool = _BUILT_IN.get(call.name)
-    if tool is None or call.name not in agent.tool_names:
-        valid = ", ".join(agent.tool_names)
-        raise ToolFailed(
-            f"[ToolConstraintError] Cannot call {call.name}, valid tools include: [{valid}]."
-        )
-    return await tool(connection, agent, _arguments(call))
 
 
 def _arguments(call: ToolCall) -> dict[str, Any]:

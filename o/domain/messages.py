@@ -147,5 +147,5 @@ def return_message_id(step_id: str, ordinal: int) -> str:
 
 
 def heartbeat_message_id(step_id: str) -> str:
-    """The id of the heartbeat that follows a step of the legacy loop."""
+    """The id of the heartbeat that follows a step."""
     return derived_id("message", step_id, "heartbeat")

@@ -177,8 +177,10 @@ def _used_up(rules: Sequence[Rule], made: Sequence[ToolReturn]) -> Iterator[tupl
     """Tools that were called as often as they may in a request, with a hint for each."""
     names = [returned.name for returned in made]
     for rule in rules:
-        tool, limit = rule["tool_name"], rule.get("max_count_limit")
-        if rule["type"] == "max_count_per_step" and names.count(tool) >= limit:
+        if rule["type"] != "max_count_per_step":
+            continue
+        tool, limit = rule["tool_name"], rule["max_count_limit"]
+        if names.count(tool) >= limit:
             yield tool, f"{tool} may be called {limit} times in one request, and it has been."
 
 

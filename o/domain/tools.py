@@ -1,5 +1,6 @@
 """The tools that every agent can have without code of its own, and how a model is shown them."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from o.domain.agents import Agent
@@ -51,9 +52,9 @@ BASE_TOOLS = {tool.name: tool for tool in (_SEND_MESSAGE, _CONVERSATION_SEARCH, 
 """Every tool that comes with the server, by its name."""
 
 
-def tools_shown(agent: Agent, handle: str) -> list[ToolSpec]:
-    """The agent's tools as the model `handle` is shown them."""
-    tools = [BASE_TOOLS[name] for name in agent.tool_names if name in BASE_TOOLS]
+def tools_shown(agent: Agent, handle: str, names: Sequence[str]) -> list[ToolSpec]:
+    """The agent's tools of those names as the model `handle` is shown them."""
+    tools = [BASE_TOOLS[name] for name in names if name in BASE_TOOLS]
     if not is_legacy(agent):
         return tools
     thinking = not thinks_natively(handle, agent.model_settings)
@@ -64,8 +65,11 @@ def tools_shown(agent: Agent, handle: str) -> list[ToolSpec]:
     ]
 
 
-def tool_choice(agent: Agent, handle: str) -> Literal["required"] | None:
-    """Whether the model must call a tool: in the legacy loop, where the provider allows it."""
-    if not is_legacy(agent) or must_not_be_forced(handle, agent.model_settings):
+def tool_choice(agent: Agent, handle: str, *, must_call: bool) -> Literal["required"] | None:
+    """Whether the model is forced to call a tool, which not every provider allows.
+
+    In the legacy loop it always is, elsewhere where the agent's rules ask for it.
+    """
+    if must_not_be_forced(handle, agent.model_settings):
         return None
-    return "required" if agent.tool_names else None
+    return "required" if agent.tool_names and (must_call or is_legacy(agent)) else None

@@ -23,7 +23,7 @@ from o.domain.messages import Message, Role
 from o.errors import NotFound
 from o.storage.message_types import is_shown
 from o.storage.pages import Page
-from o.storage.rows import columns_of, model_of, models_of, row_of
+from o.storage.rows import columns_of, models_of, row_of
 from o.storage.tables import conversations, messages
 
 
@@ -33,15 +33,6 @@ async def add_messages(connection: AsyncConnection, new: Sequence[Message]) -> N
     await connection.execute(
         insert(messages).values(rows).on_conflict_do_nothing(index_elements=["id"])
     )
-
-
-async def get_message(connection: AsyncConnection, message_id: str) -> Message | None:
-    """The message by that id, None when there is none."""
-    row = await connection.execute(
-        select(*columns_of(messages, Message)).where(messages.c.id == message_id)
-    )
-    found = row.mappings().one_or_none()
-    return model_of(Message, found) if found else None
 
 
 async def rewrite_system_message(

@@ -8,6 +8,7 @@ same step go one after the other.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -148,15 +149,16 @@ _COMMIT_REPLY = text(
             model_started_ns = :model_started_ns, model_ns = :model_ns
         FROM run WHERE steps.id = :step_id
     ), conversation AS (
-        UPDATE conversations SET next_position = next_position + 1
+        UPDATE conversations SET next_position = next_position + :message_count
         FROM run WHERE conversations.id = :conversation_id
-        RETURNING next_position - 1 AS position
+        RETURNING next_position - :message_count AS position
     ), stored AS ({_insert_messages("conversation.position", "conversation")}
     ), told AS (
         INSERT INTO run_events (run_id, seq, attempt, kind, body, created_at)
         SELECT :run_id, run.first_seq + event.place - 1, :attempt, event.value ->> 'kind',
             CASE WHEN event.value ->> 'kind' = 'message'
-                THEN jsonb_set(event.value -> 'body', '{{position}}', to_jsonb(position))
+                THEN jsonb_set(event.value -> 'body', '{{position}}', to_jsonb(
+                    position + CAST(event.value #>> '{{body,position}}' AS bigint)))
                 ELSE event.value -> 'body' END,
             now()
         FROM run, conversation,
@@ -278,6 +280,7 @@ class Reply:
     """What a step commits: the message (at position 0), what it cost, and the end if it is one.
 
     Attributes:
+        heartbeat: Sends the model on (at position 1); told in the answer.
         model_started_ns: When the model was asked, in nanoseconds since 1970.
         model_ns: How long it took to answer.
     """
@@ -286,6 +289,7 @@ class Reply:
     step_id: str
     attempt: int
     message: Message
+    heartbeat: Message | None
     finish_reason: str
     usage: Usage
     run_usage: Usage
@@ -300,8 +304,9 @@ async def commit_reply(connection: AsyncConnection, run: Run, reply: Reply) -> b
     Returns:
         False, and nothing is written, when the step is committed already or the run is closed.
     """
-    message = reply.message.model_dump(mode="json")
-    events = [{"kind": "message", "body": message}]
+    new = [reply.message, reply.heartbeat] if reply.heartbeat else [reply.message]
+    messages = [message.model_dump(mode="json") for message in new]
+    events: list[dict[str, Any]] = [{"kind": "message", "body": message} for message in messages]
     if reply.closed:
         events.append({"kind": "closed", "body": reply.closed.model_dump(mode="json")})
     stored = await connection.execute(
@@ -320,7 +325,8 @@ async def commit_reply(connection: AsyncConnection, run: Run, reply: Reply) -> b
             "model_ns": reply.model_ns,
             "status": reply.closed.stop_reason.status if reply.closed else None,
             "stop_reason": reply.closed.stop_reason if reply.closed else None,
-            "messages": json.dumps([message]),
+            "messages": json.dumps(messages),
+            "message_count": len(messages),
             "events": json.dumps(events),
             "event_count": len(events),
         },

@@ -53,9 +53,16 @@ class Gate:
 
 
 class FakeProvider:
-    """A running provider. `prompts` holds every prompt that came in; `problems` what was wrong."""
+    """A running provider.
+
+    Attributes:
+        requests: The body of every request that came in.
+        prompts: The prompt of each.
+        problems: What was wrong with them.
+    """
 
     def __init__(self) -> None:
+        self.requests: list[dict[str, Any]] = []
         self.prompts: list[Prompt] = []
         self.problems: list[str] = []
         self._gates: list[tuple[Callable[[Prompt], bool], Gate]] = []
@@ -105,11 +112,12 @@ class FakeProvider:
     async def _complete(self, request: Request) -> Response:
         body = await request.json()
         prompt: Prompt = body["messages"]
+        self.requests.append(body)
         self.prompts.append(prompt)
         self.problems += problems_of(prompt) + problems_of_tools(body)
         await self._wait_at_gate(prompt)
         action = choose(prompt)
-        if body.get("tool_choice") == "required":
+        if body.get("tool_choice") == "required" and is_legacy(body):
             action = forced(action)
         if (failed := self._failure(action, prompt)) is not None:
             return failed
@@ -160,8 +168,17 @@ def is_heartbeat(message: dict[str, Any]) -> bool:
     return str(message["content"]).startswith('{"type": "heartbeat"')
 
 
+def is_legacy(body: dict[str, Any]) -> bool:
+    """Whether a request is of the legacy loop, which has a model speak and think in calls."""
+    functions = [tool["function"] for tool in body.get("tools", [])]
+    return any(
+        function["name"] == "send_message" or "thinking" in function["parameters"]["properties"]
+        for function in functions
+    )
+
+
 def forced(action: Action) -> Action:
-    """The action of a model that must call a tool: what it says, it says by send_message.
+    """The action of a model that must speak by send_message.
 
     `disobey` makes it answer in plain text all the same.
     """
@@ -173,10 +190,12 @@ def forced(action: Action) -> Action:
 
 
 def problems_of_tools(body: dict[str, Any]) -> list[str]:
-    """What is wrong with the tools of a request that forces a call, as the legacy loop does."""
+    """What is wrong with the tools of a request that forces a call."""
     if body.get("tool_choice") != "required":
         return []
     problems = [] if body.get("tools") else ["a forced call without tools"]
+    if not is_legacy(body):
+        return problems
     for tool in body.get("tools", []):
         function = tool["function"]
         required = function["parameters"]["required"]

@@ -1,6 +1,7 @@
 """Tool rules hold whatever a model does, and never leave an agent with nothing to do."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -190,7 +191,7 @@ def test_a_child_follows_its_parent(
 ) -> None:
     expected = set(child["children"]) & set(tools)
     made = [came.name for _, came in request([child], tools, wanted) if came.was_made]
-    for parent, follower in zip(made, made[1:], strict=False):
+    for parent, follower in pairwise(made):
         if parent == child["tool_name"] and expected:
             assert follower in expected
 
