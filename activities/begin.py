@@ -13,7 +13,7 @@ from o.domain.llm import ModelRequest
 from o.domain.messages import Message, TextPart, ToolReturn
 from o.domain.rules import need_history, standing
 from o.domain.runs import Run
-from o.domain.tools import tool_choice, tools_shown
+from o.domain.tools import calls_in_parallel, tool_choice, tools_shown
 from o.errors import ModelError
 from o.ids import derived_id
 from o.memory.prompt import compile_prompt, prompt_key
@@ -77,6 +77,7 @@ async def begin_step(
         tools=tools_shown(opened.agent, handle, rules.shown),
         settings=opened.agent.model_settings,
         tool_choice=tool_choice(opened.agent, handle, must_call=rules.must_call),
+        parallel_calls=calls_in_parallel(opened.agent),
     )
     return StepToTake(
         opened.run, opened.agent, step.index, step_id, opened.attempt, request, history
@@ -87,7 +88,8 @@ async def _what_is_done(connection: AsyncConnection, opened: OpenStep) -> StepOu
     """The newest step that is committed, for a workflow that does not know of it."""
     index = opened.run.steps_done - 1
     reply = await get_step_reply(connection, opened.run.id, index)
-    return StepOutcome(index, call_refs(opened.run.id, index, reply.tool_calls if reply else []))
+    calls = reply.tool_calls if reply else []
+    return StepOutcome(index, call_refs(opened.agent, opened.run.id, index, calls))
 
 
 async def _not_this_one(connection: AsyncConnection, step: StepRef) -> StepOutcome:

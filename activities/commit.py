@@ -78,8 +78,8 @@ async def commit_step(
                 return StepOutcome(step.index, done=True)
             calls = committed.tool_calls
             then = _after_reply(step, calls)
-    done = then.stop is not None
-    return StepOutcome(step.index, call_refs(step.run.id, step.index, calls), done=done)
+    refs = call_refs(step.agent, step.run.id, step.index, calls)
+    return StepOutcome(step.index, refs, done=then.stop is not None)
 
 
 def _by_the_rules(step: StepToTake, reply: ModelReply) -> ModelReply:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -31,6 +32,24 @@ _BUILT_IN = MEMORY_TOOLS | RECALL_TOOLS
 _CLOSED = CallOutcome("closed", done=True)
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """A call that has not returned, with what it takes to run it and to commit its return."""
+
+    run: Run
+    agent: Agent
+    step_id: str
+    calls: Sequence[ToolCall]
+    ref: CallRef
+    returns: Sequence[ToolReturn]
+    history: Sequence[ToolReturn]
+
+    @property
+    def call(self) -> ToolCall:
+        """What the model asked for."""
+        return self.calls[self.ref.ordinal]
+
+
 class ToolActivities:
     """Runs one tool call and commits its return."""
 
@@ -42,22 +61,40 @@ class ToolActivities:
         """Run call `call.ordinal` of a committed step.
 
         Safe to retry: effect and return are one transaction under the run's lock, and a call
-        that has returned is not run again. What goes wrong inside a tool is its return.
+        that has returned is not run again. What goes wrong inside a tool is its return. A call
+        that may run beside others only reads, so it holds the lock for its return alone.
         """
         with as_activity_failure(), heartbeating():
+            returned: ToolReturn | None = None
+            if call.parallel:
+                async with self._database.connect() as connection:
+                    wanted = await _wanted(connection, call, lock=False)
+                    if isinstance(wanted, CallOutcome):
+                        return wanted
+                    returned = await _call(connection, wanted)
             async with self._database.begin() as connection:
-                run = await get_run(connection, call.run_id, lock=True)
-                if run is None or not run.status.is_open:
-                    return _CLOSED
-                return await _run_once(connection, run, call)
+                wanted = await _wanted(connection, call, lock=True)
+                if isinstance(wanted, CallOutcome):
+                    return wanted
+                if returned is None:
+                    returned = await _call(connection, wanted)
+                outcome = await _commit(connection, wanted, returned)
+        activity.logger.info("tool returned", extra={"tool": call.name, "status": outcome.status})
+        return outcome
 
 
-async def _run_once(connection: AsyncConnection, run: Run, call: CallRef) -> CallOutcome:
-    reply = await get_step_reply(connection, run.id, call.step_index)
+async def _wanted(
+    connection: AsyncConnection, ref: CallRef, *, lock: bool
+) -> _Wanted | CallOutcome:
+    """The call, or how it went when it has returned or when nothing may happen any more."""
+    run = await get_run(connection, ref.run_id, lock=lock)
+    if run is None or not run.status.is_open:
+        return _CLOSED
+    reply = await get_step_reply(connection, run.id, ref.step_index)
     if reply is None or reply.step_id is None:
-        raise NotFound(f"Step {call.step_index} of run {run.id} has no reply")
+        raise NotFound(f"Step {ref.step_index} of run {run.id} has no reply")
     returns = await list_step_returns(connection, reply.step_id)
-    if (stored := returns.get(return_message_id(reply.step_id, call.ordinal))) is not None:
+    if (stored := returns.get(return_message_id(reply.step_id, ref.ordinal))) is not None:
         return CallOutcome(stored.status)
     try:
         agent = await get_agent(
@@ -68,29 +105,41 @@ async def _run_once(connection: AsyncConnection, run: Run, call: CallRef) -> Cal
     history: list[ToolReturn] = []
     if need_history(agent.tool_rules):
         history = await list_request_returns(connection, run.id)
-    wanted = reply.tool_calls[call.ordinal]
-    returned = await _call(connection, agent, wanted, history)
+    return _Wanted(
+        run, agent, reply.step_id, reply.tool_calls, ref, list(returns.values()), history
+    )
+
+
+async def _commit(
+    connection: AsyncConnection, wanted: _Wanted, returned: ToolReturn
+) -> CallOutcome:
+    """Commit a return with what follows from it. The run is locked, so one of them is the last."""
+    agent, run = wanted.agent, wanted.run
     then = after_call(
         agent,
-        wanted,
-        [*returns.values(), returned],
-        standing(agent.tool_rules, agent.tool_names, [*history, returned]),
-        is_last_call=len(returns) + 1 == len(reply.tool_calls),
-        is_last_step=call.step_index + 1 >= run.options.max_steps,
+        wanted.call,
+        [*wanted.returns, returned],
+        standing(agent.tool_rules, agent.tool_names, [*wanted.history, returned]),
+        is_last_call=len(wanted.returns) + 1 == len(wanted.calls),
+        is_last_step=wanted.ref.step_index + 1 >= run.options.max_steps,
     )
     await commit_return(
-        connection, run, reply.step_id, call.ordinal, returned, then=then, timezone=agent.timezone
+        connection,
+        run,
+        wanted.step_id,
+        wanted.ref.ordinal,
+        returned,
+        then=then,
+        timezone=agent.timezone,
     )
-    activity.logger.info("tool returned", extra={"tool": call.name, "status": returned.status})
     return CallOutcome(returned.status, done=then.stop is not None)
 
 
-async def _call(
-    connection: AsyncConnection, agent: Agent, call: ToolCall, history: Sequence[ToolReturn]
-) -> ToolReturn:
+async def _call(connection: AsyncConnection, wanted: _Wanted) -> ToolReturn:
     """What comes of a call, which is not made when the rules forbid it."""
+    agent, call = wanted.agent, wanted.call
     usable = [name for name in agent.tool_names if name in _BUILT_IN]
-    refusal = standing(agent.tool_rules, usable, history).refusal(call.name)
+    refusal = standing(agent.tool_rules, usable, wanted.history).refusal(call.name)
     if refusal is not None:
         return ToolReturn(tool_call_id=call.id, name=call.name, status="error", content=refusal)
     began_ns = time.monotonic_ns()

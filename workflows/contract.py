@@ -47,12 +47,17 @@ class StepRef:
 
 @dataclass(frozen=True)
 class CallRef:
-    """Which tool call of a step; the ordinal, from 0, is the key, not the provider's id."""
+    """Which tool call of a step; the ordinal, from 0, is the key, not the provider's id.
+
+    Attributes:
+        parallel: Whether it may run beside its neighbours of which this is true too.
+    """
 
     run_id: str
     step_index: int
     ordinal: int
     name: str
+    parallel: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """A turn: one run, taken through its steps until nothing is left to do."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
+from itertools import groupby
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
@@ -43,9 +45,8 @@ class TurnRunner:
                 return [outcome.first, self.turn]
             if outcome.done or self._is_closed():
                 return []
-            for call in outcome.calls:
-                if await self._tool(call):
-                    return []
+            if await self._tools(outcome.calls):
+                return []
             index = outcome.index + 1
             if workflow.info().get_current_history_length() > options.EVENTS_INSIDE_TURN:
                 return [self.turn]
@@ -62,6 +63,25 @@ class TurnRunner:
             retry_policy=options.RETRY,
             summary=_short("model", self.turn.model, index + 1),
         )
+
+    async def _tools(self, calls: Sequence[CallRef]) -> bool:
+        """Run a step's calls in order, neighbours that may at once; True when the run was closed.
+
+        All that run at once are waited for, also when one of them fails.
+        """
+        for parallel, group in groupby(calls, key=lambda call: call.parallel):
+            if not parallel:
+                for call in group:
+                    if await self._tool(call):
+                        return True
+                continue
+            found = await asyncio.gather(*map(self._tool, group), return_exceptions=True)
+            for closed in found:
+                if isinstance(closed, BaseException):
+                    raise closed
+            if any(found):
+                return True
+        return False
 
     async def _tool(self, call: CallRef) -> bool:
         """Run one tool call; True when the run was closed meanwhile."""

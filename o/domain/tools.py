@@ -51,6 +51,9 @@ _CONVERSATION_SEARCH = ToolSpec(
 BASE_TOOLS = {tool.name: tool for tool in (_SEND_MESSAGE, _CONVERSATION_SEARCH, *MEMORY_TOOLS)}
 """Every tool that comes with the server, by its name."""
 
+PARALLEL_TOOLS = frozenset({"conversation_search"})
+"""Tools that only read, so that calls of them may run beside one another."""
+
 
 def tools_shown(agent: Agent, handle: str, names: Sequence[str]) -> list[ToolSpec]:
     """The agent's tools of those names as the model `handle` is shown them."""
@@ -73,3 +76,13 @@ def tool_choice(agent: Agent, handle: str, *, must_call: bool) -> Literal["requi
     if must_not_be_forced(handle, agent.model_settings):
         return None
     return "required" if agent.tool_names and (must_call or is_legacy(agent)) else None
+
+
+def calls_in_parallel(agent: Agent) -> bool:
+    """Whether the model may ask for several calls at once.
+
+    As in V1 only when that is set, and when no rule but approvals tells of an order of calls.
+    """
+    is_set = agent.model_settings.get("parallel_tool_calls") is True
+    rules = {rule["type"] for rule in agent.tool_rules}
+    return is_set and not is_legacy(agent) and rules <= {"requires_approval"}

@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from letta_client import Letta
 from letta_client.types import AgentState
 
-from tests.support.product import Product
-from tests.support.provider import HANDLE, FakeProvider, call, do, is_heartbeat, say
+from tests.support.product import Product, eventually
+from tests.support.provider import HANDLE, FakeProvider, call, do, is_heartbeat, say, together
 
 INSERT = call("memory_insert", label="human", new_string="x")
 APPEND = call("core_memory_append", label="human", content="y")
@@ -203,9 +204,37 @@ def test_a_tool_runs_as_often_as_it_may_and_not_once_more(
     assert returns(again.messages) == [("memory_insert", "success")]
 
 
+def test_what_was_called_counts_in_the_runs_that_a_request_goes_on_in(
+    server: Product, client: Letta, make: Make, provider: FakeProvider
+) -> None:
+    agent = make(
+        rule("max_count_per_step", "memory_insert", max_count_limit=1),
+        rule("required_before_exit", "memory_insert"),
+    )
+    gate = provider.hold(lambda prompt: any(m["role"] == "tool" for m in prompt))
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(send, client, agent, INSERT, DONE)
+        assert gate.reached.wait(30)
+        second = pool.submit(send, client, agent, INSERT, DONE)
+        eventually(lambda: len(client.runs.list(agent_id=agent.id).items) == 2)
+        # What a run is that answers an approval.
+        server.query(
+            "UPDATE runs SET origin_run_id = (SELECT id FROM runs WHERE agent_id = %s "
+            "AND status = 'running') WHERE agent_id = %s AND status = 'created'",
+            agent.id,
+            agent.id,
+        )
+        gate.opened.set()
+        assert returns(first.result(30).messages) == [("memory_insert", "success")]
+        answer = second.result(30)
+    assert returns(answer.messages) == [("memory_insert", "error")]
+    assert answer.stop_reason.stop_reason == "end_turn"
+    assert value(client, agent) == "x"
+
+
 def test_calls_of_one_reply_are_counted_one_after_the_other(client: Letta, make: Make) -> None:
     agent = make(rule("max_count_per_step", "memory_insert", max_count_limit=1))
-    reply = send(client, agent, {"calls": INSERT["calls"] * 2}, DONE)
+    reply = send(client, agent, together(INSERT, INSERT), DONE)
     assert [status for _, status in returns(reply.messages)] == ["success", "error"]
     assert value(client, agent) == "x"
 
@@ -254,8 +283,8 @@ def test_a_streamed_turn_shows_the_reminder_too(client: Letta, make: Make) -> No
     agent = make(rule("required_before_exit", "memory_insert"))
     text = do(say("not yet"), INSERT, DONE)
     for tokens in (False, True):
-        stream = client.agents.messages.stream(
-            agent.id, input=text, stream_tokens=tokens, include_pings=False
+        stream = client.agents.messages.create(
+            agent.id, input=text, streaming=True, stream_tokens=tokens, include_pings=False
         )
         kinds = [event.message_type for event in stream]
         assert kinds.count("user_message") == 1

@@ -39,6 +39,12 @@ def call(name: str, **arguments: Any) -> Action:
     return {"calls": [{"name": name, "arguments": json.dumps(arguments)}]}
 
 
+def together(*actions: Action) -> Action:
+    """Call several tools in one reply."""
+    calls = [one for action in actions for one in action["calls"]]
+    return {"calls": [{"id": f"call_{n}", **one} for n, one in enumerate(calls)]}
+
+
 def say(text: str) -> Action:
     """Answer in plain text."""
     return {"say": text}
