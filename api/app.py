@@ -17,6 +17,9 @@ from api.routes import (
     agent_tools,
     agents,
     blocks,
+    cancels,
+    conversation_messages,
+    conversations,
     health,
     histories,
     messages,
@@ -94,9 +97,12 @@ def _routes() -> APIRouter:
     routes = APIRouter()
     for module in (
         messages,
+        cancels,
         streams,
+        conversation_messages,
         agents,
         histories,
+        conversations,
         agent_blocks,
         agent_tools,
         blocks,

@@ -9,7 +9,8 @@ from api.deltas import DeltaRelay
 from api.wire.messages import MessageView, WireMessage, shown_types, wire_messages
 from api.wire.turns import error_body, stop_reason_body, usage_body
 from o.domain.messages import Message
-from o.domain.runs import EventKind, Run, RunClosed, RunEvent
+from o.domain.runs import EventKind, Run, RunClosed, RunError, RunEvent, StopReason, Usage
+from o.errors import OError
 
 DONE = b"data: [DONE]\n\n"
 
@@ -71,6 +72,22 @@ class ChunkRenderer:
     def _next(self) -> int:
         self._last += 1
         return self._last
+
+
+def refused(error: OError, run_id: str) -> list[bytes]:
+    """A stream that tells why nothing is done: V1 answers 200 and says so in its events.
+
+    Args:
+        error: Why.
+        run_id: The run that is in the way.
+    """
+    run_error = RunError(type="internal_error", message=error.message, detail=error.message)
+    closed = RunClosed(stop_reason=StopReason.ERROR, usage=Usage(), error=run_error)
+    return [
+        frame(stop_reason_body(closed)),
+        b"event: error\n" + frame(error_body(run_id, closed) or {}),
+        DONE,
+    ]
 
 
 def frame(body: dict[str, Any]) -> bytes:

@@ -76,12 +76,14 @@ class DeltaRelay:
         if key not in self._calls:
             says = self._view.says(delta.name or "")
             self._calls[key] = _Call(
-                delta.tool_call_id or "", self._view.tool_kwarg if says else None
+                delta.tool_call_id or "",
+                self._view.tool_kwarg if says and not delta.gate else None,
+                is_gated=delta.gate is not None,
             )
         call = self._calls[key]
         if not call.says:
             piece = call.piece(delta)
-            return "tool_call_message", {"tool_call": piece, "tool_calls": piece}
+            return call.message_type, {"tool_call": piece, "tool_calls": piece}
         said = call.said(delta.text)
         return ("assistant_message", {"content": said}) if said else None
 
@@ -89,9 +91,10 @@ class DeltaRelay:
 class _Call:
     """One call of a reply; with `kwarg`, that argument is what the agent says."""
 
-    def __init__(self, tool_call_id: str, kwarg: str | None) -> None:
+    def __init__(self, tool_call_id: str, kwarg: str | None, *, is_gated: bool) -> None:
         self._id = tool_call_id
         self._kwarg = kwarg
+        self.message_type = "approval_request_message" if is_gated else "tool_call_message"
         self._reader = ArgumentReader()
 
     @property

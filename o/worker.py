@@ -12,6 +12,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from activities.approvals import ApprovalActivities
 from activities.callbacks import CallbackActivities
 from activities.runs import RunActivities
 from activities.steps import StepActivities, StepLimits
@@ -87,10 +88,13 @@ def worker_identity(settings: Settings) -> str:
 
 
 def _worker(settings: Settings, client: Client, database: Database, model: LanguageModel) -> Worker:
-    limits = StepLimits(settings.model_attempts, settings.crash_attempts)
+    limits = StepLimits(
+        settings.model_attempts, settings.crash_attempts, settings.approval_timeout_s
+    )
     steps = StepActivities(model, database, limits)
     tools = ToolActivities(database)
     runs = RunActivities(database)
+    approvals = ApprovalActivities(database)
     callbacks = CallbackActivities(database, callback_body, attempts=settings.callback_attempts)
     return Worker(
         client,
@@ -100,6 +104,9 @@ def _worker(settings: Settings, client: Client, database: Database, model: Langu
             steps.take_step,
             tools.run_tool,
             runs.close_run,
+            runs.cancel_runs,
+            approvals.begin_answer,
+            approvals.decide,
             callbacks.send_callback,
         ],
         workflow_runner=WORKFLOW_RUNNER,

@@ -15,7 +15,7 @@ RETRY = RetryPolicy(
 
 STEP_TIMEOUT = timedelta(minutes=30)
 TOOL_TIMEOUT = timedelta(minutes=10)
-CLOSE_TIMEOUT = timedelta(seconds=30)
+RECORD_TIMEOUT = timedelta(seconds=30)
 HEARTBEAT_TIMEOUT = timedelta(seconds=2)
 
 # A receiver that is away is asked again after 1 s, 3 s, 9 s, … up to an hour; how often in all is

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from o.domain.blocks import Block
+from o.domain.messages import Decision, Message, only_calls
 
 DEFAULT_AGENT_TYPE = "letta_v1_agent"
 DEFAULT_CONTEXT_WINDOW = 128_000
@@ -23,6 +24,9 @@ class Agent(BaseModel):
         tool_names: The tools it may call, in the order in which they were attached.
         tool_rules: V1's tool rules, as `api/wire` has checked them.
         hidden: Left out of lists.
+        approval_timeout_s: Seconds after which an approval that nobody gave is denied; None goes
+            by the server's setting.
+        conversation_id: The conversation that it acts in, None outside of a turn.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -61,6 +65,8 @@ class Agent(BaseModel):
     last_run_completion: datetime | None = None
     last_run_duration_ms: int | None = None
     last_stop_reason: str | None = None
+    approval_timeout_s: int | None = None
+    conversation_id: str | None = None
 
 
 class Conversation(BaseModel):
@@ -73,6 +79,9 @@ class Conversation(BaseModel):
             when this changes, and only then, so that provider caches hit.
         epoch: Counts the changes of history other than appending: while it is equal, what was
             read before is still the beginning of what is there.
+        model: The handle that it speaks with in the place of the agent's; None for the agent's.
+        model_settings: The same for `Agent.model_settings`.
+        last_message_at: When something was last sent to it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -84,7 +93,41 @@ class Conversation(BaseModel):
     next_position: int = 0
     prompt_key: str = ""
     epoch: int = 0
+    summary: str | None = None
+    model: str | None = None
+    model_settings: dict[str, Any] | None = None
+    created_by_id: str | None = None
+    last_updated_by_id: str | None = None
     created_at: datetime
+    updated_at: datetime
+    last_message_at: datetime | None = None
+
+    def agent_here(self, agent: Agent) -> Agent:
+        """The agent as it acts in this conversation: with its model and settings."""
+        changes: dict[str, Any] = {"conversation_id": self.id}
+        if self.model is not None:
+            changes["model"] = self.model
+            # What fits any model stays; the rest of the settings names a provider.
+            settings = agent.model_settings.items()
+            changes["model_settings"] = {k: v for k, v in settings if k != "provider_type"}
+        if self.model_settings is not None:
+            changes["model_settings"] = self.model_settings
+        return agent.model_copy(update=changes)
+
+
+class ConversationState(BaseModel):
+    """A conversation with what is shown beside it.
+
+    Attributes:
+        message_ids: Its context, oldest first; the system message is the first.
+        isolated_block_ids: The blocks that it has to itself.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    conversation: Conversation
+    message_ids: list[str]
+    isolated_block_ids: list[str]
 
 
 @dataclass(frozen=True)
@@ -100,12 +143,27 @@ class Thread:
     agent_id: str | None = None
 
 
+class PendingApproval(BaseModel):
+    """An approval request as clients are shown it: the message, less what was answered."""
+
+    model_config = ConfigDict(frozen=True)
+
+    message: Message
+    decisions: list[Decision] = []
+
+    @property
+    def remaining(self) -> Message:
+        """The message with the calls only that still wait."""
+        return only_calls(self.message, [d.tool_call_id for d in self.decisions])
+
+
 class AgentState(BaseModel):
     """An agent with what is shown beside it.
 
     Attributes:
         blocks: In the order of the prompt; empty when they were not asked for.
         message_ids: The context of its own thread, oldest first.
+        pending: What it waits to have approved; of several, what its own thread waits for.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -113,3 +171,4 @@ class AgentState(BaseModel):
     agent: Agent
     blocks: list[Block]
     message_ids: list[str]
+    pending: PendingApproval | None = None

@@ -9,7 +9,6 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
-    delete,
     exists,
     false,
     func,
@@ -47,12 +46,20 @@ _BLOCKS = """(
     WHERE held.agent_id = agents.id
 )"""
 
+_PENDING = """(
+    SELECT jsonb_build_object('message', to_jsonb(messages), 'decisions', approvals.decisions)
+    FROM approvals JOIN messages ON messages.id = approvals.id
+    JOIN conversations ON conversations.id = approvals.conversation_id
+    WHERE approvals.agent_id = agents.id AND approvals.status = 'pending'
+    ORDER BY conversations.is_default DESC, approvals.created_at LIMIT 1
+)"""
+
 
 def _states(*, with_blocks: bool) -> Select[str]:
     blocks = _BLOCKS if with_blocks else "'[]'::jsonb"
     state: ColumnElement[str] = literal_column(
         "jsonb_build_object('agent', to_jsonb(agents), "
-        f"'message_ids', {_MESSAGE_IDS}, 'blocks', {blocks})::text"
+        f"'message_ids', {_MESSAGE_IDS}, 'blocks', {blocks}, 'pending', {_PENDING})::text"
     )
     return select(state).select_from(agents).where(agents.c.deleted_at.is_(None))
 
@@ -203,21 +210,18 @@ async def mark_agent_deleted(connection: AsyncConnection, actor: Actor, agent_id
         raise agent_not_found(agent_id)
 
 
-async def list_deleted_conversations(connection: AsyncConnection) -> list[tuple[str, str]]:
-    """(agent id, conversation id) of agents that are marked deleted and still to be purged."""
-    rows = await connection.execute(
-        select(agents.c.id, conversations.c.id)
-        .join(conversations, conversations.c.agent_id == agents.c.id)
-        .where(agents.c.deleted_at.is_not(None))
-    )
-    return [(agent_id, conversation_id) for agent_id, conversation_id in rows]
+async def actor_of(connection: AsyncConnection, conversation_id: str) -> Actor:
+    """Who acts when a conversation is spoken to through Temporal: its organisation, no user.
 
-
-async def purge_agent(connection: AsyncConnection, agent_id: str) -> None:
-    """Remove a deleted agent with all that hangs on it; its blocks stay."""
-    await connection.execute(
-        delete(agents).where(agents.c.id == agent_id, agents.c.deleted_at.is_not(None))
+    Raises:
+        NotFound: There is no such conversation.
+    """
+    organization_id = await connection.scalar(
+        select(conversations.c.organization_id).where(conversations.c.id == conversation_id)
     )
+    if organization_id is None:
+        raise thread_not_found(Thread(conversation_id=conversation_id))
+    return Actor(organization_id=organization_id)
 
 
 def agent_not_found(agent_id: str) -> NotFound:

@@ -13,9 +13,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.agents import Agent, Conversation
+from o.domain.approvals import digest_of
 from o.domain.blocks import Block
-from o.domain.messages import Message
+from o.domain.messages import Message, ToolCall
 from o.domain.runs import Run, RunClosed, Usage
+from o.storage.thread_blocks import SEEN_BLOCKS
 
 _COLUMNS = list(Message.model_fields)
 
@@ -61,7 +63,8 @@ _PLACE_INPUT = text(
     f"""
     WITH run AS (
         SELECT runs.* FROM runs JOIN agents ON agents.id = runs.agent_id
-        WHERE runs.id = :run_id AND agents.deleted_at IS NULL
+        JOIN conversations ON conversations.id = runs.conversation_id
+        WHERE runs.id = :run_id AND agents.deleted_at IS NULL AND conversations.deleted_at IS NULL
     ), {_PLACED}
     SELECT count(*) FROM placed
     """  # noqa: S608
@@ -71,16 +74,24 @@ _OPEN_STEP = text(
     f"""
     WITH run AS (
         UPDATE runs SET status = 'running', started_at = coalesce(started_at, now())
-        FROM agents
+        FROM agents, conversations
         WHERE runs.id = :run_id AND runs.status IN ('created', 'running')
           AND agents.id = runs.agent_id AND agents.deleted_at IS NULL
+          AND conversations.id = runs.conversation_id AND conversations.deleted_at IS NULL
           AND runs.id = (
               SELECT other.id FROM runs AS other
               WHERE other.conversation_id = runs.conversation_id
                 AND other.status IN ('created', 'running')
-              ORDER BY other.status = 'running' DESC, other.created_at, other.id LIMIT 1
+              ORDER BY other.status = 'running' DESC, other.approval_id IS NOT NULL DESC,
+                  other.created_at, other.id
+              LIMIT 1
           )
-        RETURNING runs.*, agents.model AS agent_model
+          AND NOT EXISTS (
+              SELECT FROM approvals
+              WHERE approvals.conversation_id = runs.conversation_id
+                AND approvals.status = 'pending'
+          )
+        RETURNING runs.*, coalesce(conversations.model, agents.model) AS agent_model
     ), step AS (
         INSERT INTO steps (id, organization_id, run_id, agent_id, index, status, model)
         SELECT :step_id, organization_id, id, agent_id, :index, 'pending',
@@ -92,9 +103,7 @@ _OPEN_STEP = text(
     SELECT to_jsonb(run) AS run, to_jsonb(agents) AS agent,
         to_jsonb(conversations) AS conversation,
         (SELECT attempts FROM step) AS attempt,
-        (SELECT coalesce(jsonb_agg(to_jsonb(blocks) ORDER BY held.position, held.label), '[]')
-         FROM agent_blocks AS held JOIN blocks ON blocks.id = held.block_id
-         WHERE held.agent_id = run.agent_id) AS blocks,
+        {SEEN_BLOCKS} AS blocks,
         (SELECT to_jsonb(messages) FROM messages
          WHERE conversation_id = run.conversation_id AND position = 0) AS first,
         mark.is_good,
@@ -141,7 +150,14 @@ _COMMIT_REPLY = text(
             completed_at = CASE WHEN CAST(:status AS text) IS NULL THEN NULL ELSE now() END,
             first_token_at = coalesce(first_token_at, now())
         WHERE id = :run_id AND status IN ('created', 'running') AND steps_done = :index
-        RETURNING next_seq - :event_count AS first_seq
+        RETURNING next_seq - :event_count AS first_seq, organization_id
+    ), asked AS (
+        INSERT INTO approvals (id, organization_id, agent_id, conversation_id, run_id, step_id,
+                               step_index, calls, digest, expires_at)
+        SELECT CAST(:message_id AS text), organization_id, :agent_id, :conversation_id, :run_id,
+            :step_id, :index, CAST(:gated_calls AS jsonb), CAST(:digest AS text),
+            now() + make_interval(secs => CAST(:approval_timeout_s AS double precision))
+        FROM run WHERE CAST(:digest AS text) IS NOT NULL
     ), step AS (
         UPDATE steps SET status = 'success', finish_reason = :finish_reason,
             usage = CAST(:step_usage AS jsonb), completed_at = now(),
@@ -189,6 +205,7 @@ class OpenStep:
     """A run whose turn it is, with what its next model call needs.
 
     Attributes:
+        agent: As it is in this conversation.
         attempt: Which try at the step this is, from 1; None when the step is committed.
         first: The message at the head of the conversation: the system message.
         is_continued: Whether the mark is good. Else whoever gave it knows nothing.
@@ -212,8 +229,8 @@ async def open_step(
     """Mark the run as running, place its input, count an attempt at the step, read the context.
 
     Returns:
-        None when the run is closed or gone, or when another run of the conversation goes first:
-        the one that has begun, else the oldest (`first_open_run`).
+        None when the run is closed or gone, when its conversation waits for an answer to an
+        approval request, or when another run goes first (`first_open_run`).
     """
     found = await connection.execute(
         _OPEN_STEP,
@@ -229,10 +246,11 @@ async def open_step(
     row = found.one_or_none()
     if row is None:
         return None
+    conversation = Conversation.model_validate(row.conversation)
     return OpenStep(
         run=Run.model_validate(row.run),
-        agent=Agent.model_validate(row.agent),
-        conversation=Conversation.model_validate(row.conversation),
+        agent=conversation.agent_here(Agent.model_validate(row.agent)),
+        conversation=conversation,
         blocks=[Block.model_validate(block) for block in row.blocks],
         first=Message.model_validate(row.first) if row.first else None,
         is_continued=row.is_good,
@@ -280,6 +298,8 @@ class Reply:
     Attributes:
         model_started_ns: When the model was asked, in nanoseconds since 1970.
         model_ns: How long it took to answer.
+        gated: The calls that wait for an answer from outside, none as a rule.
+        approval_timeout_s: After how many seconds they are denied, None for never.
     """
 
     index: int
@@ -292,10 +312,14 @@ class Reply:
     model_started_ns: int
     model_ns: int
     closed: RunClosed | None
+    gated: Sequence[ToolCall] = ()
+    approval_timeout_s: int | None = None
 
 
 async def commit_reply(connection: AsyncConnection, run: Run, reply: Reply) -> bool:
     """Commit a step with its reply, events and, when nothing is left to do, the end of the run.
+
+    Calls that wait for an answer from outside make an approval request in the same statement.
 
     Returns:
         False, and nothing is written, when the step is committed already or the run is closed.
@@ -320,6 +344,10 @@ async def commit_reply(connection: AsyncConnection, run: Run, reply: Reply) -> b
             "model_ns": reply.model_ns,
             "status": reply.closed.stop_reason.status if reply.closed else None,
             "stop_reason": reply.closed.stop_reason if reply.closed else None,
+            "message_id": reply.message.id,
+            "gated_calls": json.dumps([call.id for call in reply.gated]),
+            "digest": digest_of(reply.gated) if reply.gated else None,
+            "approval_timeout_s": reply.approval_timeout_s,
             "messages": json.dumps([message]),
             "events": json.dumps(events),
             "event_count": len(events),
