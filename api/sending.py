@@ -1,15 +1,19 @@
 """Sends, to an agent's own thread and to conversations alike: accepted, then answered."""
 
+from dataclasses import replace
+
 from fastapi import Request, Response
 
 from api.answer import json_answer
 from api.deps import Parts
-from api.stream import EventStream
+from api.stream import EventStream, refused_stream
 from api.turns import Send
+from api.wire.callbacks import AsyncBody
 from api.wire.turns import SendBody
 from o.domain.actors import Actor
 from o.domain.agents import Thread
-from o.errors import InvalidInput
+from o.domain.runs import Run
+from o.errors import ApprovalPending, InvalidInput
 
 
 async def answer_send(
@@ -30,19 +34,36 @@ async def answer_send(
         InvalidInput: There is nothing to send.
     """
     send = await checked_send(request, parts, body, streams=streams)
-    sent = await parts.turns.send(actor, thread, send)
+    try:
+        sent = await parts.turns.send(actor, thread, send)
+    except ApprovalPending as error:
+        if streams:
+            return refused_stream(error, error.run_id)
+        raise
     events = parts.turns.follow(sent)
-    types, view = body.include_return_message_types, body.to_view()
     if not streams:
-        return await json_answer(events, types, view)
+        return await json_answer(events, body.include_return_message_types, body.to_view())
     return EventStream(
         events,
-        run_id=sent.run.id,
-        types=types,
-        view=view,
-        tokens=body.stream_tokens,
+        sent.run,
         ping_interval_s=parts.settings.ping_interval_s if body.include_pings else None,
     )
+
+
+async def accept_send(
+    request: Request, parts: Parts, actor: Actor, thread: Thread, body: AsyncBody
+) -> Run:
+    """Store the run and answer with it at once; `callback_url` is told how it ends.
+
+    Raises:
+        NotFound: There is no such agent, conversation or model.
+        ApprovalPending: The conversation waits for an answer first.
+        InvalidInput: There is nothing to send.
+    """
+    send = await checked_send(request, parts, body, streams=False)
+    sent = await parts.turns.send(actor, thread, replace(send, callback_url=body.callback_url))
+    parts.callbacks.expect(sent.run)
+    return sent.run
 
 
 async def checked_send(request: Request, parts: Parts, body: SendBody, *, streams: bool) -> Send:

@@ -7,8 +7,10 @@ from fastapi.responses import JSONResponse
 
 from api.deps import ActorDep, AgentId, CurrentClientDep, PartsDep, ReadsDep
 from api.pagination import page_query
-from api.sending import answer_send
+from api.sending import accept_send, answer_send
+from api.wire.callbacks import AsyncBody
 from api.wire.messages import MessageView, WireMessage, shown_types, wire_messages
+from api.wire.runs import RunBody
 from api.wire.turns import SendBody
 from o.domain.agents import Thread
 from o.errors import InvalidInput
@@ -43,6 +45,15 @@ async def stream(
     """Send messages and stream what comes of them: whole messages, or tokens."""
     thread = Thread(agent_id=agent_id)
     return await answer_send(request, parts, actor, thread, body, streams=True)
+
+
+@router.post("/async", operation_id="create_agent_message_async")
+async def send_async(
+    agent_id: AgentId, body: AsyncBody, request: Request, actor: ActorDep, parts: PartsDep
+) -> RunBody:
+    """Send messages and answer with the run at once; `callback_url` is told how it ended."""
+    run = await accept_send(request, parts, actor, Thread(agent_id=agent_id), body)
+    return RunBody.of(run)
 
 
 @router.get("", operation_id="list_messages", response_model=None)
