@@ -1,11 +1,10 @@
 """V1's spelling of conversations."""
 
-from datetime import datetime
 from typing import Any, Self
 
 from pydantic import BaseModel, Field
 
-from api.wire.fields import EntityTime, Json, RequestBody, Text
+from api.wire.fields import EntityTime, Json, Moment, RequestBody, Text
 from o.domain.agents import ConversationState
 from o.ids import pattern
 
@@ -64,7 +63,7 @@ class UpdateConversationBody(RequestBody):
     summary: Text | None = None
     model: Text | None = None
     model_settings: Json | None = None
-    last_message_at: datetime | None = None
+    last_message_at: Moment | None = None
 
     def changes(self) -> dict[str, Any]:
         """Column to value, for what was named."""

@@ -125,6 +125,25 @@ def test_a_change_says_only_what_it_names_and_null_goes_back_to_the_agents(
         client.conversations.update(made.id, model="openai/nonsense")
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("2026-03-01T09:15:00", "2026-03-01T09:15:00.000000Z"),
+        ("2026-03-01T09:15:00+02:00", "2026-03-01T07:15:00.000000Z"),
+        ("9999-12-31T23:59:59-12:00", None),
+        ("yesterday", None),
+    ],
+)
+def test_a_time_can_be_set_where_utc_has_it(
+    server: Product, client: Letta, agent: AgentState, given: str, shown: str | None
+) -> None:
+    made = client.conversations.create(agent_id=agent.id)
+    url = f"{server.url}/v1/conversations/{made.id}"
+    answer = httpx.patch(url, json={"last_message_at": given})
+    assert answer.status_code == (422 if shown is None else 200)
+    assert httpx.get(url).json()["last_message_at"] == shown
+
+
 def test_the_agents_own_thread_is_shown_by_its_id_and_is_not_changed_by_it(
     client: Letta, agent: AgentState
 ) -> None:
