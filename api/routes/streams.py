@@ -1,35 +1,28 @@
 """Streams of runs read again: from any chunk, live while the run goes on, and after its end."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Response
 from pydantic import Field
 
-from api.deps import ActorDep, Parts, PartsDep, ReadsDep, RunId
+from api.deps import ActorDep, Parts, PartsDep, ReadsDep, RunId, ThreadId, thread_of
 from api.stream import EventStream
 from api.turns import Sent
-from api.wire.fields import RequestBody, Text
-from o.domain.agents import Thread
+from api.wire.conversations import AgentOfThreadBody
+from api.wire.fields import Text
 from o.domain.runs import Run
 from o.errors import Gone, InvalidArgument, NotFound
-from o.ids import is_id, pattern
+from o.ids import is_id
 from o.storage.run_records import find_run
 from o.storage.streams import find_newest_run
 
 router = APIRouter()
 
-_DEFAULT = "default"
-_UUID = pattern("").strip("^$")
-_THREAD = f"^({_DEFAULT}|conv{_UUID}|agent{_UUID})$"
 
-
-class StreamBody(RequestBody):
+class StreamBody(AgentOfThreadBody):
     """V1's `RetrieveStreamRequest`.
 
     `poll_interval` and `batch_size` are about V1's Redis; here the database tells what is new.
     """
 
-    agent_id: Text | None = None
     run_id: Text | None = None
     otid: Text | None = None
     starting_after: int = Field(0, ge=0)
@@ -62,7 +55,7 @@ async def of_run(
     tags=["conversations"],
 )
 async def of_conversation(
-    conversation_id: Annotated[str, Path(pattern=_THREAD)],
+    thread_id: ThreadId,
     connection: ReadsDep,
     actor: ActorDep,
     parts: PartsDep,
@@ -78,23 +71,13 @@ async def of_conversation(
         if not is_id(asked.run_id, "run"):
             raise InvalidArgument("INVALID_ARGUMENT: run_id is not the id of a run")
         return _stream(parts, await find_run(connection, actor, asked.run_id), asked)
-    thread = _thread(conversation_id, asked.agent_id)
+    thread = thread_of(thread_id, asked.agent_id)
     run = await find_newest_run(connection, actor, thread, otid=asked.otid)
     if run is None and asked.otid is not None:
         raise NotFound("No run of this conversation was sent with this otid")
     if run is None:
         raise InvalidArgument("INVALID_ARGUMENT: no run of this conversation is active")
     return _stream(parts, run, asked)
-
-
-def _thread(conversation_id: str, agent_id: str | None) -> Thread:
-    if is_id(conversation_id, "conv"):
-        return Thread(conversation_id=conversation_id)
-    if conversation_id != _DEFAULT:
-        return Thread(agent_id=conversation_id)
-    if agent_id is None:
-        raise InvalidArgument("INVALID_ARGUMENT: 'default' needs agent_id in the body")
-    return Thread(agent_id=agent_id)
 
 
 def _stream(parts: Parts, run: Run, asked: StreamBody) -> EventStream:

@@ -72,6 +72,6 @@ class UpdateConversationBody(RequestBody):
 
 
 class AgentOfThreadBody(RequestBody):
-    """The part of V1's `CompactionRequest` that says whose own thread `default` is."""
+    """What several of V1's bodies have in common: whose own thread the path `default` means."""
 
     agent_id: str | None = Field(None, pattern=pattern("agent"))

@@ -6,9 +6,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.agents import Thread
 from o.domain.runs import OPEN_STATUSES, Run
-from o.storage.agents import is_meant, thread_not_found
+from o.storage.conversations import get_thread
 from o.storage.rows import columns_of, model_of
-from o.storage.tables import agents, conversations, runs
+from o.storage.tables import runs
 
 
 async def find_newest_run(
@@ -19,18 +19,8 @@ async def find_newest_run(
     Raises:
         NotFound: There is no such conversation or agent for this actor.
     """
-    conversation_id = await connection.scalar(
-        select(conversations.c.id)
-        .join(agents, agents.c.id == conversations.c.agent_id)
-        .where(
-            is_meant(thread),
-            agents.c.organization_id == actor.organization_id,
-            agents.c.deleted_at.is_(None),
-        )
-    )
-    if conversation_id is None:
-        raise thread_not_found(thread)
-    question = select(*columns_of(runs, Run)).where(runs.c.conversation_id == conversation_id)
+    conversation = await get_thread(connection, actor, thread)
+    question = select(*columns_of(runs, Run)).where(runs.c.conversation_id == conversation.id)
     if otid is None:
         question = question.where(runs.c.status.in_(OPEN_STATUSES))
     else:
