@@ -6,7 +6,8 @@ from pydantic import Field
 from api.deps import ActorDep, Parts, PartsDep, ReadsDep, RunId, ThreadId, thread_of
 from api.stream import EventStream
 from api.turns import Sent
-from api.wire.fields import RequestBody, Text
+from api.wire.conversations import AgentOfThreadBody
+from api.wire.fields import Text
 from o.domain.runs import Run
 from o.errors import Gone, InvalidArgument, NotFound
 from o.ids import is_id
@@ -16,13 +17,12 @@ from o.storage.streams import find_newest_run
 router = APIRouter()
 
 
-class StreamBody(RequestBody):
+class StreamBody(AgentOfThreadBody):
     """V1's `RetrieveStreamRequest`.
 
     `poll_interval` and `batch_size` are about V1's Redis; here the database tells what is new.
     """
 
-    agent_id: Text | None = None
     run_id: Text | None = None
     otid: Text | None = None
     starting_after: int = Field(0, ge=0)

@@ -1,7 +1,6 @@
 """V1's spelling of what clients ask of agents."""
 
 import secrets
-from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
@@ -9,7 +8,7 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, Field
 
 from api.wire.blocks import CreateBlockBody
-from api.wire.fields import Json, RequestBody, Text
+from api.wire.fields import Json, Moment, RequestBody, Text
 from api.wire.llm import ModelFields
 from api.wire.rules import ToolRuleBody
 from api.wire.turns import MessageCreateBody
@@ -115,7 +114,7 @@ class CreateAgentBody(_AgentFields):
 class UpdateAgentBody(_AgentFields):
     """V1's `UpdateAgent`: only what the client names is changed, and null changes nothing."""
 
-    last_run_completion: datetime | None = None
+    last_run_completion: Moment | None = None
     last_run_duration_ms: int | None = Field(None, ge=0, le=2**63 - 1)
     last_stop_reason: Text | None = None
 

@@ -1,11 +1,10 @@
 """V1's spelling of conversations."""
 
-from datetime import datetime
 from typing import Any, Self
 
 from pydantic import BaseModel, Field
 
-from api.wire.fields import EntityTime, Json, RequestBody, Text
+from api.wire.fields import EntityTime, Json, Moment, RequestBody, Text
 from o.domain.agents import ConversationState
 from o.ids import pattern
 
@@ -64,7 +63,7 @@ class UpdateConversationBody(RequestBody):
     summary: Text | None = None
     model: Text | None = None
     model_settings: Json | None = None
-    last_message_at: datetime | None = None
+    last_message_at: Moment | None = None
 
     def changes(self) -> dict[str, Any]:
         """Column to value, for what was named."""
@@ -73,6 +72,6 @@ class UpdateConversationBody(RequestBody):
 
 
 class AgentOfThreadBody(RequestBody):
-    """The part of V1's `CompactionRequest` that says whose own thread `default` is."""
+    """What several of V1's bodies have in common: whose own thread the path `default` means."""
 
     agent_id: str | None = Field(None, pattern=pattern("agent"))

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
 from o.domain.text import storable_json
 
@@ -36,6 +36,18 @@ def _storable(value: Any) -> Any:
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
+
+def _in_utc(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("out of range") from None
+
+
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
+"""A time from outside, of a year that it has in UTC too; without a zone it is UTC."""
 
 Text = Annotated[str, BeforeValidator(_storable)]
 Json = Annotated[dict[str, Any], BeforeValidator(_storable)]

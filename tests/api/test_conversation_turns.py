@@ -1,5 +1,6 @@
 """Turns in conversations: streams and JSON, memory and models of their own, side by side."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -7,6 +8,7 @@ import httpx
 import pytest
 from letta_client import APIStatusError, Letta, NotFoundError
 from letta_client.types import AgentState
+from temporalio.client import Client, WorkflowExecutionStatus
 
 from o.ids import new_id
 from tests.api.test_conversations import isolated
@@ -110,6 +112,37 @@ def test_conversations_of_one_agent_run_at_the_same_time(
         assert not waiting.done()
         gate.opened.set()
         assert waiting.result(10)[0].content == f"You said: {slow}"
+
+
+async def test_a_deleted_conversation_ends_its_turn_and_its_workflow_and_no_other(
+    client: Letta, server: Product, agent: AgentState, conversation: str, provider: FakeProvider
+) -> None:
+    speak(client, conversation, "hi")
+    other = client.conversations.create(agent_id=agent.id).id
+    gates = {
+        one: provider.hold(lambda prompt, one=one: last_user_text(prompt) == one)  # type: ignore[misc]
+        for one in (conversation, other)
+    }
+    with ThreadPoolExecutor(2) as pool:
+        doomed, waiting = (
+            pool.submit(speak, client, one, one, streaming=False) for one in (conversation, other)
+        )
+        assert all(gate.reached.wait(10) for gate in gates.values())
+        client.conversations.delete(conversation)
+        with pytest.raises(NotFoundError):
+            doomed.result(30)
+        for gate in gates.values():
+            gate.opened.set()
+        waiting.result(30)
+    assert said(client, other) == [other, f"You said: {other}"]
+    temporal = await Client.connect(server.state["temporal_address"])
+    async with asyncio.timeout(30):
+        while (await temporal.get_workflow_handle(conversation).describe()).status is (
+            WorkflowExecutionStatus.RUNNING
+        ):
+            await asyncio.sleep(0.05)
+    standing = (await temporal.get_workflow_handle(other).describe()).status
+    assert standing is WorkflowExecutionStatus.RUNNING
 
 
 def test_a_shared_block_is_seen_by_every_conversation(

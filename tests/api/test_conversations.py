@@ -10,6 +10,7 @@ from letta_client import APIStatusError, BadRequestError, Letta, NotFoundError
 from letta_client.types import AgentState
 
 from o.ids import new_id
+from tests.support.approvals import INSERT, approval, guarded_agent
 from tests.support.chats import prompt_of, said, speak
 from tests.support.product import Product, eventually
 from tests.support.provider import HANDLE, OTHER_HANDLE, FakeProvider, call, do, say
@@ -122,6 +123,25 @@ def test_a_change_says_only_what_it_names_and_null_goes_back_to_the_agents(
     assert (changed.summary, changed.model, changed.api_model_settings) == (None, None, None)
     with pytest.raises(NotFoundError):
         client.conversations.update(made.id, model="openai/nonsense")
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("2026-03-01T09:15:00", "2026-03-01T09:15:00.000000Z"),
+        ("2026-03-01T09:15:00+02:00", "2026-03-01T07:15:00.000000Z"),
+        ("9999-12-31T23:59:59-12:00", None),
+        ("yesterday", None),
+    ],
+)
+def test_a_time_can_be_set_where_utc_has_it(
+    server: Product, client: Letta, agent: AgentState, given: str, shown: str | None
+) -> None:
+    made = client.conversations.create(agent_id=agent.id)
+    url = f"{server.url}/v1/conversations/{made.id}"
+    answer = httpx.patch(url, json={"last_message_at": given})
+    assert answer.status_code == (422 if shown is None else 200)
+    assert httpx.get(url).json()["last_message_at"] == shown
 
 
 def test_the_agents_own_thread_is_shown_by_its_id_and_is_not_changed_by_it(
@@ -257,6 +277,23 @@ def test_a_fork_ends_before_a_turn_that_is_under_way(
     assert said(client, made.id)[:3] == ["before", "You said: before", text]
     speak(client, fork.id, "after")
     assert "memory_insert" not in str(provider.prompts[-1][1:])
+    assert provider.problems == []
+
+
+def test_a_fork_ends_before_a_turn_that_waits_for_an_approval(
+    client: Letta, provider: FakeProvider
+) -> None:
+    guarded = guarded_agent(client)
+    made = client.conversations.create(agent_id=guarded.id)
+    speak(client, made.id, "before")
+    events = speak(client, made.id, do(INSERT, INSERT, say("done")))
+    answer: Any = {"type": "approval", "approvals": [approval(events[0].tool_call.tool_call_id)]}
+    with client.conversations.messages.create(made.id, messages=[answer]) as stream:
+        assert [one for one in stream if one.message_type == "approval_request_message"], "again"
+    fork = client.conversations.fork(made.id)
+    assert said(client, fork.id) == ["before", "You said: before"]
+    assert len(fork.in_context_message_ids or ()) == 3
+    assert speak(client, fork.id, "free to speak")[0].content == "You said: free to speak"
     assert provider.problems == []
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.chats import speak
 from tests.support.product import Product, eventually
 from tests.support.provider import HANDLE, FakeProvider, call, do, say
 
@@ -124,6 +125,15 @@ def test_a_turn_of_one_step_costs_four_statements(product: Product) -> None:
     assert 3 <= len(sent) <= 4, sent
     repeated = [s for s in without_control(sent) if not s.startswith("execute _pg3")]
     assert repeated == [], "statements that repeat are prepared"
+
+
+def test_a_turn_in_a_conversation_costs_no_more(product: Product) -> None:
+    client = product.client()
+    agent = client.agents.create(model=HANDLE, memory_blocks=[{"label": "human", "value": "x"}])
+    labels = {"isolated_block_labels": ["human"]}
+    made = client.conversations.create(agent_id=agent.id, model=HANDLE, extra_body=labels)
+    sent = statements_of(product, lambda: speak(client, made.id, "hi"))
+    assert 3 <= len(sent) <= 4, sent
 
 
 @pytest.mark.parametrize(("kind", "more"), [("exit_loop", 0), ("required_before_exit", 1)])
