@@ -12,6 +12,7 @@ from o.domain.agents import Agent
 from o.domain.approvals import gate_of
 from o.domain.llm import ModelRequest
 from o.domain.messages import Gate, Message, TextPart, ToolReturn
+from o.domain.prefill import Foreseen
 from o.domain.rules import Standing, need_history, standing
 from o.domain.runs import Run
 from o.domain.tools import calls_in_parallel, tool_choice, tools_shown
@@ -45,13 +46,18 @@ class StepToTake:
     history: list[ToolReturn]
     rules: Standing
 
-    def gate_of(self, tool: str) -> Gate | None:
-        """What must come before a call of this tool is answered.
+    def foreseen(self) -> Foreseen:
+        """The rules as each call of the reply is likely to find them."""
+        return Foreseen(self.agent.tool_rules, self.agent.tool_names, self.history)
 
-        What the rules forbid anyway is not asked for.
+    def gate_of(self, tool: str, rules: Standing) -> Gate | None:
+        """What must come before a call of this tool is answered, with the rules as it finds them.
+
+        What they forbid anyway is not asked for. Should they turn out to allow it, it is refused
+        for want of approval when it is to be made.
         """
         gate = gate_of(self.agent, self.run.options.client_tools or (), tool)
-        return None if gate == "approval" and self.rules.refusal(tool) else gate
+        return None if gate == "approval" and rules.refusal(tool) else gate
 
 
 async def begin_step(

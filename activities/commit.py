@@ -18,7 +18,7 @@ from o.domain.messages import (
     reply_message_id,
     tool_call_id,
 )
-from o.domain.prefill import prefill
+from o.domain.prefill import prefilled
 from o.domain.runs import RunClosed, StopReason
 from o.domain.text import storable, storable_json
 from o.domain.thoughts import as_committed
@@ -99,8 +99,13 @@ async def commit_step(
 
 
 def _by_the_rules(step: StepToTake, reply: ModelReply) -> ModelReply:
-    agent = step.agent
-    calls = prefill(agent.tool_rules, agent.tool_names, step.history, reply.tool_calls)
+    """The reply with what the rules fill in, and with what its calls wait for."""
+    foreseen = step.foreseen()
+    calls: list[ToolCall] = []
+    for call in reply.tool_calls:
+        rules = foreseen.before(call.name)
+        gate = step.gate_of(call.name, rules)
+        calls.append(prefilled(call, rules).model_copy(update={"gate": gate}))
     return reply.model_copy(update={"tool_calls": calls})
 
 
@@ -135,17 +140,16 @@ def _as_message(step: StepToTake, reply: ModelReply) -> Message:
         position=0,
         role=Role.ASSISTANT,
         parts=parts,
-        tool_calls=[_stored(step, message_id, n, call) for n, call in enumerate(reply.tool_calls)],
+        tool_calls=[_stored(message_id, n, call) for n, call in enumerate(reply.tool_calls)],
         created_at=datetime.now(UTC),
     )
 
 
-def _stored(step: StepToTake, message_id: str, ordinal: int, call: ToolCall) -> ToolCall:
-    """A call as it is kept, with what must come before it is answered."""
+def _stored(message_id: str, ordinal: int, call: ToolCall) -> ToolCall:
+    """A call as it is kept."""
     return call.model_copy(
         update={
             **storable_json(call.model_dump()),
             "id": tool_call_id(message_id, ordinal, storable(call.id)),
-            "gate": step.gate_of(call.name),
         }
     )

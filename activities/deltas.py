@@ -23,6 +23,7 @@ class DeltaWriter:
         self._database = database
         self._step = step
         self._message_id = reply_message_id(step.step_id, step.attempt)
+        self._foreseen = step.foreseen()
         self._legacy = LegacyDeltas() if is_legacy(step.agent) else None
         self._waiting: list[ReplyDelta] = []
         self._writing: asyncio.Task[None] | None = None
@@ -58,7 +59,8 @@ class DeltaWriter:
         if piece.tool_call_id is not None:
             given = storable(piece.tool_call_id)
             kept["tool_call_id"] = tool_call_id(self._message_id, piece.call, given)
-            kept["gate"] = self._step.gate_of(piece.name or "")
+            name = piece.name or ""
+            kept["gate"] = self._step.gate_of(name, self._foreseen.before(name))
         return kept
 
     def _add(self, delta: ReplyDelta) -> None:

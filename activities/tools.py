@@ -15,9 +15,10 @@ from activities.memory_tools import MEMORY_TOOLS
 from activities.recall_tools import RECALL_TOOLS
 from o.domain.actors import Actor
 from o.domain.agents import Agent
+from o.domain.approvals import gate_of
 from o.domain.loops import after_call
 from o.domain.messages import ToolCall, ToolReturn, return_message_id
-from o.domain.rules import need_history, standing
+from o.domain.rules import REFUSED, need_history, standing
 from o.domain.runs import Run
 from o.domain.text import storable
 from o.errors import NotFound, ToolFailed
@@ -137,10 +138,12 @@ async def _commit(
 
 
 async def _call(connection: AsyncConnection, wanted: _Wanted) -> ToolReturn:
-    """What comes of a call, which is not made when the rules forbid it."""
+    """What comes of a call, which is not made when rules forbid it or want approval first."""
     agent, call = wanted.agent, wanted.call
     usable = [name for name in agent.tool_names if name in _BUILT_IN]
     refusal = standing(agent.tool_rules, usable, wanted.history).refusal(call.name)
+    if refusal is None and call.gate is None and gate_of(agent, (), call.name) is not None:
+        refusal = f"{REFUSED} {call.name} needs approval: call it by itself."
     if refusal is not None:
         return ToolReturn(tool_call_id=call.id, name=call.name, status="error", content=refusal)
     began_ns = time.monotonic_ns()

@@ -1,43 +1,43 @@
-"""Arguments that tool rules prefill: they override those that the model wrote."""
+"""What is known of a reply's calls before any is made: what rules allow, and fill in."""
 
 import json
 from collections.abc import Sequence
 
 from o.domain.messages import ToolCall, ToolReturn
-from o.domain.rules import Arguments, Rule, standing
+from o.domain.rules import Rule, Standing, standing
 
 
-def prefill(
-    rules: Sequence[Rule],
-    tools: Sequence[str],
-    history: Sequence[ToolReturn],
-    calls: Sequence[ToolCall],
-) -> list[ToolCall]:
-    """The calls of one reply with the arguments that the rules prefill.
-
-    They are made one after the other, so each finds the rules as those before it leave them.
+class Foreseen:
+    """The rules call by call: each finds them as those before it leave them, if those go well.
 
     Args:
         rules: The agent's.
-        tools: Names of the agent's tools.
+        tools: Names of all tools.
         history: Returns of the request's calls before this reply, oldest first.
-        calls: As the model wrote them.
     """
-    filled: list[ToolCall] = []
-    made = list(history)
-    for call in calls:
-        now = standing(rules, tools, made)
-        if call.name not in now.allowed:  # will be refused
-            filled.append(call)
-            continue
-        filled.append(_override(call, now.prefilled.get(call.name, {})))
-        made.append(ToolReturn(tool_call_id=call.id, name=call.name, status="success", content=""))
-    return filled
+
+    def __init__(
+        self, rules: Sequence[Rule], tools: Sequence[str], history: Sequence[ToolReturn]
+    ) -> None:
+        self._rules = rules
+        self._tools = tools
+        self._made = list(history)
+
+    def before(self, tool: str) -> Standing:
+        """How the rules stand before the next call, which is of `tool`."""
+        now = standing(self._rules, self._tools, self._made)
+        if tool in now.allowed:
+            self._made.append(ToolReturn(tool_call_id="", name=tool, status="success", content=""))
+        return now
 
 
-def _override(call: ToolCall, prefilled: Arguments) -> ToolCall:
-    """Arguments that are no JSON object stay as they are; running the tool then tells why not."""
-    if not prefilled:
+def prefilled(call: ToolCall, rules: Standing) -> ToolCall:
+    """The call with the arguments that the rules prefill, which override those of the model.
+
+    Arguments that are no JSON object stay as they are; running the tool then tells why not.
+    """
+    filled = rules.prefilled.get(call.name) if call.name in rules.allowed else None
+    if not filled:
         return call
     try:
         arguments = json.loads(call.arguments or "{}", strict=False)
@@ -45,5 +45,5 @@ def _override(call: ToolCall, prefilled: Arguments) -> ToolCall:
         return call
     if not isinstance(arguments, dict):
         return call
-    kept = json.dumps(arguments | dict(prefilled), ensure_ascii=False)
+    kept = json.dumps(arguments | dict(filled), ensure_ascii=False)
     return call.model_copy(update={"arguments": kept})

@@ -19,7 +19,7 @@ from tests.support.approvals import (
     request_of,
 )
 from tests.support.product import Product, eventually
-from tests.support.provider import FakeProvider, call, do, say
+from tests.support.provider import HANDLE, FakeProvider, call, do, say, together
 
 TWO = {"calls": [*INSERT["calls"], *call("memory_insert", label="human", new_string="B")["calls"]]}
 MIXED = {"calls": [*call("conversation_search", query="zzz")["calls"], *INSERT["calls"]]}
@@ -361,3 +361,58 @@ def test_an_answer_that_says_nothing_is_422(
 ) -> None:
     url = f"{server.url}/v1/agents/{guarded.id}/messages"
     assert httpx.post(url, json={"messages": [message]}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [{"type": "run_first", "tool_name": "core_memory_append"}],
+        [
+            {
+                "type": "parent_last_tool",
+                "tool_name": "core_memory_append",
+                "children": ["memory_insert"],
+            }
+        ],
+    ],
+    ids=["run first", "parent"],
+)
+def test_a_call_that_rules_allow_after_the_one_before_it_waits_for_approval_too(
+    client: Letta, rules: Any
+) -> None:
+    agent = client.agents.create(
+        model=HANDLE,
+        memory_blocks=[{"label": "human", "value": ""}],
+        tools=["core_memory_append", "memory_insert"],
+        include_base_tools=False,
+        tool_rules=[{"type": "requires_approval", "tool_name": "memory_insert"}, *rules],
+    )
+    append = call("core_memory_append", label="human", content="x")
+    request = request_of(ask(client, agent, together(append, INSERT)))
+    assert request.tool_call.name == "memory_insert"
+    assert memory_of(client, agent) == ""
+    answer(client, agent, approval(request.tool_call.tool_call_id))
+    assert memory_of(client, agent) == "x\nlikes tea"
+
+
+def test_a_guarded_call_that_rules_turn_out_to_allow_is_not_made_without_approval(
+    client: Letta,
+) -> None:
+    conditional = {
+        "type": "conditional",
+        "tool_name": "core_memory_append",
+        "child_output_mapping": {"x": "memory_insert"},
+        "default_child": "conversation_search",
+    }
+    agent = client.agents.create(
+        model=HANDLE,
+        memory_blocks=[{"label": "human", "value": ""}],
+        tools=["core_memory_append", "memory_insert", "conversation_search"],
+        include_base_tools=False,
+        tool_rules=[{"type": "requires_approval", "tool_name": "memory_insert"}, conditional],
+    )
+    append = call("core_memory_append", label="human", content="x")
+    request = request_of(ask(client, agent, together(append, INSERT), INSERT))
+    assert memory_of(client, agent) == "x"
+    answer(client, agent, approval(request.tool_call.tool_call_id))
+    assert memory_of(client, agent) == "x\nlikes tea"

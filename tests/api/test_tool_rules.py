@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from letta_client import Letta
 from letta_client.types import AgentState
 
-from tests.support.product import Product, eventually
+from tests.support.product import Product
 from tests.support.provider import HANDLE, FakeProvider, call, do, is_heartbeat, say, together
 
 INSERT = call("memory_insert", label="human", new_string="x")
@@ -204,32 +203,34 @@ def test_a_tool_runs_as_often_as_it_may_and_not_once_more(
     assert returns(again.messages) == [("memory_insert", "success")]
 
 
-def test_what_was_called_counts_in_the_runs_that_a_request_goes_on_in(
-    server: Product, client: Letta, make: Make, provider: FakeProvider
+def test_what_was_called_before_an_approval_pause_counts_after_it(
+    client: Letta, make: Make
 ) -> None:
     agent = make(
+        rule("run_first", "memory_insert"),
         rule("max_count_per_step", "memory_insert", max_count_limit=1),
         rule("required_before_exit", "memory_insert"),
+        rule("requires_approval", "core_memory_append"),
     )
-    gate = provider.hold(lambda prompt: any(m["role"] == "tool" for m in prompt))
-    with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(send, client, agent, INSERT, DONE)
-        assert gate.reached.wait(30)
-        second = pool.submit(send, client, agent, INSERT, DONE)
-        eventually(lambda: len(client.runs.list(agent_id=agent.id).items) == 2)
-        # What a run is that answers an approval.
-        server.query(
-            "UPDATE runs SET origin_run_id = (SELECT id FROM runs WHERE agent_id = %s "
-            "AND status = 'running') WHERE agent_id = %s AND status = 'created'",
-            agent.id,
-            agent.id,
-        )
-        gate.opened.set()
-        assert returns(first.result(30).messages) == [("memory_insert", "success")]
-        answer = second.result(30)
-    assert returns(answer.messages) == [("memory_insert", "error")]
-    assert answer.stop_reason.stop_reason == "end_turn"
-    assert value(client, agent) == "x"
+    request = send(client, agent, INSERT, APPEND, INSERT, DONE).messages[-1]
+    answer: Any = {"type": "approval", "approve": True, "approval_request_id": request.id}
+    reply = client.agents.messages.create(agent.id, messages=[answer])
+    assert returns(reply.messages) == [
+        ("core_memory_append", "success"),
+        ("memory_insert", "error"),
+    ]
+    assert "memory_insert may be called 1 times" in last_return(reply.messages)
+    assert reply.stop_reason.stop_reason == "end_turn"
+    assert value(client, agent) == "x\ny"
+
+
+def test_a_call_that_is_refused_waits_for_no_approval(client: Letta, make: Make) -> None:
+    agent = make(
+        rule("run_first", "memory_insert"), rule("requires_approval", "core_memory_append")
+    )
+    reply = send(client, agent, APPEND, INSERT, DONE)
+    assert [status for _, status in returns(reply.messages)] == ["error", "success"]
+    assert reply.stop_reason.stop_reason == "end_turn"
 
 
 def test_calls_of_one_reply_are_counted_one_after_the_other(client: Letta, make: Make) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from o.domain.messages import ToolCall, ToolReturn
-from o.domain.prefill import prefill
-from o.domain.rules import Rule
+from o.domain.prefill import Foreseen, prefilled
+from o.domain.rules import Rule, standing
 
 TOOLS = ["a", "b", "c"]
 RULES: list[Rule] = [
@@ -25,18 +25,25 @@ def called(name: str, arguments: str = "{}") -> ToolCall:
     return ToolCall(id="call", name=name, arguments=arguments)
 
 
-def test_each_call_of_a_reply_is_filled_in_as_the_one_before_it_leaves_the_rules() -> None:
-    wanted = [called("c", '{"p": 5}'), called("a", '{"p": 5, "r": 3}'), called("b"), called("b")]
-    refused, first, child, free = prefill(RULES, TOOLS, [], wanted)
-    assert (refused, free) == (wanted[0], wanted[3])
-    assert json.loads(first.arguments) == {"p": 1, "r": 3}
-    assert json.loads(child.arguments) == {"q": "two"}
+def test_each_call_of_a_reply_finds_the_rules_as_the_one_before_it_leaves_them() -> None:
+    foreseen = Foreseen(RULES, TOOLS, [])
+    found = [(foreseen.before(name), name) for name in ("c", "a", "b", "b")]
+    assert [name in rules.allowed for rules, name in found] == [False, True, True, True]
+    assert [dict(rules.prefilled.get(name, {})) for rules, name in found] == [
+        {},
+        {"p": 1},
+        {"q": "two"},
+        {},
+    ]
 
 
 def test_what_was_called_before_counts() -> None:
-    before = ToolReturn(tool_call_id="call", name="a", status="success", content="", duration_ns=1)
-    (child,) = prefill(RULES, TOOLS, [before], [called("b")])
-    assert json.loads(child.arguments) == {"q": "two"}
+    before = ToolReturn(tool_call_id="call", name="a", status="success", content="")
+    rules = Foreseen(RULES, TOOLS, [before]).before("b")
+    assert json.loads(prefilled(called("b", '{"q": 1, "r": 3}'), rules).arguments) == {
+        "q": "two",
+        "r": 3,
+    }
 
 
 @pytest.mark.parametrize(
@@ -44,5 +51,4 @@ def test_what_was_called_before_counts() -> None:
     [("", '{"p": 1}'), ("{", "{"), ("[1]", "[1]"), ('{"p": "\u00e9"}', '{"p": 1}')],
 )
 def test_arguments_that_are_no_object_stay_for_the_tool_to_refuse(written: str, kept: Any) -> None:
-    (filled,) = prefill(RULES, TOOLS, [], [called("a", written)])
-    assert filled.arguments == kept
+    assert prefilled(called("a", written), standing(RULES, TOOLS)).arguments == kept
