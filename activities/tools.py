@@ -2,7 +2,6 @@
 
 import json
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,27 +13,17 @@ from activities.memory_tools import MEMORY_TOOLS
 from activities.recall_tools import RECALL_TOOLS
 from o.domain.actors import Actor
 from o.domain.agents import Agent
-from o.domain.loops import GO_ON, AfterCall, after_call
-from o.domain.messages import (
-    Message,
-    Role,
-    TextPart,
-    ToolCall,
-    ToolReturn,
-    heartbeat_message_id,
-    return_message_id,
-)
-from o.domain.runs import Run, RunClosed
+from o.domain.loops import after_call
+from o.domain.messages import ToolCall, ToolReturn, return_message_id
+from o.domain.runs import Run
 from o.domain.text import storable
 from o.errors import NotFound, ToolFailed
-from o.memory.boot import heartbeat_text
 from o.storage.agents import get_agent
+from o.storage.closing import commit_return
 from o.storage.database import Database
-from o.storage.events import add_events
 from o.storage.messages import get_message
-from o.storage.runs import advance_run, get_run
+from o.storage.runs import get_run
 from o.storage.steps import get_step_reply
-from o.storage.turns import append_messages
 from workflows.contract import CallOutcome, CallRef
 
 _BUILT_IN = MEMORY_TOOLS | RECALL_TOOLS
@@ -92,59 +81,6 @@ async def _run_once(connection: AsyncConnection, run: Run, call: CallRef) -> Cal
     )
     activity.logger.info("tool returned", extra={"tool": call.name, "status": returned.status})
     return CallOutcome(returned.status, done=then.stop is not None)
-
-
-async def commit_return(
-    connection: AsyncConnection,
-    run: Run,
-    step_id: str,
-    ordinal: int,
-    returned: ToolReturn,
-    *,
-    then: AfterCall = GO_ON,
-    timezone: str = "UTC",
-) -> None:
-    """Put a tool's return into history and into the run's log, with what follows from it.
-
-    The caller holds the run's lock. A heartbeat is for the model: V1 lists it in history and
-    leaves it out of answers, so it is no event.
-    """
-    message = Message(
-        id=return_message_id(step_id, ordinal),
-        organization_id=run.organization_id,
-        agent_id=run.agent_id,
-        conversation_id=run.conversation_id,
-        run_id=run.id,
-        step_id=step_id,
-        position=0,
-        role=Role.TOOL,
-        tool_return=returned,
-        name=returned.name,
-        created_at=datetime.now(UTC),
-    )
-    new = [message]
-    if then.heartbeat is not None:
-        new.append(_heartbeat(message, step_id, then.heartbeat, timezone))
-    stored = await append_messages(connection, run.conversation_id, new)
-    closed = RunClosed(stop_reason=then.stop, usage=run.usage) if then.stop else None
-    told: list[Message | RunClosed] = [stored[0], closed] if closed else [stored[0]]
-    first_seq = await advance_run(connection, run.id, events=len(told), closed=closed)
-    if first_seq is not None:
-        await add_events(connection, run.id, first_seq, 1, told)
-
-
-def _heartbeat(returned: Message, step_id: str, reason: str, timezone: str) -> Message:
-    text = heartbeat_text(reason, returned.created_at, timezone)
-    return returned.model_copy(
-        update={
-            "id": heartbeat_message_id(step_id),
-            "position": 1,
-            "role": Role.USER,
-            "parts": [TextPart(text=text)],
-            "tool_return": None,
-            "name": None,
-        }
-    )
 
 
 async def _call(connection: AsyncConnection, agent: Agent, call: ToolCall) -> ToolReturn:

@@ -1,0 +1,106 @@
+"""The ends of things: a tool call that has returned, a run that comes to rest without a step."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from o.domain.loops import GO_ON, AfterCall
+from o.domain.messages import (
+    Message,
+    Role,
+    TextPart,
+    ToolReturn,
+    heartbeat_message_id,
+    return_message_id,
+)
+from o.domain.runs import Run, RunClosed, RunError, StopReason
+from o.memory.boot import heartbeat_text
+from o.storage.events import add_events
+from o.storage.runs import advance_run
+from o.storage.steps import fail_steps, list_unanswered_calls
+from o.storage.turns import append_messages, place_input
+
+
+async def commit_return(
+    connection: AsyncConnection,
+    run: Run,
+    step_id: str,
+    ordinal: int,
+    returned: ToolReturn,
+    *,
+    then: AfterCall = GO_ON,
+    timezone: str = "UTC",
+) -> None:
+    """Put a tool's return into history and into the run's log, with what follows from it.
+
+    The caller holds the run's lock. A heartbeat is for the model: V1 lists it in history and
+    leaves it out of answers, so it is no event.
+    """
+    message = Message(
+        id=return_message_id(step_id, ordinal),
+        organization_id=run.organization_id,
+        agent_id=run.agent_id,
+        conversation_id=run.conversation_id,
+        run_id=run.id,
+        step_id=step_id,
+        position=0,
+        role=Role.TOOL,
+        tool_return=returned,
+        name=returned.name,
+        created_at=datetime.now(UTC),
+    )
+    new = [message]
+    if then.heartbeat is not None:
+        new.append(_heartbeat(message, step_id, then.heartbeat, timezone))
+    stored = await append_messages(connection, run.conversation_id, new)
+    closed = RunClosed(stop_reason=then.stop, usage=run.usage) if then.stop else None
+    told: list[Message | RunClosed] = [stored[0], closed] if closed else [stored[0]]
+    first_seq = await advance_run(connection, run.id, events=len(told), closed=closed)
+    if first_seq is not None:
+        await add_events(connection, run.id, first_seq, 1, told)
+
+
+def _heartbeat(returned: Message, step_id: str, reason: str, timezone: str) -> Message:
+    text = heartbeat_text(reason, returned.created_at, timezone)
+    return returned.model_copy(
+        update={
+            "id": heartbeat_message_id(step_id),
+            "position": 1,
+            "role": Role.USER,
+            "parts": [TextPart(text=text)],
+            "tool_return": None,
+            "name": None,
+        }
+    )
+
+
+async def close_open_run(
+    connection: AsyncConnection,
+    run: Run,
+    stop_reason: StopReason,
+    *,
+    unanswered: str,
+    error: RunError | None = None,
+) -> None:
+    """Close an open run, leaving a history that the next prompt can be made of.
+
+    The user's message stays, and calls without a return get an error return.
+
+    Args:
+        connection: In the transaction that has locked the run.
+        run: As it was when it was locked.
+        stop_reason: Why it ends.
+        unanswered: What calls without a return are told.
+        error: Why it failed, if it did.
+    """
+    await place_input(connection, run.id)
+    for step_id, ordinal, call in await list_unanswered_calls(connection, run):
+        returned = ToolReturn(
+            tool_call_id=call.id, name=call.name, status="error", content=unanswered
+        )
+        await commit_return(connection, run, step_id, ordinal, returned)
+    await fail_steps(connection, run.id)
+    closed = RunClosed(stop_reason=stop_reason, usage=run.usage, error=error)
+    first_seq = await advance_run(connection, run.id, events=1, closed=closed)
+    if first_seq is not None:
+        await add_events(connection, run.id, first_seq, 1, [closed])
