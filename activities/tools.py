@@ -7,10 +7,9 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
+from activities.built_in_tools import BUILT_IN_TOOLS
 from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
-from activities.memory_tools import MEMORY_TOOLS
-from activities.recall_tools import RECALL_TOOLS
 from o.domain.actors import Actor
 from o.domain.agents import Agent
 from o.domain.loops import after_call
@@ -26,7 +25,6 @@ from o.storage.runs import get_run
 from o.storage.steps import get_step_reply
 from workflows.contract import CallOutcome, CallRef
 
-_BUILT_IN = MEMORY_TOOLS | RECALL_TOOLS
 _CLOSED = CallOutcome("closed", done=True)
 
 
@@ -96,7 +94,7 @@ async def _call(connection: AsyncConnection, agent: Agent, call: ToolCall) -> To
 
 
 async def _content(connection: AsyncConnection, agent: Agent, call: ToolCall) -> str:
-    tool = _BUILT_IN.get(call.name)
+    tool = BUILT_IN_TOOLS.get(call.name)
     if tool is None or call.name not in agent.tool_names:
         valid = ", ".join(agent.tool_names)
         raise ToolFailed(
