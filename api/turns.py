@@ -11,6 +11,7 @@ from temporalio.exceptions import TemporalError
 
 from api.watch import RunWatcher
 from o.domain.actors import Actor
+from o.domain.agents import Thread
 from o.domain.messages import InputMessage
 from o.domain.runs import Run, RunEvent, RunOptions
 from o.ids import new_id
@@ -68,18 +69,18 @@ class Turns:
         self._settings = settings
         self._submitting: set[asyncio.Task[None]] = set()
 
-    async def send(self, actor: Actor, agent_id: str, request: Send) -> Sent:
+    async def send(self, actor: Actor, thread: Thread, request: Send) -> Sent:
         """Store the run, then tell its conversation in the background.
 
         From the moment it is stored, the run is carried out whatever dies: if the conversation
         is never told, the sweeper tells it.
 
         Raises:
-            NotFound: There is no such agent for this actor.
+            NotFound: There is no such agent or conversation for this actor.
         """
         proposed_id = new_id("run")
         accepted = await with_patience(
-            lambda: self._store(actor, agent_id, request, proposed_id),
+            lambda: self._store(actor, thread, request, proposed_id),
             patience_s=self._settings.database_patience_s,
         )
         run = accepted.run
@@ -93,10 +94,10 @@ class Turns:
         """The run's events from the first; see `RunWatcher.follow`."""
         return self._watcher.follow(sent.run.id, is_new=sent.is_new)
 
-    async def _store(self, actor: Actor, agent_id: str, request: Send, run_id: str) -> RunOfAgent:
+    async def _store(self, actor: Actor, thread: Thread, request: Send, run_id: str) -> RunOfAgent:
         async with self._database.connect() as connection:
             if request.is_retry and request.key is None:
-                repeated = await find_repeated_run(connection, actor, agent_id, request.body_hash)
+                repeated = await find_repeated_run(connection, actor, thread, request.body_hash)
                 if repeated is not None:
                     return repeated
             new = NewRun(
@@ -106,7 +107,7 @@ class Turns:
                 input=request.input,
                 options=request.options,
             )
-            return await accept_run(connection, actor, agent_id, new)
+            return await accept_run(connection, actor, thread, new)
 
     async def _submit(self, accepted: RunOfAgent) -> None:
         run = accepted.run

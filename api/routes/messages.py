@@ -12,6 +12,7 @@ from api.stream import EventStream
 from api.turns import Send
 from api.wire.messages import MessageView, WireMessage, shown_types, wire_messages
 from api.wire.turns import SendBody
+from o.domain.agents import Thread
 from o.errors import InvalidInput
 from o.storage.agent_history import list_agent_messages
 from o.storage.pages import Page
@@ -36,7 +37,7 @@ async def send(
     if body.stream_tokens or body.background or not body.include_pings:
         raise InvalidInput("stream_tokens, background and include_pings need streaming")
     turn = await _turn(request, body, parts, streams=False)
-    sent = await parts.turns.send(actor, agent_id, turn)
+    sent = await parts.turns.send(actor, Thread(agent_id=agent_id), turn)
     return await json_answer(
         parts.turns.follow(sent), body.include_return_message_types, body.to_view()
     )
@@ -48,7 +49,7 @@ async def stream(
 ) -> Response:
     """Send messages and stream what comes of them: whole messages, or tokens."""
     turn = await _turn(request, body, parts, streams=True)
-    sent = await parts.turns.send(actor, agent_id, turn)
+    sent = await parts.turns.send(actor, Thread(agent_id=agent_id), turn)
     return EventStream(
         parts.turns.follow(sent),
         run_id=sent.run.id,

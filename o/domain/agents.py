@@ -1,5 +1,6 @@
 """Agents and the conversations they hold."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -84,6 +85,19 @@ class Conversation(BaseModel):
     prompt_key: str = ""
     epoch: int = 0
     created_at: datetime
+
+
+@dataclass(frozen=True)
+class Thread:
+    """What a client means by a conversation; one of the two is given.
+
+    Attributes:
+        conversation_id: This conversation.
+        agent_id: The own thread of this agent.
+    """
+
+    conversation_id: str | None = None
+    agent_id: str | None = None
 
 
 class AgentState(BaseModel):

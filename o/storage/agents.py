@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Select,
+    and_,
     bindparam,
     delete,
     exists,
@@ -21,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
-from o.domain.agents import Agent, AgentState, Conversation
+from o.domain.agents import Agent, AgentState, Conversation, Thread
 from o.errors import NotFound
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, row_of
@@ -222,6 +223,21 @@ async def purge_agent(connection: AsyncConnection, agent_id: str) -> None:
 def agent_not_found(agent_id: str) -> NotFound:
     """What every question says about an agent that this actor does not have."""
     return NotFound(f"Agent with id {agent_id} not found")
+
+
+def thread_not_found(thread: Thread) -> NotFound:
+    """What every question says about a thread that this actor does not have."""
+    if thread.agent_id is not None:
+        return agent_not_found(thread.agent_id)
+    return NotFound(f"Conversation not found with id='{thread.conversation_id}'")
+
+
+def is_meant(thread: Thread) -> ColumnElement[bool]:
+    """Holds for the row of `conversations` that is meant, unless it was deleted."""
+    is_it = conversations.c.id == thread.conversation_id
+    if thread.agent_id is not None:
+        is_it = and_(conversations.c.agent_id == thread.agent_id, conversations.c.is_default)
+    return and_(is_it, conversations.c.deleted_at.is_(None))
 
 
 def _visible(actor: Actor) -> ColumnElement[bool]:

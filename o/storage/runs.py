@@ -9,11 +9,12 @@ from sqlalchemy import RowMapping, Select, and_, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
+from o.domain.agents import Thread
 from o.domain.messages import InputMessage
 from o.domain.runs import OPEN_STATUSES, Run, RunClosed, RunOptions, RunStatus
-from o.storage.agents import agent_not_found
+from o.storage.agents import is_meant, thread_not_found
 from o.storage.rows import columns_of, model_of
-from o.storage.tables import agents, runs
+from o.storage.tables import agents, conversations, runs
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class RunOfAgent:
     """A run with what its workflow shows of its agent.
 
     Attributes:
-        is_warm: Whether the agent answered lately, so that its workflow is likely to be there.
+        is_warm: Whether the conversation was spoken to lately, so that its workflow is likely to
+            be there.
     """
 
     run: Run
@@ -49,19 +51,25 @@ class NewRun:
 _ACCEPT = text(
     """
     WITH thread AS (
-        SELECT conversations.id, agents.organization_id, agents.name, agents.model,
-            coalesce(agents.last_run_completion > now() - interval '12 hours', false) AS is_warm
-        FROM agents JOIN conversations ON conversations.agent_id = agents.id
-        WHERE agents.id = :agent_id AND agents.organization_id = :organization_id
-          AND agents.deleted_at IS NULL AND conversations.is_default
+        SELECT conversations.id, agents.id AS agent_id, agents.organization_id, agents.name,
+            coalesce(conversations.model, agents.model) AS model,
+            coalesce(conversations.last_message_at > now() - interval '12 hours', false) AS is_warm
+        FROM conversations JOIN agents ON agents.id = conversations.agent_id
+        WHERE (conversations.id = :conversation_id
+               OR conversations.agent_id = :agent_id AND conversations.is_default)
+          AND conversations.deleted_at IS NULL
+          AND agents.organization_id = :organization_id AND agents.deleted_at IS NULL
     ), stored AS (
         INSERT INTO runs (id, organization_id, agent_id, conversation_id, request_key, body_hash,
                           status, input, options, created_by_id)
-        SELECT :id, organization_id, :agent_id, thread.id, :request_key, :body_hash,
+        SELECT :id, organization_id, agent_id, thread.id, :request_key, :body_hash,
                'created', CAST(:input AS jsonb), CAST(:options AS jsonb), :user_id
         FROM thread
         ON CONFLICT (conversation_id, request_key) DO NOTHING
         RETURNING *
+    ), spoken AS (
+        UPDATE conversations SET last_message_at = now()
+        FROM stored WHERE conversations.id = stored.conversation_id
     )
     SELECT thread.name, thread.model, thread.is_warm, to_jsonb(stored) AS run
     FROM thread LEFT JOIN stored ON true
@@ -70,18 +78,19 @@ _ACCEPT = text(
 
 
 async def accept_run(
-    connection: AsyncConnection, actor: Actor, agent_id: str, new: NewRun
+    connection: AsyncConnection, actor: Actor, thread: Thread, new: NewRun
 ) -> RunOfAgent:
-    """Store a run of the agent's own thread, or find the one that the same request made before.
+    """Store a run of the thread, or find the one that the same request made before.
 
     Raises:
-        NotFound: There is no such agent for this actor.
+        NotFound: There is no such agent or conversation for this actor.
     """
     stored = await connection.execute(
         _ACCEPT,
         {
             "id": new.id,
-            "agent_id": agent_id,
+            "agent_id": thread.agent_id,
+            "conversation_id": thread.conversation_id,
             "organization_id": actor.organization_id,
             "user_id": actor.user_id,
             "request_key": new.request_key,
@@ -92,18 +101,18 @@ async def accept_run(
     )
     row = stored.one_or_none()
     if row is None:
-        raise agent_not_found(agent_id)
+        raise thread_not_found(thread)
     if row.run is not None:
         run = Run.model_validate(row.run)
         return RunOfAgent(run, row.name, run.options.override_model or row.model, row.is_warm)
     existing = await connection.execute(
-        _runs_of(actor, agent_id).where(runs.c.request_key == new.request_key)
+        _runs_of(actor, thread).where(runs.c.request_key == new.request_key)
     )
     return _with_agent(existing.mappings().one())
 
 
 async def find_repeated_run(
-    connection: AsyncConnection, actor: Actor, agent_id: str, body_hash: str
+    connection: AsyncConnection, actor: Actor, thread: Thread, body_hash: str
 ) -> RunOfAgent | None:
     """The run that this user's same body made, for a POST that a client says it re-sends.
 
@@ -111,7 +120,7 @@ async def find_repeated_run(
     answered, and what is sent now never arrived before.
     """
     rows = await connection.execute(
-        _runs_of(actor, agent_id)
+        _runs_of(actor, thread)
         .where(
             runs.c.created_by_id == actor.user_id,
             runs.c.body_hash == body_hash,
@@ -171,17 +180,16 @@ def _runs() -> Select[Any]:
         select(
             *columns_of(runs, Run),
             agents.c.name.label("agent_name"),
-            agents.c.model.label("agent_model"),
+            func.coalesce(conversations.c.model, agents.c.model).label("agent_model"),
         )
         .join(agents, agents.c.id == runs.c.agent_id)
+        .join(conversations, conversations.c.id == runs.c.conversation_id)
         .where(agents.c.deleted_at.is_(None))
     )
 
 
-def _runs_of(actor: Actor, agent_id: str) -> Select[Any]:
-    return _runs().where(
-        runs.c.agent_id == agent_id, runs.c.organization_id == actor.organization_id
-    )
+def _runs_of(actor: Actor, thread: Thread) -> Select[Any]:
+    return _runs().where(is_meant(thread), runs.c.organization_id == actor.organization_id)
 
 
 def _open_runs() -> Select[Any]:
