@@ -18,6 +18,7 @@ from api.routes import (
     blocks,
     health,
     histories,
+    message_records,
     messages,
     models,
     runs,
@@ -98,6 +99,7 @@ def _routes() -> APIRouter:
         blocks,
         runs,
         steps,
+        message_records,
         models,
         health,
     ):
