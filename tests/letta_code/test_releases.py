@@ -4,13 +4,15 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from letta_client import Letta
 
 from tests.letta_code.cli import RELEASES, LettaCode
 from tests.support.product import Product
-from tests.support.provider import FakeProvider, Prompt, call, do, say
+from tests.support.provider import FakeProvider, call, do, say
 
+_ANYTHING: dict[str, Any] = {"type": "object", "properties": {}}
 _TALKS_IN_THE_AGENTS_OWN_THREAD = "0.15.2"  # later releases open a conversation for each run
 
 
@@ -29,14 +31,14 @@ def first(letta_code: LettaCode, provider: FakeProvider) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def _all_is_in_order(server: Product, provider: FakeProvider) -> Iterator[None]:
-    """After each command: no run is open, and the provider was asked nothing improper."""
+    """After each command no run is open, and the provider was asked nothing improper."""
+    before = list(provider.problems)
     yield
-    assert not provider.problems
-    assert server.query("SELECT id FROM runs WHERE status IN ('created', 'running')") == []
-
-
-def prompts_since(provider: FakeProvider, count: int) -> list[Prompt]:
-    return provider.prompts[count:]
+    assert provider.problems == before
+    assert not server.query(
+        "SELECT runs.id FROM runs JOIN agents ON agents.id = runs.agent_id "
+        "WHERE runs.status IN ('created', 'running') AND 'origin:letta-code' = ANY(agents.tags)"
+    )
 
 
 def test_it_is_the_release_that_is_meant(letta_code: LettaCode) -> None:
@@ -58,7 +60,7 @@ def test_its_own_tool_runs_once_and_the_model_reads_the_output(
     answer = letta_code.ask(do(noting, say("It is noted.")), "--new-agent", "--yolo")
     assert answer["result"] == "It is noted."
     assert (letta_code.directory / "notes").read_text() == "ran\n"
-    asked, told = prompts_since(provider, before)
+    asked, told = provider.prompts[before:]
     assert asked[-1]["role"] == "user"
     assert (told[-2]["role"], told[-1]["role"]) == ("assistant", "tool")
     assert "1 notes" in told[-1]["content"]
@@ -89,14 +91,38 @@ def test_an_agent_is_resumed(
         assert answer["conversation_id"] != first["conversation_id"]
 
 
+def same_conversation(letta_code: LettaCode, first: dict[str, Any]) -> tuple[str, str]:
+    """The arguments that go on where the first run was."""
+    if letta_code.release == _TALKS_IN_THE_AGENTS_OWN_THREAD:
+        return "--agent", first["agent_id"]
+    return "--conversation", first["conversation_id"]
+
+
 def test_a_conversation_is_resumed(
     letta_code: LettaCode, first: dict[str, Any], provider: FakeProvider
 ) -> None:
-    if letta_code.release == _TALKS_IN_THE_AGENTS_OWN_THREAD:
-        which = ("--agent", first["agent_id"])
-    else:
-        which = ("--conversation", first["conversation_id"])
-    answer = letta_code.ask(do(say("Where were we?")), *which)
+    answer = letta_code.ask(do(say("Where were we?")), *same_conversation(letta_code, first))
     assert answer["result"] == "Where were we?"
     assert answer["conversation_id"] == first["conversation_id"]
     assert "I am at your service." in [m["content"] for m in provider.prompts[-1]]
+
+
+def test_a_call_that_an_earlier_run_left_behind_is_denied_and_the_agent_goes_on(
+    letta_code: LettaCode, first: dict[str, Any], provider: FakeProvider, server: Product
+) -> None:
+    """As when a person leaves while the CLI asks whether a command may run."""
+    in_own_thread = first["conversation_id"] == "default"
+    kind, key = ("agents", "agent_id") if in_own_thread else ("conversations", "conversation_id")
+    left = httpx.post(
+        f"{server.url}/v1/{kind}/{first[key]}/messages",
+        json={
+            "input": do(call("Bash", command="true"), say("It was denied.")),
+            "streaming": False,
+            "client_tools": [{"name": "Bash", "description": "Run.", "parameters": _ANYTHING}],
+        },
+        timeout=60,
+    )
+    assert left.json()["stop_reason"]["stop_reason"] == "requires_approval"
+    answer = letta_code.ask(do(say("On we go.")), *same_conversation(letta_code, first))
+    assert answer["result"] == "On we go."
+    assert any("denied" in str(m["content"]) for m in provider.prompts[-1] if m["role"] == "tool")
