@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -39,6 +40,15 @@ def _all_is_in_order(server: Product, provider: FakeProvider) -> Iterator[None]:
         "SELECT runs.id FROM runs JOIN agents ON agents.id = runs.agent_id "
         "WHERE runs.status IN ('created', 'running') AND 'origin:letta-code' = ANY(agents.tags)"
     )
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_release_is_pinned_by_content_wherever_it_comes_from(release: str) -> None:
+    lock = json.loads((Path(__file__).parent / release / "package-lock.json").read_text())
+    packages = {name: package for name, package in lock["packages"].items() if name}
+    assert packages["node_modules/@letta-ai/letta-code"]["version"] == release
+    assert all("integrity" in package for package in packages.values())
+    assert not any("resolved" in package for package in packages.values())
 
 
 def test_it_is_the_release_that_is_meant(letta_code: LettaCode) -> None:
