@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
-from activities.calls import call_refs
+from activities.calls import call_refs, shown_request, turn_of
 from activities.contexts import Contexts
 from o.domain.agents import Agent
 from o.domain.llm import ModelRequest
@@ -16,12 +16,13 @@ from o.domain.tools import tool_choice, tools_shown
 from o.errors import ModelError
 from o.ids import derived_id
 from o.memory.prompt import compile_prompt, prompt_key
+from o.storage.approvals import get_pending_approval
 from o.storage.database import Database
 from o.storage.messages import rewrite_system_message
 from o.storage.runs import first_open_run, get_run
 from o.storage.steps import get_step_reply
 from o.storage.turns import OpenStep, open_step
-from workflows.contract import StepOutcome, StepRef, Turn
+from workflows.contract import StepOutcome, StepRef
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ async def begin_step(
     request = ModelRequest(
         handle=handle,
         prompt=contexts.prompt(context, opened, system),
-        tools=tools_shown(opened.agent, handle),
+        tools=tools_shown(opened.agent, handle, opened.run.options.client_tools or ()),
         settings=opened.agent.model_settings,
         tool_choice=tool_choice(opened.agent, handle),
     )
@@ -79,13 +80,17 @@ async def _what_is_done(connection: AsyncConnection, opened: OpenStep) -> StepOu
 
 
 async def _not_this_one(connection: AsyncConnection, step: StepRef) -> StepOutcome:
-    """The run is closed or gone, or another one goes first: order is what the database says."""
+    """The run is closed or gone, or has to wait: order is what the database says."""
     run = await get_run(connection, step.run_id)
-    first = await first_open_run(connection, run.conversation_id) if run else None
-    if run is None or first is None or not run.status.is_open:
+    if run is None or not run.status.is_open:
         return StepOutcome(step.index, done=True)
-    turn = Turn(first.run.id, first.run.options.max_steps, first.model)
-    return StepOutcome(step.index, first=turn)
+    pending = await get_pending_approval(connection, run.conversation_id)
+    if pending is not None:
+        return StepOutcome(step.index, pending=await shown_request(connection, pending))
+    first = await first_open_run(connection, run.conversation_id)
+    if first is None:  # the agent was deleted
+        return StepOutcome(step.index, done=True)
+    return StepOutcome(step.index, first=turn_of(first.run, first.model))
 
 
 async def _system_message(

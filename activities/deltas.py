@@ -5,9 +5,10 @@ from types import TracebackType
 from typing import Self
 
 from activities.begin import StepToTake
+from o.domain.approvals import gate_of
 from o.domain.llm import ReplyDelta
 from o.domain.loops import is_legacy
-from o.domain.messages import reply_message_id
+from o.domain.messages import reply_message_id, tool_call_id
 from o.domain.text import storable
 from o.domain.thoughts import LegacyDeltas
 from o.storage.database import Database
@@ -23,6 +24,7 @@ class DeltaWriter:
         self._database = database
         self._step = step
         self._message_id = reply_message_id(step.step_id, step.attempt)
+        self._client_tools = step.run.options.client_tools or ()
         self._legacy = LegacyDeltas() if is_legacy(step.agent) else None
         self._waiting: list[ReplyDelta] = []
         self._writing: asyncio.Task[None] | None = None
@@ -33,7 +35,7 @@ class DeltaWriter:
     async def write(self, delta: ReplyDelta) -> None:
         """Take a piece; it is stored within about 30 ms. Raises what storing an earlier one met."""
         for piece in self._legacy.of(delta) if self._legacy else [delta]:
-            self._add(piece.model_copy(update={"text": storable(piece.text)}))
+            self._add(piece.model_copy(update=self._as_kept(piece)))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write_while_they_come())
         elif self._writing.done():
@@ -51,6 +53,15 @@ class DeltaWriter:
             await asyncio.gather(self._writing, return_exceptions=error is not None)
         if error is None:
             await self._write()
+
+    def _as_kept(self, piece: ReplyDelta) -> dict[str, object]:
+        """What of a piece is told otherwise than it came, as the whole reply will be."""
+        kept: dict[str, object] = {"text": storable(piece.text)}
+        if piece.tool_call_id is not None:
+            given = storable(piece.tool_call_id)
+            kept["tool_call_id"] = tool_call_id(self._message_id, piece.call, given)
+            kept["gate"] = gate_of(self._step.agent, self._client_tools, piece.name or "")
+        return kept
 
     def _add(self, delta: ReplyDelta) -> None:
         last = self._waiting[-1] if self._waiting else None

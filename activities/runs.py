@@ -2,13 +2,18 @@
 
 from temporalio import activity
 
+from activities.calls import shown_request
 from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
+from o.domain.agents import Thread
 from o.domain.runs import RunError, StopReason
+from o.storage.agents import actor_of
+from o.storage.approvals import get_pending_approval
+from o.storage.cancelling import Scope, cancel_runs
 from o.storage.closing import close_open_run
 from o.storage.database import Database
 from o.storage.runs import get_run
-from workflows.contract import Closing
+from workflows.contract import Cancel, Cancelled, Closing
 
 _INTERRUPTED = "The run ended before this tool call was made."
 
@@ -40,6 +45,25 @@ class RunActivities:
         activity.logger.info(
             "run closed", extra={"run_id": closing.run_id, "stop_reason": closing.stop_reason}
         )
+
+    @activity.defn(name="cancel_runs")
+    async def cancel_runs(self, request: Cancel) -> Cancelled:
+        """Cancel what is open in a conversation, or the runs that are named.
+
+        Safe to retry, and to ask for what the API has done already: naming runs that are at rest
+        is no error. Those are told as well, so that the workflow stops working at them.
+        """
+        scope = Scope(
+            thread=Thread(conversation_id=request.conversation_id),
+            run_ids=request.run_ids or None,
+        )
+        with as_activity_failure():
+            async with self._database.begin() as connection:
+                actor = await actor_of(connection, request.conversation_id)
+                done = await cancel_runs(connection, actor, scope)
+                pending = await get_pending_approval(connection, request.conversation_id)
+                shown = await shown_request(connection, pending) if pending else None
+        return Cancelled(list(done.results), shown)
 
 
 def _error(closing: Closing) -> RunError | None:

@@ -19,10 +19,15 @@ from workflows.contract import StepOutcome, StepRef
 
 @dataclass(frozen=True)
 class StepLimits:
-    """How often a step is tried: when the provider is busy, and when its worker dies."""
+    """How often a step is tried: when the provider is busy, and when its worker dies.
+
+    Attributes:
+        approval_timeout_s: After how long a call that nobody approves is denied, None for never.
+    """
 
     model_attempts: int = 3
     crash_attempts: int = 8
+    approval_timeout_s: int | None = None
 
 
 class StepActivities:
@@ -54,7 +59,13 @@ class StepActivities:
             started_ns, clock_ns = time.time_ns(), time.monotonic_ns()
             reply = await self._ask(begun)
             asked = CallTime(started_ns, time.monotonic_ns() - clock_ns)
-            outcome = await commit_step(self._database, begun, reply, asked)
+            outcome = await commit_step(
+                self._database,
+                begun,
+                reply,
+                asked,
+                approval_timeout_s=self._limits.approval_timeout_s,
+            )
         activity.logger.info(
             "model replied",
             extra={

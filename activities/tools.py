@@ -50,7 +50,7 @@ class ToolActivities:
 
 
 async def _run_once(connection: AsyncConnection, run: Run, call: CallRef) -> CallOutcome:
-    reply = await get_step_reply(connection, run.id, call.step_index)
+    reply = await get_step_reply(connection, call.asked_in or run.id, call.step_index)
     if reply is None or reply.step_id is None:
         raise NotFound(f"Step {call.step_index} of run {run.id} has no reply")
     message_id = return_message_id(reply.step_id, call.ordinal)
@@ -72,7 +72,7 @@ async def _run_once(connection: AsyncConnection, run: Run, call: CallRef) -> Cal
         reply.tool_calls,
         call.ordinal,
         failed=returned.status == "error",
-        is_last_step=call.step_index + 1 >= run.options.max_steps,
+        is_last_step=not call.asked_in and call.step_index + 1 >= run.options.max_steps,
     )
     await commit_return(
         connection, run, reply.step_id, call.ordinal, returned, then=then, timezone=agent.timezone

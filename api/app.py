@@ -16,6 +16,7 @@ from api.routes import (
     agent_tools,
     agents,
     blocks,
+    cancels,
     health,
     histories,
     message_records,
@@ -92,6 +93,7 @@ def _routes() -> APIRouter:
     routes = APIRouter()
     for module in (
         messages,
+        cancels,
         agents,
         histories,
         agent_blocks,

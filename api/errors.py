@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from o.domain.runs import RunError
-from o.errors import OError
+from o.errors import ApprovalPending, ConversationBusy, OError
 from o.storage.database import is_unreachable
 
 _log = logging.getLogger(__name__)
@@ -48,7 +48,20 @@ def unauthorized() -> JSONResponse:
 async def _of_o(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, OError)  # noqa: S101  registered for this type
     headers = NO_RETRY if error.status == 409 else None
-    return JSONResponse({"detail": error.message}, status_code=error.status, headers=headers)
+    return JSONResponse(_body(error), status_code=error.status, headers=headers)
+
+
+def _body(error: OError) -> dict[str, object]:
+    if isinstance(error, ConversationBusy):
+        return {"detail": error.message, "run_id": error.run_id}
+    if isinstance(error, ApprovalPending):
+        detail = {
+            "code": "PENDING_APPROVAL",
+            "message": error.message,
+            "pending_request_id": error.request_id,
+        }
+        return {"detail": detail}
+    return {"detail": error.message}
 
 
 async def _of_validation(request: Request, error: Exception) -> JSONResponse:

@@ -3,22 +3,35 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
 
+from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.client import Client
 from temporalio.exceptions import TemporalError
 
 from api.watch import RunWatcher
 from o.domain.actors import Actor
 from o.domain.agents import Thread
-from o.domain.messages import InputMessage
-from o.domain.runs import Run, RunEvent, RunOptions
+from o.domain.messages import Decision, InputMessage
+from o.domain.runs import BusyPolicy, Run, RunEvent, RunOptions
+from o.errors import Conflict
 from o.ids import new_id
 from o.settings import Settings
+from o.storage.accepting import (
+    NewRun,
+    accept_run,
+    find_conversation,
+    find_repeated_run,
+    find_run_by_key,
+    lock_thread,
+)
+from o.storage.approvals import Answer, answer_approval
+from o.storage.cancelling import Cancelled, Scope, cancel_runs
 from o.storage.database import Database, with_patience
-from o.storage.runs import NewRun, RunOfAgent, accept_run, find_repeated_run
-from o.temporal import submit_run
+from o.storage.runs import RunOfAgent
+from o.temporal import submit_run, tell_cancelled
 
 _log = logging.getLogger(__name__)
 
@@ -28,14 +41,24 @@ class Send:
     """A send, as parsed.
 
     Attributes:
+        input: What is said; after the answer, if there is one.
+        options: How the run is to go.
         body: The bytes that came, by which a client's own retry is known.
         is_retry: Whether the client says that it posts this again (`x-stainless-retry-count`).
+        otids: The client's ids of its messages, where it gave any.
+        decisions: What is answered to an approval request; None for a send that answers none.
+        busy_policy: What becomes of it while the conversation is busy; None goes by the setting.
+        callback_url: Who is to be told when the run is at rest.
     """
 
     input: list[InputMessage]
     options: RunOptions
     body: bytes
     is_retry: bool
+    otids: list[str] = field(default_factory=list)
+    decisions: list[Decision] | None = None
+    busy_policy: BusyPolicy | None = None
+    callback_url: str | None = None
 
     @property
     def body_hash(self) -> str:
@@ -45,8 +68,19 @@ class Send:
     @property
     def key(self) -> str | None:
         """What makes this request the same as another: the client's `otid`s, where it gave any."""
-        otids = [message.otid for message in self.input if message.otid]
-        return "otid:" + ",".join(otids) if otids else None
+        return "otid:" + ",".join(self.otids) if self.otids else None
+
+    def to_run(self, actor: Actor, run_id: str) -> NewRun:
+        """The run that is asked for."""
+        return NewRun(
+            id=run_id,
+            request_key=self.key or run_id,
+            body_hash=self.body_hash,
+            input=self.input,
+            options=self.options,
+            created_by_id=actor.user_id,
+            callback_url=self.callback_url,
+        )
 
 
 @dataclass(frozen=True)
@@ -58,7 +92,7 @@ class Sent:
 
 
 class Turns:
-    """Accepts runs and follows them. Losing the client never cancels one."""
+    """Accepts runs, follows and cancels them. Losing the client never cancels one."""
 
     def __init__(
         self, database: Database, temporal: Client, watcher: RunWatcher, settings: Settings
@@ -67,7 +101,7 @@ class Turns:
         self._temporal = temporal
         self._watcher = watcher
         self._settings = settings
-        self._submitting: set[asyncio.Task[None]] = set()
+        self._telling: set[asyncio.Task[None]] = set()
 
     async def send(self, actor: Actor, thread: Thread, request: Send) -> Sent:
         """Store the run, then tell its conversation in the background.
@@ -77,6 +111,10 @@ class Turns:
 
         Raises:
             NotFound: There is no such agent or conversation for this actor.
+            ApprovalPending: The conversation waits for an answer to an approval request.
+            ConversationBusy: Other runs are in the way.
+            InvalidArgument: An answer does not fit what waits for one.
+            Conflict: A call was answered otherwise before.
         """
         proposed_id = new_id("run")
         accepted = await with_patience(
@@ -85,43 +123,106 @@ class Turns:
         )
         run = accepted.run
         if run.status.is_open:
-            task = asyncio.create_task(self._submit(accepted))
-            self._submitting.add(task)
-            task.add_done_callback(self._submitting.discard)
-        return Sent(run, is_new=run.id == proposed_id)
+            self._tell(run.conversation_id, self._submit(accepted))
+        return Sent(run, is_new=run.id == proposed_id and run.status.is_open)
+
+    async def cancel(self, actor: Actor, scope: Scope) -> dict[str, str]:
+        """Close what is open at once, then have the work at it stopped in the background.
+
+        Returns:
+            Run id to `cancelled`, or to `failed` where the run was at rest already.
+
+        Raises:
+            NotFound: A run that is named is not there.
+            Conflict: Nothing is named, and there is nothing to cancel.
+        """
+        async with self._database.begin() as connection:
+            cancelled = await cancel_runs(connection, actor, scope)
+        self._stop(cancelled)
+        return cancelled.results
 
     def follow(self, sent: Sent) -> AsyncIterator[list[RunEvent]]:
         """The run's events from the first; see `RunWatcher.follow`."""
         return self._watcher.follow(sent.run.id, is_new=sent.is_new)
 
     async def _store(self, actor: Actor, thread: Thread, request: Send, run_id: str) -> RunOfAgent:
-        async with self._database.connect() as connection:
-            if request.is_retry and request.key is None:
+        new = request.to_run(actor, run_id)
+        if request.is_retry and request.key is None:
+            async with self._database.connect() as connection:
                 repeated = await find_repeated_run(connection, actor, thread, request.body_hash)
-                if repeated is not None:
-                    return repeated
-            new = NewRun(
-                id=run_id,
-                request_key=request.key or run_id,
-                body_hash=request.body_hash,
-                input=request.input,
-                options=request.options,
-            )
-            return await accept_run(connection, actor, thread, new)
+            if repeated is not None:
+                return repeated
+        if request.decisions is not None:
+            return await self._answer(actor, thread, request.decisions, new)
+        match request.busy_policy or self._settings.busy_policy:
+            case "interrupt":
+                return await self._interrupt(actor, thread, new)
+            case "reject":
+                async with self._database.begin() as connection:
+                    await lock_thread(connection, thread)
+                    return await accept_run(connection, actor, thread, new, most_open=1)
+            case _:
+                async with self._database.connect() as connection:
+                    return await self._queue(connection, actor, thread, new)
+
+    async def _queue(
+        self, connection: AsyncConnection, actor: Actor, thread: Thread, new: NewRun
+    ) -> RunOfAgent:
+        most_open = self._settings.queue_limit + 1
+        return await accept_run(connection, actor, thread, new, most_open=most_open)
+
+    async def _interrupt(self, actor: Actor, thread: Thread, new: NewRun) -> RunOfAgent:
+        cancelled = Cancelled()
+        async with self._database.begin() as connection:
+            await lock_thread(connection, thread)
+            repeated = await find_run_by_key(connection, actor, thread, new.request_key)
+            if repeated is not None:
+                return repeated
+            with suppress(Conflict):  # there was nothing to interrupt
+                scope = Scope(thread=thread, only_first=True)
+                cancelled = await cancel_runs(connection, actor, scope)
+            accepted = await self._queue(connection, actor, thread, new)
+        self._stop(cancelled)
+        return accepted
+
+    async def _answer(
+        self, actor: Actor, thread: Thread, decisions: list[Decision], new: NewRun
+    ) -> RunOfAgent:
+        async with self._database.begin() as connection:
+            conversation_id, agent_name, model = await find_conversation(connection, actor, thread)
+            repeated = await find_run_by_key(connection, actor, thread, new.request_key)
+            if repeated is not None:
+                return repeated
+            answer = Answer(decisions, decided_by=actor.user_id)
+            run = await answer_approval(connection, conversation_id, answer, new)
+        return RunOfAgent(run, agent_name, run.options.override_model or model, is_warm=True)
+
+    def _stop(self, cancelled: Cancelled) -> None:
+        for conversation_id, run_ids in cancelled.conversations.items():
+            self._tell(conversation_id, tell_cancelled(self._temporal, conversation_id, run_ids))
+
+    def _tell(self, conversation_id: str, telling: Coroutine[None, None, None]) -> None:
+        """Tell a conversation in the background. The database knows already."""
+
+        async def tell() -> None:
+            try:
+                await telling
+            except (TemporalError, RuntimeError) as error:
+                _log.warning(
+                    "conversation was not told; the sweeper will",
+                    extra={"conversation_id": conversation_id, "error": type(error).__name__},
+                )
+
+        task = asyncio.create_task(tell())
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
 
     async def _submit(self, accepted: RunOfAgent) -> None:
-        run = accepted.run
-        try:
-            await submit_run(
-                self._temporal,
-                self._settings.task_queue,
-                run,
-                agent_name=accepted.agent_name,
-                model=accepted.model,
-                is_warm=accepted.is_warm,
-            )
-        except (TemporalError, RuntimeError) as error:
-            _log.warning(
-                "conversation was not told; the sweeper will",
-                extra={"run_id": run.id, "error": type(error).__name__},
-            )
+        await submit_run(
+            self._temporal,
+            self._settings.task_queue,
+            accepted.run,
+            agent_name=accepted.agent_name,
+            model=accepted.model,
+            is_warm=accepted.is_warm,
+        )

@@ -36,6 +36,34 @@ class Conflict(OError):
     status = 409
 
 
+class ConversationBusy(Conflict):
+    """The conversation takes no message now. `run_id` is the run that is in the way."""
+
+    def __init__(self, run_id: str | None) -> None:
+        super().__init__(
+            "CONFLICT: Cannot send a new message: Another request is currently being processed "
+            f"for this conversation (run_id={run_id}). Wait until it is at rest, or cancel it."
+        )
+        self.run_id = run_id
+
+
+class ApprovalPending(Conflict):
+    """The conversation waits for an answer to an approval request.
+
+    Attributes:
+        request_id: The message that asks.
+        run_id: The run that ended with it.
+    """
+
+    def __init__(self, request_id: str, run_id: str) -> None:
+        super().__init__(
+            "CONFLICT: Cannot send a new message: The agent is waiting for approval on a tool "
+            "call. Answer the approval request, or cancel it."
+        )
+        self.request_id = request_id
+        self.run_id = run_id
+
+
 class Outdated(OError):
     """The change was made for a version that is no longer the newest (`If-Match`)."""
 

@@ -1,7 +1,7 @@
 """What an operator can set, read once, in `o.cli`, and handed on."""
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -90,6 +90,19 @@ class Settings(BaseSettings):
     model_attempts: int = Field(3, ge=1, description="Calls to a provider that is busy or down.")
     crash_attempts: int = Field(
         8, ge=1, description="Times a step may lose its worker before its run fails."
+    )
+    busy_policy: Literal["queue", "reject", "interrupt"] = Field(
+        "queue",
+        description="What becomes of a message while the conversation is busy: it waits (queue), "
+        "is refused (reject), or the run under way is cancelled first (interrupt).",
+    )
+    queue_limit: int = Field(
+        20, ge=1, description="Messages that may wait in one conversation; more get 409."
+    )
+    approval_timeout_s: int | None = Field(
+        None,
+        ge=1,
+        description="Seconds until an approval that nobody gave is denied; unset: never.",
     )
     event_retention_h: int = Field(
         24, ge=1, le=87_600, description="Hours that a run's events are kept once it is at rest."

@@ -21,10 +21,11 @@ from temporalio.common import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.calls import turn_of
 from o.domain.runs import Run
 from o.settings import Settings
 from workflows import options
-from workflows.contract import ConversationState, Turn
+from workflows.contract import Cancel, ConversationState
 from workflows.conversation import AGENT_ID, AGENT_NAME, RUN_STATUS, Conversation
 
 _RETENTION_S = 7 * 24 * 3600
@@ -66,7 +67,7 @@ async def submit_run(
         WorkflowUpdateFailedError: The conversation takes no more runs.
         RPCError: Temporal is away; the sweeper submits the run when it is back.
     """
-    turn, update_id = Turn(run.id, run.options.max_steps, model), update_id or run.id
+    turn, update_id = turn_of(run, model), update_id or run.id
     if is_warm:
         try:
             conversation = client.get_workflow_handle_for(Conversation.run, run.conversation_id)
@@ -80,6 +81,20 @@ async def submit_run(
     await client.execute_update_with_start_workflow(
         Conversation.send, turn, start_workflow_operation=start, id=update_id
     )
+
+
+async def tell_cancelled(client: Client, conversation_id: str, run_ids: list[str]) -> None:
+    """Have the work at runs that were cancelled stopped; a conversation that sleeps has none.
+
+    Raises:
+        RPCError: Temporal is away; a worker that comes late writes nothing.
+    """
+    conversation = client.get_workflow_handle_for(Conversation.run, conversation_id)
+    try:
+        await conversation.signal(Conversation.cancel_unanswered, Cancel(conversation_id, run_ids))
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
 
 
 def _start(

@@ -12,6 +12,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from activities.approvals import ApprovalActivities
 from activities.runs import RunActivities
 from activities.steps import StepActivities, StepLimits
 from activities.tools import ToolActivities
@@ -84,15 +85,25 @@ def worker_identity(settings: Settings) -> str:
 
 
 def _worker(settings: Settings, client: Client, database: Database, model: LanguageModel) -> Worker:
-    limits = StepLimits(settings.model_attempts, settings.crash_attempts)
+    limits = StepLimits(
+        settings.model_attempts, settings.crash_attempts, settings.approval_timeout_s
+    )
     steps = StepActivities(model, database, limits)
     tools = ToolActivities(database)
     runs = RunActivities(database)
+    approvals = ApprovalActivities(database)
     return Worker(
         client,
         task_queue=settings.task_queue,
         workflows=[Conversation],
-        activities=[steps.take_step, tools.run_tool, runs.close_run],
+        activities=[
+            steps.take_step,
+            tools.run_tool,
+            runs.close_run,
+            runs.cancel_runs,
+            approvals.begin_answer,
+            approvals.decide,
+        ],
         workflow_runner=WORKFLOW_RUNNER,
         identity=worker_identity(settings),
         max_cached_workflows=500,

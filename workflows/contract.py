@@ -12,21 +12,46 @@ from temporalio import activity
 
 @dataclass(frozen=True)
 class Turn:
-    """A run that waits for its turn. Its input is in the database; the model is only shown."""
+    """A run that waits for its turn. Its input is in the database; the model is only shown.
+
+    Attributes:
+        answers: Whether it answers an approval request: it goes first, and begins with the calls.
+    """
 
     run_id: str
     max_steps: int = 50
     model: str = ""
+    answers: bool = False
+
+
+@dataclass(frozen=True)
+class Approval:
+    """An approval request that the conversation waits for, as Temporal shows it.
+
+    Attributes:
+        id: The id of the message that asks; the API shows it, with the arguments.
+        calls: The tool call ids that can be decided.
+        tools: Their tools' names, in the same order.
+    """
+
+    id: str
+    calls: list[str] = field(default_factory=list)
+    tools: list[str] = field(default_factory=list)
 
 
 @dataclass
 class ConversationState:
-    """What an execution carries into the next one; the rest is in the database."""
+    """What an execution carries into the next one; the rest is in the database.
+
+    Attributes:
+        pending: What the conversation waits for, as far as is known here.
+    """
 
     conversation_id: str
     agent_id: str
     agent_name: str = ""
     queue: list[Turn] = field(default_factory=list)
+    pending: Approval | None = None
 
 
 @dataclass(frozen=True)
@@ -47,12 +72,17 @@ class StepRef:
 
 @dataclass(frozen=True)
 class CallRef:
-    """Which tool call of a step; the ordinal, from 0, is the key, not the provider's id."""
+    """Which tool call of a step; the ordinal, from 0, is the key, not the provider's id.
+
+    Attributes:
+        asked_in: The run of the step, when the call was approved and is made in a later run.
+    """
 
     run_id: str
     step_index: int
     ordinal: int
     name: str
+    asked_in: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,12 +94,15 @@ class StepOutcome:
         calls: Tools to run before the next step.
         done: Whether the run is closed.
         first: The run whose turn it is, when it is not this one's: nothing was done.
+        pending: The approval request that the run ended with or, when it is not done, has to wait
+            for: nothing was done.
     """
 
     index: int
     calls: list[CallRef] = field(default_factory=list)
     done: bool = False
     first: Turn | None = None
+    pending: Approval | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +125,54 @@ class Closing:
     error_status: int = 500
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What a person decides in Temporal: `{"tool_call_id": "call_1", "approve": true}`.
+
+    Attributes:
+        tool_call_id: Which call; every call that waits when empty.
+        approve: Whether it may be made.
+        reason: Why, for the model to read.
+    """
+
+    approve: bool
+    tool_call_id: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Decide:
+    """A verdict on what a conversation waits for. The run that it makes gets `run_id`."""
+
+    conversation_id: str
+    run_id: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What came of a verdict: the run that carries on, or the calls that still wait."""
+
+    turn: Turn | None = None
+    pending: Approval | None = None
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """What is to be cancelled in a conversation: these runs, or whatever is open."""
+
+    conversation_id: str = ""
+    run_ids: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """Which runs were cancelled, and the approval request that still waits, if one does."""
+
+    run_ids: list[str] = field(default_factory=list)
+    pending: Approval | None = None
+
+
 @activity.defn(name="take_step")
 async def take_step(step: StepRef) -> StepOutcome:
     """Ask the model for a step and commit its reply; see `activities.steps`."""
@@ -102,6 +183,24 @@ async def take_step(step: StepRef) -> StepOutcome:
 async def run_tool(call: CallRef) -> CallOutcome:
     """Run a tool call and commit its return; see `activities.tools`."""
     _only_a_name(call)
+
+
+@activity.defn(name="begin_answer")
+async def begin_answer(turn: Turn) -> StepOutcome:
+    """Commit what was answered to an approval request; see `activities.approvals`."""
+    _only_a_name(turn)
+
+
+@activity.defn(name="decide")
+async def decide(request: Decide) -> Decided:
+    """Record a verdict that was given in Temporal; see `activities.approvals`."""
+    _only_a_name(request)
+
+
+@activity.defn(name="cancel_runs")
+async def cancel_runs(request: Cancel) -> Cancelled:
+    """Close runs as cancelled; see `activities.runs`."""
+    _only_a_name(request)
 
 
 @activity.defn(name="close_run")

@@ -1,18 +1,35 @@
 """A conversation: one long-lived workflow that takes its turns one at a time."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, FailureError
 
-from workflows import options
-from workflows.contract import Accepted, ConversationState, Turn
+from workflows import contract, options
+from workflows.contract import (
+    Accepted,
+    Approval,
+    Cancel,
+    Cancelled,
+    ConversationState,
+    Decide,
+    Decided,
+    Turn,
+    Verdict,
+)
 from workflows.turn import TurnRunner
 
 RUN_STATUS = SearchAttributeKey.for_keyword("RunStatus")
 AGENT_ID = SearchAttributeKey.for_keyword("AgentId")
 AGENT_NAME = SearchAttributeKey.for_keyword("AgentName")
+
+_Argument = TypeVar("_Argument")
+_Result = TypeVar("_Result")
 
 
 @workflow.defn(name="Conversation")
@@ -31,6 +48,8 @@ class Conversation:
         self._served = 0
         self._expired = False
         self._began = workflow.now()
+        self._waits = state.pending is not None
+        self._told = 0
 
     @workflow.run
     async def run(self, state: ConversationState) -> None:
@@ -40,6 +59,8 @@ class Conversation:
             await self._take(self._state.queue.pop(0))
             if await self._is_time_to_hand_over():
                 await workflow.wait_condition(workflow.all_handlers_finished)
+                if not self._waits:
+                    self._state.pending = None
                 workflow.continue_as_new(self._state)
         clock.cancel()
         if self._closed:
@@ -47,25 +68,90 @@ class Conversation:
 
     @workflow.update
     async def send(self, turn: Turn) -> Accepted:
-        """Queue a run. Sending one that waits or runs already changes nothing."""
-        if turn.run_id not in self._known():
-            self._state.queue.append(turn)
+        """Queue a run. Sending one that waits or runs already changes nothing.
+
+        An answer to an approval request goes first. Whatever is sent makes the conversation look
+        again whether it still waits for one: the database knows.
+        """
+        self._queue(turn)
         return Accepted(turn.run_id, ahead=self._known().index(turn.run_id))
+
+    @workflow.update
+    async def decide(self, verdict: Verdict) -> Decided:
+        """Approve or deny what waits, from Temporal's UI or CLI."""
+        return await self._decide(verdict)
+
+    @workflow.signal(name="decide")
+    async def decide_unanswered(self, verdict: Verdict) -> None:
+        """The same without an answer: what cannot be is logged and dropped."""
+        with _dropped("decide"):
+            await self._decide(verdict)
+
+    @workflow.update
+    async def cancel(self, request: Cancel) -> Cancelled:
+        """Cancel what is under way and what waits, or the runs that are named; tells which were."""
+        return await self._cancel(request)
+
+    @workflow.signal(name="cancel")
+    async def cancel_unanswered(self, request: Cancel) -> None:
+        """The same without an answer: what cannot be is logged and dropped."""
+        with _dropped("cancel"):
+            await self._cancel(request)
 
     @send.validator
     def _check_send(self, turn: Turn) -> None:
-        if self._closed:
-            raise ApplicationError("the agent was deleted", type="Conflict")
+        self._refuse_when_closed()
+
+    @decide.validator
+    def _check_decide(self, verdict: Verdict) -> None:
+        self._refuse_when_closed()
+
+    @cancel.validator
+    def _check_cancel(self, request: Cancel) -> None:
+        self._refuse_when_closed()
 
     @workflow.signal
     def close(self) -> None:
         """The agent is being deleted: take no more turns and end."""
         self._closed = True
 
-    @workflow.query
-    def known_runs(self) -> list[str]:
-        """Ids of the run that is under way and of those that wait, in order."""
-        return self._known()
+    def _refuse_when_closed(self) -> None:
+        if self._closed:
+            raise ApplicationError("the agent was deleted", type="Conflict")
+
+    async def _decide(self, verdict: Verdict) -> Decided:
+        run_id = f"run-{workflow.uuid4()}"
+        request = Decide(self._state.conversation_id, run_id, verdict)
+        decided = await self._record(contract.decide, request, "a person decides")
+        if decided.turn is not None:
+            self._queue(decided.turn)
+        else:
+            self._show_pending(decided.pending)
+        return decided
+
+    async def _cancel(self, request: Cancel) -> Cancelled:
+        request = Cancel(self._state.conversation_id, request.run_ids)
+        cancelled = await self._record(contract.cancel_runs, request, "cancel")
+        if self._current is not None and self._current.turn.run_id in cancelled.run_ids:
+            self._current.stop()
+        self._look_again()
+        if self._current is None:
+            self._show_pending(cancelled.pending)
+        return cancelled
+
+    async def _record(
+        self,
+        stub: Callable[[_Argument], Awaitable[_Result]],
+        argument: _Argument,
+        summary: str,
+    ) -> _Result:
+        return await workflow.execute_activity(
+            stub,
+            argument,
+            start_to_close_timeout=options.RECORD_TIMEOUT,
+            retry_policy=options.RETRY,
+            summary=summary,
+        )
 
     def _known(self) -> list[str]:
         current = [self._current.turn.run_id] if self._current else []
@@ -73,32 +159,47 @@ class Conversation:
 
     async def _something_to_do(self) -> bool:
         """Wait for a turn; False when the conversation is closed, or long after the last one."""
-        await workflow.wait_condition(
-            lambda: self._closed or self._expired or bool(self._state.queue)
-        )
+        await workflow.wait_condition(lambda: self._closed or self._expired or self._can_take())
         await workflow.wait_condition(workflow.all_handlers_finished)
-        return bool(self._state.queue) and not self._closed
+        return self._can_take() and not self._closed
+
+    def _can_take(self) -> bool:
+        return bool(self._state.queue) and not self._waits
+
+    def _queue(self, turn: Turn) -> None:
+        if turn.run_id not in self._known():
+            self._state.queue.append(turn)
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """Something was said: what is known here of an approval request may be out of date."""
+        self._told += 1
+        self._waits = False
+        self._state.queue.sort(key=lambda turn: not turn.answers)  # the others keep their order
 
     async def _expire(self) -> None:
         """End an execution that served nothing for long. One timer for all turns: they cost."""
         served = -1
-        while served != self._served or self._known():
+        while served != self._served or self._known() or self._state.pending:
             served = self._served
             await asyncio.sleep(options.IDLE_TIMEOUT.total_seconds())
         self._expired = True
 
     async def _take(self, turn: Turn) -> None:
         self._began = workflow.now()
+        told = self._told
         self._current = TurnRunner(turn, self._is_closed, self._show_step)
         try:
-            next_turns = await self._current.run()
+            then = await self._current.run()
         finally:
             self._current = None
-        ids = {turn.run_id for turn in next_turns}
+        ids = {turn.run_id for turn in then.turns}
         later = [turn for turn in self._state.queue if turn.run_id not in ids]
-        self._state.queue = next_turns + later
+        self._state.queue = then.turns + later
         self._served += 1
-        if not self._state.queue:
+        self._waits = then.pending is not None and told == self._told
+        self._show_pending(then.pending)
+        if not self._state.queue and not self._waits:
             workflow.set_current_details(f"Idle. {self._served} turns taken by this execution.")
             self._set_status("idle")
 
@@ -110,7 +211,7 @@ class Conversation:
             return True
         try:
             await workflow.wait_condition(
-                lambda: self._closed or bool(self._state.queue), timeout=options.QUIET
+                lambda: self._closed or self._can_take(), timeout=options.QUIET
             )
         except TimeoutError:
             return True
@@ -126,6 +227,37 @@ class Conversation:
         if workflow.now() - self._began > options.WORTH_SHOWING:
             self._set_status("running")
 
+    def _show_pending(self, pending: Approval | None) -> None:
+        """Tell the Temporal UI what the conversation waits for, and how to answer it there."""
+        if pending == self._state.pending:
+            return
+        self._state.pending = pending
+        workflow.upsert_memo({"pending_approval": asdict(pending) if pending else None})
+        if pending is not None:
+            self._set_status("requires_approval")
+            workflow.set_current_details(_how_to_decide(self._state.conversation_id, pending))
+
     def _set_status(self, status: str) -> None:
         if workflow.info().typed_search_attributes.get(RUN_STATUS) != status:
             workflow.upsert_search_attributes([RUN_STATUS.value_set(status)])
+
+
+@contextmanager
+def _dropped(signal: str) -> Iterator[None]:
+    """A signal has nobody to tell that it failed, and must not fail the workflow."""
+    try:
+        yield
+    except FailureError as error:
+        workflow.logger.warning("signal dropped", extra={"signal": signal, "error": str(error)})
+
+
+def _how_to_decide(conversation_id: str, pending: Approval) -> str:
+    calls = "\n".join(
+        f"- `{tool}`, tool call `{call}`"
+        for call, tool in zip(pending.calls, pending.tools, strict=True)
+    )
+    return (
+        f"Waits for approval (`{pending.id}`; the API shows the arguments):\n\n{calls}\n\n"
+        f"    temporal workflow update execute --workflow-id {conversation_id} --name decide "
+        """--input '{"tool_call_id": "…", "approve": true}'"""
+    )

@@ -15,7 +15,7 @@ RETRY = RetryPolicy(
 
 STEP_TIMEOUT = timedelta(minutes=30)
 TOOL_TIMEOUT = timedelta(minutes=10)
-CLOSE_TIMEOUT = timedelta(seconds=30)
+RECORD_TIMEOUT = timedelta(seconds=30)
 HEARTBEAT_TIMEOUT = timedelta(seconds=2)
 
 # A workflow task that went to a worker which died is given to another after this.

@@ -1,12 +1,32 @@
 """A turn: one run, taken through its steps until nothing is left to do."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from workflows import contract, options
-from workflows.contract import CallRef, Closing, StepOutcome, StepRef, Turn
+from workflows.contract import Approval, CallRef, Closing, StepOutcome, StepRef, Turn
+
+_Argument = TypeVar("_Argument")
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Next:
+    """What follows a turn.
+
+    Attributes:
+        turns: What must come next: nothing in particular; this turn again, because history has
+            grown long or an approval request is waited for; or one that goes before it, and it.
+        pending: The approval request that the conversation waits for now.
+    """
+
+    turns: list[Turn] = field(default_factory=list)
+    pending: Approval | None = None
 
 
 class TurnRunner:
@@ -18,74 +38,122 @@ class TurnRunner:
         self.turn = turn
         self._is_closed = is_closed
         self._show = show
+        self._is_stopped = False
+        self._under_way: list[workflow.ActivityHandle[Any]] = []
 
-    async def run(self) -> list[Turn]:
-        """Take the run to its end. A failure fails the run, never the conversation.
-
-        Returns:
-            What must come next: nothing in particular; this turn again, in a new execution,
-            because history has grown long; or another one that goes before it, and then it.
-        """
+    async def run(self) -> Next:
+        """Take the run to its end. A failure fails the run, never the conversation."""
         try:
             return await self._steps()
         except ActivityError as error:
-            await self._close(_failed(self.turn.run_id, error))
+            if not self._is_stopped:
+                await self._close(_failed(self.turn.run_id, error))
         except Exception:
             workflow.logger.exception("turn failed", extra={"run_id": self.turn.run_id})
             await self._close(_internal_error(self.turn.run_id))
-        return []
+        return Next()
 
-    async def _steps(self) -> list[Turn]:
+    def stop(self) -> None:
+        """Stop what is under way: the run was cancelled, so that nothing of it is wanted."""
+        self._is_stopped = True
+        for activity in self._under_way:
+            activity.cancel()
+
+    async def _steps(self) -> Next:
+        if self.turn.answers:
+            outcome = await self._answer()
+            if not await self._goes_on(outcome):
+                return self._next(outcome)
         index = 0
         while index < self.turn.max_steps:
             outcome = await self._step(index)
-            if outcome.first is not None:
-                return [outcome.first, self.turn]
-            if outcome.done or self._is_closed():
-                return []
-            for call in outcome.calls:
-                if await self._tool(call):
-                    return []
+            if not await self._goes_on(outcome):
+                return self._next(outcome)
             index = outcome.index + 1
             if workflow.info().get_current_history_length() > options.EVENTS_INSIDE_TURN:
-                return [self.turn]
+                return Next([self.turn])
         await self._close(Closing(self.turn.run_id, "max_steps"))
-        return []
+        return Next()
+
+    async def _goes_on(self, outcome: StepOutcome) -> bool:
+        """Make the calls that a step led to, and tell whether another step follows."""
+        if outcome.first or outcome.pending or outcome.done or self._is_over():
+            return False
+        for call in outcome.calls:
+            if await self._tool(call) or self._is_over():
+                return False
+        return True
+
+    def _is_over(self) -> bool:
+        return self._is_stopped or self._is_closed()
+
+    def _next(self, outcome: StepOutcome) -> Next:
+        """What follows a step with which the turn ends, or at which it may not begin."""
+        if outcome.first is not None:
+            return Next([outcome.first, self.turn])
+        if outcome.pending is not None:
+            return Next([] if outcome.done else [self.turn], outcome.pending)
+        return Next()
+
+    async def _answer(self) -> StepOutcome:
+        self._show(f"Run `{self.turn.run_id}` answers an approval request.")
+        return await self._do(
+            contract.begin_answer,
+            self.turn,
+            options.RECORD_TIMEOUT,
+            "the approval request is answered",
+        )
 
     async def _step(self, index: int) -> StepOutcome:
         self._show(f"Run `{self.turn.run_id}`: the model works on step {index + 1}.")
-        return await workflow.execute_activity(
+        return await self._do(
             contract.take_step,
             StepRef(self.turn.run_id, index),
-            start_to_close_timeout=options.STEP_TIMEOUT,
-            heartbeat_timeout=options.HEARTBEAT_TIMEOUT,
-            retry_policy=options.RETRY,
-            summary=_short("model", self.turn.model, index + 1),
+            options.STEP_TIMEOUT,
+            _short("model", self.turn.model, index + 1),
         )
 
     async def _tool(self, call: CallRef) -> bool:
         """Run one tool call; True when the run was closed meanwhile."""
         self._show(f"Run `{self.turn.run_id}`: tool `{call.name}` of step {call.step_index + 1}.")
-        outcome = await workflow.execute_activity(
+        outcome = await self._do(
             contract.run_tool,
             call,
-            start_to_close_timeout=options.TOOL_TIMEOUT,
-            heartbeat_timeout=options.HEARTBEAT_TIMEOUT,
-            retry_policy=options.RETRY,
-            summary=_short("tool", call.name, call.step_index + 1),
+            options.TOOL_TIMEOUT,
+            _short("tool", call.name, call.step_index + 1),
         )
         return outcome.done
 
     async def _close(self, closing: Closing) -> None:
         self._show(f"Run `{closing.run_id}` ends: {closing.stop_reason}.")
-        await workflow.execute_activity(
+        await self._do(
             contract.close_run,
             closing,
-            start_to_close_timeout=options.CLOSE_TIMEOUT,
+            options.RECORD_TIMEOUT,
+            f"close the run · {closing.stop_reason}",
+        )
+
+    async def _do(
+        self,
+        stub: Callable[[_Argument], Awaitable[_Result]],
+        argument: _Argument,
+        at_most: timedelta,
+        summary: str,
+    ) -> _Result:
+        """Carry out an activity that `stop` can reach."""
+        activity = workflow.start_activity(
+            stub,
+            argument,
+            start_to_close_timeout=at_most,
             heartbeat_timeout=options.HEARTBEAT_TIMEOUT,
             retry_policy=options.RETRY,
-            summary=f"close the run · {closing.stop_reason}",
+            summary=summary,
         )
+        self._under_way.append(activity)
+        try:
+            return await activity
+        finally:
+            self._under_way.remove(activity)
 
 
 def _short(kind: str, name: str, step: int) -> str:

@@ -109,4 +109,7 @@ async def _turn(request: Request, body: SendBody, parts: PartsDep, *, streams: b
         options=body.to_options(streams=streams),
         body=await request.body(),
         is_retry=retries not in ("", "0"),
+        otids=body.otids(),
+        decisions=body.to_decisions(),
+        busy_policy=body.busy_policy,
     )

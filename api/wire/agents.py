@@ -8,8 +8,9 @@ from pydantic import BaseModel
 from api.wire.blocks import BlockBody, block_bodies
 from api.wire.fields import EntityTime
 from api.wire.llm import shown_config, shown_settings
+from api.wire.messages import wire_messages
 from api.wire.tools import ToolBody, tool_bodies
-from o.domain.agents import Agent, AgentState
+from o.domain.agents import Agent, AgentState, PendingApproval
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class AgentBody(BaseModel):
     tool_exec_environment_variables: list[Any] = []
     identities: list[Any] = []
     identity_ids: list[str] = []
-    pending_approval: None = None
+    pending_approval: dict[str, Any] | None = None
     message_buffer_autoclear: bool
     enable_sleeptime: bool
     multi_agent_group: None = None
@@ -97,8 +98,14 @@ class AgentBody(BaseModel):
             tools=_tools(agent) if shown.tools else [],
             tags=agent.tags if shown.tags else [],
             message_ids=state.message_ids,
+            pending_approval=pending_body(state.pending),
             enable_sleeptime=bool(agent.enable_sleeptime),
         )
+
+
+def pending_body(pending: PendingApproval | None) -> dict[str, Any] | None:
+    """V1's `pending_approval`: the request that waits, less the calls that were answered."""
+    return wire_messages(pending.remaining)[0] if pending else None
 
 
 _AS_THEY_ARE = sorted(

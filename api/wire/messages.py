@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from api.wire.approvals import request_fields, response_fields
 from o.domain.messages import (
     ImagePart,
     Message,
@@ -122,11 +123,18 @@ def _envelope(message: Message, message_type: str, place: int) -> WireMessage:
         message_type,
         message_id=message.id,
         date=message_time(message.created_at),
-        otid=message.otid or part_otid(message.id, place),
+        otid=message.otid or _otid(message.id, message_type, place),
         run_id=message.run_id,
         step_id=message.step_id,
         name=message.name,
         sender_id=message.sender_id,
+    )
+
+
+def _otid(message_id: str, message_type: str, place: int) -> str:
+    """V1 numbers the parts of a message, but gives a request for approval the message's own id."""
+    return (
+        message_id if message_type == "approval_request_message" else part_otid(message_id, place)
     )
 
 
@@ -140,7 +148,12 @@ def _parts(message: Message, view: MessageView) -> Iterator[tuple[str, dict[str,
             yield from _reasoning(message.parts)
             if message.text:
                 yield "assistant_message", {"content": message.text}
-            yield from _calls(message.tool_calls, view)
+            yield from _calls([call for call in message.tool_calls if not call.gate], view)
+            if gated := message.gated_calls:
+                yield "approval_request_message", request_fields(gated)
+        case Role.APPROVAL:
+            if message.approval is not None:
+                yield "approval_response_message", response_fields(message.approval)
         case Role.TOOL:
             returned = message.tool_return
             # A call that failed said nothing, and is shown with its error.
@@ -192,7 +205,7 @@ def _returned(returned: ToolReturn) -> dict[str, Any]:
         "tool_return": returned.content,
         "status": returned.status,
         "tool_call_id": returned.tool_call_id,
-        "stdout": None,
-        "stderr": None,
+        "stdout": returned.stdout,
+        "stderr": returned.stderr,
     }
     return flat | {"tool_returns": [{"type": "tool"} | flat]}

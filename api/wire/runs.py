@@ -143,6 +143,8 @@ def since_1970_ns(moment: datetime) -> int:
 def _metadata(run: Run) -> dict[str, Any]:
     """`run_type`, and of a failed run its `error`: a text, or an object when it was streamed."""
     metadata: dict[str, Any] = {"run_type": run.options.run_type}
+    if run.pending_approval_id is not None:
+        metadata["pending_approval"] = run.pending_approval_id
     if run.error is None:
         return metadata
     return metadata | {"error": _error(run, run.error)}

@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from api.wire.fields import RequestBody, Text
+from api.wire.approvals import ApprovalBody, ToolReturnBody
+from api.wire.fields import Json, RequestBody, Text
 from api.wire.messages import MessageView
-from o.domain.messages import ImagePart, InputMessage, Part, Role, TextPart
-from o.domain.runs import RequestConfig, RunClosed, RunOptions
+from o.domain.messages import Decision, ImagePart, InputMessage, Part, Role, TextPart
+from o.domain.runs import BusyPolicy, ClientTool, RequestConfig, RunClosed, RunOptions
 
 MAX_STEPS = 50
 
@@ -57,7 +58,7 @@ class MessageCreateBody(RequestBody):
 
     @model_validator(mode="after")
     def _role_can_be_sent(self) -> Self:
-        if self.role is Role.TOOL:
+        if self.role in (Role.TOOL, Role.APPROVAL):
             raise ValueError("role must be one of 'user', 'system', 'assistant'")
         return self
 
@@ -72,10 +73,41 @@ class MessageCreateBody(RequestBody):
         )
 
 
-class SendBody(RequestBody):
-    """V1's `LettaStreamingRequest`; a request without streaming uses a part of it."""
+def _kind(message: Any) -> str:
+    """Messages need not say that they are; answers do."""
+    said = message.get("type") if isinstance(message, dict) else getattr(message, "type", None)
+    return said if said in ("approval", "tool_return") else "message"
 
-    messages: list[MessageCreateBody] | None = None
+
+SentMessage = Annotated[
+    Annotated[MessageCreateBody, Tag("message")]
+    | Annotated[ApprovalBody, Tag("approval")]
+    | Annotated[ToolReturnBody, Tag("tool_return")],
+    Discriminator(_kind),
+]
+"""What can be sent: something said, or an answer to an approval request."""
+
+
+class ClientToolBody(RequestBody):
+    """V1's `ClientToolSchema`."""
+
+    name: Text = Field(min_length=1, max_length=200)
+    description: Text | None = None
+    parameters: Json | None = None
+
+    def to_tool(self) -> ClientTool:
+        """The tool as the run keeps it."""
+        given = self.model_dump(exclude_none=True)
+        return ClientTool(**given)
+
+
+class SendBody(RequestBody):
+    """V1's `LettaStreamingRequest`; a request without streaming uses a part of it.
+
+    `busy_policy` is O's own.
+    """
+
+    messages: list[SentMessage] | None = None
     input: Text | list[Content] | None = None
     max_steps: int = Field(MAX_STEPS, ge=1, le=1_000)
     streaming: bool = False
@@ -84,6 +116,8 @@ class SendBody(RequestBody):
     background: bool = False
     include_return_message_types: list[str] | None = None
     override_model: Text | None = None
+    client_tools: list[ClientToolBody] | None = None
+    busy_policy: BusyPolicy | None = None
     use_assistant_message: bool = True
     assistant_message_tool_name: Text = "send_message"
     assistant_message_tool_kwarg: Text = "message"
@@ -97,8 +131,17 @@ class SendBody(RequestBody):
     def to_input(self) -> list[InputMessage]:
         """The messages to send."""
         if self.messages is not None:
-            return [message.to_input() for message in self.messages]
+            return [m.to_input() for m in self.messages if isinstance(m, MessageCreateBody)]
         return [InputMessage(role=Role.USER, parts=_parts(self.input or ""))]
+
+    def to_decisions(self) -> list[Decision] | None:
+        """What is answered to an approval request, None when nothing is."""
+        answers = [m for m in self.messages or () if not isinstance(m, MessageCreateBody)]
+        return [d for answer in answers for d in answer.to_decisions()] if answers else None
+
+    def otids(self) -> list[str]:
+        """The client's ids of the messages, where it gave any."""
+        return [message.otid for message in self.messages or () if message.otid]
 
     def to_view(self) -> MessageView:
         """How the answer shows messages of the legacy loop."""
@@ -112,8 +155,14 @@ class SendBody(RequestBody):
             background=self.background,
             override_model=self.override_model,
             run_type="streaming" if streams else "send_message",
+            client_tools=self._client_tools(),
             request_config=self._config(),
         )
+
+    def _client_tools(self) -> list[ClientTool] | None:
+        if self.client_tools is None:
+            return None
+        return [tool.to_tool() for tool in self.client_tools]
 
     def _config(self) -> RequestConfig:
         return RequestConfig(

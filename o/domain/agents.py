@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from o.domain.blocks import Block
+from o.domain.messages import Decision, Message, only_calls
 
 DEFAULT_AGENT_TYPE = "letta_v1_agent"
 DEFAULT_CONTEXT_WINDOW = 128_000
@@ -23,6 +24,8 @@ class Agent(BaseModel):
         tool_names: The tools it may call, in the order in which they were attached.
         tool_rules: V1's tool rules, as `api/wire` has checked them.
         hidden: Left out of lists.
+        approval_timeout_s: Seconds after which an approval that nobody gave is denied; None goes
+            by the server's setting.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -61,6 +64,7 @@ class Agent(BaseModel):
     last_run_completion: datetime | None = None
     last_run_duration_ms: int | None = None
     last_stop_reason: str | None = None
+    approval_timeout_s: int | None = None
 
 
 class Conversation(BaseModel):
@@ -100,12 +104,27 @@ class Thread:
     agent_id: str | None = None
 
 
+class PendingApproval(BaseModel):
+    """An approval request as clients are shown it: the message, less what was answered."""
+
+    model_config = ConfigDict(frozen=True)
+
+    message: Message
+    decisions: list[Decision] = []
+
+    @property
+    def remaining(self) -> Message:
+        """The message with the calls only that still wait."""
+        return only_calls(self.message, [d.tool_call_id for d in self.decisions])
+
+
 class AgentState(BaseModel):
     """An agent with what is shown beside it.
 
     Attributes:
         blocks: In the order of the prompt; empty when they were not asked for.
         message_ids: The context of its own thread, oldest first.
+        pending: What it waits to have approved; of several, what its own thread waits for.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -113,3 +132,4 @@ class AgentState(BaseModel):
     agent: Agent
     blocks: list[Block]
     message_ids: list[str]
+    pending: PendingApproval | None = None

@@ -75,7 +75,7 @@ class ReplyDelta(BaseModel):
             `redacted` a whole block of reasoning that the provider encrypted.
         text: More of the text, the reasoning, the thoughts or the tool call's arguments.
         call: Which tool call of the reply, from 0.
-        tool_call_id: Set on the first piece of a tool call, as is `name`.
+        tool_call_id: Set on the first piece of a tool call, as are `name` and `gate`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -85,6 +85,7 @@ class ReplyDelta(BaseModel):
     call: int = 0
     tool_call_id: str | None = None
     name: str | None = None
+    gate: Literal["approval", "client"] | None = None
 
 
 DeltaSink = Callable[[ReplyDelta], Awaitable[None]]

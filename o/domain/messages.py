@@ -1,5 +1,6 @@
 """Messages: what was said, called and returned in a conversation."""
 
+from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -7,6 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from o.ids import derived_id
+
+_LONG_ENOUGH = 16
 
 
 class Role(StrEnum):
@@ -16,6 +19,7 @@ class Role(StrEnum):
     USER = "user"
     ASSISTANT = "assistant"
     TOOL = "tool"
+    APPROVAL = "approval"
 
 
 class TextPart(BaseModel):
@@ -64,22 +68,68 @@ class ToolCall(BaseModel):
         arguments: JSON text as the model wrote it, which may be broken.
         request_heartbeat: Whether an agent of the legacy loop asked to go on after it; None where
             the tool has no such argument.
+        gate: What must come before it is answered: a person's `approval`, or the `client`, whose
+            own tool it is. None for nothing.
     """
 
     id: str
     name: str
     arguments: str
     request_heartbeat: bool | None = None
+    gate: Literal["approval", "client"] | None = None
 
 
 class ToolReturn(BaseModel):
-    """What came of a tool call; `duration_ns` is None for a call that was never made."""
+    """What came of a tool call.
+
+    Attributes:
+        stdout: What it printed, in pieces; None where nothing is kept.
+        duration_ns: None for a call that was never made here.
+    """
 
     tool_call_id: str
     name: str
     status: Literal["success", "error"]
     content: str
+    stdout: list[str] | None = None
+    stderr: list[str] | None = None
     duration_ns: int | None = None
+
+
+class ClientReturn(BaseModel):
+    """What a client's own tool returned."""
+
+    status: Literal["success", "error"] = "success"
+    content: str = ""
+    stdout: list[str] | None = None
+    stderr: list[str] | None = None
+
+
+class Decision(BaseModel):
+    """What was said to one call of an approval request.
+
+    Attributes:
+        tool_call_id: Which call. Where a client means every call, the id of the request's message,
+            or nothing.
+        approve: Whether the call may be made; also true of a call that the client made itself.
+        reason: Why, for the model to read.
+        returned: What the client's tool returned; the call is then not made here.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    tool_call_id: str
+    approve: bool
+    reason: str | None = None
+    returned: ClientReturn | None = None
+
+
+class ApprovalResponse(BaseModel):
+    """What was said to an approval request as a whole, and by whom."""
+
+    approval_request_id: str
+    decisions: list[Decision]
+    decided_by: str | None = None
 
 
 class Message(BaseModel):
@@ -103,15 +153,27 @@ class Message(BaseModel):
     parts: list[Part] = []
     tool_calls: list[ToolCall] = []
     tool_return: ToolReturn | None = None
+    approval: ApprovalResponse | None = None
     name: str | None = None
     otid: str | None = None
     sender_id: str | None = None
     created_at: datetime
 
     @property
+    def gated_calls(self) -> list[ToolCall]:
+        """The calls that wait, or waited, for an answer from outside."""
+        return [call for call in self.tool_calls if call.gate is not None]
+
+    @property
     def text(self) -> str:
         """The text parts, joined by line breaks."""
         return "\n".join(part.text for part in self.parts if isinstance(part, TextPart))
+
+
+def only_calls(request: Message, decided: Collection[str]) -> Message:
+    """The message of an approval request with the calls only that still wait."""
+    waiting = [call for call in request.gated_calls if call.id not in decided]
+    return request.model_copy(update={"parts": [], "tool_calls": waiting})
 
 
 class InputMessage(BaseModel):
@@ -139,6 +201,21 @@ def reply_message_id(step_id: str, attempt: int) -> str:
 def return_message_id(step_id: str, ordinal: int) -> str:
     """The id of the return of a step's n-th tool call, the same for every attempt."""
     return derived_id("message", step_id, "return", ordinal)
+
+
+def tool_call_id(message_id: str, ordinal: int, given: str) -> str:
+    """The id by which clients know a call: the provider's, unless it is likely to come again.
+
+    What approves one call must never fit another, and some providers count from 0 in each reply.
+    """
+    if len(given) >= _LONG_ENOUGH:
+        return given
+    return derived_id("call", message_id, ordinal).replace("call-", "call_").replace("-", "")
+
+
+def response_message_id(run_id: str) -> str:
+    """The id of the message that holds what a run answers to an approval request."""
+    return derived_id("message", run_id, "approval")
 
 
 def heartbeat_message_id(step_id: str) -> str:

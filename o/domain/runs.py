@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -27,12 +27,17 @@ class RunStatus(StrEnum):
 OPEN_STATUSES = (RunStatus.CREATED, RunStatus.RUNNING)
 
 
+BusyPolicy = Literal["queue", "reject", "interrupt"]
+"""What becomes of a message while its conversation is busy."""
+
+
 class StopReason(StrEnum):
     """Why a run came to rest, in V1's words."""
 
     END_TURN = "end_turn"
     MAX_STEPS = "max_steps"
     TOOL_RULE = "tool_rule"
+    REQUIRES_APPROVAL = "requires_approval"
     CANCELLED = "cancelled"
     ERROR = "error"
     LLM_API_ERROR = "llm_api_error"
@@ -40,9 +45,17 @@ class StopReason(StrEnum):
     @property
     def status(self) -> RunStatus:
         """The terminal status that follows from the reason."""
-        if self in (StopReason.END_TURN, StopReason.MAX_STEPS, StopReason.TOOL_RULE):
+        if self in _COMPLETE:
             return RunStatus.COMPLETED
         return RunStatus.CANCELLED if self is StopReason.CANCELLED else RunStatus.FAILED
+
+
+_COMPLETE = (
+    StopReason.END_TURN,
+    StopReason.MAX_STEPS,
+    StopReason.TOOL_RULE,
+    StopReason.REQUIRES_APPROVAL,
+)
 
 
 class Usage(BaseModel):
@@ -98,10 +111,21 @@ class RequestConfig(BaseModel):
     include_return_message_types: list[str] | None = None
 
 
+class ClientTool(BaseModel):
+    """A tool that the client runs itself; `parameters` is a JSON schema of type object."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] = {"type": "object", "properties": {}}
+
+
 class RunOptions(BaseModel):
     """What a request asked of its run.
 
     Attributes:
+        client_tools: Tools that the client brings; None where it says nothing of them.
         run_type: How it was asked, in V1's words: `send_message`, `streaming`, ….
     """
 
@@ -112,6 +136,7 @@ class RunOptions(BaseModel):
     background: bool = False
     override_model: str | None = None
     run_type: str = "send_message"
+    client_tools: list[ClientTool] | None = None
     request_config: RequestConfig = RequestConfig()
 
 
@@ -123,6 +148,10 @@ class Run(BaseModel):
         body_hash: Digest of the request's body, by which a retried POST finds its run.
         steps_done: How many steps are committed.
         input: What was said; it takes its place in history when the run starts.
+        approval_id: The approval request that the run answers, None for none.
+        origin_run_id: The run of the request that this one carries on, None where it is its own.
+        pending_approval_id: The approval request that the run ended with and that still waits;
+            known where runs are read for clients.
         first_token_at: When the first piece of a reply was stored.
     """
 
@@ -141,6 +170,9 @@ class Run(BaseModel):
     usage: Usage = Usage()
     error: RunError | None = None
     steps_done: int = 0
+    approval_id: str | None = None
+    origin_run_id: str | None = None
+    pending_approval_id: str | None = None
     created_by_id: str | None = None
     created_at: datetime
     started_at: datetime | None = None

@@ -1,11 +1,13 @@
 """The tools that every agent can have without code of its own, and how a model is shown them."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from o.domain.agents import Agent
 from o.domain.llm import ToolSpec
 from o.domain.loops import SEND_MESSAGE, is_legacy, tools_ruled
 from o.domain.memory_specs import MEMORY_TOOLS
+from o.domain.runs import ClientTool
 from o.domain.thoughts import must_not_be_forced, thinks_natively, tool_for_legacy
 from o.domain.web_specs import WEB_TOOLS
 
@@ -54,9 +56,17 @@ BASE_TOOLS = {
 """Every tool that comes with the server, by its name."""
 
 
-def tools_shown(agent: Agent, handle: str) -> list[ToolSpec]:
-    """The agent's tools as the model `handle` is shown them."""
-    tools = [BASE_TOOLS[name] for name in agent.tool_names if name in BASE_TOOLS]
+def tools_shown(
+    agent: Agent, handle: str, client_tools: Sequence[ClientTool] = ()
+) -> list[ToolSpec]:
+    """The agent's tools and the client's, as the model `handle` is shown them.
+
+    A client's tool goes before one of the agent's with the same name.
+    """
+    theirs = {tool.name for tool in client_tools}
+    tools = [
+        BASE_TOOLS[name] for name in agent.tool_names if name in BASE_TOOLS and name not in theirs
+    ] + [ToolSpec(**tool.model_dump()) for tool in client_tools]
     if not is_legacy(agent):
         return tools
     thinking = not thinks_natively(handle, agent.model_settings)

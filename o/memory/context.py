@@ -41,6 +41,8 @@ class Prompt:
 
     def add(self, agent: Agent, message: Message) -> None:
         """Append the next message. Times are shown in the agent's zone as it is now."""
+        if message.role is Role.APPROVAL:  # the returns tell what came of it
+            return
         place = len(self._said)
         if message.role is not Role.TOOL:
             self._said.extend(_unanswered(self._open_calls))

@@ -47,12 +47,20 @@ _BLOCKS = """(
     WHERE held.agent_id = agents.id
 )"""
 
+_PENDING = """(
+    SELECT jsonb_build_object('message', to_jsonb(messages), 'decisions', approvals.decisions)
+    FROM approvals JOIN messages ON messages.id = approvals.id
+    JOIN conversations ON conversations.id = approvals.conversation_id
+    WHERE approvals.agent_id = agents.id AND approvals.status = 'pending'
+    ORDER BY conversations.is_default DESC, approvals.created_at LIMIT 1
+)"""
+
 
 def _states(*, with_blocks: bool) -> Select[str]:
     blocks = _BLOCKS if with_blocks else "'[]'::jsonb"
     state: ColumnElement[str] = literal_column(
         "jsonb_build_object('agent', to_jsonb(agents), "
-        f"'message_ids', {_MESSAGE_IDS}, 'blocks', {blocks})::text"
+        f"'message_ids', {_MESSAGE_IDS}, 'blocks', {blocks}, 'pending', {_PENDING})::text"
     )
     return select(state).select_from(agents).where(agents.c.deleted_at.is_(None))
 
@@ -218,6 +226,20 @@ async def purge_agent(connection: AsyncConnection, agent_id: str) -> None:
     await connection.execute(
         delete(agents).where(agents.c.id == agent_id, agents.c.deleted_at.is_not(None))
     )
+
+
+async def actor_of(connection: AsyncConnection, conversation_id: str) -> Actor:
+    """Who acts when a conversation is spoken to through Temporal: its organisation, no user.
+
+    Raises:
+        NotFound: There is no such conversation.
+    """
+    organization_id = await connection.scalar(
+        select(conversations.c.organization_id).where(conversations.c.id == conversation_id)
+    )
+    if organization_id is None:
+        raise thread_not_found(Thread(conversation_id=conversation_id))
+    return Actor(organization_id=organization_id)
 
 
 def agent_not_found(agent_id: str) -> NotFound:

@@ -15,6 +15,7 @@ from o.domain.messages import (
 )
 from o.domain.runs import Run, RunClosed, RunError, StopReason
 from o.memory.boot import heartbeat_text
+from o.storage.approvals import get_approval
 from o.storage.events import add_events
 from o.storage.runs import advance_run
 from o.storage.steps import fail_steps, list_unanswered_calls
@@ -54,6 +55,8 @@ async def commit_return(
         new.append(_heartbeat(message, step_id, then.heartbeat, timezone))
     stored = await append_messages(connection, run.conversation_id, new)
     closed = RunClosed(stop_reason=then.stop, usage=run.usage) if then.stop else None
+    if closed and run.steps_done == 0:  # what was said with the answer to an approval request
+        await place_input(connection, run.id)
     told: list[Message | RunClosed] = [stored[0], closed] if closed else [stored[0]]
     first_seq = await advance_run(connection, run.id, events=len(told), closed=closed)
     if first_seq is not None:
@@ -93,14 +96,39 @@ async def close_open_run(
         unanswered: What calls without a return are told.
         error: Why it failed, if it did.
     """
+    await refuse_calls(connection, run, *await step_under_way(connection, run), unanswered)
     await place_input(connection, run.id)
-    for step_id, ordinal, call in await list_unanswered_calls(connection, run):
-        returned = ToolReturn(
-            tool_call_id=call.id, name=call.name, status="error", content=unanswered
-        )
-        await commit_return(connection, run, step_id, ordinal, returned)
     await fail_steps(connection, run.id)
     closed = RunClosed(stop_reason=stop_reason, usage=run.usage, error=error)
     first_seq = await advance_run(connection, run.id, events=1, closed=closed)
     if first_seq is not None:
         await add_events(connection, run.id, first_seq, 1, [closed])
+
+
+async def step_under_way(connection: AsyncConnection, run: Run) -> tuple[str, int]:
+    """The newest step whose calls the run answers, as (run id, index).
+
+    An answer to an approval request begins with the step of the run that asked.
+    """
+    if run.steps_done == 0 and run.approval_id is not None:
+        approval = await get_approval(connection, run.approval_id)
+        if approval is not None:
+            return approval.run_id, approval.step_index
+    return run.id, run.steps_done - 1
+
+
+async def refuse_calls(
+    connection: AsyncConnection, run: Run, asked_in: str, index: int, reason: str
+) -> None:
+    """Give an error return to every call of a step that has none.
+
+    Args:
+        connection: In a transaction.
+        run: What the returns belong to; events are told while it is open.
+        asked_in: The run of the step.
+        index: Which step.
+        reason: What the model reads.
+    """
+    for step_id, ordinal, call in await list_unanswered_calls(connection, asked_in, index):
+        returned = ToolReturn(tool_call_id=call.id, name=call.name, status="error", content=reason)
+        await commit_return(connection, run, step_id, ordinal, returned)

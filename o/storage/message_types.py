@@ -14,6 +14,7 @@ from o.storage.tables import messages
 
 _REPLY = messages.c.role == Role.ASSISTANT
 _RETURN = messages.c.role == Role.TOOL
+_GATED = "exists(@.gate) && @.gate != null"
 
 
 def is_shown(types: Sequence[str] | None, *, says: str | None = None) -> ColumnElement[bool]:
@@ -64,7 +65,11 @@ _SHOWN_AS: dict[str, Callable[[str | None], ColumnElement[bool]]] = {
         ),
     ),
     "tool_call_message": lambda says: and_(
-        _REPLY, _has(messages.c.tool_calls, "$[*] ? (@.name != $says)", says)
+        _REPLY, _has(messages.c.tool_calls, f"$[*] ? (@.name != $says && !({_GATED}))", says)
     ),
+    "approval_request_message": lambda says: and_(
+        _REPLY, _has(messages.c.tool_calls, f"$[*] ? ({_GATED})")
+    ),
+    "approval_response_message": _role(Role.APPROVAL),
     "tool_return_message": lambda says: and_(_RETURN, not_(_returns(says))),
 }

@@ -4,16 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, delete, distinct, func, select, text
+from sqlalchemy import Select, and_, delete, distinct, exists, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
+from o.domain.approvals import ApprovalStatus
 from o.domain.messages import Role
 from o.domain.runs import OPEN_STATUSES, Run, RunStatus
 from o.errors import Conflict, NotFound
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of
-from o.storage.tables import agents, messages, runs
+from o.storage.tables import agents, approvals, messages, runs
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ async def delete_run(connection: AsyncConnection, actor: Actor, run_id: str) -> 
 
     Raises:
         NotFound: There is none for this actor.
-        Conflict: It is open.
+        Conflict: It is open, or its approval request is.
     """
     rows = await connection.execute(
         delete(runs)
@@ -94,6 +95,9 @@ async def delete_run(connection: AsyncConnection, actor: Actor, run_id: str) -> 
             runs.c.id == run_id,
             runs.c.organization_id == actor.organization_id,
             runs.c.status.not_in(OPEN_STATUSES),
+            ~exists().where(
+                approvals.c.run_id == runs.c.id, approvals.c.status == ApprovalStatus.PENDING
+            ),
             runs.c.agent_id == agents.c.id,
             agents.c.deleted_at.is_(None),
         )
@@ -103,7 +107,7 @@ async def delete_run(connection: AsyncConnection, actor: Actor, run_id: str) -> 
     if row is not None:
         return model_of(Run, row)
     await find_run(connection, actor, run_id)
-    raise Conflict(f"Run {run_id} is still open; cancel it, or wait until it is at rest")
+    raise Conflict(f"Run {run_id} is open or waits for approval; cancel it, or wait for its end")
 
 
 async def tools_used(connection: AsyncConnection, run_id: str) -> list[str]:
@@ -148,8 +152,16 @@ async def purge_events(connection: AsyncConnection, *, retention_h: int, limit: 
 
 def _visible(actor: Actor) -> Select[Any]:
     return (
-        select(*columns_of(runs, Run))
+        select(*columns_of(runs, Run), approvals.c.id.label("pending_approval_id"))
         .join(agents, agents.c.id == runs.c.agent_id)
+        .outerjoin(
+            approvals,
+            and_(
+                approvals.c.conversation_id == runs.c.conversation_id,
+                approvals.c.status == ApprovalStatus.PENDING,
+                approvals.c.run_id == runs.c.id,
+            ),
+        )
         .where(runs.c.organization_id == actor.organization_id, agents.c.deleted_at.is_(None))
     )
 

@@ -1,18 +1,16 @@
 """Questions about runs."""
 
-import json
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, and_, func, or_, select, text, update
+from sqlalchemy import RowMapping, Select, and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
 from o.domain.agents import Thread
-from o.domain.messages import InputMessage
-from o.domain.runs import OPEN_STATUSES, Run, RunClosed, RunOptions, RunStatus
-from o.storage.agents import is_meant, thread_not_found
+from o.domain.runs import OPEN_STATUSES, Run, RunClosed, RunStatus
+from o.storage.agents import is_meant
 from o.storage.rows import columns_of, model_of
 from o.storage.tables import agents, conversations, runs
 
@@ -32,110 +30,6 @@ class RunOfAgent:
     is_warm: bool = False
 
 
-@dataclass(frozen=True)
-class NewRun:
-    """A run as it is asked for.
-
-    Attributes:
-        request_key: Equal for requests that are the same one repeated.
-        body_hash: Digest of the request's body.
-    """
-
-    id: str
-    request_key: str
-    body_hash: str
-    input: list[InputMessage]
-    options: RunOptions
-
-
-_ACCEPT = text(
-    """
-    WITH thread AS (
-        SELECT conversations.id, agents.id AS agent_id, agents.organization_id, agents.name,
-            coalesce(conversations.model, agents.model) AS model,
-            coalesce(conversations.last_message_at > now() - interval '12 hours', false) AS is_warm
-        FROM conversations JOIN agents ON agents.id = conversations.agent_id
-        WHERE (conversations.id = :conversation_id
-               OR conversations.agent_id = :agent_id AND conversations.is_default)
-          AND conversations.deleted_at IS NULL
-          AND agents.organization_id = :organization_id AND agents.deleted_at IS NULL
-    ), stored AS (
-        INSERT INTO runs (id, organization_id, agent_id, conversation_id, request_key, body_hash,
-                          status, input, options, created_by_id)
-        SELECT :id, organization_id, agent_id, thread.id, :request_key, :body_hash,
-               'created', CAST(:input AS jsonb), CAST(:options AS jsonb), :user_id
-        FROM thread
-        ON CONFLICT (conversation_id, request_key) DO NOTHING
-        RETURNING *
-    ), spoken AS (
-        UPDATE conversations SET last_message_at = now()
-        FROM stored WHERE conversations.id = stored.conversation_id
-    )
-    SELECT thread.name, thread.model, thread.is_warm, to_jsonb(stored) AS run
-    FROM thread LEFT JOIN stored ON true
-    """
-)
-
-
-async def accept_run(
-    connection: AsyncConnection, actor: Actor, thread: Thread, new: NewRun
-) -> RunOfAgent:
-    """Store a run of the thread, or find the one that the same request made before.
-
-    Raises:
-        NotFound: There is no such agent or conversation for this actor.
-    """
-    stored = await connection.execute(
-        _ACCEPT,
-        {
-            "id": new.id,
-            "agent_id": thread.agent_id,
-            "conversation_id": thread.conversation_id,
-            "organization_id": actor.organization_id,
-            "user_id": actor.user_id,
-            "request_key": new.request_key,
-            "body_hash": new.body_hash,
-            "input": json.dumps([message.model_dump(mode="json") for message in new.input]),
-            "options": new.options.model_dump_json(),
-        },
-    )
-    row = stored.one_or_none()
-    if row is None:
-        raise thread_not_found(thread)
-    if row.run is not None:
-        run = Run.model_validate(row.run)
-        return RunOfAgent(run, row.name, run.options.override_model or row.model, row.is_warm)
-    existing = await connection.execute(
-        _runs_of(actor, thread).where(runs.c.request_key == new.request_key)
-    )
-    return _with_agent(existing.mappings().one())
-
-
-async def find_repeated_run(
-    connection: AsyncConnection, actor: Actor, thread: Thread, body_hash: str
-) -> RunOfAgent | None:
-    """The run that this user's same body made, for a POST that a client says it re-sends.
-
-    Open, or at rest for less than a minute: an older one is a message of the same words that was
-    answered, and what is sent now never arrived before.
-    """
-    rows = await connection.execute(
-        _runs_of(actor, thread)
-        .where(
-            runs.c.created_by_id == actor.user_id,
-            runs.c.body_hash == body_hash,
-            or_(
-                runs.c.status.in_(OPEN_STATUSES),
-                runs.c.completed_at > func.now() - timedelta(minutes=1),
-            ),
-        )
-        .order_by(runs.c.created_at.desc())
-        .limit(1)
-    )
-    row = rows.mappings().one_or_none()
-    return _with_agent(row) if row else None
-
-
 async def get_run(connection: AsyncConnection, run_id: str, *, lock: bool = False) -> Run | None:
     """The run by that id, None when it was deleted meanwhile."""
     question = select(*columns_of(runs, Run)).where(runs.c.id == run_id)
@@ -145,6 +39,15 @@ async def get_run(connection: AsyncConnection, run_id: str, *, lock: bool = Fals
     return model_of(Run, row) if row else None
 
 
+async def start_run(connection: AsyncConnection, run_id: str) -> None:
+    """Note that a run which begins otherwise than with a step has begun."""
+    await connection.execute(
+        update(runs)
+        .where(runs.c.id == run_id)
+        .values(status=RunStatus.RUNNING, started_at=func.coalesce(runs.c.started_at, func.now()))
+    )
+
+
 async def list_open_runs(connection: AsyncConnection, *, older_than_s: float) -> list[RunOfAgent]:
     """Open runs of a certain age, in the order they were made."""
     rows = await connection.execute(
@@ -152,7 +55,7 @@ async def list_open_runs(connection: AsyncConnection, *, older_than_s: float) ->
         .where(runs.c.created_at < func.now() - timedelta(seconds=older_than_s))
         .order_by(runs.c.created_at)
     )
-    return [_with_agent(row) for row in rows.mappings()]
+    return [with_agent(row) for row in rows.mappings()]
 
 
 async def open_conversations(connection: AsyncConnection) -> list[str]:
@@ -164,15 +67,23 @@ async def open_conversations(connection: AsyncConnection) -> list[str]:
 
 
 async def first_open_run(connection: AsyncConnection, conversation_id: str) -> RunOfAgent | None:
-    """The run whose turn it is: the one that has begun, else the oldest. None when none is open."""
+    """The run whose turn it is, None when none is open.
+
+    The one that has begun, else the answer to an approval request, else the oldest.
+    """
     rows = await connection.execute(
         _open_runs()
         .where(runs.c.conversation_id == conversation_id)
-        .order_by((runs.c.status == RunStatus.RUNNING).desc(), runs.c.created_at, runs.c.id)
+        .order_by(
+            (runs.c.status == RunStatus.RUNNING).desc(),
+            runs.c.approval_id.is_not(None).desc(),
+            runs.c.created_at,
+            runs.c.id,
+        )
         .limit(1)
     )
     row = rows.mappings().one_or_none()
-    return _with_agent(row) if row else None
+    return with_agent(row) if row else None
 
 
 def _runs() -> Select[Any]:
@@ -188,7 +99,8 @@ def _runs() -> Select[Any]:
     )
 
 
-def _runs_of(actor: Actor, thread: Thread) -> Select[Any]:
+def runs_of(actor: Actor, thread: Thread) -> Select[Any]:
+    """Runs of a thread that is the actor's, with what their workflow shows of the agent."""
     return _runs().where(is_meant(thread), runs.c.organization_id == actor.organization_id)
 
 
@@ -196,7 +108,8 @@ def _open_runs() -> Select[Any]:
     return _runs().where(runs.c.status.in_(OPEN_STATUSES))
 
 
-def _with_agent(row: RowMapping) -> RunOfAgent:
+def with_agent(row: RowMapping) -> RunOfAgent:
+    """A row of such a question."""
     run = model_of(Run, row)
     return RunOfAgent(run, row["agent_name"], run.options.override_model or row["agent_model"])
 

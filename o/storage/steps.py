@@ -4,7 +4,6 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.messages import Message, Role, ToolCall, return_message_id
-from o.domain.runs import Run
 from o.storage.rows import columns_of, model_of
 from o.storage.tables import messages, steps
 
@@ -30,10 +29,10 @@ async def get_step_reply(connection: AsyncConnection, run_id: str, index: int) -
 
 
 async def list_unanswered_calls(
-    connection: AsyncConnection, run: Run
+    connection: AsyncConnection, run_id: str, index: int
 ) -> list[tuple[str, int, ToolCall]]:
-    """Calls of a run's newest step that have no return: (step id, ordinal of the call, call)."""
-    reply = await get_step_reply(connection, run.id, run.steps_done - 1)
+    """Calls of a step that have no return: (step id, ordinal of the call, call)."""
+    reply = await get_step_reply(connection, run_id, index)
     if reply is None or not reply.tool_calls:
         return []
     step_id = str(reply.step_id)

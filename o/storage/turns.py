@@ -13,8 +13,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.agents import Agent, Conversation
+from o.domain.approvals import digest_of
 from o.domain.blocks import Block
-from o.domain.messages import Message
+from o.domain.messages import Message, ToolCall
 from o.domain.runs import Run, RunClosed, Usage
 
 _COLUMNS = list(Message.model_fields)
@@ -78,7 +79,14 @@ _OPEN_STEP = text(
               SELECT other.id FROM runs AS other
               WHERE other.conversation_id = runs.conversation_id
                 AND other.status IN ('created', 'running')
-              ORDER BY other.status = 'running' DESC, other.created_at, other.id LIMIT 1
+              ORDER BY other.status = 'running' DESC, other.approval_id IS NOT NULL DESC,
+                  other.created_at, other.id
+              LIMIT 1
+          )
+          AND NOT EXISTS (
+              SELECT FROM approvals
+              WHERE approvals.conversation_id = runs.conversation_id
+                AND approvals.status = 'pending'
           )
         RETURNING runs.*, agents.model AS agent_model
     ), step AS (
@@ -141,7 +149,14 @@ _COMMIT_REPLY = text(
             completed_at = CASE WHEN CAST(:status AS text) IS NULL THEN NULL ELSE now() END,
             first_token_at = coalesce(first_token_at, now())
         WHERE id = :run_id AND status IN ('created', 'running') AND steps_done = :index
-        RETURNING next_seq - :event_count AS first_seq
+        RETURNING next_seq - :event_count AS first_seq, organization_id
+    ), asked AS (
+        INSERT INTO approvals (id, organization_id, agent_id, conversation_id, run_id, step_id,
+                               step_index, calls, digest, expires_at)
+        SELECT CAST(:message_id AS text), organization_id, :agent_id, :conversation_id, :run_id,
+            :step_id, :index, CAST(:gated_calls AS jsonb), CAST(:digest AS text),
+            now() + make_interval(secs => CAST(:approval_timeout_s AS double precision))
+        FROM run WHERE CAST(:digest AS text) IS NOT NULL
     ), step AS (
         UPDATE steps SET status = 'success', finish_reason = :finish_reason,
             usage = CAST(:step_usage AS jsonb), completed_at = now(),
@@ -212,8 +227,8 @@ async def open_step(
     """Mark the run as running, place its input, count an attempt at the step, read the context.
 
     Returns:
-        None when the run is closed or gone, or when another run of the conversation goes first:
-        the one that has begun, else the oldest (`first_open_run`).
+        None when the run is closed or gone, when its conversation waits for an answer to an
+        approval request, or when another run goes first (`first_open_run`).
     """
     found = await connection.execute(
         _OPEN_STEP,
@@ -280,6 +295,8 @@ class Reply:
     Attributes:
         model_started_ns: When the model was asked, in nanoseconds since 1970.
         model_ns: How long it took to answer.
+        gated: The calls that wait for an answer from outside, none as a rule.
+        approval_timeout_s: After how many seconds they are denied, None for never.
     """
 
     index: int
@@ -292,10 +309,14 @@ class Reply:
     model_started_ns: int
     model_ns: int
     closed: RunClosed | None
+    gated: Sequence[ToolCall] = ()
+    approval_timeout_s: int | None = None
 
 
 async def commit_reply(connection: AsyncConnection, run: Run, reply: Reply) -> bool:
     """Commit a step with its reply, events and, when nothing is left to do, the end of the run.
+
+    Calls that wait for an answer from outside make an approval request in the same statement.
 
     Returns:
         False, and nothing is written, when the step is committed already or the run is closed.
@@ -320,6 +341,10 @@ async def commit_reply(connection: AsyncConnection, run: Run, reply: Reply) -> b
             "model_ns": reply.model_ns,
             "status": reply.closed.stop_reason.status if reply.closed else None,
             "stop_reason": reply.closed.stop_reason if reply.closed else None,
+            "message_id": reply.message.id,
+            "gated_calls": json.dumps([call.id for call in reply.gated]),
+            "digest": digest_of(reply.gated) if reply.gated else None,
+            "approval_timeout_s": reply.approval_timeout_s,
             "messages": json.dumps([message]),
             "events": json.dumps(events),
             "event_count": len(events),

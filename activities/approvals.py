@@ -1,0 +1,185 @@
+"""Activities of approval requests: an answer is carried out, a verdict from Temporal recorded."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+from temporalio import activity
+
+from activities.calls import call_refs, shown_request, turn_of
+from activities.errors import as_activity_failure
+from activities.heartbeat import heartbeating
+from o.domain.actors import Actor
+from o.domain.approvals import Approval, client_return, digest_of, refusal
+from o.domain.loops import GO_ON, after_call
+from o.domain.messages import (
+    ApprovalResponse,
+    Decision,
+    Message,
+    Role,
+    ToolCall,
+    ToolReturn,
+    response_message_id,
+)
+from o.domain.runs import Run, RunOptions
+from o.errors import Conflict, NotFound
+from o.storage.accepting import NewRun
+from o.storage.agents import get_agent
+from o.storage.approvals import Answer, answer_approval, get_approval, get_pending_approval
+from o.storage.closing import commit_return
+from o.storage.database import Database
+from o.storage.messages import get_message
+from o.storage.runs import get_run, start_run
+from o.storage.steps import get_step_reply, list_unanswered_calls
+from o.storage.turns import append_messages
+from workflows.contract import CallRef, Decide, Decided, StepOutcome, Turn
+
+TEMPORAL = "temporal"
+"""Who decides what comes from Temporal's UI or CLI."""
+
+
+class ApprovalActivities:
+    """What is answered to approval requests."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @activity.defn(name="begin_answer")
+    async def begin_answer(self, turn: Turn) -> StepOutcome:
+        """Begin a run that answers a request: commit what is settled, tell which calls are left.
+
+        Denied calls and those that the client made have their returns when this is done; the
+        approved ones, and those that needed no approval, are left to be made. Safe to retry.
+        """
+        with as_activity_failure(), heartbeating():
+            async with self._database.begin() as connection:
+                run = await get_run(connection, turn.run_id, lock=True)
+                if run is None or not run.status.is_open:
+                    return StepOutcome(-1, done=True)
+                approval = await get_approval(connection, run.approval_id or "")
+                if approval is None or run.steps_done > 0:
+                    return StepOutcome(-1)
+                await start_run(connection, run.id)
+                return await _begin(connection, run, approval)
+
+    @activity.defn(name="decide")
+    async def decide(self, request: Decide) -> Decided:
+        """Record what a person decided in Temporal, as the API would.
+
+        Raises:
+            ApplicationError: `InvalidArgument` or `Conflict`, as the API would answer; not retried.
+        """
+        with as_activity_failure():
+            verdict = request.verdict
+            decision = Decision(
+                tool_call_id=verdict.tool_call_id,
+                approve=verdict.approve,
+                reason=verdict.reason or None,
+            )
+            new = NewRun(
+                id=request.run_id,
+                request_key=request.run_id,
+                body_hash="",
+                input=[],
+                options=RunOptions(run_type="decision", background=True),
+            )
+            async with self._database.begin() as connection:
+                answer = Answer([decision], TEMPORAL)
+                run = await answer_approval(connection, request.conversation_id, answer, new)
+                if run.status.is_open:
+                    return Decided(turn=turn_of(run))
+                pending = await get_pending_approval(connection, request.conversation_id)
+                if pending is None:
+                    return Decided()
+                return Decided(pending=await shown_request(connection, pending))
+
+
+async def _begin(connection: AsyncConnection, run: Run, approval: Approval) -> StepOutcome:
+    reply = await get_step_reply(connection, approval.run_id, approval.step_index)
+    if reply is None:  # history was reset meanwhile
+        return StepOutcome(-1)
+    if digest_of(reply.gated_calls) != approval.digest:
+        raise Conflict("The tool calls are not those that were shown for approval")
+    await _keep_response(connection, run, approval)
+    decisions = {decision.tool_call_id: decision for decision in approval.decisions}
+    unanswered = await list_unanswered_calls(connection, approval.run_id, approval.step_index)
+    left: list[CallRef] = []
+    settled: list[tuple[int, ToolReturn]] = []
+    for _, ordinal, call in unanswered:
+        returned = _settled(call, decisions.get(call.id))
+        if returned is not None:
+            settled.append((ordinal, returned))
+        else:
+            left += call_refs(
+                run.id, approval.step_index, reply.tool_calls, asked_in=approval.run_id
+            )[ordinal : ordinal + 1]
+    done = await _commit(connection, run, reply, settled, is_last=not left)
+    return StepOutcome(-1, calls=[] if done else left, done=done)
+
+
+def _settled(call: ToolCall, decision: Decision | None) -> ToolReturn | None:
+    """The return of a call that is not to be made here."""
+    if decision is None:
+        return None
+    return client_return(call, decision) if decision.approve else refusal(call, decision)
+
+
+async def _commit(
+    connection: AsyncConnection,
+    run: Run,
+    reply: Message,
+    settled: list[tuple[int, ToolReturn]],
+    *,
+    is_last: bool,
+) -> bool:
+    """Commit returns; True when the run ends with the last of them, as rules may want it."""
+    try:
+        actor = Actor(organization_id=run.organization_id)
+        agent = await get_agent(connection, actor, run.agent_id)
+    except NotFound:
+        return True
+    done = False
+    for place, (ordinal, returned) in enumerate(settled, start=1):
+        then = GO_ON
+        if is_last and place == len(settled):
+            then = after_call(
+                agent,
+                reply.tool_calls,
+                ordinal,
+                failed=returned.status == "error",
+                is_last_step=False,
+            )
+        await commit_return(
+            connection,
+            run,
+            str(reply.step_id),
+            ordinal,
+            returned,
+            then=then,
+            timezone=agent.timezone,
+        )
+        done = then.stop is not None
+    return done
+
+
+async def _keep_response(connection: AsyncConnection, run: Run, approval: Approval) -> None:
+    """Put what was answered into history, behind the request."""
+    message_id = response_message_id(run.id)
+    if await get_message(connection, message_id) is not None:
+        return
+    response = Message(
+        id=message_id,
+        organization_id=run.organization_id,
+        agent_id=run.agent_id,
+        conversation_id=run.conversation_id,
+        run_id=run.id,
+        step_id=approval.step_id,
+        position=0,
+        role=Role.APPROVAL,
+        approval=ApprovalResponse(
+            approval_request_id=approval.id,
+            decisions=approval.decisions,
+            decided_by=approval.decided_by,
+        ),
+        created_at=datetime.now(UTC),
+    )
+    await append_messages(connection, run.conversation_id, [response])

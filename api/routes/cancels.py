@@ -1,0 +1,46 @@
+"""Cancelling runs: of an agent, of a conversation, or those that are named."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from api.deps import ActorDep, AgentId, PartsDep
+from api.wire.fields import RequestBody, Text
+from o.domain.agents import Thread
+from o.ids import pattern
+from o.storage.cancelling import Scope
+
+router = APIRouter()
+
+_ConversationId = Annotated[str, Path(pattern=pattern("conv"))]
+
+
+class CancelBody(RequestBody):
+    """V1's `CancelAgentRunRequest`."""
+
+    run_ids: list[Text] | None = None
+
+
+@router.post("/agents/{agent_id}/messages/cancel", operation_id="cancel_message", tags=["agents"])
+async def cancel_agent_runs(
+    agent_id: AgentId, actor: ActorDep, parts: PartsDep, body: CancelBody | None = None
+) -> dict[str, str]:
+    """Cancel what the agent does and what it waits for, in all its conversations.
+
+    Run id to `cancelled`, or to `failed` where a run that was named is at rest already. 409 when
+    nothing is named and there is nothing to cancel.
+    """
+    run_ids = body.run_ids if body else None
+    return await parts.turns.cancel(actor, Scope(agent_id=agent_id, run_ids=run_ids or None))
+
+
+@router.post(
+    "/conversations/{conversation_id}/cancel",
+    operation_id="cancel_conversation",
+    tags=["conversations"],
+)
+async def cancel_conversation_runs(
+    conversation_id: _ConversationId, actor: ActorDep, parts: PartsDep
+) -> dict[str, str]:
+    """Cancel what is under way in a conversation and what waits. 409 when nothing does."""
+    return await parts.turns.cancel(actor, Scope(thread=Thread(conversation_id=conversation_id)))

@@ -1,0 +1,141 @@
+"""Approval requests: which calls wait for an answer, what was answered, and what follows.
+
+A request is about the calls that a person was shown: their names and arguments are fixed by a
+digest when it is made, and are compared again before any of them is carried out.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from o.domain.agents import Agent
+from o.domain.loops import tools_ruled
+from o.domain.messages import Decision, ToolCall, ToolReturn
+from o.domain.runs import ClientTool
+from o.errors import Conflict, InvalidArgument
+
+NOTHING_WAITS = "No tool call is currently awaiting approval"
+
+
+class ApprovalStatus(StrEnum):
+    """Pending, then one of the others."""
+
+    PENDING = "pending"
+    DECIDED = "decided"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+class Approval(BaseModel):
+    """An approval request.
+
+    Attributes:
+        id: The id of the message that asks.
+        run_id: The run that it ended.
+        step_index: The step of that run whose reply holds the calls.
+        calls: The ids of the calls that wait, in order.
+        digest: Of the calls as they were shown.
+        decisions: What was answered so far, one for each call at most.
+        answer_run_id: The run that carries on with the answer.
+        decided_by: The user who answered, `temporal` for Temporal's own clients, or `expiry`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    organization_id: str
+    agent_id: str
+    conversation_id: str
+    run_id: str
+    step_id: str
+    step_index: int
+    calls: list[str]
+    digest: str
+    status: ApprovalStatus = ApprovalStatus.PENDING
+    decisions: list[Decision] = []
+    answer_run_id: str | None = None
+    decided_by: str | None = None
+    created_at: datetime
+    expires_at: datetime | None = None
+
+    @property
+    def undecided(self) -> list[str]:
+        """The calls that nothing was said to yet."""
+        decided = {decision.tool_call_id for decision in self.decisions}
+        return [call for call in self.calls if call not in decided]
+
+
+def gate_of(
+    agent: Agent, client_tools: Sequence[ClientTool], name: str
+) -> Literal["approval", "client"] | None:
+    """What must come before a call of this tool is answered."""
+    if any(tool.name == name for tool in client_tools):
+        return "client"
+    if name in agent.tool_names and name in tools_ruled(agent, "requires_approval"):
+        return "approval"
+    return None
+
+
+def digest_of(calls: Sequence[ToolCall]) -> str:
+    """What binds an approval to the calls that were shown."""
+    shown = [[call.id, call.name, call.arguments] for call in calls]
+    return hashlib.sha256(json.dumps(shown).encode()).hexdigest()
+
+
+def is_about(approval: Approval, given: Sequence[Decision]) -> bool:
+    """Whether all that was answered is about this request."""
+    known = {*approval.calls, approval.id, ""}
+    return all(decision.tool_call_id in known for decision in given)
+
+
+def decided_with(approval: Approval, given: Sequence[Decision]) -> list[Decision]:
+    """All that has been answered once `given` is added, in the order of the calls.
+
+    The same answer again changes nothing.
+
+    Raises:
+        InvalidArgument: Something is about a call that does not wait in this request.
+        Conflict: A call was answered otherwise before.
+    """
+    if not is_about(approval, given):
+        received = [decision.tool_call_id for decision in given]
+        raise InvalidArgument(
+            f"Invalid tool call IDs. Expected '{approval.calls}', but received '{received}'."
+        )
+    decided = {decision.tool_call_id: decision for decision in approval.decisions}
+    for decision in given:
+        whole = decision.tool_call_id not in approval.calls
+        for call in approval.calls if whole else [decision.tool_call_id]:
+            own = decision.model_copy(update={"tool_call_id": call})
+            if whole and call in decided and not _agree(decided[call], own):
+                continue  # what was said to the one call goes before what is said to all
+            if not _agree(decided.setdefault(call, own), own):
+                raise Conflict(f"Tool call {call} was answered otherwise before")
+    return [decided[call] for call in approval.calls if call in decided]
+
+
+def refusal(call: ToolCall, decision: Decision) -> ToolReturn:
+    """What a model reads of a call that was denied."""
+    reason = f" User reason: {decision.reason}" if decision.reason else ""
+    return ToolReturn(
+        tool_call_id=call.id,
+        name=call.name,
+        status="error",
+        content=f"Error: request to call tool denied.{reason}",
+    )
+
+
+def client_return(call: ToolCall, decision: Decision) -> ToolReturn | None:
+    """What the client's own tool returned, None when the call is to be made here."""
+    if decision.returned is None:
+        return None
+    return ToolReturn(tool_call_id=call.id, name=call.name, **decision.returned.model_dump())
+
+
+def _agree(one: Decision, other: Decision) -> bool:
+    return (one.approve, one.returned) == (other.approve, other.returned)

@@ -1,0 +1,228 @@
+"""Approval requests: what waits for an answer, and the answer, which is a run of its own.
+
+While a conversation has a pending request, none of its runs takes a step (`open_step`). The
+transaction that completes the answer makes the run that carries on with it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from o.domain.approvals import (
+    NOTHING_WAITS,
+    Approval,
+    ApprovalStatus,
+    decided_with,
+    is_about,
+)
+from o.domain.messages import Decision, Message, only_calls
+from o.domain.runs import Run, RunClosed, RunStatus, StopReason
+from o.errors import InvalidArgument
+from o.storage.accepting import NewRun
+from o.storage.events import add_events
+from o.storage.messages import get_message
+from o.storage.rows import columns_of, model_of, models_of
+from o.storage.runs import advance_run, get_run
+from o.storage.tables import agents, approvals, runs
+
+EXPIRY = "expiry"
+"""Who denies what nobody has answered in time."""
+
+_NEWEST = 20
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is said to an approval request.
+
+    Attributes:
+        decisions: As they came, with ids of calls or of the request's message.
+        decided_by: The user's id, `temporal`, or `expiry`.
+    """
+
+    decisions: list[Decision]
+    decided_by: str
+
+
+async def get_approval(connection: AsyncConnection, approval_id: str) -> Approval | None:
+    """The approval request by that id, None when it is gone."""
+    rows = await connection.execute(
+        select(*columns_of(approvals, Approval)).where(approvals.c.id == approval_id)
+    )
+    row = rows.mappings().one_or_none()
+    return model_of(Approval, row) if row else None
+
+
+async def get_pending_approval(
+    connection: AsyncConnection, conversation_id: str, *, lock: bool = False
+) -> Approval | None:
+    """What a conversation waits for, None when it waits for nothing."""
+    question = select(*columns_of(approvals, Approval)).where(
+        approvals.c.conversation_id == conversation_id,
+        approvals.c.status == ApprovalStatus.PENDING,
+    )
+    rows = await connection.execute(question.with_for_update() if lock else question)
+    row = rows.mappings().one_or_none()
+    return model_of(Approval, row) if row else None
+
+
+async def answer_approval(
+    connection: AsyncConnection, conversation_id: str, answer: Answer, new: NewRun
+) -> Run:
+    """Record an answer, and make the run that carries on once nothing is left to be answered.
+
+    Answering again what was answered gives the run that the first answer made. An answer to some
+    of the calls makes a run that rests at once with `requires_approval` and shows the others.
+
+    Args:
+        connection: In a transaction.
+        conversation_id: Which conversation; the caller has made sure that it is the actor's.
+        answer: What is said, and by whom.
+        new: The run to make. Its input is said after the answer.
+
+    Raises:
+        InvalidArgument: Nothing waits, or the answer is about calls that do not wait.
+        Conflict: A call was answered otherwise before.
+    """
+    approval = await _lock_meant(connection, conversation_id, answer.decisions)
+    decisions = decided_with(approval, answer.decisions)
+    if approval.answer_run_id is not None and approval.decisions == decisions:
+        first = await get_run(connection, approval.answer_run_id)
+        if first is not None:
+            return first
+    if approval.status is not ApprovalStatus.PENDING:
+        raise InvalidArgument(f"{NOTHING_WAITS}: the answer was given, and its run was deleted")
+    is_whole = len(decisions) == len(approval.calls)
+    if new.input and not is_whole:
+        raise InvalidArgument("Answer every call that waits before you say more")
+    await _record(connection, approval, decisions, answer.decided_by, new.id, is_whole=is_whole)
+    run = await _add_run(connection, approval, new)
+    if is_whole:
+        return run
+    return await _rest(connection, approval, run, decisions)
+
+
+async def cancel_approval(
+    connection: AsyncConnection,
+    approval: Approval,
+    *,
+    status: ApprovalStatus = ApprovalStatus.CANCELLED,
+) -> None:
+    """Close a pending request that the caller has locked; its calls are the caller's to answer."""
+    await connection.execute(
+        update(approvals)
+        .where(approvals.c.id == approval.id)
+        .values(status=status, decided_at=func.now())
+    )
+
+
+async def list_expired_approvals(connection: AsyncConnection) -> list[Approval]:
+    """Pending requests whose time is over, of agents that are there."""
+    rows = await connection.execute(
+        select(*columns_of(approvals, Approval))
+        .join(agents, agents.c.id == approvals.c.agent_id)
+        .where(
+            approvals.c.status == ApprovalStatus.PENDING,
+            approvals.c.expires_at <= func.now(),
+            agents.c.deleted_at.is_(None),
+        )
+        .order_by(approvals.c.expires_at)
+        .limit(_NEWEST)
+    )
+    return models_of(Approval, rows.mappings().all())
+
+
+async def _record(
+    connection: AsyncConnection,
+    approval: Approval,
+    decisions: Sequence[Decision],
+    decided_by: str,
+    run_id: str,
+    *,
+    is_whole: bool,
+) -> None:
+    expired = decided_by == EXPIRY
+    values: dict[str, object] = {
+        "decisions": [decision.model_dump(mode="json") for decision in decisions],
+        "decided_by": decided_by,
+        "answer_run_id": run_id,
+    }
+    if is_whole:
+        values["status"] = ApprovalStatus.EXPIRED if expired else ApprovalStatus.DECIDED
+        values["decided_at"] = func.now()
+    await connection.execute(
+        update(approvals).where(approvals.c.id == approval.id).values(**values)
+    )
+
+
+async def _add_run(connection: AsyncConnection, approval: Approval, new: NewRun) -> Run:
+    """The run that answers. It goes before all that wait, and back to the same origin."""
+    asked = await get_run(connection, approval.run_id)
+    origin = (asked.origin_run_id or asked.id) if asked else approval.run_id
+    options = new.options
+    if options.client_tools is None and asked is not None:
+        options = options.model_copy(update={"client_tools": asked.options.client_tools})
+    rows = await connection.execute(
+        insert(runs)
+        .values(
+            id=new.id,
+            organization_id=approval.organization_id,
+            agent_id=approval.agent_id,
+            conversation_id=approval.conversation_id,
+            request_key=new.request_key,
+            body_hash=new.body_hash,
+            status=RunStatus.CREATED,
+            input=[message.model_dump(mode="json") for message in new.input],
+            options=options.model_dump(mode="json"),
+            created_by_id=new.created_by_id,
+            approval_id=approval.id,
+            origin_run_id=origin,
+            callback_url=new.callback_url,
+            created_at=func.now(),
+        )
+        .returning(*columns_of(runs, Run))
+    )
+    return model_of(Run, rows.mappings().one())
+
+
+async def _rest(
+    connection: AsyncConnection, approval: Approval, run: Run, decisions: Sequence[Decision]
+) -> Run:
+    """Close the run of an answer that leaves calls waiting; it shows which."""
+    request = await get_message(connection, approval.id)
+    told: list[Message | RunClosed] = []
+    if request is not None:
+        told.append(only_calls(request, [decision.tool_call_id for decision in decisions]))
+    closed = RunClosed(stop_reason=StopReason.REQUIRES_APPROVAL, usage=run.usage)
+    told.append(closed)
+    first_seq = await advance_run(connection, run.id, events=len(told), closed=closed)
+    if first_seq is not None:
+        await add_events(connection, run.id, first_seq, 1, told)
+    return run.model_copy(
+        update={"status": closed.stop_reason.status, "stop_reason": closed.stop_reason}
+    )
+
+
+async def _lock_meant(
+    connection: AsyncConnection, conversation_id: str, given: Sequence[Decision]
+) -> Approval:
+    """The request that an answer is about: the pending one, else the newest that it fits."""
+    rows = await connection.execute(
+        select(*columns_of(approvals, Approval))
+        .where(approvals.c.conversation_id == conversation_id)
+        .order_by(
+            (approvals.c.status == ApprovalStatus.PENDING).desc(), approvals.c.created_at.desc()
+        )
+        .limit(_NEWEST)
+        .with_for_update()
+    )
+    found = models_of(Approval, rows.mappings().all())
+    pending = [one for one in found if one.status is ApprovalStatus.PENDING]
+    known = [one for one in found if is_about(one, given)]
+    for one in (*known, *pending):
+        if one.status in (ApprovalStatus.PENDING, ApprovalStatus.DECIDED):
+            return one
+    reason = f": the request was {known[0].status.value}" if known else ""
+    raise InvalidArgument(f"{NOTHING_WAITS}{reason}")

@@ -1,0 +1,195 @@
+"""Cancelling: what is open is closed at once, in one transaction, whoever works at it.
+
+A worker that comes late finds its run closed and writes nothing. The caller then tells the
+conversation's workflow, so that the model call and the tool under way are stopped as well.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from o.domain.actors import Actor
+from o.domain.agents import Thread
+from o.domain.approvals import Approval, ApprovalStatus
+from o.domain.messages import ApprovalResponse, Decision, Message, Role
+from o.domain.runs import OPEN_STATUSES, Run, RunClosed, RunStatus, StopReason
+from o.errors import Conflict, NotFound
+from o.ids import derived_id
+from o.storage.agents import is_meant
+from o.storage.approvals import cancel_approval
+from o.storage.closing import close_open_run, refuse_calls
+from o.storage.events import add_events
+from o.storage.rows import columns_of, models_of
+from o.storage.runs import advance_run, get_run
+from o.storage.tables import agents, approvals, conversations, runs
+from o.storage.turns import append_messages
+
+_DENIED = "The user cancelled the request, so the tool call was denied."
+_STOPPED = "The user cancelled the run before this tool call returned."
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a cancel is about.
+
+    Attributes:
+        agent_id: All conversations of this agent.
+        thread: One conversation.
+        run_ids: Only these runs; None for all that is open.
+        only_first: Only what is under way, not what waits for its turn.
+    """
+
+    agent_id: str | None = None
+    thread: Thread | None = None
+    run_ids: Sequence[str] | None = None
+    only_first: bool = False
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """What came of a cancel.
+
+    Attributes:
+        results: Run id to `cancelled`, or `failed` where the run was at rest already.
+        conversations: Whose workflows are to be told, each with the runs that were cancelled.
+    """
+
+    results: dict[str, str] = field(default_factory=dict)
+    conversations: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, run: Run) -> None:
+        """Note a run that was cancelled."""
+        self.results[run.id] = "cancelled"
+        self.conversations.setdefault(run.conversation_id, []).append(run.id)
+
+
+async def cancel_runs(connection: AsyncConnection, actor: Actor, scope: Scope) -> Cancelled:
+    """Cancel open runs, and approval requests that wait, with the runs that ended with them.
+
+    A run that had begun leaves what was said in history, with an error return for every call that
+    has none. One that waited for its turn leaves nothing.
+
+    Args:
+        connection: In a transaction.
+        actor: Whose runs.
+        scope: Which of them.
+
+    Raises:
+        NotFound: A run that is named is none of these.
+        Conflict: Nothing is named, and there is nothing to cancel.
+    """
+    pending = await _lock_pending(connection, actor, scope)
+    found = await _lock_runs(connection, actor, scope)
+    done = Cancelled()
+    if scope.run_ids is not None:
+        known = {run.id for run in found}
+        for run_id in scope.run_ids:
+            if run_id not in known:
+                raise NotFound(f"Run with id {run_id[:100]} not found")
+            done.results[run_id] = "failed"
+    for approval in pending:
+        if scope.run_ids is None or approval.run_id in scope.run_ids:
+            run = await cancel_request(connection, approval)
+            if run is not None:
+                done.add(run)
+    for run in found:
+        if run.status.is_open and not (scope.only_first and run.status is RunStatus.CREATED):
+            await _cancel_run(connection, run)
+            done.add(run)
+    if not done.results:
+        raise Conflict("No active runs to cancel")
+    return done
+
+
+async def cancel_request(connection: AsyncConnection, approval: Approval) -> Run | None:
+    """Close a pending approval request that the caller has locked, denying what it asks for.
+
+    Returns:
+        The run that ended with it, which is now cancelled.
+    """
+    await cancel_approval(connection, approval)
+    run = await get_run(connection, approval.run_id, lock=True)
+    if run is None:
+        return None
+    decisions = [
+        Decision(tool_call_id=call, approve=False, reason=_DENIED) for call in approval.undecided
+    ]
+    response = Message(
+        id=derived_id("message", approval.id, "cancelled"),
+        organization_id=run.organization_id,
+        agent_id=run.agent_id,
+        conversation_id=run.conversation_id,
+        run_id=run.id,
+        step_id=approval.step_id,
+        position=0,
+        role=Role.APPROVAL,
+        approval=ApprovalResponse(
+            approval_request_id=approval.id, decisions=[*approval.decisions, *decisions]
+        ),
+        created_at=datetime.now(UTC),
+    )
+    await append_messages(connection, run.conversation_id, [response])
+    await refuse_calls(connection, run, run.id, approval.step_index, _DENIED)
+    await connection.execute(
+        update(runs)
+        .where(runs.c.id == run.id)
+        .values(status=RunStatus.CANCELLED, stop_reason=StopReason.CANCELLED)
+    )
+    return run
+
+
+async def _cancel_run(connection: AsyncConnection, run: Run) -> None:
+    has_begun = run.status is RunStatus.RUNNING or run.approval_id is not None
+    if has_begun:
+        await close_open_run(connection, run, StopReason.CANCELLED, unanswered=_STOPPED)
+        return
+    closed = RunClosed(stop_reason=StopReason.CANCELLED, usage=run.usage)
+    first_seq = await advance_run(connection, run.id, events=1, closed=closed)
+    if first_seq is not None:
+        await add_events(connection, run.id, first_seq, 1, [closed])
+
+
+async def _lock_runs(connection: AsyncConnection, actor: Actor, scope: Scope) -> list[Run]:
+    """The runs that are meant, all locked before any is changed; none starts meanwhile."""
+    which = (
+        runs.c.status.in_(OPEN_STATUSES)
+        if scope.run_ids is None
+        else runs.c.id.in_(list(scope.run_ids))
+    )
+    rows = await connection.execute(
+        select(*columns_of(runs, Run))
+        .join(agents, agents.c.id == runs.c.agent_id)
+        .join(conversations, conversations.c.id == runs.c.conversation_id)
+        .where(which, _is_in(actor, scope))
+        .order_by(runs.c.created_at, runs.c.id)
+        .with_for_update(of=runs)
+    )
+    return models_of(Run, rows.mappings().all())
+
+
+async def _lock_pending(connection: AsyncConnection, actor: Actor, scope: Scope) -> list[Approval]:
+    rows = await connection.execute(
+        select(*columns_of(approvals, Approval))
+        .join(agents, agents.c.id == approvals.c.agent_id)
+        .join(conversations, conversations.c.id == approvals.c.conversation_id)
+        .where(approvals.c.status == ApprovalStatus.PENDING, _is_in(actor, scope))
+        .order_by(approvals.c.created_at, approvals.c.id)
+        .with_for_update(of=approvals)
+    )
+    return models_of(Approval, rows.mappings().all())
+
+
+def _is_in(actor: Actor, scope: Scope) -> ColumnElement[bool]:
+    owned = and_(
+        agents.c.organization_id == actor.organization_id,
+        agents.c.deleted_at.is_(None),
+        conversations.c.deleted_at.is_(None),
+    )
+    if scope.thread is not None:
+        owned = and_(owned, is_meant(scope.thread))
+    if scope.agent_id is not None:
+        owned = and_(owned, agents.c.id == scope.agent_id)
+    return owned
