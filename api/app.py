@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 
 from api.auth import TokenCheck
+from api.callbacks import Callbacks
 from api.deps import Parts
 from api.errors import install_error_handlers
 from api.routes import (
@@ -24,6 +25,7 @@ from api.routes import (
     models,
     runs,
     steps,
+    streams,
 )
 from api.turns import Turns
 from api.watch import RunWatcher
@@ -61,6 +63,7 @@ def create_app(
             settings=settings,
             database=database,
             turns=Turns(database, temporal, watcher, settings),
+            callbacks=Callbacks(temporal, watcher, settings.task_queue),
             catalogue=Catalogue(Providers(providers)),
         )
         listening = asyncio.create_task(watcher.listen())
@@ -94,6 +97,7 @@ def _routes() -> APIRouter:
     for module in (
         messages,
         cancels,
+        streams,
         agents,
         histories,
         agent_blocks,

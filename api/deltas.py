@@ -1,7 +1,6 @@
 """Replies while they are written, as V1 shows them piece by piece."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from api.wire.messages import (
@@ -14,6 +13,7 @@ from api.wire.messages import (
 )
 from o.domain.argument_stream import ArgumentReader
 from o.domain.llm import ReplyDelta
+from o.domain.runs import Run
 from o.domain.text import storable
 from o.ids import part_otid
 
@@ -21,12 +21,15 @@ _SOURCES = {"reasoning": "reasoner_model", "thought": "non_reasoner_model"}
 
 
 class DeltaRelay:
-    """Shows pieces of replies: the same `id` and `otid` for the pieces of one part."""
+    """Shows pieces of replies: the same `id` and `otid` for the pieces of one part.
 
-    def __init__(self, run_id: str, view: MessageView) -> None:
-        self._run_id = run_id
+    The same pieces are shown the same whenever the run's log is read: their date is the run's.
+    """
+
+    def __init__(self, run: Run, view: MessageView) -> None:
+        self._run_id = run.id
         self._view = view
-        self._date = message_time(datetime.now(UTC))
+        self._date = message_time(run.created_at)
         self._parts: dict[str, list[str]] = {}
         self._calls: dict[tuple[str, int], _Call] = {}
         self._seen: set[tuple[str, str]] = set()
@@ -73,12 +76,14 @@ class DeltaRelay:
         if key not in self._calls:
             says = self._view.says(delta.name or "")
             self._calls[key] = _Call(
-                delta.tool_call_id or "", self._view.tool_kwarg if says else None
+                delta.tool_call_id or "",
+                self._view.tool_kwarg if says and not delta.gate else None,
+                is_gated=delta.gate is not None,
             )
         call = self._calls[key]
         if not call.says:
             piece = call.piece(delta)
-            return "tool_call_message", {"tool_call": piece, "tool_calls": piece}
+            return call.message_type, {"tool_call": piece, "tool_calls": piece}
         said = call.said(delta.text)
         return ("assistant_message", {"content": said}) if said else None
 
@@ -86,9 +91,10 @@ class DeltaRelay:
 class _Call:
     """One call of a reply; with `kwarg`, that argument is what the agent says."""
 
-    def __init__(self, tool_call_id: str, kwarg: str | None) -> None:
+    def __init__(self, tool_call_id: str, kwarg: str | None, *, is_gated: bool) -> None:
         self._id = tool_call_id
         self._kwarg = kwarg
+        self.message_type = "approval_request_message" if is_gated else "tool_call_message"
         self._reader = ArgumentReader()
 
     @property

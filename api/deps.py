@@ -9,6 +9,7 @@ from fastapi import Depends, Header, Path, Query, Request
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.auth import current_actor
+from api.callbacks import Callbacks
 from api.pagination import page_query
 from api.turns import Turns
 from api.wire.agents import EVERYTHING, Relations
@@ -30,6 +31,7 @@ class Parts:
     settings: Settings
     database: Database
     turns: Turns
+    callbacks: Callbacks
     catalogue: Catalogue
 
 

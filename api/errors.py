@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 
+from api.wire.answers import failure_body
 from o.domain.runs import RunError
 from o.errors import ApprovalPending, ConversationBusy, OError
 from o.storage.database import is_unreachable
@@ -36,8 +37,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
 def run_failed(error: RunError) -> JSONResponse:
     """A run that failed while its client waited: V1's `{"error": {type, message, detail}}`."""
-    body = {"type": error.type, "message": error.message, "detail": error.detail}
-    return JSONResponse({"error": body}, status_code=error.status, headers=NO_RETRY)
+    return JSONResponse(failure_body(error), status_code=error.status, headers=NO_RETRY)
 
 
 def unauthorized() -> JSONResponse:

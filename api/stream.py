@@ -1,56 +1,40 @@
 """The streamed answer to a send: server-sent events in V1's order and spelling."""
 
-import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any
 
 from fastapi.responses import StreamingResponse
 
-from api.deltas import DeltaRelay
-from api.wire.messages import (
-    MessageView,
-    WireMessage,
-    envelope,
-    message_time,
-    shown_types,
-    wire_messages,
-)
-from api.wire.turns import error_body, stop_reason_body, usage_body
-from o.domain.messages import Message
-from o.domain.runs import EventKind, RunClosed, RunEvent
-
-_DONE = b"data: [DONE]\n\n"
+from api.chunks import DONE, ChunkRenderer, frame
+from api.wire.messages import envelope, message_time
+from o.domain.runs import Run, RunEvent
 
 
 class EventStream(StreamingResponse):
-    """Relays a run's events. Closing it early leaves the run alone.
+    """Relays a run's events, shown as the run's own request asked. Closing it leaves the run alone.
 
     Args:
-        events: The run's events, in batches that come at least every second.
-        run_id: Which run.
-        types: The message types to show, all when None.
-        view: How messages of the legacy loop are shown.
-        tokens: Whether to show replies while they are written.
+        events: The run's events from the first, in batches that come at least every second.
+        run: Which run.
+        starting_after: The number of the last chunk that the client has; 0 for none. A stream
+            always ends with `[DONE]`, whatever the client has.
         ping_interval_s: Seconds of silence before a ping; None for no pings.
     """
 
     def __init__(
         self,
         events: AsyncIterator[list[RunEvent]],
+        run: Run,
         *,
-        run_id: str,
-        types: list[str] | None,
-        view: MessageView,
-        tokens: bool,
+        starting_after: int = 0,
         ping_interval_s: float | None,
     ) -> None:
         self._events = events
-        self._run_id = run_id
-        self._types = types
-        self._view = view
-        self._deltas = DeltaRelay(run_id, view) if tokens else None
+        self._run_id = run.id
+        self._chunks = ChunkRenderer(run)
+        self._starting_after = starting_after
+        self._last_shown = starting_after or None
         self._ping_interval_s = ping_interval_s
         super().__init__(
             self._frames(),
@@ -63,40 +47,20 @@ class EventStream(StreamingResponse):
             yield self._ping()
         last = time.monotonic()
         async for batch in self._events:
-            for frame in (frame for event in batch for frame in self._of(event)):
+            for chunk in (chunk for event in batch for chunk in self._chunks.show(event)):
+                if chunk.seq_id <= self._starting_after and chunk.frame is not DONE:
+                    continue
+                if chunk.is_numbered:
+                    self._last_shown = chunk.seq_id
                 last = time.monotonic()
-                yield frame
+                yield chunk.frame
             silence_s = time.monotonic() - last
             if self._ping_interval_s is not None and silence_s >= self._ping_interval_s:
                 last = time.monotonic()
                 yield self._ping()
 
-    def _of(self, event: RunEvent) -> Iterator[bytes]:
-        match event.kind:
-            case EventKind.MESSAGE:
-                shown = wire_messages(Message.model_validate(event.body), self._view)
-                yield from self._shown(self._deltas.unseen(shown) if self._deltas else shown)
-            case EventKind.DELTA:
-                if self._deltas is not None:
-                    yield from self._shown(self._deltas.show(event.body))
-            case EventKind.CLOSED:
-                yield from self._tail(RunClosed.model_validate(event.body))
-
-    def _shown(self, messages: list[WireMessage]) -> Iterator[bytes]:
-        for message in shown_types(messages, self._types):
-            yield _frame(message)
-
-    def _tail(self, closed: RunClosed) -> Iterator[bytes]:
-        yield _frame(stop_reason_body(closed))
-        error = error_body(self._run_id, closed)
-        yield _frame(usage_body(closed)) if error is None else b"event: error\n" + _frame(error)
-        yield _DONE
-
     def _ping(self) -> bytes:
+        """A sign of life with the number of the last message that the client has."""
         now = message_time(datetime.now(UTC))
         ping = envelope("ping", message_id="ping", date=now, otid=None, run_id=self._run_id)
-        return _frame(ping)
-
-
-def _frame(body: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(body, ensure_ascii=False).encode() + b"\n\n"
+        return frame(ping | {"seq_id": self._last_shown})

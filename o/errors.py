@@ -64,6 +64,12 @@ class ApprovalPending(Conflict):
         self.run_id = run_id
 
 
+class Gone(OError):
+    """It was there, and was removed for its age."""
+
+    status = 410
+
+
 class Outdated(OError):
     """The change was made for a version that is no longer the newest (`If-Match`)."""
 

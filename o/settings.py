@@ -104,6 +104,9 @@ class Settings(BaseSettings):
         ge=1,
         description="Seconds until an approval that nobody gave is denied; unset: never.",
     )
+    callback_attempts: int = Field(
+        10, ge=1, description="Times a callback is sent before it is given up, over two hours."
+    )
     event_retention_h: int = Field(
         24, ge=1, le=87_600, description="Hours that a run's events are kept once it is at rest."
     )

@@ -16,10 +16,11 @@ from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError, RPCStatusCode
 
 from o.storage.agents import list_deleted_conversations, purge_agent
+from o.storage.callbacks import list_due_callbacks
 from o.storage.database import Database
 from o.storage.run_records import purge_events
 from o.storage.runs import RunOfAgent, list_open_runs
-from o.temporal import submit_run
+from o.temporal import start_callback, submit_run
 from workflows.conversation import Conversation
 
 _log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ _CONVERSATIONS_AT_ONCE = 10
 _RESCUE_TIMEOUT_S = 10.0
 _RUNS_PURGED_AT_ONCE = 50
 _PURGES_A_SWEEP = 20
+_CALLBACKS_A_SWEEP = 50
 _HOPELESS_ATTEMPTS = 4
 """Tries at a workflow task, about 15 s, after which a new execution will do what it cannot."""
 
@@ -93,6 +95,7 @@ class Sweeper:
         for one in candidates:
             by_conversation[one.run.conversation_id].append(one)
         rescued = sum(await asyncio.gather(*(rescue(*lost) for lost in by_conversation.items())))
+        await self._start_callbacks()
         await self._purge_events()
         return rescued
 
@@ -148,6 +151,13 @@ class Sweeper:
         return (
             Standing.BUSY if in_hand or found.raw_description.pending_activities else Standing.IDLE
         )
+
+    async def _start_callbacks(self) -> None:
+        """Start those that are due; whoever accepted the run may have died before its end."""
+        async with self._database.connect() as connection:
+            due = await list_due_callbacks(connection, limit=_CALLBACKS_A_SWEEP)
+        for run_id, agent_id in due:
+            await start_callback(self._client, self._task_queue, run_id, agent_id=agent_id)
 
     async def _purge_events(self) -> None:
         """In small batches, so that nobody waits for a long transaction's locks."""

@@ -25,7 +25,8 @@ from activities.calls import turn_of
 from o.domain.runs import Run
 from o.settings import Settings
 from workflows import options
-from workflows.contract import Cancel, ConversationState
+from workflows.callback import Callback
+from workflows.contract import CallbackRef, Cancel, ConversationState
 from workflows.conversation import AGENT_ID, AGENT_NAME, RUN_STATUS, Conversation
 
 _RETENTION_S = 7 * 24 * 3600
@@ -117,6 +118,26 @@ def _start(
                 SearchAttributePair(RUN_STATUS, "idle"),
             ]
         ),
+    )
+
+
+async def start_callback(client: Client, task_queue: str, run_id: str, *, agent_id: str) -> None:
+    """Have somebody told of the end of a run. A repeat changes nothing.
+
+    Raises:
+        RPCError: Temporal is away; the sweeper starts the callback when it is back.
+    """
+    await client.start_workflow(
+        Callback.run,
+        CallbackRef(run_id),
+        id=f"callback-{run_id}",
+        task_queue=task_queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        # An execution may have ended without result: terminated, or in a database that was lost.
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        task_timeout=options.TASK_TIMEOUT,
+        static_summary="callback of a run",
+        search_attributes=TypedSearchAttributes([SearchAttributePair(AGENT_ID, agent_id)]),
     )
 
 

@@ -13,9 +13,11 @@ from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.approvals import ApprovalActivities
+from activities.callbacks import CallbackActivities
 from activities.runs import RunActivities
 from activities.steps import StepActivities, StepLimits
 from activities.tools import ToolActivities
+from api.wire.callbacks import callback_body
 from migrations.upgrade import is_migrated
 from o.collector import spare_collector
 from o.domain.llm import LanguageModel
@@ -26,6 +28,7 @@ from o.settings import ProviderSettings, Settings
 from o.storage.database import Database
 from o.sweeper import Sweeper
 from o.temporal import connect
+from workflows.callback import Callback
 from workflows.conversation import Conversation
 
 _log = logging.getLogger(__name__)
@@ -92,10 +95,11 @@ def _worker(settings: Settings, client: Client, database: Database, model: Langu
     tools = ToolActivities(database)
     runs = RunActivities(database)
     approvals = ApprovalActivities(database)
+    callbacks = CallbackActivities(database, callback_body, attempts=settings.callback_attempts)
     return Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=[Conversation],
+        workflows=[Conversation, Callback],
         activities=[
             steps.take_step,
             tools.run_tool,
@@ -103,6 +107,7 @@ def _worker(settings: Settings, client: Client, database: Database, model: Langu
             runs.cancel_runs,
             approvals.begin_answer,
             approvals.decide,
+            callbacks.send_callback,
         ],
         workflow_runner=WORKFLOW_RUNNER,
         identity=worker_identity(settings),

@@ -173,6 +173,13 @@ class Cancelled:
     pending: Approval | None = None
 
 
+@dataclass(frozen=True)
+class CallbackRef:
+    """Whose end a callback tells of."""
+
+    run_id: str
+
+
 @activity.defn(name="take_step")
 async def take_step(step: StepRef) -> StepOutcome:
     """Ask the model for a step and commit its reply; see `activities.steps`."""
@@ -207,6 +214,12 @@ async def cancel_runs(request: Cancel) -> Cancelled:
 async def close_run(closing: Closing) -> None:
     """Bring a run to rest; see `activities.runs`."""
     _only_a_name(closing)
+
+
+@activity.defn(name="send_callback")
+async def send_callback(callback: CallbackRef) -> None:
+    """Tell a client's URL of the end of a run; see `activities.callbacks`."""
+    _only_a_name(callback)
 
 
 def _only_a_name(argument: object) -> NoReturn:

@@ -18,6 +18,15 @@ TOOL_TIMEOUT = timedelta(minutes=10)
 RECORD_TIMEOUT = timedelta(seconds=30)
 HEARTBEAT_TIMEOUT = timedelta(seconds=2)
 
+# A receiver that is away is asked again after 1 s, 3 s, 9 s, … up to an hour; how often in all is
+# the operator's to say (`callback_attempts`).
+CALLBACK_TIMEOUT = timedelta(seconds=30)
+CALLBACK_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=3.0,
+    maximum_interval=timedelta(hours=1),
+)
+
 # A workflow task that went to a worker which died is given to another after this.
 TASK_TIMEOUT = timedelta(seconds=2)
 

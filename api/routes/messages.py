@@ -1,5 +1,6 @@
 """Messages: send one and wait, send one and stream, list them."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
@@ -10,7 +11,9 @@ from api.deps import ActorDep, AgentId, CurrentClientDep, PartsDep, ReadsDep
 from api.pagination import page_query
 from api.stream import EventStream
 from api.turns import Send
+from api.wire.callbacks import AsyncBody
 from api.wire.messages import MessageView, WireMessage, shown_types, wire_messages
+from api.wire.runs import RunBody
 from api.wire.turns import SendBody
 from o.domain.agents import Thread
 from o.errors import InvalidInput
@@ -49,15 +52,27 @@ async def stream(
 ) -> Response:
     """Send messages and stream what comes of them: whole messages, or tokens."""
     turn = await _turn(request, body, parts, streams=True)
-    sent = await parts.turns.send(actor, Thread(agent_id=agent_id), turn)
+    try:
+        sent = await parts.turns.send(actor, Thread(agent_id=agent_id), turn)
+    except ApprovalPending as error:
+        return StreamingResponse(iter(refused(error, error.run_id)), media_type=EVENT_STREAM)
     return EventStream(
         parts.turns.follow(sent),
-        run_id=sent.run.id,
-        types=body.include_return_message_types,
-        view=body.to_view(),
-        tokens=body.stream_tokens,
+        sent.run,
         ping_interval_s=parts.settings.ping_interval_s if body.include_pings else None,
     )
+
+
+@router.post("/async", operation_id="create_agent_message_async")
+async def send_async(
+    agent_id: AgentId, body: AsyncBody, request: Request, actor: ActorDep, parts: PartsDep
+) -> RunBody:
+    """Send messages and answer with the run at once; `callback_url` is told how it ended."""
+    turn = await _turn(request, body, parts, streams=False)
+    turn = replace(turn, callback_url=body.callback_url)
+    sent = await parts.turns.send(actor, Thread(agent_id=agent_id), turn)
+    parts.callbacks.expect(sent.run)
+    return RunBody.of(sent.run)
 
 
 @router.get("", operation_id="list_messages", response_model=None)

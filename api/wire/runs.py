@@ -42,10 +42,10 @@ class RunBody(BaseModel):
     metadata: dict[str, Any]
     request_config: RequestConfig
     stop_reason: str | None
-    callback_url: str | None = None
-    callback_sent_at: EntityTime | None = None
-    callback_status_code: int | None = None
-    callback_error: str | None = None
+    callback_url: str | None
+    callback_sent_at: EntityTime | None
+    callback_status_code: int | None
+    callback_error: str | None
     ttft_ns: int | None
     total_duration_ns: int | None
 
@@ -63,6 +63,10 @@ class RunBody(BaseModel):
             metadata=_metadata(run),
             request_config=run.options.request_config,
             stop_reason=run.stop_reason,
+            callback_url=run.callback_url,
+            callback_sent_at=run.callback_sent_at,
+            callback_status_code=run.callback_status_code,
+            callback_error=run.callback_error,
             ttft_ns=run.first_token_ns,
             total_duration_ns=run.total_ns,
         )

@@ -126,7 +126,8 @@ class RunOptions(BaseModel):
 
     Attributes:
         client_tools: Tools that the client brings; None where it says nothing of them.
-        run_type: How it was asked, in V1's words: `send_message`, `streaming`, ….
+        run_type: How it was asked, in V1's words: `send_message`, `streaming`,
+            `send_message_async`, ….
     """
 
     model_config = ConfigDict(frozen=True)
@@ -153,6 +154,11 @@ class Run(BaseModel):
         pending_approval_id: The approval request that the run ended with and that still waits;
             known where runs are read for clients.
         first_token_at: When the first piece of a reply was stored.
+        events_kept: Whether its log is whole; it is purged long after the run has come to rest.
+        callback_url: Who is told when the run is at rest.
+        callback_sent_at: When that was done, or given up; None while it is to be done.
+        callback_status_code: What the last try was answered.
+        callback_error: What was wrong with the last try.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -178,6 +184,11 @@ class Run(BaseModel):
     started_at: datetime | None = None
     completed_at: datetime | None = None
     first_token_at: datetime | None = None
+    events_kept: bool = True
+    callback_url: str | None = None
+    callback_sent_at: datetime | None = None
+    callback_status_code: int | None = None
+    callback_error: str | None = None
 
     @property
     def total_ns(self) -> int | None:

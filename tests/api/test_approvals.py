@@ -124,9 +124,9 @@ def test_ids_that_do_not_wait_are_refused_and_nothing_is_lost(
         answer(client, guarded, approval("call_x"))
     request = request_of(ask(client, guarded))
     call_id = request.tool_call.tool_call_id
-    with pytest.raises(BadRequestError, match="Invalid tool call IDs. Expected"):
+    with pytest.raises(BadRequestError, match="Invalid tool call IDs"):
         answer(client, guarded, approval("call_x"))
-    with pytest.raises(BadRequestError, match="Invalid tool call IDs. Expected"):
+    with pytest.raises(BadRequestError, match="Invalid tool call IDs"):
         answer(client, guarded, approval(call_id), approval("call_x"))
     assert answer(client, guarded, approval(call_id)).messages[0].status == "success"
 
@@ -174,11 +174,11 @@ def test_what_waits_shows_on_the_agent_and_in_the_runs(client: Letta, guarded: A
         assert shown.pending_approval.id == request.id
     (run,) = client.runs.list(agent_id=guarded.id, stop_reason="requires_approval").items
     assert run.status == "completed"
-    assert run.metadata["pending_approval"] == request.id
-    assert client.runs.retrieve(run.id).metadata["pending_approval"] == request.id
+    assert (run.metadata or {})["pending_approval"] == request.id
+    assert (client.runs.retrieve(run.id).metadata or {})["pending_approval"] == request.id
     answer(client, guarded, approval(request.tool_call.tool_call_id))
     assert client.agents.retrieve(guarded.id).pending_approval is None
-    assert "pending_approval" not in client.runs.retrieve(run.id).metadata
+    assert "pending_approval" not in (client.runs.retrieve(run.id).metadata or {})
 
 
 def test_history_tells_of_the_request_and_of_the_answer(client: Letta, guarded: AgentState) -> None:
@@ -194,7 +194,7 @@ def test_history_tells_of_the_request_and_of_the_answer(client: Letta, guarded: 
         "tool_return_message",
         "assistant_message",
     ]
-    response = listed[3]
+    response: Any = listed[3]
     assert response.approval_request_id == request.id
     assert response.approve is False
     assert response.approvals[0].tool_call_id == call_id

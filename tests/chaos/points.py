@@ -78,6 +78,9 @@ POINTS = (
         command="continue_as_new_workflow_execution",
     ),
     Point("sweeping", "worker", _TELL, "before"),
+    # A callback.
+    Point("run-at-rest", "api", "o.temporal:start_callback", "before"),
+    Point("callback-sent", "worker", "o.storage.callbacks:record_callback", "before"),
     # What is not a message.
     Point("agent-stored", "api", "o.storage.agents:add_agent", "after"),
     Point("block-changed", "api", "o.storage.blocks:change_block", "after"),

@@ -26,7 +26,8 @@ def guarded_agent(client: Letta, **more: Any) -> AgentState:
 def ask(client: Letta, agent: AgentState, *actions: Action, **more: Any) -> LettaResponse:
     """Make the agent take these actions and then say that it is done."""
     text = do(*(actions or (INSERT,)), say("done"))
-    return client.agents.messages.create(agent.id, input=text, **more)
+    response: LettaResponse = client.agents.messages.create(agent.id, input=text, **more)
+    return response
 
 
 def request_of(response: LettaResponse) -> Any:

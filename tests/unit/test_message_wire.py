@@ -19,9 +19,20 @@ from o.domain.messages import (
     ToolCall,
     ToolReturn,
 )
+from o.domain.runs import Run
 from o.ids import new_id
 
 MESSAGE_ID = new_id("message")
+RUN = Run(
+    id="run-1",
+    organization_id="org-1",
+    agent_id="agent-1",
+    conversation_id="conv-1",
+    request_key="run-1",
+    body_hash="",
+    input=[],
+    created_at=datetime(2026, 3, 1, tzinfo=UTC),
+)
 
 
 def reply(**fields: Any) -> Message:
@@ -79,7 +90,7 @@ def test_a_return_is_hidden_only_of_what_is_shown_as_said() -> None:
 @given(st.text(st.characters(codec="utf-8")), st.integers(1, 5), st.booleans())
 def test_pieces_and_the_whole_say_the_same(text: str, size: int, ascii_only: bool) -> None:
     arguments = json.dumps({"message": text}, ensure_ascii=ascii_only)
-    relay = DeltaRelay("run-1", MessageView())
+    relay = DeltaRelay(RUN, MessageView())
     ids = {"message_id": MESSAGE_ID, "step_id": "step-1"}
     shown = relay.show(
         {"kind": "tool_call", "tool_call_id": "call_0", "name": "send_message"} | ids
@@ -94,7 +105,7 @@ def test_pieces_and_the_whole_say_the_same(text: str, size: int, ascii_only: boo
 
 
 def test_every_part_has_the_same_otid_in_pieces_and_whole() -> None:
-    relay = DeltaRelay("run-1", MessageView())
+    relay = DeltaRelay(RUN, MessageView())
     ids = {"message_id": MESSAGE_ID, "step_id": "step-1"}
     deltas = [("reasoning", "a"), ("reasoning", "b"), ("redacted", "c"), ("redacted", "d")]
     shown = [
@@ -119,7 +130,7 @@ def test_every_part_has_the_same_otid_in_pieces_and_whole() -> None:
 
 
 def test_parts_that_no_piece_has_shown_come_whole() -> None:
-    relay = DeltaRelay("run-1", MessageView())
+    relay = DeltaRelay(RUN, MessageView())
     relay.show({"kind": "text", "text": "hi", "message_id": MESSAGE_ID, "step_id": "step-1"})
     whole = wire_messages(
         reply(parts=[TextPart(text="hi")], tool_calls=[sent('{"message": "bye"')])

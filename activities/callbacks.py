@@ -1,0 +1,90 @@
+"""The activity that tells a client's URL of the end of a run."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.errors import as_activity_failure
+from activities.heartbeat import heartbeating
+from o.domain.runs import Run, RunEvent
+from o.storage.callbacks import record_callback
+from o.storage.database import Database
+from o.storage.events import list_events, replay_events
+from o.storage.runs import get_run
+from workflows.contract import CallbackRef
+
+_TIMEOUT = aiohttp.ClientTimeout(total=5.0)
+
+CallbackBody = Callable[[Run, Sequence[RunEvent]], dict[str, Any]]
+"""Spells what is sent, from a run at rest and its log."""
+
+
+@dataclass(frozen=True)
+class _Try:
+    """How a POST went; without an error it was heard."""
+
+    status_code: int | None = None
+    error: str | None = None
+
+
+class CallbackActivities:
+    """Telling clients of runs."""
+
+    def __init__(self, database: Database, body: CallbackBody, *, attempts: int) -> None:
+        self._database = database
+        self._body = body
+        self._attempts = attempts
+
+    @activity.defn(name="send_callback")
+    async def send_callback(self, callback: CallbackRef) -> None:
+        """POST to the run's callback URL once, and keep how it went.
+
+        Any 2xx will do; redirects are not followed. Safe to retry: a callback that was sent or
+        given up is left alone, and the receiver may hear the same twice, with the same `run_id`.
+
+        Raises:
+            ApplicationError: It was not heard; final after the last try.
+        """
+        with as_activity_failure(), heartbeating():
+            async with self._database.connect() as connection:
+                run = await get_run(connection, callback.run_id)
+                if run is None or run.status.is_open or run.callback_sent_at is not None:
+                    return
+                events = await list_events(connection, run.id)
+                body = self._body(run, events or await replay_events(connection, run))
+            tried = await _post(run.callback_url or "", body)
+            is_last = activity.info().attempt >= self._attempts
+            async with self._database.connect() as connection:
+                await record_callback(
+                    connection,
+                    run.id,
+                    status_code=tried.status_code,
+                    error=tried.error,
+                    is_over=tried.error is None or is_last,
+                )
+        facts = {"run_id": run.id, "status": tried.status_code, "error": tried.error}
+        activity.logger.info("callback tried", extra=facts)
+        if tried.error is not None:
+            raise ApplicationError(tried.error, type="CallbackFailed", non_retryable=is_last)
+
+
+async def _post(url: str, body: dict[str, Any]) -> _Try:
+    """One POST. What went wrong is told without the URL, which may hold a secret."""
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=_TIMEOUT) as session,
+            session.post(url, json=body, allow_redirects=False) as answer,
+        ):
+            if 200 <= answer.status < 300:
+                return _Try(answer.status)
+            return _Try(answer.status, f"The receiver answered {answer.status}.")
+    except TimeoutError:
+        return _Try(error="The receiver did not answer within 5 seconds.")
+    except aiohttp.ClientOSError as error:
+        return _Try(error=f"The receiver could not be reached: {error.strerror}.")
+    except (aiohttp.ClientError, ValueError) as error:
+        return _Try(error=f"The receiver could not be asked: {type(error).__name__}.")

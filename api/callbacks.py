@@ -1,0 +1,45 @@
+"""Runs that somebody wants to be told of: their callback starts as soon as they are at rest."""
+
+import asyncio
+import logging
+
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio.client import Client
+from temporalio.exceptions import TemporalError
+
+from api.watch import RunWatcher
+from o.domain.runs import Run
+from o.errors import OError
+from o.temporal import start_callback
+
+_log = logging.getLogger(__name__)
+
+
+class Callbacks:
+    """Follows runs to their end. What it does not live to see, the sweeper finds."""
+
+    def __init__(self, temporal: Client, watcher: RunWatcher, task_queue: str) -> None:
+        self._temporal = temporal
+        self._watcher = watcher
+        self._task_queue = task_queue
+        self._following: dict[str, asyncio.Task[None]] = {}
+
+    def expect(self, run: Run) -> None:
+        """Start the run's callback when it is at rest, if it has one that is not sent."""
+        if run.callback_url is None or run.callback_sent_at is not None:
+            return
+        if run.id not in self._following:
+            task = asyncio.create_task(self._follow(run.id, run.agent_id))
+            self._following[run.id] = task
+            task.add_done_callback(lambda _: self._following.pop(run.id))
+
+    async def _follow(self, run_id: str, agent_id: str) -> None:
+        try:
+            async for _ in self._watcher.follow(run_id):
+                pass
+            await start_callback(self._temporal, self._task_queue, run_id, agent_id=agent_id)
+        except (OError, SQLAlchemyError, TemporalError, RuntimeError) as error:
+            _log.warning(
+                "callback was not started; the sweeper will",
+                extra={"run_id": run_id, "error": type(error).__name__},
+            )

@@ -1,0 +1,109 @@
+"""Streams of runs read again: from any chunk, live while the run goes on, and after its end."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
+from pydantic import Field
+
+from api.deps import ActorDep, Parts, PartsDep, ReadsDep, RunId
+from api.stream import EventStream
+from api.turns import Sent
+from api.wire.fields import RequestBody, Text
+from o.domain.agents import Thread
+from o.domain.runs import Run
+from o.errors import Gone, InvalidArgument, NotFound
+from o.ids import is_id, pattern
+from o.storage.run_records import find_run
+from o.storage.streams import find_newest_run
+
+router = APIRouter()
+
+_DEFAULT = "default"
+_UUID = pattern("").strip("^$")
+_THREAD = f"^({_DEFAULT}|conv{_UUID}|agent{_UUID})$"
+
+
+class StreamBody(RequestBody):
+    """V1's `RetrieveStreamRequest`.
+
+    `poll_interval` and `batch_size` are about V1's Redis; here the database tells what is new.
+    """
+
+    agent_id: Text | None = None
+    run_id: Text | None = None
+    otid: Text | None = None
+    starting_after: int = Field(0, ge=0)
+    include_pings: bool | None = True
+    poll_interval: float | None = Field(0.1, description="Accepted and not needed.")
+    batch_size: int | None = Field(100, description="Accepted and not needed.")
+
+
+@router.post(
+    "/runs/{run_id}/stream",
+    operation_id="retrieve_stream_for_run",
+    response_model=None,
+    tags=["runs"],
+)
+async def of_run(
+    run_id: RunId,
+    connection: ReadsDep,
+    actor: ActorDep,
+    parts: PartsDep,
+    body: StreamBody | None = None,
+) -> Response:
+    """The run's stream behind `starting_after`, until `[DONE]`. 410 once its log is purged."""
+    return _stream(parts, await find_run(connection, actor, run_id), body or StreamBody())
+
+
+@router.post(
+    "/conversations/{conversation_id}/stream",
+    operation_id="retrieve_conversation_stream",
+    response_model=None,
+    tags=["conversations"],
+)
+async def of_conversation(
+    conversation_id: Annotated[str, Path(pattern=_THREAD)],
+    connection: ReadsDep,
+    actor: ActorDep,
+    parts: PartsDep,
+    body: StreamBody | None = None,
+) -> Response:
+    """The stream of the newest run that is open, or of the one that `run_id` or `otid` names.
+
+    `default` with `agent_id` is the agent's own thread, and so is the agent's id. As in V1, a
+    `run_id` is enough by itself, and 400 means that no run is open.
+    """
+    asked = body or StreamBody()
+    if asked.run_id is not None:
+        if not is_id(asked.run_id, "run"):
+            raise InvalidArgument("INVALID_ARGUMENT: run_id is not the id of a run")
+        return _stream(parts, await find_run(connection, actor, asked.run_id), asked)
+    thread = _thread(conversation_id, asked.agent_id)
+    run = await find_newest_run(connection, actor, thread, otid=asked.otid)
+    if run is None and asked.otid is not None:
+        raise NotFound("No run of this conversation was sent with this otid")
+    if run is None:
+        raise InvalidArgument("INVALID_ARGUMENT: no run of this conversation is active")
+    return _stream(parts, run, asked)
+
+
+def _thread(conversation_id: str, agent_id: str | None) -> Thread:
+    if is_id(conversation_id, "conv"):
+        return Thread(conversation_id=conversation_id)
+    if conversation_id != _DEFAULT:
+        return Thread(agent_id=conversation_id)
+    if agent_id is None:
+        raise InvalidArgument("INVALID_ARGUMENT: 'default' needs agent_id in the body")
+    return Thread(agent_id=agent_id)
+
+
+def _stream(parts: Parts, run: Run, asked: StreamBody) -> EventStream:
+    if not run.events_kept:
+        raise Gone(f"The stream of run {run.id} is no longer kept; read its messages instead")
+    pings = parts.settings.ping_interval_s if asked.include_pings is not False else None
+    return EventStream(
+        parts.turns.follow(Sent(run, is_new=False)),
+        run,
+        starting_after=asked.starting_after,
+        ping_interval_s=pings,
+    )

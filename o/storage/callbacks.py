@@ -1,0 +1,45 @@
+"""Questions about callbacks: which are due, and how each try went."""
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from o.domain.runs import OPEN_STATUSES
+from o.storage.tables import agents, runs
+
+
+async def list_due_callbacks(connection: AsyncConnection, *, limit: int) -> list[tuple[str, str]]:
+    """Runs at rest whose callback is neither sent nor given up, with their agents.
+
+    Those that nobody has tried come first; the others, whose next try is likely to be waited for,
+    by chance, so that none is left out for ever.
+    """
+    rows = await connection.execute(
+        select(runs.c.id, runs.c.agent_id)
+        .join(agents, agents.c.id == runs.c.agent_id)
+        .where(
+            runs.c.callback_url.is_not(None),
+            runs.c.callback_sent_at.is_(None),
+            runs.c.status.not_in(OPEN_STATUSES),
+            agents.c.deleted_at.is_(None),
+        )
+        .order_by(runs.c.callback_error.is_not(None), func.random())
+        .limit(limit)
+    )
+    return [(run_id, agent_id) for run_id, agent_id in rows]
+
+
+async def record_callback(
+    connection: AsyncConnection,
+    run_id: str,
+    *,
+    status_code: int | None,
+    error: str | None,
+    is_over: bool,
+) -> None:
+    """Keep how a try went; when that was the last one, the callback is no longer due."""
+    kept: dict[str, object] = {"callback_status_code": status_code, "callback_error": error}
+    if is_over:
+        kept["callback_sent_at"] = func.now()
+    await connection.execute(
+        update(runs).where(runs.c.id == run_id, runs.c.callback_sent_at.is_(None)).values(kept)
+    )
