@@ -17,8 +17,9 @@ from tests.support.provider import HANDLE
 RELEASES = sorted(lock.parent.name for lock in Path(__file__).parent.glob("*/package-lock.json"))
 _INSTALLED = Path(sys.prefix) / "letta-code"
 _TIMEOUT_S = 60
-# Else the tools would be called otherwise: a model of OpenAI's is given other names.
-_HEADLESS = ("--toolset", "default", "--output-format", "json")
+_HEADLESS = ("-m", HANDLE, "--output-format", "json")
+SHELL = "ShellCommand"
+"""What it calls its shell when the model is one of OpenAI's; it is Bash to other models."""
 
 
 class LettaCode:
@@ -61,7 +62,7 @@ class LettaCode:
 
     def ask(self, prompt: str, *arguments: str) -> dict[str, Any]:
         """What it answers to one prompt; `arguments` say which agent."""
-        told = self.run(*arguments, "-p", prompt, "-m", HANDLE, *_HEADLESS)
+        told = self.run(*arguments, "-p", prompt, *_HEADLESS)
         answer: dict[str, Any] = json.loads(told)
         assert (answer["subtype"], answer["is_error"]) == ("success", False)
         return answer

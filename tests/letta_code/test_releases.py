@@ -9,7 +9,7 @@ import httpx
 import pytest
 from letta_client import Letta
 
-from tests.letta_code.cli import RELEASES, LettaCode
+from tests.letta_code.cli import RELEASES, SHELL, LettaCode
 from tests.support.product import Product
 from tests.support.provider import FakeProvider, call, do, say
 
@@ -66,7 +66,7 @@ def test_its_own_tool_runs_once_and_the_model_reads_the_output(
     letta_code: LettaCode, provider: FakeProvider
 ) -> None:
     before = len(provider.prompts)
-    noting = call("Bash", command="echo ran >> notes; wc -l notes", description="Take a note")
+    noting = call(SHELL, command="echo ran >> notes; wc -l notes")
     answer = letta_code.ask(do(noting, say("It is noted.")), "--new-agent", "--yolo")
     assert answer["result"] == "It is noted."
     assert (letta_code.directory / "notes").read_text() == "ran\n"
@@ -79,7 +79,7 @@ def test_its_own_tool_runs_once_and_the_model_reads_the_output(
 def test_a_tool_that_fails_is_told_to_the_model_as_a_failure(
     letta_code: LettaCode, provider: FakeProvider
 ) -> None:
-    failing = call("Bash", command="echo broken >&2; exit 3", description="Fail")
+    failing = call(SHELL, command="echo broken >&2; exit 3")
     answer = letta_code.ask(do(failing, say("It failed.")), "--new-agent", "--yolo")
     assert answer["result"] == "It failed."
     assert "broken" in provider.prompts[-1][-1]["content"]
@@ -126,9 +126,9 @@ def test_a_call_that_an_earlier_run_left_behind_is_denied_and_the_agent_goes_on(
     left = httpx.post(
         f"{server.url}/v1/{kind}/{first[key]}/messages",
         json={
-            "input": do(call("Bash", command="true"), say("It was denied.")),
+            "input": do(call(SHELL, command="true"), say("It was denied.")),
             "streaming": False,
-            "client_tools": [{"name": "Bash", "description": "Run.", "parameters": _ANYTHING}],
+            "client_tools": [{"name": SHELL, "description": "Run.", "parameters": _ANYTHING}],
         },
         timeout=60,
     )
