@@ -11,6 +11,7 @@ from o.errors import Conflict, NotFound, ToolFailed
 from o.ids import new_id
 from o.storage.agent_blocks import attach_blocks, detach_block, get_agent_block
 from o.storage.blocks import add_blocks, change_block
+from o.storage.thread_blocks import SeenBlock, lock_seen_block
 
 _MAX_LABEL_CHARS = 200
 
@@ -20,19 +21,13 @@ class BlockMissing(ToolFailed):
 
 
 async def block_to_edit(connection: AsyncConnection, agent: Agent, label: str) -> Block:
-    """The agent's block, locked until the transaction ends.
+    """The block as the agent sees it where it acts, locked until the transaction ends.
 
     Raises:
         BlockMissing: There is none by that label.
         ToolFailed: It is read-only, in V1's words.
     """
-    try:
-        block = await get_agent_block(connection, _owner(agent), agent.id, label, lock=True)
-    except NotFound:
-        raise BlockMissing(f"There is no memory block with the label {label!r}.") from None
-    if block.read_only:
-        raise ToolFailed("Error This block is read-only and cannot be edited.")
-    return block
+    return (await _seen_block(connection, agent, label)).block
 
 
 async def store_value(connection: AsyncConnection, agent: Agent, block: Block, value: str) -> str:
@@ -73,8 +68,12 @@ async def create_block(
 
 
 async def delete_block(connection: AsyncConnection, agent: Agent, label: str) -> None:
-    """Take a block away from the agent. The block itself stays, with its history."""
-    block = await block_to_edit(connection, agent, label)
+    """Take a block away from the agent. The block itself stays, with its history.
+
+    Raises:
+        ToolFailed: The conversation has the block to itself.
+    """
+    block = await _shared_block(connection, agent, label)
     await detach_block(connection, agent.id, block.id)
 
 
@@ -82,10 +81,11 @@ async def rename_block(connection: AsyncConnection, agent: Agent, label: str, ne
     """Give a block another label, for every agent that has it.
 
     Raises:
-        ToolFailed: The label cannot be used, or is taken at one of them.
+        ToolFailed: The label cannot be used, or is taken at one of them, or the conversation has
+            the block to itself.
     """
     _check_label(new)
-    block = await block_to_edit(connection, agent, label)
+    block = await _shared_block(connection, agent, label)
     try:
         async with connection.begin_nested():
             await _change(connection, agent, block, {"label": new})
@@ -99,6 +99,31 @@ async def describe_block(
     """Say anew what a block is for."""
     block = await block_to_edit(connection, agent, label)
     await _change(connection, agent, block, {"description": description})
+
+
+async def _seen_block(connection: AsyncConnection, agent: Agent, label: str) -> SeenBlock:
+    try:
+        seen = await lock_seen_block(connection, agent, label)
+    except NotFound:
+        raise BlockMissing(f"There is no memory block with the label {label!r}.") from None
+    if seen.block.read_only:
+        raise ToolFailed("Error This block is read-only and cannot be edited.")
+    return seen
+
+
+async def _shared_block(connection: AsyncConnection, agent: Agent, label: str) -> Block:
+    """A block that stands in the agent's other conversations too; a copy for one keeps its label.
+
+    Raises:
+        ToolFailed: The conversation has the block to itself.
+    """
+    seen = await _seen_block(connection, agent, label)
+    if seen.is_isolated:
+        raise ToolFailed(
+            f"The memory block {label!r} belongs to this conversation alone: its value can be "
+            "changed, but it cannot be renamed or deleted."
+        )
+    return seen.block
 
 
 async def _change(

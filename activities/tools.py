@@ -63,6 +63,7 @@ async def _run_once(connection: AsyncConnection, run: Run, call: CallRef) -> Cal
         )
     except NotFound:
         return _CLOSED
+    agent = agent.model_copy(update={"conversation_id": run.conversation_id})
     began_ns = time.monotonic_ns()
     returned = await _call(connection, agent, reply.tool_calls[call.ordinal])
     took = {"duration_ns": time.monotonic_ns() - began_ns}

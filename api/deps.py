@@ -14,6 +14,7 @@ from api.pagination import page_query
 from api.turns import Turns
 from api.wire.agents import EVERYTHING, Relations
 from o.domain.actors import Actor
+from o.domain.agents import Thread
 from o.errors import InvalidArgument
 from o.ids import is_id, pattern
 from o.llm.catalogue import Catalogue
@@ -65,6 +66,40 @@ BlockId = Annotated[str, Path(pattern=pattern("block"))]
 ToolId = Annotated[str, Path(pattern=pattern("tool"))]
 MessageId = Annotated[str, Path(pattern=pattern("message"))]
 StepId = Annotated[str, Path(pattern=pattern("step"))]
+ConversationId = Annotated[str, Path(pattern=pattern("conv"))]
+# V1 takes an agent's id for its own thread as well, from older clients.
+ThreadId = Annotated[
+    str,
+    Path(
+        alias="conversation_id",
+        pattern=f"^default$|{pattern('conv')}|{pattern('agent')}",
+        description="A conversation's id, or `default` for the own thread of `agent_id`",
+    ),
+]
+AgentOfThread = Annotated[str | None, Query(alias="agent_id", pattern=pattern("agent"))]
+
+
+def thread_of(thread_id: str, agent_id: str | None) -> Thread:
+    """The thread that a path names; `default` is the own thread of `agent_id`.
+
+    Raises:
+        InvalidArgument: `default` comes without the agent's id.
+    """
+    if thread_id == "default":
+        if agent_id is None:
+            raise InvalidArgument("INVALID_ARGUMENT: the conversation 'default' needs agent_id")
+        return Thread(agent_id=agent_id)
+    if is_id(thread_id, "agent"):
+        return Thread(agent_id=thread_id)
+    return Thread(conversation_id=thread_id)
+
+
+async def _thread(thread_id: ThreadId, agent_id: AgentOfThread = None) -> Thread:
+    return thread_of(thread_id, agent_id)
+
+
+ThreadDep = Annotated[Thread, Depends(_thread)]
+"""The thread of a path whose `agent_id` comes in the query. Bodies have `thread_of`."""
 
 
 async def _run_id(run_id: str) -> str:

@@ -39,8 +39,16 @@ async def model_asked_for(body: ModelFields, catalogue: Catalogue) -> CatalogueE
         NotFound: There is no such model.
     """
     handle = body.handle()
-    if handle is None:
-        return None
+    return None if handle is None else await find_model(handle, catalogue)
+
+
+async def find_model(handle: str, catalogue: Catalogue) -> CatalogueEntry:
+    """The model by that handle, as clients name it.
+
+    Raises:
+        InvalidArgument: It is no handle.
+        NotFound: There is no such model.
+    """
     if handle in _ANY_MODEL:
         models = await catalogue.list_models()
         if not models:

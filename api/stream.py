@@ -6,9 +6,17 @@ from datetime import UTC, datetime
 
 from fastapi.responses import StreamingResponse
 
-from api.chunks import DONE, ChunkRenderer, frame
+from api.chunks import DONE, ChunkRenderer, frame, refused
 from api.wire.messages import envelope, message_time
 from o.domain.runs import Run, RunEvent
+from o.errors import OError
+
+_MEDIA_TYPE = "text/event-stream"
+
+
+def refused_stream(error: OError, run_id: str) -> StreamingResponse:
+    """The stream of a send that is refused: V1 answers 200 and says so in its events."""
+    return StreamingResponse(iter(refused(error, run_id)), media_type=_MEDIA_TYPE)
 
 
 class EventStream(StreamingResponse):
@@ -38,7 +46,7 @@ class EventStream(StreamingResponse):
         self._ping_interval_s = ping_interval_s
         super().__init__(
             self._frames(),
-            media_type="text/event-stream",
+            media_type=_MEDIA_TYPE,
             headers={"cache-control": "no-cache", "x-accel-buffering": "no"},
         )
 

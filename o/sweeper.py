@@ -15,9 +15,9 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowUpdateFai
 from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError, RPCStatusCode
 
-from o.storage.agents import list_deleted_conversations, purge_agent
 from o.storage.callbacks import list_due_callbacks
 from o.storage.database import Database
+from o.storage.purges import Deleted, list_deleted, purge
 from o.storage.run_records import purge_events
 from o.storage.runs import RunOfAgent, list_open_runs
 from o.temporal import start_callback, submit_run
@@ -77,9 +77,9 @@ class Sweeper:
         """
         async with self._database.connect() as connection:
             candidates = await list_open_runs(connection, older_than_s=self._interval_s)
-            deleted = await list_deleted_conversations(connection)
-        for agent_id, conversation_id in deleted:
-            await self._purge(agent_id, conversation_id)
+            deleted = await list_deleted(connection)
+        for gone in deleted:
+            await self._purge(gone)
         limit = asyncio.Semaphore(_CONVERSATIONS_AT_ONCE)
 
         async def rescue(conversation_id: str, runs: list[RunOfAgent]) -> int:
@@ -171,12 +171,13 @@ class Sweeper:
             if purged < _RUNS_PURGED_AT_ONCE:
                 return
 
-    async def _purge(self, agent_id: str, conversation_id: str) -> None:
-        try:
-            await self._client.get_workflow_handle(conversation_id).signal(Conversation.close)
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
+    async def _purge(self, deleted: Deleted) -> None:
+        for conversation_id in deleted.conversation_ids:
+            try:
+                await self._client.get_workflow_handle(conversation_id).signal(Conversation.close)
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
         async with self._database.begin() as connection:
-            await purge_agent(connection, agent_id)
-        _log.info("deleted agent purged", extra={"agent_id": agent_id})
+            await purge(connection, deleted)
+        _log.info("deleted rows purged", extra={"id": deleted.id})

@@ -72,7 +72,10 @@ async def create(
             organization_id=agent.organization_id,
             agent_id=agent.id,
             prompt_key=prompt_key(agent, blocks),
+            created_by_id=actor.user_id,
+            last_updated_by_id=actor.user_id,
             created_at=agent.created_at,
+            updated_at=agent.created_at,
         )
         initial = body.initial_message_sequence
         given = None if initial is None else [message.to_input() for message in initial]

@@ -1,18 +1,12 @@
 """Cancelling runs: of an agent, of a conversation, or those that are named."""
 
-from typing import Annotated
+from fastapi import APIRouter
 
-from fastapi import APIRouter, Path
-
-from api.deps import ActorDep, AgentId, PartsDep
+from api.deps import ActorDep, AgentId, PartsDep, ThreadDep
 from api.wire.fields import RequestBody, Text
-from o.domain.agents import Thread
-from o.ids import pattern
 from o.storage.cancelling import Scope
 
 router = APIRouter()
-
-_ConversationId = Annotated[str, Path(pattern=pattern("conv"))]
 
 
 class CancelBody(RequestBody):
@@ -40,7 +34,7 @@ async def cancel_agent_runs(
     tags=["conversations"],
 )
 async def cancel_conversation_runs(
-    conversation_id: _ConversationId, actor: ActorDep, parts: PartsDep
+    thread: ThreadDep, actor: ActorDep, parts: PartsDep
 ) -> dict[str, str]:
     """Cancel what is under way in a conversation and what waits. 409 when nothing does."""
-    return await parts.turns.cancel(actor, Scope(thread=Thread(conversation_id=conversation_id)))
+    return await parts.turns.cancel(actor, Scope(thread=thread))

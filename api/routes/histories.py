@@ -6,14 +6,16 @@ from fastapi import APIRouter, Response
 
 from api.bodies import answer
 from api.deps import ActorDep, AgentId, TransactionDep
+from api.prompts import recompile_prompt
 from api.wire.agent_requests import ResetMessagesBody
 from api.wire.agents import AgentBody
+from o.domain.agents import Thread
 from o.domain.messages import InputMessage
 from o.memory.beginning import first_messages
-from o.memory.prompt import compile_prompt, prompt_key
+from o.memory.prompt import prompt_key
 from o.storage.agents import get_agent_state
-from o.storage.histories import get_system_prompt, lock_own_thread, reset_history
-from o.storage.messages import rewrite_system_message
+from o.storage.conversations import get_thread
+from o.storage.histories import reset_history
 
 router = APIRouter(prefix="/agents/{agent_id}", tags=["agents"])
 
@@ -32,21 +34,12 @@ async def recompile(
     A prompt that shows memory as it is stays as it is to the byte, unless `update_timestamp`
     asks for one with the time and the counts of now.
     """
-    thread = await lock_own_thread(connection, actor, agent_id)
-    state = await get_agent_state(connection, actor, agent_id)
-    key = prompt_key(state.agent, state.blocks)
-    if key == thread.prompt_key and not update_timestamp:
-        return answer(await get_system_prompt(connection, thread.id))
-    prompt = compile_prompt(
-        state.agent,
-        thread,
-        state.blocks,
-        recall_count=thread.next_position - 1,
-        now=datetime.now(UTC),
+    thread = Thread(agent_id=agent_id)
+    return answer(
+        await recompile_prompt(
+            connection, actor, thread, is_due=update_timestamp, is_kept=not dry_run
+        )
     )
-    if not dry_run:
-        await rewrite_system_message(connection, thread.id, prompt, prompt_key=key)
-    return answer(prompt)
 
 
 @router.patch("/reset-messages", operation_id="reset_messages", response_model=AgentBody)
@@ -57,7 +50,7 @@ async def reset(
 
     A run that is open keeps what it has said, and goes on.
     """
-    thread = await lock_own_thread(connection, actor, agent_id)
+    thread = await get_thread(connection, actor, Thread(agent_id=agent_id), lock=True)
     state = await get_agent_state(connection, actor, agent_id)
     initial: list[InputMessage] | None = None if body.add_default_initial_messages else []
     first = first_messages(state.agent, thread, state.blocks, initial, datetime.now(UTC))

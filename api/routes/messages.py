@@ -1,16 +1,13 @@
 """Messages: send one and wait, send one and stream, list them."""
 
-from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from api.answer import json_answer
 from api.deps import ActorDep, AgentId, CurrentClientDep, PartsDep, ReadsDep
 from api.pagination import page_query
-from api.stream import EventStream
-from api.turns import Send
+from api.sending import accept_send, answer_send
 from api.wire.callbacks import AsyncBody
 from api.wire.messages import MessageView, WireMessage, shown_types, wire_messages
 from api.wire.runs import RunBody
@@ -33,17 +30,12 @@ async def send(
     current_client: CurrentClientDep,
 ) -> Response:
     """Send messages and answer when the run is at rest, or stream it with `streaming`."""
-    if body.streaming:
-        if not current_client:
-            raise InvalidInput("streaming needs a client of release 1.0 or later")
-        return await stream(agent_id, body, request, actor, parts)
-    if body.stream_tokens or body.background or not body.include_pings:
+    if body.streaming and not current_client:
+        raise InvalidInput("streaming needs a client of release 1.0 or later")
+    if not body.streaming and (body.stream_tokens or body.background or not body.include_pings):
         raise InvalidInput("stream_tokens, background and include_pings need streaming")
-    turn = await _turn(request, body, parts, streams=False)
-    sent = await parts.turns.send(actor, Thread(agent_id=agent_id), turn)
-    return await json_answer(
-        parts.turns.follow(sent), body.include_return_message_types, body.to_view()
-    )
+    thread = Thread(agent_id=agent_id)
+    return await answer_send(request, parts, actor, thread, body, streams=body.streaming)
 
 
 @router.post("/stream", operation_id="create_agent_message_stream", response_model=None)
@@ -51,16 +43,8 @@ async def stream(
     agent_id: AgentId, body: SendBody, request: Request, actor: ActorDep, parts: PartsDep
 ) -> Response:
     """Send messages and stream what comes of them: whole messages, or tokens."""
-    turn = await _turn(request, body, parts, streams=True)
-    try:
-        sent = await parts.turns.send(actor, Thread(agent_id=agent_id), turn)
-    except ApprovalPending as error:
-        return StreamingResponse(iter(refused(error, error.run_id)), media_type=EVENT_STREAM)
-    return EventStream(
-        parts.turns.follow(sent),
-        sent.run,
-        ping_interval_s=parts.settings.ping_interval_s if body.include_pings else None,
-    )
+    thread = Thread(agent_id=agent_id)
+    return await answer_send(request, parts, actor, thread, body, streams=True)
 
 
 @router.post("/async", operation_id="create_agent_message_async")
@@ -68,11 +52,8 @@ async def send_async(
     agent_id: AgentId, body: AsyncBody, request: Request, actor: ActorDep, parts: PartsDep
 ) -> RunBody:
     """Send messages and answer with the run at once; `callback_url` is told how it ended."""
-    turn = await _turn(request, body, parts, streams=False)
-    turn = replace(turn, callback_url=body.callback_url)
-    sent = await parts.turns.send(actor, Thread(agent_id=agent_id), turn)
-    parts.callbacks.expect(sent.run)
-    return RunBody.of(sent.run)
+    run = await accept_send(request, parts, actor, Thread(agent_id=agent_id), body)
+    return RunBody.of(run)
 
 
 @router.get("", operation_id="list_messages", response_model=None)
@@ -110,21 +91,3 @@ async def index(
 async def modify(agent_id: AgentId, message_id: str) -> None:
     """V1 keeps this route and refuses every change: messages are immutable."""
     raise HTTPException(405, "Messages cannot be modified", headers={"allow": "GET, POST"})
-
-
-async def _turn(request: Request, body: SendBody, parts: PartsDep, *, streams: bool) -> Send:
-    """The send, checked as far as it can be before it is stored."""
-    if body.messages is not None and not body.messages:
-        raise InvalidInput("messages must not be empty")
-    if body.override_model is not None:
-        await parts.catalogue.get(body.override_model)
-    retries = request.headers.get("x-stainless-retry-count", "0")
-    return Send(
-        input=body.to_input(),
-        options=body.to_options(streams=streams),
-        body=await request.body(),
-        is_retry=retries not in ("", "0"),
-        otids=body.otids(),
-        decisions=body.to_decisions(),
-        busy_policy=body.busy_policy,
-    )

@@ -9,6 +9,7 @@ from api.wire.fields import Json, RequestBody, Text
 from api.wire.messages import MessageView
 from o.domain.messages import Decision, ImagePart, InputMessage, Part, Role, TextPart
 from o.domain.runs import BusyPolicy, ClientTool, RequestConfig, RunClosed, RunOptions
+from o.ids import pattern
 
 MAX_STEPS = 50
 
@@ -171,6 +172,13 @@ class SendBody(RequestBody):
             assistant_message_tool_kwarg=self.assistant_message_tool_kwarg,
             include_return_message_types=self.include_return_message_types,
         )
+
+
+class ConversationSendBody(SendBody):
+    """V1's `ConversationMessageRequest`: a send that streams unless it says otherwise."""
+
+    streaming: bool = True
+    agent_id: str | None = Field(None, pattern=pattern("agent"))
 
 
 def stop_reason_body(closed: RunClosed) -> dict[str, Any]:

@@ -26,6 +26,7 @@ class Agent(BaseModel):
         hidden: Left out of lists.
         approval_timeout_s: Seconds after which an approval that nobody gave is denied; None goes
             by the server's setting.
+        conversation_id: The conversation that it acts in, None outside of a turn.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -65,6 +66,7 @@ class Agent(BaseModel):
     last_run_duration_ms: int | None = None
     last_stop_reason: str | None = None
     approval_timeout_s: int | None = None
+    conversation_id: str | None = None
 
 
 class Conversation(BaseModel):
@@ -77,6 +79,9 @@ class Conversation(BaseModel):
             when this changes, and only then, so that provider caches hit.
         epoch: Counts the changes of history other than appending: while it is equal, what was
             read before is still the beginning of what is there.
+        model: The handle that it speaks with in the place of the agent's; None for the agent's.
+        model_settings: The same for `Agent.model_settings`.
+        last_message_at: When something was last sent to it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -88,7 +93,41 @@ class Conversation(BaseModel):
     next_position: int = 0
     prompt_key: str = ""
     epoch: int = 0
+    summary: str | None = None
+    model: str | None = None
+    model_settings: dict[str, Any] | None = None
+    created_by_id: str | None = None
+    last_updated_by_id: str | None = None
     created_at: datetime
+    updated_at: datetime
+    last_message_at: datetime | None = None
+
+    def agent_here(self, agent: Agent) -> Agent:
+        """The agent as it acts in this conversation: with its model and settings."""
+        changes: dict[str, Any] = {"conversation_id": self.id}
+        if self.model is not None:
+            changes["model"] = self.model
+            # What fits any model stays; the rest of the settings names a provider.
+            settings = agent.model_settings.items()
+            changes["model_settings"] = {k: v for k, v in settings if k != "provider_type"}
+        if self.model_settings is not None:
+            changes["model_settings"] = self.model_settings
+        return agent.model_copy(update=changes)
+
+
+class ConversationState(BaseModel):
+    """A conversation with what is shown beside it.
+
+    Attributes:
+        message_ids: Its context, oldest first; the system message is the first.
+        isolated_block_ids: The blocks that it has to itself.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    conversation: Conversation
+    message_ids: list[str]
+    isolated_block_ids: list[str]
 
 
 @dataclass(frozen=True)

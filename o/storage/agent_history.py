@@ -101,7 +101,8 @@ class _Shape:
             is_meant = conversations.c.id == bindparam("conversation_id")
         of_agent = conversations.c.agent_id == bindparam("agent_id")
         # By the conversation alone, so that the index by place is the one that fits.
-        thread = select(conversations.c.id).where(of_agent, is_meant).scalar_subquery()
+        is_there = conversations.c.deleted_at.is_(None)
+        thread = select(conversations.c.id).where(of_agent, is_meant, is_there).scalar_subquery()
         return messages.c.conversation_id == thread
 
 

@@ -9,7 +9,6 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
-    delete,
     exists,
     false,
     func,
@@ -209,23 +208,6 @@ async def mark_agent_deleted(connection: AsyncConnection, actor: Actor, agent_id
     )
     if row.scalar_one_or_none() is None:
         raise agent_not_found(agent_id)
-
-
-async def list_deleted_conversations(connection: AsyncConnection) -> list[tuple[str, str]]:
-    """(agent id, conversation id) of agents that are marked deleted and still to be purged."""
-    rows = await connection.execute(
-        select(agents.c.id, conversations.c.id)
-        .join(conversations, conversations.c.agent_id == agents.c.id)
-        .where(agents.c.deleted_at.is_not(None))
-    )
-    return [(agent_id, conversation_id) for agent_id, conversation_id in rows]
-
-
-async def purge_agent(connection: AsyncConnection, agent_id: str) -> None:
-    """Remove a deleted agent with all that hangs on it; its blocks stay."""
-    await connection.execute(
-        delete(agents).where(agents.c.id == agent_id, agents.c.deleted_at.is_not(None))
-    )
 
 
 async def actor_of(connection: AsyncConnection, conversation_id: str) -> Actor:

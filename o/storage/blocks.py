@@ -13,7 +13,7 @@ from o.domain.blocks import Block
 from o.errors import Conflict, NotFound, Outdated
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of, row_of
-from o.storage.tables import agent_blocks, agents, blocks
+from o.storage.tables import agent_blocks, agents, blocks, conversation_blocks
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,8 @@ async def change_block(
     Raises:
         NotFound: There is no such block for this actor.
         Outdated: The block has another version than the expected one.
-        Conflict: An agent that has the block has another one by the new label.
+        Conflict: An agent that has the block has another one by the new label, or a conversation
+            has the block to itself, under the label of the one that it stands for.
     """
     if not changes:
         return _checked(await get_block(connection, actor, block_id), expected_version)
@@ -191,6 +192,9 @@ def _checked(block: Block, expected_version: int | None) -> Block:
 
 
 async def _relabel(connection: AsyncConnection, block_id: str, label: str) -> None:
+    isolated = select(conversation_blocks.c.label).where(conversation_blocks.c.block_id == block_id)
+    if await connection.scalar(isolated) not in (None, label):
+        raise Conflict("A conversation has this block to itself, so its label cannot be changed")
     try:
         await connection.execute(
             update(agent_blocks).where(agent_blocks.c.block_id == block_id).values(label=label)

@@ -2,40 +2,49 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, exists, func, insert, select, update
+from sqlalchemy import delete, exists, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from o.domain.actors import Actor
 from o.domain.agents import Conversation
 from o.domain.messages import Message
 from o.domain.runs import OPEN_STATUSES
-from o.storage.agents import agent_not_found
 from o.storage.messages import rewrite_system_message
-from o.storage.rows import columns_of, model_of, row_of
-from o.storage.tables import agents, conversations, messages, runs
+from o.storage.rows import row_of
+from o.storage.tables import conversations, messages, runs
 
-
-async def lock_own_thread(connection: AsyncConnection, actor: Actor, agent_id: str) -> Conversation:
-    """The agent's default conversation, to which nobody appends in this transaction.
-
-    Raises:
-        NotFound: There is no such agent for this actor.
-    """
-    rows = await connection.execute(
-        select(*columns_of(conversations, Conversation))
-        .join(agents, agents.c.id == conversations.c.agent_id)
-        .where(
-            agents.c.id == agent_id,
-            agents.c.organization_id == actor.organization_id,
-            agents.c.deleted_at.is_(None),
-            conversations.c.is_default,
-        )
-        .with_for_update(of=conversations, key_share=True)
+# The ids of runs and steps stay with the originals, and so do the `otid`s: a copy answers nobody.
+_COPIED = (
+    *("agent_id", "organization_id", "role", "parts", "tool_calls", "tool_return", "approval"),
+    *("name", "sender_id", "created_at"),
+)
+# The low 7 bits of a message's id are zero (`o.ids.new_id`).
+_COPY = text(
+    f"""
+    WITH unfinished AS (
+        SELECT coalesce(runs.origin_run_id, runs.id) AS origin_id FROM runs
+        WHERE runs.conversation_id = :source_id
+          AND (runs.status IN ('created', 'running') OR EXISTS (
+              SELECT FROM approvals
+              WHERE approvals.run_id = runs.id AND approvals.status = 'pending'
+          ))
+    ), cut AS (
+        SELECT min(messages.position) AS position
+        FROM messages JOIN runs ON runs.id = messages.run_id
+        WHERE messages.conversation_id = :source_id
+          AND coalesce(runs.origin_run_id, runs.id) IN (SELECT origin_id FROM unfinished)
+    ), copied AS (
+        INSERT INTO messages (id, conversation_id, position, {", ".join(_COPIED)})
+        SELECT 'message-' || left(gen_random_uuid()::text, 34) || '00', :target_id,
+            row_number() OVER (ORDER BY messages.position), {", ".join(_COPIED)}
+        FROM messages CROSS JOIN cut
+        WHERE messages.conversation_id = :source_id AND messages.position > 0
+          AND (cut.position IS NULL OR messages.position < cut.position)
+        RETURNING 1
     )
-    row = rows.mappings().one_or_none()
-    if row is None:
-        raise agent_not_found(agent_id)
-    return model_of(Conversation, row)
+    UPDATE conversations SET next_position = 1 + (SELECT count(*) FROM copied)
+    WHERE id = :target_id
+    """  # noqa: S608
+)
 
 
 async def get_system_prompt(connection: AsyncConnection, conversation_id: str) -> str:
@@ -86,3 +95,17 @@ async def reset_history(
             .values(next_position=len(first))
         )
     await rewrite_system_message(connection, conversation.id, first[0].text, prompt_key=prompt_key)
+
+
+async def copy_history(connection: AsyncConnection, source_id: str, target_id: str) -> None:
+    """Copy what follows the system message behind that of a new conversation.
+
+    The copy ends with the last request that is done: one that is under way, or that waits for an
+    approval, is left out from its first message on, so that no call in it is without its return.
+
+    Args:
+        connection: In the transaction that has locked the source and stored the target.
+        source_id: The conversation to copy from.
+        target_id: A conversation that has its system message only.
+    """
+    await connection.execute(_COPY, {"source_id": source_id, "target_id": target_id})

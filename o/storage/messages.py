@@ -95,6 +95,26 @@ async def list_step_messages(
     return await _list_of(connection, actor, messages.c.step_id == step_id, page, says)
 
 
+async def list_thread_messages(
+    connection: AsyncConnection,
+    actor: Actor,
+    conversation_id: str,
+    page: Page,
+    *,
+    types: Sequence[str] | None = None,
+    says: str | None = None,
+) -> list[Message]:
+    """The messages of one conversation, in the order asked for.
+
+    Only what V1 shows as one of `types`; with `says`, see `is_shown`.
+
+    Raises:
+        NotFound: A cursor names no message of the conversation.
+    """
+    of = messages.c.conversation_id == conversation_id
+    return await _list_of(connection, actor, of, page, says, types)
+
+
 async def search_messages(
     connection: AsyncConnection,
     agent_id: str,
@@ -140,13 +160,18 @@ def _as_json_text(query: str) -> str:
 
 
 async def _list_of(
-    connection: AsyncConnection, actor: Actor, of: ColumnElement[bool], page: Page, says: str | None
+    connection: AsyncConnection,
+    actor: Actor,
+    of: ColumnElement[bool],
+    page: Page,
+    says: str | None,
+    types: Sequence[str] | None = None,
 ) -> list[Message]:
-    """A run and its steps have one conversation, whose positions are their order."""
+    """The messages are of one conversation, so their positions are their order."""
     owned = and_(of, messages.c.organization_id == actor.organization_id)
     position = messages.c.position
     places = await cursor_places(connection, owned, [position], page)
-    question = select(*columns_of(messages, Message)).where(owned, is_shown(None, says=says))
+    question = select(*columns_of(messages, Message)).where(owned, is_shown(types, says=says))
     for cursor, forward in ((page.after, page.ascending), (page.before, not page.ascending)):
         if cursor is not None:
             (place,) = places[cursor]

@@ -14,7 +14,7 @@ from o.domain.runs import OPEN_STATUSES, Run, RunStatus
 from o.errors import Conflict, NotFound
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of
-from o.storage.tables import agents, approvals, messages, runs
+from o.storage.tables import agents, approvals, conversations, messages, runs
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,7 @@ def _visible(actor: Actor) -> Select[Any]:
     return (
         select(*columns_of(runs, Run), approvals.c.id.label("pending_approval_id"))
         .join(agents, agents.c.id == runs.c.agent_id)
+        .join(conversations, conversations.c.id == runs.c.conversation_id)
         .outerjoin(
             approvals,
             and_(
@@ -162,7 +163,11 @@ def _visible(actor: Actor) -> Select[Any]:
                 approvals.c.run_id == runs.c.id,
             ),
         )
-        .where(runs.c.organization_id == actor.organization_id, agents.c.deleted_at.is_(None))
+        .where(
+            runs.c.organization_id == actor.organization_id,
+            agents.c.deleted_at.is_(None),
+            conversations.c.deleted_at.is_(None),
+        )
     )
 
 

@@ -95,7 +95,7 @@ def _runs() -> Select[Any]:
         )
         .join(agents, agents.c.id == runs.c.agent_id)
         .join(conversations, conversations.c.id == runs.c.conversation_id)
-        .where(agents.c.deleted_at.is_(None))
+        .where(agents.c.deleted_at.is_(None), conversations.c.deleted_at.is_(None))
     )
 
 

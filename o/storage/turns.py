@@ -17,6 +17,7 @@ from o.domain.approvals import digest_of
 from o.domain.blocks import Block
 from o.domain.messages import Message, ToolCall
 from o.domain.runs import Run, RunClosed, Usage
+from o.storage.thread_blocks import SEEN_BLOCKS
 
 _COLUMNS = list(Message.model_fields)
 
@@ -62,7 +63,8 @@ _PLACE_INPUT = text(
     f"""
     WITH run AS (
         SELECT runs.* FROM runs JOIN agents ON agents.id = runs.agent_id
-        WHERE runs.id = :run_id AND agents.deleted_at IS NULL
+        JOIN conversations ON conversations.id = runs.conversation_id
+        WHERE runs.id = :run_id AND agents.deleted_at IS NULL AND conversations.deleted_at IS NULL
     ), {_PLACED}
     SELECT count(*) FROM placed
     """  # noqa: S608
@@ -72,9 +74,10 @@ _OPEN_STEP = text(
     f"""
     WITH run AS (
         UPDATE runs SET status = 'running', started_at = coalesce(started_at, now())
-        FROM agents
+        FROM agents, conversations
         WHERE runs.id = :run_id AND runs.status IN ('created', 'running')
           AND agents.id = runs.agent_id AND agents.deleted_at IS NULL
+          AND conversations.id = runs.conversation_id AND conversations.deleted_at IS NULL
           AND runs.id = (
               SELECT other.id FROM runs AS other
               WHERE other.conversation_id = runs.conversation_id
@@ -88,7 +91,7 @@ _OPEN_STEP = text(
               WHERE approvals.conversation_id = runs.conversation_id
                 AND approvals.status = 'pending'
           )
-        RETURNING runs.*, agents.model AS agent_model
+        RETURNING runs.*, coalesce(conversations.model, agents.model) AS agent_model
     ), step AS (
         INSERT INTO steps (id, organization_id, run_id, agent_id, index, status, model)
         SELECT :step_id, organization_id, id, agent_id, :index, 'pending',
@@ -100,9 +103,7 @@ _OPEN_STEP = text(
     SELECT to_jsonb(run) AS run, to_jsonb(agents) AS agent,
         to_jsonb(conversations) AS conversation,
         (SELECT attempts FROM step) AS attempt,
-        (SELECT coalesce(jsonb_agg(to_jsonb(blocks) ORDER BY held.position, held.label), '[]')
-         FROM agent_blocks AS held JOIN blocks ON blocks.id = held.block_id
-         WHERE held.agent_id = run.agent_id) AS blocks,
+        {SEEN_BLOCKS} AS blocks,
         (SELECT to_jsonb(messages) FROM messages
          WHERE conversation_id = run.conversation_id AND position = 0) AS first,
         mark.is_good,
@@ -204,6 +205,7 @@ class OpenStep:
     """A run whose turn it is, with what its next model call needs.
 
     Attributes:
+        agent: As it is in this conversation.
         attempt: Which try at the step this is, from 1; None when the step is committed.
         first: The message at the head of the conversation: the system message.
         is_continued: Whether the mark is good. Else whoever gave it knows nothing.
@@ -244,10 +246,11 @@ async def open_step(
     row = found.one_or_none()
     if row is None:
         return None
+    conversation = Conversation.model_validate(row.conversation)
     return OpenStep(
         run=Run.model_validate(row.run),
-        agent=Agent.model_validate(row.agent),
-        conversation=Conversation.model_validate(row.conversation),
+        agent=conversation.agent_here(Agent.model_validate(row.agent)),
+        conversation=conversation,
         blocks=[Block.model_validate(block) for block in row.blocks],
         first=Message.model_validate(row.first) if row.first else None,
         is_continued=row.is_good,

@@ -5,11 +5,11 @@ import pytest
 from letta_client import Letta
 
 from tests.support.product import Product
-from tests.support.provider import HANDLE, MODEL
+from tests.support.provider import HANDLE, MODEL, OTHER_HANDLE
 
 
 def test_a_model_shows_v1s_fields(client: Letta) -> None:
-    (model,) = client.models.list()
+    model, _ = client.models.list()
     assert (model.handle, model.name, model.model) == (HANDLE, MODEL, MODEL)
     assert (model.provider_name, model.provider_type) == ("openai", "openai")
     assert model.api_model_endpoint_type == "openai"
@@ -20,12 +20,12 @@ def test_a_model_shows_v1s_fields(client: Letta) -> None:
 @pytest.mark.parametrize(
     ("asked", "count"),
     [
-        ({"provider_name": "openai"}, 1),
+        ({"provider_name": "openai"}, 2),
         ({"provider_name": "anthropic"}, 0),
-        ({"provider_type": "openai"}, 1),
+        ({"provider_type": "openai"}, 2),
         ({"provider_type": "groq"}, 0),
-        ({"provider_category": "base"}, 1),
-        ({"provider_category": ["base", "byok"]}, 1),
+        ({"provider_category": "base"}, 2),
+        ({"provider_category": ["base", "byok"]}, 2),
         ({"provider_category": "byok"}, 0),
         ({"provider_name": "openai", "provider_category": "byok"}, 0),
     ],
@@ -41,7 +41,7 @@ def test_a_category_that_v1_does_not_know_is_422(server: Product) -> None:
 
 
 def test_no_model_is_listed_that_nothing_serves(client: Letta) -> None:
-    assert [model.handle for model in client.models.list()] == [HANDLE]
+    assert [model.handle for model in client.models.list()] == [HANDLE, OTHER_HANDLE]
     assert client.models.embeddings.list() == []
 
 

@@ -22,6 +22,8 @@ from starlette.routing import Route
 
 MODEL = "scripted"
 HANDLE = f"openai/{MODEL}"
+OTHER_MODEL = "scripted-too"
+OTHER_HANDLE = f"openai/{OTHER_MODEL}"
 
 _ENDS_TURN = ("send_message", "memory_finish_edits")
 
@@ -53,9 +55,16 @@ class Gate:
 
 
 class FakeProvider:
-    """A running provider. `prompts` holds every prompt that came in; `problems` what was wrong."""
+    """A running provider.
+
+    Attributes:
+        requests: The body of every request that came in.
+        prompts: The prompt of each.
+        problems: What was wrong with them.
+    """
 
     def __init__(self) -> None:
+        self.requests: list[dict[str, Any]] = []
         self.prompts: list[Prompt] = []
         self.problems: list[str] = []
         self._gates: list[tuple[Callable[[Prompt], bool], Gate]] = []
@@ -100,11 +109,13 @@ class FakeProvider:
         return sum(last_user_text(prompt) == text for prompt in self.prompts)
 
     async def _models(self, request: Request) -> Response:
-        return JSONResponse({"object": "list", "data": [{"id": MODEL, "object": "model"}]})
+        models = [{"id": name, "object": "model"} for name in (MODEL, OTHER_MODEL)]
+        return JSONResponse({"object": "list", "data": models})
 
     async def _complete(self, request: Request) -> Response:
         body = await request.json()
         prompt: Prompt = body["messages"]
+        self.requests.append(body)
         self.prompts.append(prompt)
         self.problems += problems_of(prompt) + problems_of_tools(body)
         await self._wait_at_gate(prompt)

@@ -25,7 +25,7 @@ AGENT = Agent(
     updated_at=NOW,
 )
 CONVERSATION = Conversation(
-    id="conv-1", organization_id="org-1", agent_id="agent-1", created_at=NOW
+    id="conv-1", organization_id="org-1", agent_id="agent-1", created_at=NOW, updated_at=NOW
 )
 
 

@@ -1,0 +1,71 @@
+"""Messages of a conversation: send, list, compact."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from api.deps import ActorDep, PartsDep, ReadsDep, ThreadDep, ThreadId, thread_of
+from api.pagination import page_query
+from api.sending import answer_send
+from api.wire.conversations import AgentOfThreadBody
+from api.wire.messages import V1_VIEW, WireMessage, shown_types, wire_messages
+from api.wire.turns import ConversationSendBody
+from o.errors import InvalidArgument
+from o.storage.conversations import get_thread
+from o.storage.messages import list_thread_messages
+from o.storage.pages import Page
+
+router = APIRouter(prefix="/conversations/{conversation_id}", tags=["conversations"])
+
+
+@router.post("/messages", operation_id="send_conversation_message", response_model=None)
+async def send(
+    thread_id: ThreadId,
+    body: ConversationSendBody,
+    request: Request,
+    actor: ActorDep,
+    parts: PartsDep,
+) -> Response:
+    """Send messages and stream what comes of them, or answer at the end without `streaming`."""
+    thread = thread_of(thread_id, body.agent_id)
+    return await answer_send(request, parts, actor, thread, body, streams=body.streaming)
+
+
+@router.get("/messages", operation_id="list_conversation_messages", response_model=None)
+async def index(
+    thread: ThreadDep,
+    connection: ReadsDep,
+    actor: ActorDep,
+    page: Annotated[Page, Depends(page_query(limit=100))],
+    group_id: str | None = None,
+    include_return_message_types: Annotated[list[str] | None, Query()] = None,
+) -> JSONResponse:
+    """The conversation's messages, truly the newest first unless asked otherwise."""
+    conversation = await get_thread(connection, actor, thread)
+    found = await list_thread_messages(
+        connection,
+        actor,
+        conversation.id,
+        page,
+        # No message belongs to a group: groups are not there yet.
+        types=[] if group_id is not None else include_return_message_types,
+        says=V1_VIEW.speaking_tool,
+    )
+    shown: list[WireMessage] = []
+    for message in found:
+        parts = wire_messages(message, V1_VIEW)
+        shown += parts if page.ascending else parts[::-1]
+    return JSONResponse(shown_types(shown, include_return_message_types))
+
+
+@router.post("/compact", operation_id="compact_conversation", response_model=None)
+async def compact(
+    thread_id: ThreadId,
+    connection: ReadsDep,
+    actor: ActorDep,
+    body: AgentOfThreadBody | None = None,
+) -> None:
+    """Nothing can be compacted yet: 400, as V1 answers when a summary saves nothing."""
+    await get_thread(connection, actor, thread_of(thread_id, body.agent_id if body else None))
+    raise InvalidArgument("INVALID_ARGUMENT: there is nothing to compact in this conversation")

@@ -1,0 +1,89 @@
+"""Sends, to an agent's own thread and to conversations alike: accepted, then answered."""
+
+from dataclasses import replace
+
+from fastapi import Request, Response
+
+from api.answer import json_answer
+from api.deps import Parts
+from api.stream import EventStream, refused_stream
+from api.turns import Send
+from api.wire.callbacks import AsyncBody
+from api.wire.turns import SendBody
+from o.domain.actors import Actor
+from o.domain.agents import Thread
+from o.domain.runs import Run
+from o.errors import ApprovalPending, InvalidInput
+
+
+async def answer_send(
+    request: Request, parts: Parts, actor: Actor, thread: Thread, body: SendBody, *, streams: bool
+) -> Response:
+    """Store the run and answer when it is at rest, or stream what comes of it.
+
+    Args:
+        request: What came, by which a client's own retry is known.
+        parts: The application's.
+        actor: Who sends.
+        thread: Where to.
+        body: What, as parsed.
+        streams: Whether the answer is a stream of events.
+
+    Raises:
+        NotFound: There is no such agent, conversation or model.
+        InvalidInput: There is nothing to send.
+    """
+    send = await checked_send(request, parts, body, streams=streams)
+    try:
+        sent = await parts.turns.send(actor, thread, send)
+    except ApprovalPending as error:
+        if streams:
+            return refused_stream(error, error.run_id)
+        raise
+    events = parts.turns.follow(sent)
+    if not streams:
+        return await json_answer(events, body.include_return_message_types, body.to_view())
+    return EventStream(
+        events,
+        sent.run,
+        ping_interval_s=parts.settings.ping_interval_s if body.include_pings else None,
+    )
+
+
+async def accept_send(
+    request: Request, parts: Parts, actor: Actor, thread: Thread, body: AsyncBody
+) -> Run:
+    """Store the run and answer with it at once; `callback_url` is told how it ends.
+
+    Raises:
+        NotFound: There is no such agent, conversation or model.
+        ApprovalPending: The conversation waits for an answer first.
+        InvalidInput: There is nothing to send.
+    """
+    send = await checked_send(request, parts, body, streams=False)
+    sent = await parts.turns.send(actor, thread, replace(send, callback_url=body.callback_url))
+    parts.callbacks.expect(sent.run)
+    return sent.run
+
+
+async def checked_send(request: Request, parts: Parts, body: SendBody, *, streams: bool) -> Send:
+    """The send, checked as far as it can be before it is stored.
+
+    Raises:
+        NotFound: There is no such model.
+        InvalidInput: There is nothing to send.
+    """
+    if body.messages is not None and not body.messages:
+        raise InvalidInput("messages must not be empty")
+    if body.override_model is not None:
+        await parts.catalogue.get(body.override_model)
+    retries = request.headers.get("x-stainless-retry-count", "0")
+    return Send(
+        input=body.to_input(),
+        options=body.to_options(streams=streams),
+        body=await request.body(),
+        is_retry=retries not in ("", "0"),
+        otids=body.otids(),
+        decisions=body.to_decisions(),
+        busy_policy=body.busy_policy,
+    )

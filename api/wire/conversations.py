@@ -1,0 +1,78 @@
+"""V1's spelling of conversations."""
+
+from datetime import datetime
+from typing import Any, Self
+
+from pydantic import BaseModel, Field
+
+from api.wire.fields import EntityTime, Json, RequestBody, Text
+from o.domain.agents import ConversationState
+from o.ids import pattern
+
+
+class ConversationBody(BaseModel):
+    """V1's `Conversation`."""
+
+    id: str
+    agent_id: str
+    summary: str | None
+    in_context_message_ids: list[str]
+    isolated_block_ids: list[str]
+    model: str | None
+    model_settings: dict[str, Any] | None
+    last_message_at: EntityTime | None
+    created_by_id: str | None
+    last_updated_by_id: str | None
+    created_at: EntityTime
+    updated_at: EntityTime
+
+    @classmethod
+    def of(cls, state: ConversationState) -> Self:
+        """The conversation as V1 shows it."""
+        conversation = state.conversation
+        return cls(
+            id=conversation.id,
+            agent_id=conversation.agent_id,
+            summary=conversation.summary,
+            in_context_message_ids=state.message_ids,
+            isolated_block_ids=state.isolated_block_ids,
+            model=conversation.model,
+            model_settings=conversation.model_settings,
+            last_message_at=conversation.last_message_at,
+            created_by_id=conversation.created_by_id,
+            last_updated_by_id=conversation.last_updated_by_id,
+            created_at=conversation.created_at,
+            updated_at=conversation.updated_at,
+        )
+
+
+class CreateConversationBody(RequestBody):
+    """V1's `CreateConversation`."""
+
+    summary: Text | None = None
+    isolated_block_labels: list[Text] | None = None
+    model: Text | None = None
+    model_settings: Json | None = None
+
+
+class UpdateConversationBody(RequestBody):
+    """V1's `UpdateConversation`: what the client names is changed.
+
+    A null takes the summary away, or goes back to the agent's model and settings.
+    """
+
+    summary: Text | None = None
+    model: Text | None = None
+    model_settings: Json | None = None
+    last_message_at: datetime | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """Column to value, for what was named."""
+        named = {name: getattr(self, name) for name in self.model_fields_set}
+        return {k: v for k, v in named.items() if k != "last_message_at" or v is not None}
+
+
+class AgentOfThreadBody(RequestBody):
+    """The part of V1's `CompactionRequest` that says whose own thread `default` is."""
+
+    agent_id: str | None = Field(None, pattern=pattern("agent"))

@@ -1,0 +1,69 @@
+"""What was deleted and is still there, until its workflows are closed and its rows can go."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from o.storage.tables import agents, blocks, conversation_blocks, conversations
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """An agent, or one conversation of an agent that lives on.
+
+    Attributes:
+        id: The agent's, or the conversation's.
+        conversation_ids: Whose workflows must be closed before the rows go.
+    """
+
+    id: str
+    is_agent: bool
+    conversation_ids: list[str]
+
+
+async def list_deleted(connection: AsyncConnection) -> list[Deleted]:
+    """What is marked deleted and still to be purged."""
+    of_agents = await connection.execute(
+        select(
+            agents.c.id,
+            func.array_agg(aggregate_order_by(conversations.c.id, conversations.c.id)),
+        )
+        .join(conversations, conversations.c.agent_id == agents.c.id)
+        .where(agents.c.deleted_at.is_not(None))
+        .group_by(agents.c.id)
+    )
+    found = [Deleted(id_, is_agent=True, conversation_ids=ids) for id_, ids in of_agents]
+    alone = await connection.execute(
+        select(conversations.c.id)
+        .join(agents, agents.c.id == conversations.c.agent_id)
+        .where(conversations.c.deleted_at.is_not(None), agents.c.deleted_at.is_(None))
+    )
+    return found + [Deleted(id_, is_agent=False, conversation_ids=[id_]) for (id_,) in alone]
+
+
+async def purge(connection: AsyncConnection, deleted: Deleted) -> None:
+    """Remove what was deleted with all that hangs on it. The blocks of an agent stay.
+
+    The blocks that conversations had to themselves go, and go last: tools hold the lock of their
+    run when they ask for that of a block.
+
+    Args:
+        connection: In a transaction.
+        deleted: What; its workflows are closed.
+    """
+    meant: ColumnElement[bool] = conversations.c.id == deleted.id
+    if deleted.is_agent:
+        meant = conversations.c.agent_id == deleted.id
+    isolated = await connection.execute(
+        select(conversation_blocks.c.block_id)
+        .join(conversations, conversations.c.id == conversation_blocks.c.conversation_id)
+        .where(meant)
+    )
+    block_ids = list(isolated.scalars())
+    gone = agents if deleted.is_agent else conversations
+    await connection.execute(
+        delete(gone).where(gone.c.id == deleted.id, gone.c.deleted_at.is_not(None))
+    )
+    await connection.execute(delete(blocks).where(blocks.c.id.in_(block_ids)))
