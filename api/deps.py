@@ -64,6 +64,7 @@ ActorDep = Annotated[Actor, Depends(current_actor)]
 AgentId = Annotated[str, Path(pattern=pattern("agent"))]
 BlockId = Annotated[str, Path(pattern=pattern("block"))]
 ToolId = Annotated[str, Path(pattern=pattern("tool"))]
+MessageId = Annotated[str, Path(pattern=pattern("message"))]
 StepId = Annotated[str, Path(pattern=pattern("step"))]
 ConversationId = Annotated[str, Path(pattern=pattern("conv"))]
 # V1 takes an agent's id for its own thread as well, from older clients.

@@ -11,6 +11,7 @@ from api.wire.tools import tool_names_by_id
 from o.domain.actors import Actor
 from o.domain.agent_types import SERVED_TYPES
 from o.domain.agents import Agent
+from o.domain.approval_rules import with_default_approvals
 from o.domain.blocks import Block
 from o.domain.instructions import default_system
 from o.domain.tools import BASE_TOOLS
@@ -86,7 +87,9 @@ async def new_agent(
         "system": default_system(body.agent_type),
         "project_id": project_id,
         **body.columns(),
-        "tool_rules": body.rules(tools),
+        "tool_rules": with_default_approvals(
+            body.rules(tools), [BASE_TOOLS[name] for name in tools]
+        ),
         "message_buffer_autoclear": body.autoclears(),
     }
     agent = Agent(
@@ -137,8 +140,26 @@ def agent_changes(
     if (context_window := body.context_window()) is not None:
         changes["context_window"] = context_window
     if body.tool_ids is not None:
-        changes["tool_names"] = _tools_by_id(actor, body.tool_ids)
+        changes |= tools_given(agent, _tools_by_id(actor, body.tool_ids), changes.get("tool_rules"))
     return changes
+
+
+def tools_given(
+    agent: Agent, tool_names: Sequence[str], tool_rules: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Column to value, for an agent that is to have these tools.
+
+    Args:
+        agent: As it is.
+        tool_names: All that it is to have.
+        tool_rules: The rules that it is given at the same time, None when it keeps its own.
+    """
+    added = [BASE_TOOLS[name] for name in tool_names if name not in agent.tool_names]
+    rules = agent.tool_rules if tool_rules is None else tool_rules
+    return {
+        "tool_names": list(tool_names),
+        "tool_rules": with_default_approvals(rules, added),
+    }
 
 
 def _tools_by_id(actor: Actor, tool_ids: Sequence[str]) -> list[str]:

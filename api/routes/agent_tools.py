@@ -1,16 +1,31 @@
-"""The tools of an agent: list, attach, detach. So far they are those that come with the server."""
+"""The tools of an agent: list, attach, detach, set approval, run.
+
+So far they are those that come with the server.
+"""
 
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
 
+from activities.built_in_tools import BUILT_IN_TOOLS
 from api.bodies import answer
 from api.deps import ActorDep, AgentId, ReadsDep, ToolId, TransactionDep
+from api.new_agents import tools_given
 from api.pagination import page_of
 from api.wire.agents import AgentBody
-from api.wire.tools import ToolBody, tool_bodies, tool_names_by_id
+from api.wire.tools import (
+    ModifyApprovalBody,
+    RunToolBody,
+    ToolBody,
+    ToolExecutionBody,
+    tool_bodies,
+    tool_names_by_id,
+)
 from o.domain.actors import Actor
-from o.errors import NotFound
+from o.domain.agents import Agent
+from o.domain.approval_rules import with_approval, without_approval
+from o.domain.text import storable
+from o.errors import InvalidInput, NotFound, ToolFailed
 from o.storage.agents import change_agent, get_agent, get_agent_state
 
 router = APIRouter(prefix="/agents/{agent_id}/tools", tags=["agents"])
@@ -42,7 +57,7 @@ async def attach(
     name = _name_of(actor, tool_id)
     agent = await get_agent(connection, actor, agent_id, lock=True)
     if name not in agent.tool_names:
-        changes = {"tool_names": [*agent.tool_names, name]}
+        changes = tools_given(agent, [*agent.tool_names, name])
         await change_agent(connection, actor, agent_id, changes)
     return answer(AgentBody.of(await get_agent_state(connection, actor, agent_id)))
 
@@ -58,6 +73,61 @@ async def detach(
         changes = {"tool_names": [one for one in agent.tool_names if one != name]}
         await change_agent(connection, actor, agent_id, changes)
     return answer(AgentBody.of(await get_agent_state(connection, actor, agent_id)))
+
+
+@router.patch(
+    "/approval/{tool_name}",
+    operation_id="modify_approval_for_tool",
+    response_model=AgentBody,
+)
+async def set_approval(
+    agent_id: AgentId,
+    tool_name: str,
+    connection: TransactionDep,
+    actor: ActorDep,
+    body: ModifyApprovalBody | None = None,
+    requires_approval: Annotated[bool | None, Query(deprecated=True)] = None,
+) -> Response:
+    """Say whether this tool of the agent waits for approval, from the agent's next step on."""
+    required = requires_approval if body is None else body.requires_approval
+    if required is None:
+        raise InvalidInput("requires_approval is missing: give it in the body")
+    agent = await get_agent(connection, actor, agent_id, lock=True)
+    _check_has(agent, tool_name)
+    changed = with_approval if required else without_approval
+    rules = changed(agent.tool_rules, tool_name)
+    if rules != agent.tool_rules:
+        await change_agent(connection, actor, agent_id, {"tool_rules": rules})
+    return answer(AgentBody.of(await get_agent_state(connection, actor, agent_id)))
+
+
+@router.post(
+    "/{tool_name}/run", operation_id="run_tool_for_agent", response_model=ToolExecutionBody
+)
+async def run(
+    agent_id: AgentId,
+    tool_name: str,
+    connection: TransactionDep,
+    actor: ActorDep,
+    body: RunToolBody | None = None,
+) -> Response:
+    """Run a tool of the agent outside a turn, as the agent: history does not show it.
+
+    Approval is not asked for, as in V1: the caller is the one who would give it.
+    """
+    agent = await get_agent(connection, actor, agent_id)
+    _check_has(agent, tool_name)
+    tool = BUILT_IN_TOOLS[tool_name]
+    try:
+        returned = await tool(connection, agent, body.args if body else {})
+    except ToolFailed as failure:
+        return answer(ToolExecutionBody(status="error", stderr=[failure.message]))
+    return answer(ToolExecutionBody(status="success", func_return=storable(returned)))
+
+
+def _check_has(agent: Agent, tool_name: str) -> None:
+    if tool_name not in agent.tool_names:
+        raise NotFound(f"Agent {agent.id} has no tool named {tool_name[:100]}")
 
 
 def _name_of(actor: Actor, tool_id: str) -> str:

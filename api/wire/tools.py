@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from api.wire.fields import Json, RequestBody
 from o.domain.tools import BASE_TOOLS, PARALLEL_TOOLS
 from o.ids import derived_id
 
@@ -16,7 +17,7 @@ class ToolBody(BaseModel):
     id: str
     name: str
     description: str
-    tool_type: str = "letta_core"
+    tool_type: str
     source_type: str = "python"
     source_code: str | None = None
     json_schema: dict[str, Any]
@@ -33,6 +34,29 @@ class ToolBody(BaseModel):
     project_id: str | None = None
 
 
+class ModifyApprovalBody(RequestBody):
+    """V1's `ModifyApprovalRequest`."""
+
+    requires_approval: bool
+
+
+class RunToolBody(RequestBody):
+    """V1's `ToolExecuteRequest`: arguments by name."""
+
+    args: Json = Field(default_factory=dict)
+
+
+class ToolExecutionBody(BaseModel):
+    """V1's `ToolExecutionResult`. `func_return` is null when the tool failed."""
+
+    status: Literal["success", "error"]
+    func_return: str | None = None
+    agent_state: None = None
+    stdout: list[str] | None = None
+    stderr: list[str] | None = None
+    sandbox_config_fingerprint: None = None
+
+
 @lru_cache(maxsize=1_000)
 def tool_body(organization_id: str, tool: str) -> ToolBody:
     """The built-in tool by that name, as V1 shows it to an organisation."""
@@ -41,8 +65,10 @@ def tool_body(organization_id: str, tool: str) -> ToolBody:
         id=tool_id(organization_id, tool),
         name=tool,
         description=spec.description,
+        tool_type=spec.tool_type,
         json_schema=spec.model_dump(),
         enable_parallel_execution=tool in PARALLEL_TOOLS,
+        default_requires_approval=spec.default_requires_approval,
     )
 
 

@@ -3,20 +3,29 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from o.domain.messages import Gate, ToolCall
 from o.domain.runs import Usage
 
 
 class ToolSpec(BaseModel):
-    """A tool as a model sees it; `parameters` is a JSON schema of type object."""
+    """A tool as a model sees it.
+
+    Attributes:
+        parameters: A JSON schema of type object.
+        tool_type: V1's word for where the tool comes from. Models are not shown it.
+        default_requires_approval: Whether an agent that is given the tool gets a rule by which
+            it waits for approval. Models are not shown it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     description: str
     parameters: dict[str, Any]
+    tool_type: str = Field("letta_core", exclude=True)
+    default_requires_approval: bool | None = Field(None, exclude=True)
 
 
 class ModelRequest(BaseModel):

@@ -9,6 +9,7 @@ from o.domain.loops import SEND_MESSAGE, is_legacy, tools_ruled
 from o.domain.memory_specs import MEMORY_TOOLS
 from o.domain.runs import ClientTool
 from o.domain.thoughts import must_not_be_forced, thinks_natively, tool_for_legacy
+from o.domain.web_specs import WEB_TOOLS
 
 _SEND_MESSAGE = ToolSpec(
     name=SEND_MESSAGE,
@@ -49,7 +50,9 @@ _CONVERSATION_SEARCH = ToolSpec(
     },
 )
 
-BASE_TOOLS = {tool.name: tool for tool in (_SEND_MESSAGE, _CONVERSATION_SEARCH, *MEMORY_TOOLS)}
+BASE_TOOLS = {
+    tool.name: tool for tool in (_SEND_MESSAGE, _CONVERSATION_SEARCH, *MEMORY_TOOLS, *WEB_TOOLS)
+}
 """Every tool that comes with the server, by its name."""
 
 PARALLEL_TOOLS = frozenset({"conversation_search"})

@@ -1,10 +1,12 @@
-"""The tools of an agent through the official client: list, attach, detach."""
+"""The tools of an agent through the official client: list, attach, detach, approval, run."""
 
+import httpx
 import pytest
-from letta_client import APIStatusError, Letta
+from letta_client import APIStatusError, Letta, NotFoundError
 from letta_client.types import AgentState
 
 from o.ids import new_id
+from tests.support.product import Product
 from tests.support.provider import HANDLE, FakeProvider, call, do, say
 
 
@@ -57,3 +59,112 @@ def test_a_tool_or_an_agent_that_is_not_there_is_not_found(
             with pytest.raises(APIStatusError) as failure:
                 act(tool_id, agent_id=agent_id)
             assert failure.value.status_code == 404
+
+
+def rules_of(client: Letta, agent_id: str, name: str) -> list[str]:
+    rules = client.agents.retrieve(agent_id).tool_rules or []
+    return [str(rule.type) for rule in rules if rule.tool_name == name]
+
+
+def test_a_tool_is_made_to_wait_for_approval_and_not_to(client: Letta, agent: AgentState) -> None:
+    for _ in range(2):  # the second time, nothing changes
+        state = client.agents.tools.update_approval(
+            "memory_insert", agent_id=agent.id, body_requires_approval=True
+        )
+        assert state is not None
+        assert rules_of(client, agent.id, "memory_insert") == ["requires_approval"]
+        assert rules_of(client, agent.id, "memory_replace") == []
+    for _ in range(2):
+        client.agents.tools.update_approval(
+            "memory_insert", agent_id=agent.id, body_requires_approval=False
+        )
+        assert rules_of(client, agent.id, "memory_insert") == []
+
+
+def test_approval_is_set_by_the_deprecated_query_too_but_not_by_nothing(
+    server: Product, client: Letta, agent: AgentState
+) -> None:
+    url = f"{server.url}/v1/agents/{agent.id}/tools/approval/memory_insert"
+    assert httpx.patch(url, params={"requires_approval": True}).status_code == 200
+    assert rules_of(client, agent.id, "memory_insert") == ["requires_approval"]
+    assert httpx.patch(url).status_code == 422
+    assert httpx.patch(url, json={"requires_approval": None}).status_code == 422
+
+
+def test_other_rules_of_a_tool_stay_when_its_approval_is_taken_away(client: Letta) -> None:
+    given = client.agents.create(
+        model=HANDLE,
+        tool_rules=[
+            {"type": "requires_approval", "tool_name": "memory_insert"},
+            {"type": "exit_loop", "tool_name": "memory_insert"},
+        ],
+    )
+    client.agents.tools.update_approval(
+        "memory_insert", agent_id=given.id, body_requires_approval=False
+    )
+    assert rules_of(client, given.id, "memory_insert") == ["exit_loop"]
+
+
+def test_approval_of_a_tool_that_the_agent_does_not_have_is_not_found(
+    client: Letta, agent: AgentState
+) -> None:
+    for name in ("memory_rethink", "nothing"):
+        with pytest.raises(NotFoundError):
+            client.agents.tools.update_approval(
+                name, agent_id=agent.id, body_requires_approval=True
+            )
+
+
+def test_a_tool_runs_outside_a_turn_and_leaves_no_message(client: Letta, agent: AgentState) -> None:
+    before = client.agents.messages.list(agent.id).items
+    ran = client.agents.tools.run(
+        "memory_insert", agent_id=agent.id, args={"label": "human", "new_string": "Likes tea."}
+    )
+    assert (ran.status, ran.stderr) == ("success", None)
+    assert "Likes tea." in client.agents.blocks.retrieve("human", agent_id=agent.id).value
+    assert "Likes tea." in str(ran.func_return)
+    assert [m.id for m in client.agents.messages.list(agent.id).items] == [m.id for m in before]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [({}, "do not fit"), ({"label": "nothing", "new_string": "x"}, "nothing")],
+)
+def test_a_tool_that_fails_outside_a_turn_says_why(
+    client: Letta, agent: AgentState, arguments: dict[str, object], told: str
+) -> None:
+    ran = client.agents.tools.run("memory_insert", agent_id=agent.id, args=arguments)
+    assert (ran.status, ran.func_return) == ("error", None)
+    assert ran.stderr is not None
+    assert told in ran.stderr[0]
+
+
+def test_a_tool_that_the_agent_does_not_have_does_not_run(client: Letta, agent: AgentState) -> None:
+    for name in ("memory_rethink", "nothing"):
+        with pytest.raises(NotFoundError):
+            client.agents.tools.run(name, agent_id=agent.id, args={})
+
+
+def test_the_tools_of_the_web_can_be_had_and_say_that_the_web_is_not_enabled(
+    client: Letta, provider: FakeProvider
+) -> None:
+    names_of_web = ["web_search", "fetch_webpage"]
+    browsing = client.agents.create(model=HANDLE, tools=names_of_web, include_base_tools=False)
+    assert browsing.tool_rules == []
+    listed = client.agents.tools.list(browsing.id, order="asc").items
+    assert [(tool.name, tool.tool_type) for tool in listed] == [
+        (name, "letta_builtin") for name in names_of_web
+    ]
+    assert all(
+        set(tool.json_schema or {}) == {"name", "description", "parameters"} for tool in listed
+    )
+    text = do(
+        call("web_search", query="ada", num_results=3),
+        call("fetch_webpage", url="https://example.com"),
+        say("done"),
+    )
+    reply = client.agents.messages.create(browsing.id, input=text)
+    returns = [m for m in reply.messages if m.message_type == "tool_return_message"]
+    assert [(one.name, one.status) for one in returns] == [(name, "error") for name in names_of_web]
+    assert all("not enabled" in one.tool_return for one in returns)
+    assert not provider.problems

@@ -226,8 +226,15 @@ def last_user_text(prompt: Prompt) -> str:
     for message in reversed(prompt):
         if message["role"] == "user" and not is_heartbeat(message):
             content = message["content"]
-            return content if isinstance(content, str) else content[0]["text"]
+            texts = [content] if isinstance(content, str) else texts_of(content)
+            # What a person typed comes last: Letta Code puts its reminders ahead of it.
+            return re.sub(r"(?s)^.*</system-reminder>\s*", "", texts[-1])
     return ""
+
+
+def texts_of(parts: list[dict[str, Any]]) -> list[str]:
+    """The texts among the parts of a message."""
+    return [part["text"] for part in parts if part["type"] == "text"]
 
 
 def problems_of(prompt: Prompt) -> list[str]:

@@ -1,0 +1,41 @@
+"""Messages wherever they are: one by its id, and those of all agents together."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import JSONResponse
+
+from api.deps import ActorDep, MessageId, ReadsDep
+from api.pagination import page_query
+from api.wire.messages import V1_VIEW, shown_types, wire_messages
+from o.storage.message_records import find_message, list_all_messages
+from o.storage.pages import Page
+
+router = APIRouter(prefix="/messages", tags=["messages"])
+
+
+@router.get("/", operation_id="list_all_messages", response_model=None)
+async def index(
+    connection: ReadsDep,
+    actor: ActorDep,
+    page: Annotated[Page, Depends(page_query(limit=100))],
+    conversation_id: str | None = None,
+    include_return_message_types: Annotated[list[str] | None, Query()] = None,
+) -> JSONResponse:
+    """The messages of all agents, the newest first unless asked otherwise."""
+    found = await list_all_messages(
+        connection,
+        actor,
+        page,
+        conversation_id=conversation_id,
+        types=include_return_message_types,
+        says=V1_VIEW.speaking_tool,
+    )
+    shown = [wire for message in found for wire in wire_messages(message)]
+    return JSONResponse(shown_types(shown, include_return_message_types))
+
+
+@router.get("/{message_id}", operation_id="retrieve_message", response_model=None)
+async def retrieve(message_id: MessageId, connection: ReadsDep, actor: ActorDep) -> JSONResponse:
+    """One stored message, as the list of messages that it is shown as."""
+    return JSONResponse(wire_messages(await find_message(connection, actor, message_id)))

@@ -1,0 +1,96 @@
+"""Messages wherever they are: one by its id, and those of all agents together."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, select, true, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from o.domain.actors import Actor
+from o.domain.messages import Message
+from o.errors import NotFound
+from o.storage.message_types import is_shown
+from o.storage.messages import cursor_places
+from o.storage.pages import Page
+from o.storage.rows import columns_of, model_of, models_of
+from o.storage.tables import agents, messages
+
+_AGE = (messages.c.created_at, messages.c.position, messages.c.id)
+
+
+async def find_message(connection: AsyncConnection, actor: Actor, message_id: str) -> Message:
+    """The message by that id.
+
+    Raises:
+        NotFound: No agent of this actor has it.
+    """
+    rows = await connection.execute(
+        select(*columns_of(messages, Message))
+        .join(agents, agents.c.id == messages.c.agent_id)
+        .where(messages.c.id == message_id, _visible(actor))
+    )
+    row = rows.mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"Message with id {message_id} not found")
+    return model_of(Message, row)
+
+
+async def list_all_messages(
+    connection: AsyncConnection,
+    actor: Actor,
+    page: Page,
+    *,
+    conversation_id: str | None = None,
+    types: Sequence[str] | None = None,
+    says: str | None = None,
+) -> list[Message]:
+    """Messages of all agents, by age in the order asked for.
+
+    Each agent's newest (or oldest) are taken by its index and merged, so that the cost grows with
+    the number of agents and not with the length of their histories.
+
+    Args:
+        connection: Any; one statement is sent, two with a cursor.
+        actor: Whose agents.
+        page: Which page; `before` and `after` mean the order asked for.
+        conversation_id: Only this conversation.
+        types: Only what V1 shows as one of these.
+        says: The tool whose calls are shown as assistant messages, None when none is.
+
+    Raises:
+        NotFound: A cursor names no message of this actor.
+    """
+    shown = [is_shown(types, says=says)]
+    if conversation_id is not None:
+        shown.append(messages.c.conversation_id == conversation_id)
+    places = await cursor_places(
+        connection, messages.c.organization_id == actor.organization_id, _AGE, page
+    )
+    here = tuple_(*_AGE)
+    for cursor, forward in ((page.after, page.ascending), (page.before, not page.ascending)):
+        if cursor is not None:
+            there = tuple_(*places[cursor])
+            shown.append(here > there if forward else here < there)
+    part = (
+        select(*columns_of(messages, Message))
+        .where(messages.c.agent_id == agents.c.id, and_(*shown))
+        .order_by(*_ordered(_AGE, page))
+        .limit(page.limit)
+        .lateral("part")
+    )
+    rows = await connection.execute(
+        select(part)
+        .select_from(agents.join(part, true()))
+        .where(_visible(actor))
+        .order_by(*_ordered([part.c[key.name] for key in _AGE], page))
+        .limit(page.limit)
+    )
+    return models_of(Message, rows.mappings().all())
+
+
+def _ordered(keys: Sequence[ColumnElement[Any]], page: Page) -> list[ColumnElement[Any]]:
+    return [key if page.ascending else key.desc() for key in keys]
+
+
+def _visible(actor: Actor) -> ColumnElement[bool]:
+    return and_(agents.c.organization_id == actor.organization_id, agents.c.deleted_at.is_(None))
