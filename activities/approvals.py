@@ -9,6 +9,7 @@ from activities.calls import call_refs, shown_request, turn_of
 from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
 from o.domain.actors import Actor
+from o.domain.agents import Agent
 from o.domain.approvals import Approval, client_return, digest_of, refusal
 from o.domain.loops import GO_ON, after_call
 from o.domain.messages import (
@@ -20,6 +21,7 @@ from o.domain.messages import (
     ToolReturn,
     response_message_id,
 )
+from o.domain.rules import need_history, standing
 from o.domain.runs import Run, RunOptions
 from o.errors import Conflict, NotFound
 from o.storage.accepting import NewRun
@@ -29,7 +31,12 @@ from o.storage.closing import commit_return
 from o.storage.database import Database
 from o.storage.messages import get_message
 from o.storage.runs import get_run, start_run
-from o.storage.steps import get_step_reply, list_unanswered_calls
+from o.storage.steps import (
+    get_step_reply,
+    list_request_returns,
+    list_step_returns,
+    list_unanswered_calls,
+)
 from o.storage.turns import append_messages
 from workflows.contract import CallRef, Decide, Decided, StepOutcome, Turn
 
@@ -100,19 +107,23 @@ async def _begin(connection: AsyncConnection, run: Run, approval: Approval) -> S
     if digest_of(reply.gated_calls) != approval.digest:
         raise Conflict("The tool calls are not those that were shown for approval")
     await _keep_response(connection, run, approval)
+    try:
+        actor = Actor(organization_id=run.organization_id)
+        agent = await get_agent(connection, actor, run.agent_id)
+    except NotFound:
+        return StepOutcome(-1, done=True)
+    refs = call_refs(agent, run.id, approval.step_index, reply.tool_calls, asked_in=approval.run_id)
     decisions = {decision.tool_call_id: decision for decision in approval.decisions}
-    unanswered = await list_unanswered_calls(connection, approval.run_id, approval.step_index)
     left: list[CallRef] = []
-    settled: list[tuple[int, ToolReturn]] = []
-    for _, ordinal, call in unanswered:
+    done = False
+    for _, ordinal, call in await list_unanswered_calls(
+        connection, approval.run_id, approval.step_index
+    ):
         returned = _settled(call, decisions.get(call.id))
-        if returned is not None:
-            settled.append((ordinal, returned))
+        if returned is None:
+            left.append(refs[ordinal])
         else:
-            left += call_refs(
-                run.id, approval.step_index, reply.tool_calls, asked_in=approval.run_id
-            )[ordinal : ordinal + 1]
-    done = await _commit(connection, run, reply, settled, is_last=not left)
+            done = await _commit(connection, run, agent, reply, ordinal, returned)
     return StepOutcome(-1, calls=[] if done else left, done=done)
 
 
@@ -126,39 +137,31 @@ def _settled(call: ToolCall, decision: Decision | None) -> ToolReturn | None:
 async def _commit(
     connection: AsyncConnection,
     run: Run,
+    agent: Agent,
     reply: Message,
-    settled: list[tuple[int, ToolReturn]],
-    *,
-    is_last: bool,
+    ordinal: int,
+    returned: ToolReturn,
 ) -> bool:
-    """Commit returns; True when the run ends with the last of them, as rules may want it."""
-    try:
-        actor = Actor(organization_id=run.organization_id)
-        agent = await get_agent(connection, actor, run.agent_id)
-    except NotFound:
-        return True
-    done = False
-    for place, (ordinal, returned) in enumerate(settled, start=1):
-        then = GO_ON
-        if is_last and place == len(settled):
-            then = after_call(
-                agent,
-                reply.tool_calls,
-                ordinal,
-                failed=returned.status == "error",
-                is_last_step=False,
-            )
-        await commit_return(
-            connection,
-            run,
-            str(reply.step_id),
-            ordinal,
-            returned,
-            then=then,
-            timezone=agent.timezone,
-        )
-        done = then.stop is not None
-    return done
+    """Commit a return; True when the run ends with it, as rules may want it."""
+    step_id = str(reply.step_id)
+    before = await list_step_returns(connection, step_id)
+    history: list[ToolReturn] = []
+    if need_history(agent.tool_rules):
+        history = await list_request_returns(connection, run.id)
+    then = after_call(
+        agent,
+        reply.tool_calls[ordinal],
+        [*before.values(), returned],
+        standing(agent.tool_rules, agent.tool_names, [*history, returned]),
+        is_last_call=len(before) + 1 == len(reply.tool_calls),
+        is_last_step=False,
+    )
+    if len(before) + 1 < len(reply.tool_calls):
+        then = GO_ON  # nothing is said between the calls of one step
+    await commit_return(
+        connection, run, step_id, ordinal, returned, then=then, timezone=agent.timezone
+    )
+    return then.stop is not None
 
 
 async def _keep_response(connection: AsyncConnection, run: Run, approval: Approval) -> None:

@@ -9,10 +9,12 @@ from temporalio import activity
 from activities.calls import call_refs, shown_request, turn_of
 from activities.contexts import Contexts
 from o.domain.agents import Agent
+from o.domain.approvals import gate_of
 from o.domain.llm import ModelRequest
-from o.domain.messages import Message, TextPart
+from o.domain.messages import Gate, Message, TextPart, ToolReturn
+from o.domain.rules import Standing, need_history, standing
 from o.domain.runs import Run
-from o.domain.tools import tool_choice, tools_shown
+from o.domain.tools import calls_in_parallel, tool_choice, tools_shown
 from o.errors import ModelError
 from o.ids import derived_id
 from o.memory.prompt import compile_prompt, prompt_key
@@ -20,14 +22,19 @@ from o.storage.approvals import get_pending_approval
 from o.storage.database import Database
 from o.storage.messages import rewrite_system_message
 from o.storage.runs import first_open_run, get_run
-from o.storage.steps import get_step_reply
+from o.storage.steps import get_step_reply, list_request_returns
 from o.storage.turns import OpenStep, open_step
 from workflows.contract import StepOutcome, StepRef
 
 
 @dataclass(frozen=True)
 class StepToTake:
-    """A step that has begun: what to ask, and what the reply is committed to."""
+    """A step that has begun: what to ask, and what the reply is committed to.
+
+    Attributes:
+        history: What the request's calls have returned, where the agent's rules ask for it.
+        rules: How the agent's rules stand before the step.
+    """
 
     run: Run
     agent: Agent
@@ -35,6 +42,16 @@ class StepToTake:
     step_id: str
     attempt: int
     request: ModelRequest
+    history: list[ToolReturn]
+    rules: Standing
+
+    def gate_of(self, tool: str) -> Gate | None:
+        """What must come before a call of this tool is answered.
+
+        What the rules forbid anyway is not asked for.
+        """
+        gate = gate_of(self.agent, self.run.options.client_tools or (), tool)
+        return None if gate == "approval" and self.rules.refusal(tool) else gate
 
 
 async def begin_step(
@@ -56,27 +73,35 @@ async def begin_step(
         if opened.attempt is None:
             return await _what_is_done(connection, opened)
         system = await _system_message(connection, opened, is_new_turn=step.index == 0)
+        history: list[ToolReturn] = []
+        if need_history(opened.agent.tool_rules):
+            history = await list_request_returns(connection, step.run_id)
     if opened.attempt > crash_attempts:
         raise ModelError(
             "internal_error",
             f"The step was given up: it was begun {opened.attempt - 1} times in vain.",
         )
     handle = opened.run.options.override_model or opened.agent.model
+    rules = standing(opened.agent.tool_rules, opened.agent.tool_names, history)
     request = ModelRequest(
         handle=handle,
         prompt=contexts.prompt(context, opened, system),
-        tools=tools_shown(opened.agent, handle, opened.run.options.client_tools or ()),
+        tools=tools_shown(opened.agent, handle, rules.shown, opened.run.options.client_tools or ()),
         settings=opened.agent.model_settings,
-        tool_choice=tool_choice(opened.agent, handle),
+        tool_choice=tool_choice(opened.agent, handle, must_call=rules.must_call),
+        parallel_calls=calls_in_parallel(opened.agent),
     )
-    return StepToTake(opened.run, opened.agent, step.index, step_id, opened.attempt, request)
+    return StepToTake(
+        opened.run, opened.agent, step.index, step_id, opened.attempt, request, history, rules
+    )
 
 
 async def _what_is_done(connection: AsyncConnection, opened: OpenStep) -> StepOutcome:
     """The newest step that is committed, for a workflow that does not know of it."""
     index = opened.run.steps_done - 1
     reply = await get_step_reply(connection, opened.run.id, index)
-    return StepOutcome(index, call_refs(opened.run.id, index, reply.tool_calls if reply else []))
+    calls = reply.tool_calls if reply else []
+    return StepOutcome(index, call_refs(opened.agent, opened.run.id, index, calls))
 
 
 async def _not_this_one(connection: AsyncConnection, step: StepRef) -> StepOutcome:

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from o.domain.agents import Agent
 from o.domain.approvals import Approval
 from o.domain.messages import ToolCall
 from o.domain.runs import Run
+from o.domain.tools import PARALLEL_TOOLS, calls_in_parallel
 from o.storage.messages import get_message
 from workflows import contract
 from workflows.contract import CallRef, Turn
@@ -20,11 +22,22 @@ def turn_of(run: Run, model: str = "") -> Turn:
 
 
 def call_refs(
-    run_id: str, step_index: int, calls: Sequence[ToolCall], *, asked_in: str = ""
+    agent: Agent, run_id: str, step_index: int, calls: Sequence[ToolCall], *, asked_in: str = ""
 ) -> list[CallRef]:
-    """The calls of a step by their ordinals; names are for the reader of the history."""
+    """The calls of a step by their ordinals; names are for the reader of the history.
+
+    Calls to which the provider gave one id run in order, in which alone their returns are theirs.
+    """
+    at_once = calls_in_parallel(agent) and len({call.id for call in calls}) == len(calls)
     return [
-        CallRef(run_id, step_index, n, call.name[:_SHOWN_NAME_CHARS], asked_in)
+        CallRef(
+            run_id,
+            step_index,
+            n,
+            call.name[:_SHOWN_NAME_CHARS],
+            asked_in=asked_in,
+            parallel=at_once and call.name in PARALLEL_TOOLS,
+        )
         for n, call in enumerate(calls)
     ]
 

@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 
 from activities.begin import StepToTake
 from activities.calls import call_refs, waiting_for
-from o.domain.approvals import gate_of
 from o.domain.llm import ModelReply
-from o.domain.loops import is_legacy
+from o.domain.loops import GO_ON, AfterCall, after_text, is_legacy
 from o.domain.messages import (
     Message,
     Part,
@@ -19,10 +18,12 @@ from o.domain.messages import (
     reply_message_id,
     tool_call_id,
 )
+from o.domain.prefill import prefill
 from o.domain.runs import RunClosed, StopReason
 from o.domain.text import storable, storable_json
 from o.domain.thoughts import as_committed
 from o.errors import ModelError
+from o.memory.boot import heartbeat_message
 from o.storage.database import Database
 from o.storage.steps import get_step_reply
 from o.storage.turns import Reply, commit_reply
@@ -62,24 +63,25 @@ async def commit_step(
     """
     if is_legacy(step.agent) and not reply.tool_calls:
         raise ModelError("llm_error", _NO_CALL)
-    reply = as_committed(step.agent, reply)
+    reply = _by_the_rules(step, as_committed(step.agent, reply))
     run_usage = step.run.usage.plus(reply.usage)
     message = _as_message(step, reply)
-    gated = message.gated_calls
-    reason = StopReason.REQUIRES_APPROVAL if gated else StopReason.END_TURN
-    closed = RunClosed(stop_reason=reason, usage=run_usage)
+    then = _after_reply(step, message)
     stored = Reply(
         index=step.index,
         step_id=step.step_id,
         attempt=step.attempt,
         message=message,
+        heartbeat=heartbeat_message(message, step.step_id, then.heartbeat, step.agent.timezone)
+        if then.heartbeat
+        else None,
         finish_reason=reply.finish_reason,
         usage=reply.usage,
         run_usage=run_usage,
         model_started_ns=asked.started_ns,
         model_ns=asked.took_ns,
-        closed=closed if gated or not reply.tool_calls else None,
-        gated=gated,
+        closed=RunClosed(stop_reason=then.stop, usage=run_usage) if then.stop else None,
+        gated=message.gated_calls,
         approval_timeout_s=step.agent.approval_timeout_s or approval_timeout_s,
     )
     async with database.connect() as connection:
@@ -88,15 +90,27 @@ async def commit_step(
             if committed is None:  # the run was closed meanwhile, by whomever
                 return StepOutcome(step.index, done=True)
             message = committed
-    return what_follows(step.run.id, step.index, message)
+            then = _after_reply(step, message)
+    refs = call_refs(step.agent, step.run.id, step.index, message.tool_calls)
+    pending = waiting_for(message.id, message.gated_calls) if message.gated_calls else None
+    return StepOutcome(
+        step.index, [] if pending else refs, done=then.stop is not None, pending=pending
+    )
 
 
-def what_follows(run_id: str, index: int, message: Message) -> StepOutcome:
-    """What a step leads to once its reply is committed: an end, a pause, or tool calls."""
-    if gated := message.gated_calls:
-        return StepOutcome(index, done=True, pending=waiting_for(message.id, gated))
-    calls = call_refs(run_id, index, message.tool_calls)
-    return StepOutcome(index, calls, done=not calls)
+def _by_the_rules(step: StepToTake, reply: ModelReply) -> ModelReply:
+    agent = step.agent
+    calls = prefill(agent.tool_rules, agent.tool_names, step.history, reply.tool_calls)
+    return reply.model_copy(update={"tool_calls": calls})
+
+
+def _after_reply(step: StepToTake, message: Message) -> AfterCall:
+    """What follows a reply: its calls, or what follows text, which every attempt sees alike."""
+    if message.gated_calls:
+        return AfterCall(stop=StopReason.REQUIRES_APPROVAL)
+    if message.tool_calls:
+        return GO_ON
+    return after_text(step.rules, is_last_step=step.index + 1 >= step.run.options.max_steps)
 
 
 def _as_message(step: StepToTake, reply: ModelReply) -> Message:
@@ -132,6 +146,6 @@ def _stored(step: StepToTake, message_id: str, ordinal: int, call: ToolCall) -> 
         update={
             **storable_json(call.model_dump()),
             "id": tool_call_id(message_id, ordinal, storable(call.id)),
-            "gate": gate_of(step.agent, step.run.options.client_tools or (), call.name),
+            "gate": step.gate_of(call.name),
         }
     )

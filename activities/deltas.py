@@ -5,7 +5,6 @@ from types import TracebackType
 from typing import Self
 
 from activities.begin import StepToTake
-from o.domain.approvals import gate_of
 from o.domain.llm import ReplyDelta
 from o.domain.loops import is_legacy
 from o.domain.messages import reply_message_id, tool_call_id
@@ -24,7 +23,6 @@ class DeltaWriter:
         self._database = database
         self._step = step
         self._message_id = reply_message_id(step.step_id, step.attempt)
-        self._client_tools = step.run.options.client_tools or ()
         self._legacy = LegacyDeltas() if is_legacy(step.agent) else None
         self._waiting: list[ReplyDelta] = []
         self._writing: asyncio.Task[None] | None = None
@@ -60,7 +58,7 @@ class DeltaWriter:
         if piece.tool_call_id is not None:
             given = storable(piece.tool_call_id)
             kept["tool_call_id"] = tool_call_id(self._message_id, piece.call, given)
-            kept["gate"] = gate_of(self._step.agent, self._client_tools, piece.name or "")
+            kept["gate"] = self._step.gate_of(piece.name or "")
         return kept
 
     def _add(self, delta: ReplyDelta) -> None:

@@ -2,7 +2,9 @@
 
 import json
 import time
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
@@ -15,19 +17,37 @@ from o.domain.actors import Actor
 from o.domain.agents import Agent
 from o.domain.loops import after_call
 from o.domain.messages import ToolCall, ToolReturn, return_message_id
+from o.domain.rules import need_history, standing
 from o.domain.runs import Run
 from o.domain.text import storable
 from o.errors import NotFound, ToolFailed
 from o.storage.agents import get_agent
 from o.storage.closing import commit_return
 from o.storage.database import Database
-from o.storage.messages import get_message
 from o.storage.runs import get_run
-from o.storage.steps import get_step_reply
+from o.storage.steps import get_step_reply, list_request_returns, list_step_returns
 from workflows.contract import CallOutcome, CallRef
 
 _BUILT_IN = MEMORY_TOOLS | RECALL_TOOLS
 _CLOSED = CallOutcome("closed", done=True)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A call that has not returned, with what it takes to run it and to commit its return."""
+
+    run: Run
+    agent: Agent
+    step_id: str
+    calls: Sequence[ToolCall]
+    ref: CallRef
+    returns: Sequence[ToolReturn]
+    history: Sequence[ToolReturn]
+
+    @property
+    def call(self) -> ToolCall:
+        """What the model asked for."""
+        return self.calls[self.ref.ordinal]
 
 
 class ToolActivities:
@@ -41,24 +61,41 @@ class ToolActivities:
         """Run call `call.ordinal` of a committed step.
 
         Safe to retry: effect and return are one transaction under the run's lock, and a call
-        that has returned is not run again. What goes wrong inside a tool is its return.
+        that has returned is not run again. What goes wrong inside a tool is its return. A call
+        that may run beside others only reads, so it holds the lock for its return alone.
         """
         with as_activity_failure(), heartbeating():
+            returned: ToolReturn | None = None
+            if call.parallel:
+                async with self._database.connect() as connection:
+                    wanted = await _wanted(connection, call, lock=False)
+                    if isinstance(wanted, CallOutcome):
+                        return wanted
+                    returned = await _call(connection, wanted)
             async with self._database.begin() as connection:
-                run = await get_run(connection, call.run_id, lock=True)
-                if run is None or not run.status.is_open:
-                    return _CLOSED
-                return await _run_once(connection, run, call)
+                wanted = await _wanted(connection, call, lock=True)
+                if isinstance(wanted, CallOutcome):
+                    return wanted
+                if returned is None:
+                    returned = await _call(connection, wanted)
+                outcome = await _commit(connection, wanted, returned)
+        activity.logger.info("tool returned", extra={"tool": call.name, "status": outcome.status})
+        return outcome
 
 
-async def _run_once(connection: AsyncConnection, run: Run, call: CallRef) -> CallOutcome:
-    reply = await get_step_reply(connection, call.asked_in or run.id, call.step_index)
+async def _wanted(
+    connection: AsyncConnection, ref: CallRef, *, lock: bool
+) -> _Wanted | CallOutcome:
+    """The call, or how it went when it has returned or when nothing may happen any more."""
+    run = await get_run(connection, ref.run_id, lock=lock)
+    if run is None or not run.status.is_open:
+        return _CLOSED
+    reply = await get_step_reply(connection, ref.asked_in or run.id, ref.step_index)
     if reply is None or reply.step_id is None:
-        raise NotFound(f"Step {call.step_index} of run {run.id} has no reply")
-    message_id = return_message_id(reply.step_id, call.ordinal)
-    stored = await get_message(connection, message_id)
-    if stored is not None and stored.tool_return is not None:
-        return CallOutcome(stored.tool_return.status)
+        raise NotFound(f"Step {ref.step_index} of run {run.id} has no reply")
+    returns = await list_step_returns(connection, reply.step_id)
+    if (stored := returns.get(return_message_id(reply.step_id, ref.ordinal))) is not None:
+        return CallOutcome(stored.status)
     try:
         agent = await get_agent(
             connection, Actor(organization_id=run.organization_id), run.agent_id
@@ -66,44 +103,59 @@ async def _run_once(connection: AsyncConnection, run: Run, call: CallRef) -> Cal
     except NotFound:
         return _CLOSED
     agent = agent.model_copy(update={"conversation_id": run.conversation_id})
-    began_ns = time.monotonic_ns()
-    returned = await _call(connection, agent, reply.tool_calls[call.ordinal])
-    took = {"duration_ns": time.monotonic_ns() - began_ns}
-    returned = returned.model_copy(update=took)
+    history: list[ToolReturn] = []
+    if need_history(agent.tool_rules):
+        history = await list_request_returns(connection, run.id)
+    return _Wanted(
+        run, agent, reply.step_id, reply.tool_calls, ref, list(returns.values()), history
+    )
+
+
+async def _commit(
+    connection: AsyncConnection, wanted: _Wanted, returned: ToolReturn
+) -> CallOutcome:
+    """Commit a return with what follows from it. The run is locked, so one of them is the last."""
+    agent, run, ref = wanted.agent, wanted.run, wanted.ref
     then = after_call(
         agent,
-        reply.tool_calls,
-        call.ordinal,
-        failed=returned.status == "error",
-        is_last_step=not call.asked_in and call.step_index + 1 >= run.options.max_steps,
+        wanted.call,
+        [*wanted.returns, returned],
+        standing(agent.tool_rules, agent.tool_names, [*wanted.history, returned]),
+        is_last_call=len(wanted.returns) + 1 == len(wanted.calls),
+        is_last_step=not ref.asked_in and ref.step_index + 1 >= run.options.max_steps,
     )
     await commit_return(
-        connection, run, reply.step_id, call.ordinal, returned, then=then, timezone=agent.timezone
+        connection,
+        run,
+        wanted.step_id,
+        wanted.ref.ordinal,
+        returned,
+        then=then,
+        timezone=agent.timezone,
     )
-    activity.logger.info("tool returned", extra={"tool": call.name, "status": returned.status})
     return CallOutcome(returned.status, done=then.stop is not None)
 
 
-async def _call(connection: AsyncConnection, agent: Agent, call: ToolCall) -> ToolReturn:
+async def _call(connection: AsyncConnection, wanted: _Wanted) -> ToolReturn:
+    """What comes of a call, which is not made when the rules forbid it."""
+    agent, call = wanted.agent, wanted.call
+    usable = [name for name in agent.tool_names if name in _BUILT_IN]
+    refusal = standing(agent.tool_rules, usable, wanted.history).refusal(call.name)
+    if refusal is not None:
+        return ToolReturn(tool_call_id=call.id, name=call.name, status="error", content=refusal)
+    began_ns = time.monotonic_ns()
+    status: Literal["success", "error"] = "success"
     try:
-        content = await _content(connection, agent, call)
+        content = await _BUILT_IN[call.name](connection, agent, _arguments(call))
     except ToolFailed as error:
-        return ToolReturn(
-            tool_call_id=call.id, name=call.name, status="error", content=error.message
-        )
+        status, content = "error", error.message
     return ToolReturn(
-        tool_call_id=call.id, name=call.name, status="success", content=storable(content)
+        tool_call_id=call.id,
+        name=call.name,
+        status=status,
+        content=storable(content),
+        duration_ns=time.monotonic_ns() - began_ns,
     )
-
-
-async def _content(connection: AsyncConnection, agent: Agent, call: ToolCall) -> str:
-    tool = _BUILT_IN.get(call.name)
-    if tool is None or call.name not in agent.tool_names:
-        valid = ", ".join(agent.tool_names)
-        raise ToolFailed(
-            f"[ToolConstraintError] Cannot call {call.name}, valid tools include: [{valid}]."
-        )
-    return await tool(connection, agent, _arguments(call))
 
 
 def _arguments(call: ToolCall) -> dict[str, Any]:

@@ -76,6 +76,7 @@ class CallRef:
 
     Attributes:
         asked_in: The run of the step, when the call was approved and is made in a later run.
+        parallel: Whether it may run beside its neighbours of which this is true too.
     """
 
     run_id: str
@@ -83,6 +84,7 @@ class CallRef:
     ordinal: int
     name: str
     asked_in: str = ""
+    parallel: bool = False
 
 
 @dataclass(frozen=True)

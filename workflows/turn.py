@@ -1,8 +1,10 @@
 """A turn: one run, taken through its steps until nothing is left to do."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import groupby
 from typing import Any, TypeVar
 
 from temporalio import workflow
@@ -79,10 +81,7 @@ class TurnRunner:
         """Make the calls that a step led to, and tell whether another step follows."""
         if outcome.first or outcome.pending or outcome.done or self._is_over():
             return False
-        for call in outcome.calls:
-            if await self._tool(call) or self._is_over():
-                return False
-        return True
+        return not await self._tools(outcome.calls)
 
     def _is_over(self) -> bool:
         return self._is_stopped or self._is_closed()
@@ -112,6 +111,25 @@ class TurnRunner:
             options.STEP_TIMEOUT,
             _short("model", self.turn.model, index + 1),
         )
+
+    async def _tools(self, calls: Sequence[CallRef]) -> bool:
+        """Run a step's calls in order, neighbours that may at once; True when the run was closed.
+
+        All that run at once are waited for, also when one of them fails.
+        """
+        for parallel, group in groupby(calls, key=lambda call: call.parallel):
+            if not parallel:
+                for call in group:
+                    if await self._tool(call) or self._is_over():
+                        return True
+                continue
+            found = await asyncio.gather(*map(self._tool, group), return_exceptions=True)
+            for closed in found:
+                if isinstance(closed, BaseException):
+                    raise closed
+            if any(found) or self._is_over():
+                return True
+        return False
 
     async def _tool(self, call: CallRef) -> bool:
         """Run one tool call; True when the run was closed meanwhile."""

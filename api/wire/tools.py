@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from o.domain.tools import BASE_TOOLS
+from o.domain.tools import BASE_TOOLS, PARALLEL_TOOLS
 from o.ids import derived_id
 
 
@@ -42,6 +42,7 @@ def tool_body(organization_id: str, tool: str) -> ToolBody:
         name=tool,
         description=spec.description,
         json_schema=spec.model_dump(),
+        enable_parallel_execution=tool in PARALLEL_TOOLS,
     )
 
 

@@ -9,13 +9,12 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from o.domain.agents import Agent
 from o.domain.loops import tools_ruled
-from o.domain.messages import Decision, ToolCall, ToolReturn
+from o.domain.messages import Decision, Gate, ToolCall, ToolReturn
 from o.domain.runs import ClientTool
 from o.errors import Conflict, InvalidArgument
 
@@ -70,9 +69,7 @@ class Approval(BaseModel):
         return [call for call in self.calls if call not in decided]
 
 
-def gate_of(
-    agent: Agent, client_tools: Sequence[ClientTool], name: str
-) -> Literal["approval", "client"] | None:
+def gate_of(agent: Agent, client_tools: Sequence[ClientTool], name: str) -> Gate | None:
     """What must come before a call of this tool is answered."""
     if any(tool.name == name for tool in client_tools):
         return "client"
@@ -134,7 +131,9 @@ def client_return(call: ToolCall, decision: Decision) -> ToolReturn | None:
     """What the client's own tool returned, None when the call is to be made here."""
     if decision.returned is None:
         return None
-    return ToolReturn(tool_call_id=call.id, name=call.name, **decision.returned.model_dump())
+    # It was made, in a time that only the client knows.
+    own = decision.returned.model_dump()
+    return ToolReturn(tool_call_id=call.id, name=call.name, duration_ns=0, **own)
 
 
 def _agree(one: Decision, other: Decision) -> bool:

@@ -5,7 +5,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from o.domain.messages import ToolCall
+from o.domain.messages import Gate, ToolCall
 from o.domain.runs import Usage
 
 
@@ -27,6 +27,7 @@ class ModelRequest(BaseModel):
         prompt: Messages in the OpenAI chat shape, oldest first, always paired.
         settings: V1's `model_settings`: temperature, max_output_tokens and so on.
         tool_choice: `required` makes the model call a tool; None leaves it to the provider.
+        parallel_calls: Whether it may call several tools at once; providers may do so all the same.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,6 +37,7 @@ class ModelRequest(BaseModel):
     tools: list[ToolSpec] = []
     settings: dict[str, Any] = {}
     tool_choice: Literal["required"] | None = None
+    parallel_calls: bool = False
 
 
 class ModelReply(BaseModel):
@@ -76,7 +78,7 @@ class ReplyDelta(BaseModel):
     call: int = 0
     tool_call_id: str | None = None
     name: str | None = None
-    gate: Literal["approval", "client"] | None = None
+    gate: Gate | None = None
 
 
 DeltaSink = Callable[[ReplyDelta], Awaitable[None]]

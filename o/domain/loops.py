@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from o.domain.agents import Agent
-from o.domain.messages import ToolCall
+from o.domain.messages import ToolCall, ToolReturn
+from o.domain.rules import Standing
 from o.domain.runs import StopReason
 
 SEND_MESSAGE = "send_message"
@@ -40,39 +41,60 @@ def tools_ruled(agent: Agent, rule: str) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class AfterCall:
-    """What follows a tool call.
+    """What follows a tool call, or a reply without one.
 
     Attributes:
         heartbeat: Why the model is woken again by a heartbeat message; None for none.
+        is_told: Whether clients are shown the heartbeat in the answer too, as V1 does with what
+            rules require, but not in the legacy loop.
         stop: Why the run ends here; None when it goes on.
     """
 
     heartbeat: str | None = None
+    is_told: bool = False
     stop: StopReason | None = None
 
 
 GO_ON = AfterCall()
 
 
+def after_text(rules: Standing, *, is_last_step: bool) -> AfterCall:
+    """What follows a reply in plain text: the end, unless a tool is still to be called."""
+    if not rules.required:
+        return AfterCall(stop=StopReason.END_TURN)
+    if is_last_step:
+        return AfterCall(stop=StopReason.MAX_STEPS)
+    return AfterCall(heartbeat=f"{_HIDDEN} {rules.reminder}", is_told=True)
+
+
 def after_call(
-    agent: Agent, calls: Sequence[ToolCall], ordinal: int, *, failed: bool, is_last_step: bool
+    agent: Agent,
+    call: ToolCall,
+    returns: Sequence[ToolReturn],
+    rules: Standing,
+    *,
+    is_last_call: bool,
+    is_last_step: bool,
 ) -> AfterCall:
-    """What follows call `ordinal` of a step's calls.
+    """What follows a call that has returned.
 
     Args:
         agent: Whose type decides.
-        calls: All calls of the step, in order.
-        ordinal: Which one has returned.
-        failed: Whether its return is an error.
+        call: Which call it was.
+        returns: What the step's calls have returned so far, this one last.
+        rules: How the agent's rules stand now.
+        is_last_call: Whether every call of the step has returned.
         is_last_step: Whether the run may take no further step.
     """
     if is_legacy(agent):
-        reason = _why_to_go_on(agent, calls[ordinal], failed=failed)
+        reason = _why_to_go_on(agent, call, rules, failed=returns[-1].status == "error")
         return _after_legacy_call(reason, is_last_step=is_last_step)
-    is_last_call = ordinal == len(calls) - 1
-    if is_last_call and not tools_ruled(agent, "exit_loop").isdisjoint(c.name for c in calls):
+    made = {returned.name for returned in returns if returned.was_made}
+    if not is_last_call or made.isdisjoint(tools_ruled(agent, "exit_loop")):
+        return GO_ON
+    if not rules.required:
         return AfterCall(stop=StopReason.TOOL_RULE)
-    return GO_ON
+    return GO_ON if is_last_step else after_text(rules, is_last_step=False)
 
 
 def _after_legacy_call(reason: str | None, *, is_last_step: bool) -> AfterCall:
@@ -83,11 +105,12 @@ def _after_legacy_call(reason: str | None, *, is_last_step: bool) -> AfterCall:
     return AfterCall(heartbeat=reason)
 
 
-def _why_to_go_on(agent: Agent, call: ToolCall, *, failed: bool) -> str | None:
+def _why_to_go_on(agent: Agent, call: ToolCall, rules: Standing, *, failed: bool) -> str | None:
     if failed:
         return _FAILED
-    if call.name in tools_ruled(agent, "exit_loop"):
-        return None
-    if call.name in tools_ruled(agent, "continue_loop"):
-        return _RULE
-    return _ASKED if call.request_heartbeat else None
+    if call.name not in tools_ruled(agent, "exit_loop"):
+        if rules.must_call or call.name in tools_ruled(agent, "continue_loop"):
+            return _RULE
+        if call.request_heartbeat:
+            return _ASKED
+    return f"{_HIDDEN} {rules.reminder}" if rules.required else None

@@ -11,6 +11,9 @@ from o.ids import derived_id
 
 _LONG_ENOUGH = 16
 
+Gate = Literal["approval", "client"]
+"""What a tool call waits for: a person's word, or the client whose own tool it is."""
+
 
 class Role(StrEnum):
     """Who a message is from."""
@@ -68,15 +71,14 @@ class ToolCall(BaseModel):
         arguments: JSON text as the model wrote it, which may be broken.
         request_heartbeat: Whether an agent of the legacy loop asked to go on after it; None where
             the tool has no such argument.
-        gate: What must come before it is answered: a person's `approval`, or the `client`, whose
-            own tool it is. None for nothing.
+        gate: What must come before it is answered, None for nothing.
     """
 
     id: str
     name: str
     arguments: str
     request_heartbeat: bool | None = None
-    gate: Literal["approval", "client"] | None = None
+    gate: Gate | None = None
 
 
 class ToolReturn(BaseModel):
@@ -94,6 +96,11 @@ class ToolReturn(BaseModel):
     stdout: list[str] | None = None
     stderr: list[str] | None = None
     duration_ns: int | None = None
+
+    @property
+    def was_made(self) -> bool:
+        """Whether the tool ran: not when a rule or a person forbade the call, or the run ended."""
+        return self.duration_ns is not None or self.status == "success"
 
 
 class ClientReturn(BaseModel):
@@ -219,5 +226,5 @@ def response_message_id(run_id: str) -> str:
 
 
 def heartbeat_message_id(step_id: str) -> str:
-    """The id of the heartbeat that follows a step of the legacy loop."""
+    """The id of the heartbeat that follows a step."""
     return derived_id("message", step_id, "heartbeat")

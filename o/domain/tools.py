@@ -52,18 +52,20 @@ _CONVERSATION_SEARCH = ToolSpec(
 BASE_TOOLS = {tool.name: tool for tool in (_SEND_MESSAGE, _CONVERSATION_SEARCH, *MEMORY_TOOLS)}
 """Every tool that comes with the server, by its name."""
 
+PARALLEL_TOOLS = frozenset({"conversation_search"})
+"""Tools that only read, so that calls of them may run beside one another."""
+
 
 def tools_shown(
-    agent: Agent, handle: str, client_tools: Sequence[ClientTool] = ()
+    agent: Agent, handle: str, names: Sequence[str], client_tools: Sequence[ClientTool] = ()
 ) -> list[ToolSpec]:
-    """The agent's tools and the client's, as the model `handle` is shown them.
+    """The agent's tools of those names and the client's, as the model `handle` is shown them.
 
     A client's tool goes before one of the agent's with the same name.
     """
     theirs = {tool.name for tool in client_tools}
-    tools = [
-        BASE_TOOLS[name] for name in agent.tool_names if name in BASE_TOOLS and name not in theirs
-    ] + [ToolSpec(**tool.model_dump()) for tool in client_tools]
+    tools = [BASE_TOOLS[name] for name in names if name in BASE_TOOLS and name not in theirs]
+    tools += [ToolSpec(**tool.model_dump()) for tool in client_tools]
     if not is_legacy(agent):
         return tools
     thinking = not thinks_natively(handle, agent.model_settings)
@@ -74,8 +76,21 @@ def tools_shown(
     ]
 
 
-def tool_choice(agent: Agent, handle: str) -> Literal["required"] | None:
-    """Whether the model must call a tool: in the legacy loop, where the provider allows it."""
-    if not is_legacy(agent) or must_not_be_forced(handle, agent.model_settings):
+def tool_choice(agent: Agent, handle: str, *, must_call: bool) -> Literal["required"] | None:
+    """Whether the model is forced to call a tool, which not every provider allows.
+
+    In the legacy loop it always is, elsewhere where the agent's rules ask for it.
+    """
+    if must_not_be_forced(handle, agent.model_settings):
         return None
-    return "required" if agent.tool_names else None
+    return "required" if agent.tool_names and (must_call or is_legacy(agent)) else None
+
+
+def calls_in_parallel(agent: Agent) -> bool:
+    """Whether the model may ask for several calls at once.
+
+    As in V1 only when that is set, and when no rule but approvals tells of an order of calls.
+    """
+    is_set = agent.model_settings.get("parallel_tool_calls") is True
+    rules = {rule["type"] for rule in agent.tool_rules}
+    return is_set and not is_legacy(agent) and rules <= {"requires_approval"}

@@ -91,6 +91,7 @@ class LiteLLMWires:
             arguments["tools"] = [
                 {"type": "function", "function": tool.model_dump()} for tool in request.tools
             ]
+            arguments["parallel_tool_calls"] = request.parallel_calls
         if request.tool_choice is not None:
             arguments["tool_choice"] = request.tool_choice
         for ours, theirs in _SETTINGS.items():

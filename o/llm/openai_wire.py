@@ -25,6 +25,9 @@ _OPENAI_HOST = "api.openai.com"
 _REASONS = ("o1", "o3", "o4", "gpt-5")
 """Families of OpenAI models that think first and take none of the sampling settings."""
 
+_ONE_CALL_ONLY = ("o1", "o3", "o4")
+"""Families of OpenAI models that refuse to be told whether to call tools in parallel."""
+
 # V1's settings, in the words of this wire.
 _SAMPLING = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
 
@@ -84,6 +87,8 @@ def chat_body(
         body["tools"] = [
             {"type": "function", "function": tool.model_dump()} for tool in request.tools
         ]
+        if not model.rpartition("/")[2].startswith(_ONE_CALL_ONLY):
+            body["parallel_tool_calls"] = request.parallel_calls
     if request.tool_choice is not None:
         body["tool_choice"] = request.tool_choice
     settings = request.settings

@@ -6,7 +6,15 @@ from typing import Any
 
 from o.domain.agents import Agent, Conversation
 from o.domain.loops import SEND_MESSAGE
-from o.domain.messages import Message, ReasoningPart, Role, TextPart, ToolCall, ToolReturn
+from o.domain.messages import (
+    Message,
+    ReasoningPart,
+    Role,
+    TextPart,
+    ToolCall,
+    ToolReturn,
+    heartbeat_message_id,
+)
 from o.ids import derived_id
 from o.memory.prompt import local_time
 
@@ -52,8 +60,24 @@ def login_text(now: datetime, timezone: str) -> str:
     )
 
 
-def heartbeat_text(reason: str, now: datetime, timezone: str) -> str:
-    """The event that wakes a model of the legacy loop again, in V1's packed form."""
+def heartbeat_message(before: Message, step_id: str, reason: str, timezone: str) -> Message:
+    """The heartbeat that follows a message of a step, in the next place of its history."""
+    return Message(
+        id=heartbeat_message_id(step_id),
+        organization_id=before.organization_id,
+        agent_id=before.agent_id,
+        conversation_id=before.conversation_id,
+        run_id=before.run_id,
+        step_id=step_id,
+        position=before.position + 1,
+        role=Role.USER,
+        parts=[TextPart(text=_heartbeat_text(reason, before.created_at, timezone))],
+        created_at=before.created_at,
+    )
+
+
+def _heartbeat_text(reason: str, now: datetime, timezone: str) -> str:
+    """The event that wakes a model again, in V1's packed form."""
     return _packed({"type": "heartbeat", "reason": reason, "time": local_time(now, timezone)})
 
 

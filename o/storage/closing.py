@@ -5,16 +5,9 @@ from datetime import UTC, datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.loops import GO_ON, AfterCall
-from o.domain.messages import (
-    Message,
-    Role,
-    TextPart,
-    ToolReturn,
-    heartbeat_message_id,
-    return_message_id,
-)
+from o.domain.messages import Message, Role, ToolReturn, return_message_id
 from o.domain.runs import Run, RunClosed, RunError, StopReason
-from o.memory.boot import heartbeat_text
+from o.memory.boot import heartbeat_message
 from o.storage.approvals import get_approval
 from o.storage.events import add_events
 from o.storage.runs import advance_run
@@ -34,8 +27,8 @@ async def commit_return(
 ) -> None:
     """Put a tool's return into history and into the run's log, with what follows from it.
 
-    The caller holds the run's lock. A heartbeat is for the model: V1 lists it in history and
-    leaves it out of answers, so it is no event.
+    The caller holds the run's lock. A heartbeat of the legacy loop is for the model: V1 lists it
+    in history and leaves it out of answers, so it is no event.
     """
     message = Message(
         id=return_message_id(step_id, ordinal),
@@ -52,29 +45,17 @@ async def commit_return(
     )
     new = [message]
     if then.heartbeat is not None:
-        new.append(_heartbeat(message, step_id, then.heartbeat, timezone))
+        new.append(heartbeat_message(message, step_id, then.heartbeat, timezone))
     stored = await append_messages(connection, run.conversation_id, new)
     closed = RunClosed(stop_reason=then.stop, usage=run.usage) if then.stop else None
     if closed and run.steps_done == 0:  # what was said with the answer to an approval request
         await place_input(connection, run.id)
-    told: list[Message | RunClosed] = [stored[0], closed] if closed else [stored[0]]
+    told: list[Message | RunClosed] = [*(stored if then.is_told else stored[:1])]
+    if closed is not None:
+        told.append(closed)
     first_seq = await advance_run(connection, run.id, events=len(told), closed=closed)
     if first_seq is not None:
         await add_events(connection, run.id, first_seq, 1, told)
-
-
-def _heartbeat(returned: Message, step_id: str, reason: str, timezone: str) -> Message:
-    text = heartbeat_text(reason, returned.created_at, timezone)
-    return returned.model_copy(
-        update={
-            "id": heartbeat_message_id(step_id),
-            "position": 1,
-            "role": Role.USER,
-            "parts": [TextPart(text=text)],
-            "tool_return": None,
-            "name": None,
-        }
-    )
 
 
 async def close_open_run(

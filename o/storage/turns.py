@@ -8,6 +8,7 @@ same step go one after the other.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -164,15 +165,16 @@ _COMMIT_REPLY = text(
             model_started_ns = :model_started_ns, model_ns = :model_ns
         FROM run WHERE steps.id = :step_id
     ), conversation AS (
-        UPDATE conversations SET next_position = next_position + 1
+        UPDATE conversations SET next_position = next_position + :message_count
         FROM run WHERE conversations.id = :conversation_id
-        RETURNING next_position - 1 AS position
+        RETURNING next_position - :message_count AS position
     ), stored AS ({_insert_messages("conversation.position", "conversation")}
     ), told AS (
         INSERT INTO run_events (run_id, seq, attempt, kind, body, created_at)
         SELECT :run_id, run.first_seq + event.place - 1, :attempt, event.value ->> 'kind',
             CASE WHEN event.value ->> 'kind' = 'message'
-                THEN jsonb_set(event.value -> 'body', '{{position}}', to_jsonb(position))
+                THEN jsonb_set(event.value -> 'body', '{{position}}', to_jsonb(
+                    position + CAST(event.value #>> '{{body,position}}' AS bigint)))
                 ELSE event.value -> 'body' END,
             now()
         FROM run, conversation,
@@ -296,6 +298,7 @@ class Reply:
     """What a step commits: the message (at position 0), what it cost, and the end if it is one.
 
     Attributes:
+        heartbeat: Sends the model on (at position 1); told in the answer.
         model_started_ns: When the model was asked, in nanoseconds since 1970.
         model_ns: How long it took to answer.
         gated: The calls that wait for an answer from outside, none as a rule.
@@ -306,6 +309,7 @@ class Reply:
     step_id: str
     attempt: int
     message: Message
+    heartbeat: Message | None
     finish_reason: str
     usage: Usage
     run_usage: Usage
@@ -324,8 +328,9 @@ async def commit_reply(connection: AsyncConnection, run: Run, reply: Reply) -> b
     Returns:
         False, and nothing is written, when the step is committed already or the run is closed.
     """
-    message = reply.message.model_dump(mode="json")
-    events = [{"kind": "message", "body": message}]
+    new = [reply.message, reply.heartbeat] if reply.heartbeat else [reply.message]
+    messages = [message.model_dump(mode="json") for message in new]
+    events: list[dict[str, Any]] = [{"kind": "message", "body": message} for message in messages]
     if reply.closed:
         events.append({"kind": "closed", "body": reply.closed.model_dump(mode="json")})
     stored = await connection.execute(
@@ -348,7 +353,8 @@ async def commit_reply(connection: AsyncConnection, run: Run, reply: Reply) -> b
             "gated_calls": json.dumps([call.id for call in reply.gated]),
             "digest": digest_of(reply.gated) if reply.gated else None,
             "approval_timeout_s": reply.approval_timeout_s,
-            "messages": json.dumps([message]),
+            "messages": json.dumps(messages),
+            "message_count": len(messages),
             "events": json.dumps(events),
             "event_count": len(events),
         },

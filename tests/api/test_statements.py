@@ -126,6 +126,24 @@ def test_a_turn_of_one_step_costs_four_statements(product: Product) -> None:
     assert repeated == [], "statements that repeat are prepared"
 
 
+@pytest.mark.parametrize(("kind", "more"), [("exit_loop", 0), ("required_before_exit", 1)])
+def test_rules_cost_a_statement_only_when_they_ask_what_was_called(
+    product: Product, kind: Any, more: int
+) -> None:
+    client = product.client()
+    plain = client.agents.create(model=HANDLE)
+    ruled = client.agents.create(
+        model=HANDLE, tool_rules=[{"type": kind, "tool_name": "memory_replace"}]
+    )
+    one = statements_of(
+        product, lambda: client.agents.messages.create(plain.id, input="hi", max_steps=1)
+    )
+    two = statements_of(
+        product, lambda: client.agents.messages.create(ruled.id, input="hi", max_steps=1)
+    )
+    assert len(without_control(two)) - len(without_control(one)) == more, two
+
+
 def test_a_tool_call_and_its_step_cost_fifteen_statements_more(product: Product) -> None:
     client = product.client()
     agent = client.agents.create(model=HANDLE, memory_blocks=[{"label": "human", "value": "x"}])

@@ -159,6 +159,20 @@ def test_models_of_openai_that_think_get_no_sampling_settings() -> None:
     assert chat_body(openai, "gpt-4o", REQUEST, streams=False)["temperature"] == 0.5
 
 
+@pytest.mark.parametrize("parallel", [True, False])
+def test_a_model_is_told_whether_to_call_tools_in_parallel_unless_it_refuses_that(
+    parallel: bool,
+) -> None:
+    openai = Provider("openai", "openai", "https://api.openai.com/v1", SecretStr(KEY))
+    request = REQUEST.model_copy(update={"parallel_calls": parallel})
+    for model in ("gpt-4o", "gpt-5-mini", "meta/llama-3"):
+        assert chat_body(openai, model, request, streams=False)["parallel_tool_calls"] is parallel
+    for model in ("o1", "o3-mini", "openai/o4-mini"):
+        assert "parallel_tool_calls" not in chat_body(openai, model, request, streams=False)
+    bare = request.model_copy(update={"tools": []})
+    assert "parallel_tool_calls" not in chat_body(openai, "gpt-4o", bare, streams=False)
+
+
 async def test_a_stream_is_put_together_wherever_it_is_cut(server: Server) -> None:
     text = json.dumps(ARGUMENTS)
     first = {"index": 0, "id": "call_1", "function": {"name": "memory_insert", "arguments": ""}}

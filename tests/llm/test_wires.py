@@ -278,10 +278,13 @@ async def test_a_forced_call_is_forced_in_the_words_of_the_wire(
 ) -> None:
     model = Models(Providers(settings), timeout_s=20)
     request = request_to("anthropic/claude-x")
+    alone: dict[str, Any] = {"disable_parallel_tool_use": True}
     await model.complete(request)
-    assert "tool_choice" not in wires.requests[-1][2]
+    assert wires.requests[-1][2]["tool_choice"] == {"type": "auto"} | alone
     await model.complete(request.model_copy(update={"tool_choice": "required"}))
-    assert wires.requests[-1][2]["tool_choice"]["type"] == "any"
+    assert wires.requests[-1][2]["tool_choice"] == {"type": "any"} | alone
+    await model.complete(request.model_copy(update={"parallel_calls": True}))
+    assert not wires.requests[-1][2]["tool_choice"]["disable_parallel_tool_use"]
 
 
 async def test_the_catalogue_lists_what_each_provider_offers(settings: ProviderSettings) -> None:

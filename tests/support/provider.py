@@ -41,6 +41,12 @@ def call(name: str, **arguments: Any) -> Action:
     return {"calls": [{"name": name, "arguments": json.dumps(arguments)}]}
 
 
+def together(*actions: Action) -> Action:
+    """Call several tools in one reply."""
+    calls = [one for action in actions for one in action["calls"]]
+    return {"calls": [{"id": f"call_{n}", **one} for n, one in enumerate(calls)]}
+
+
 def say(text: str) -> Action:
     """Answer in plain text."""
     return {"say": text}
@@ -120,7 +126,7 @@ class FakeProvider:
         self.problems += problems_of(prompt) + problems_of_tools(body)
         await self._wait_at_gate(prompt)
         action = choose(prompt)
-        if body.get("tool_choice") == "required":
+        if body.get("tool_choice") == "required" and is_legacy(body):
             action = forced(action)
         if (failed := self._failure(action, prompt)) is not None:
             return failed
@@ -171,8 +177,17 @@ def is_heartbeat(message: dict[str, Any]) -> bool:
     return str(message["content"]).startswith('{"type": "heartbeat"')
 
 
+def is_legacy(body: dict[str, Any]) -> bool:
+    """Whether a request is of the legacy loop, which has a model speak and think in calls."""
+    functions = [tool["function"] for tool in body.get("tools", [])]
+    return any(
+        function["name"] == "send_message" or "thinking" in function["parameters"]["properties"]
+        for function in functions
+    )
+
+
 def forced(action: Action) -> Action:
-    """The action of a model that must call a tool: what it says, it says by send_message.
+    """The action of a model that must speak by send_message.
 
     `disobey` makes it answer in plain text all the same.
     """
@@ -184,10 +199,12 @@ def forced(action: Action) -> Action:
 
 
 def problems_of_tools(body: dict[str, Any]) -> list[str]:
-    """What is wrong with the tools of a request that forces a call, as the legacy loop does."""
+    """What is wrong with the tools of a request that forces a call."""
     if body.get("tool_choice") != "required":
         return []
     problems = [] if body.get("tools") else ["a forced call without tools"]
+    if not is_legacy(body):
+        return problems
     for tool in body.get("tools", []):
         function = tool["function"]
         required = function["parameters"]["required"]

@@ -1,5 +1,6 @@
 """The prompt of a model call: always paired, never empty, whatever history holds."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -149,3 +150,20 @@ def test_some_agents_are_not_shown_their_blocks(agent_type: str) -> None:
     assert "<memory_blocks>" not in text
     assert "<memory_metadata>" in text
     assert prompt_key(agent, [block()]) == prompt_key(agent, [])
+
+
+def test_returns_in_any_order_are_shown_with_their_calls() -> None:
+    asked = [ToolCall(id=f"call_{n}", name="t", arguments="{}") for n in range(2)]
+    came = [
+        message(
+            Role.TOOL,
+            tool_return=ToolReturn(
+                tool_call_id=call.id, name="t", status="success", content=f"of {call.id}"
+            ),
+        )
+        for call in reversed(asked)
+    ]
+    prompt = chat_prompt(AGENT, [message(Role.ASSISTANT, tool_calls=asked), *came])
+    ids = [call["id"] for call in prompt[0]["tool_calls"]]
+    told = {shown["tool_call_id"]: json.loads(shown["content"])["message"] for shown in prompt[1:]}
+    assert [told[call_id] for call_id in ids] == ["of call_0", "of call_1"]

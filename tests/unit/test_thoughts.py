@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from o.domain.agent_types import base_rules, has_base_rules
 from o.domain.agents import Agent
 from o.domain.llm import ReplyDelta
-from o.domain.loops import GO_ON, AfterCall, after_call
-from o.domain.messages import ToolCall
+from o.domain.loops import GO_ON, AfterCall, after_call, after_text
+from o.domain.messages import ToolCall, ToolReturn
+from o.domain.rules import standing
 from o.domain.runs import StopReason
 from o.domain.thoughts import LegacyDeltas, put_back, take_off
 from o.domain.tools import tool_choice, tools_shown
@@ -40,6 +41,12 @@ def agent(agent_type: str = "memgpt_agent", **fields: Any) -> Agent:
 
 def called(name: str, heartbeat: bool | None = None) -> ToolCall:
     return ToolCall(id="call_0", name=name, arguments="{}", request_heartbeat=heartbeat)
+
+
+def returned(call: ToolCall, status: Literal["success", "error"] = "success") -> ToolReturn:
+    return ToolReturn(
+        tool_call_id=call.id, name=call.name, status=status, content="", duration_ns=1
+    )
 
 
 arguments = st.dictionaries(
@@ -99,7 +106,9 @@ def test_only_pieces_of_the_first_call_are_told_and_text_is_a_thought() -> None:
 
 
 def test_tools_ask_for_thoughts_first_and_for_a_heartbeat_where_the_turn_may_go_on() -> None:
-    shown = {tool.name: tool.parameters for tool in tools_shown(agent(), "openai/gpt-4o")}
+    who, plain = agent(), agent("letta_v1_agent")
+    tools = tools_shown(who, "openai/gpt-4o", who.tool_names)
+    shown = {tool.name: tool.parameters for tool in tools}
     assert list(shown["memory_insert"]["properties"]) == [
         "thinking",
         "label",
@@ -115,7 +124,7 @@ def test_tools_ask_for_thoughts_first_and_for_a_heartbeat_where_the_turn_may_go_
     ]
     for name in ("send_message", "memory_finish_edits"):
         assert "request_heartbeat" not in shown[name]["properties"]
-    v1 = tools_shown(agent("letta_v1_agent"), "openai/gpt-4o")
+    v1 = tools_shown(plain, "openai/gpt-4o", plain.tool_names)
     assert all("thinking" not in tool.parameters["properties"] for tool in v1)
 
 
@@ -134,15 +143,17 @@ def test_models_that_reason_by_themselves_are_not_asked_for_thoughts(
     handle: str, settings: dict[str, Any], thinking: bool, choice: str | None
 ) -> None:
     legacy = agent(model_settings=settings)
-    shown = tools_shown(legacy, handle)
+    shown = tools_shown(legacy, handle, legacy.tool_names)
     assert all(("thinking" in tool.parameters["properties"]) is thinking for tool in shown)
-    assert tool_choice(legacy, handle) == choice
-    assert tool_choice(agent("letta_v1_agent"), handle) is None
+    assert tool_choice(legacy, handle, must_call=False) == choice
+    plain = agent("letta_v1_agent", model_settings=settings)
+    assert tool_choice(plain, handle, must_call=False) is None
+    assert tool_choice(plain, handle, must_call=True) == choice
 
 
 def test_an_agent_without_tools_is_not_made_to_call_one() -> None:
     bare = agent().model_copy(update={"tool_names": []})
-    assert tool_choice(bare, "openai/gpt-4o") is None
+    assert tool_choice(bare, "openai/gpt-4o", must_call=True) is None
 
 
 @pytest.mark.parametrize(
@@ -164,7 +175,9 @@ def test_an_agent_without_tools_is_not_made_to_call_one() -> None:
 def test_what_follows_a_call_in_the_legacy_loop(
     call: ToolCall, failed: bool, is_last_step: bool, goes_on: bool, stop: StopReason | None
 ) -> None:
-    then = after_call(agent(), [call], 0, failed=failed, is_last_step=is_last_step)
+    came = [returned(call, "error" if failed else "success")]
+    rules = standing([], agent().tool_names, came)
+    then = after_call(agent(), call, came, rules, is_last_call=True, is_last_step=is_last_step)
     assert (then.heartbeat is not None, then.stop) == (goes_on, stop)
 
 
@@ -172,9 +185,38 @@ def test_the_v1_loop_goes_on_after_any_call_but_one_with_an_exit_rule() -> None:
     insert, finish = called("memory_insert"), called("memory_finish_edits")
     sleeper, plain = agent("sleeptime_agent"), agent("letta_v1_agent")
 
-    def then(who: Agent, calls: list[ToolCall], ordinal: int) -> AfterCall:
-        return after_call(who, calls, ordinal, failed=False, is_last_step=False)
+    def then(who: Agent, came: list[ToolCall], *, is_last_call: bool) -> AfterCall:
+        returns = [returned(call) for call in came]
+        rules = standing([], who.tool_names, returns)
+        return after_call(
+            who, came[-1], returns, rules, is_last_call=is_last_call, is_last_step=False
+        )
 
-    assert then(plain, [insert], 0) == then(plain, [finish], 0) == GO_ON
-    assert then(sleeper, [insert], 0) == then(sleeper, [finish, insert], 0) == GO_ON
-    assert then(sleeper, [finish, insert], 1) == AfterCall(stop=StopReason.TOOL_RULE)
+    for who, came, is_last_call in (
+        (plain, [insert], True),
+        (plain, [finish], True),
+        (sleeper, [insert], True),
+        (sleeper, [finish], False),
+    ):
+        assert then(who, came, is_last_call=is_last_call) == GO_ON
+    for order in ([finish, insert], [insert, finish]):
+        assert then(sleeper, order, is_last_call=True) == AfterCall(stop=StopReason.TOOL_RULE)
+
+
+def test_what_is_required_comes_before_the_end_in_both_loops() -> None:
+    rules = standing([{"type": "required_before_exit", "tool_name": "a"}], ["a"])
+    said = called("send_message")
+    legacy = after_call(
+        agent(), said, [returned(said)], rules, is_last_call=True, is_last_step=False
+    )
+    assert legacy.heartbeat is not None
+    assert "ToolRuleViolated: You must call a" in legacy.heartbeat
+    finish = called("memory_finish_edits")
+    sleeper = agent("sleeptime_agent")
+    for is_last_step in (False, True):
+        v1 = after_call(
+            sleeper, finish, [returned(finish)], rules, is_last_call=True, is_last_step=is_last_step
+        )
+        assert (v1.heartbeat is None, v1.stop) == (is_last_step, None)
+    assert after_text(rules, is_last_step=True) == AfterCall(stop=StopReason.MAX_STEPS)
+    assert after_text(standing([], ["a"]), is_last_step=False).stop is StopReason.END_TURN

@@ -14,7 +14,7 @@ from letta_client import APIStatusError
 from temporalio.client import Client
 
 from tests.support.product import REPOSITORY, Product
-from tests.support.provider import HANDLE, FakeProvider, call, do, say
+from tests.support.provider import HANDLE, FakeProvider, call, do, say, together
 from tests.support.receiver import Receiver
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -49,6 +49,7 @@ KINDS = {
     "long_turn": [do(*[_SEARCH] * 90, say("done")), "after it"],
     "deleted": ["hello", "DELETE"],
     "callback": ["hello"],
+    "parallel": [do(together(_SEARCH, _SEARCH, _EDIT, _SEARCH), say("done"))],
     "legacy": [do(_EDIT, say("done")), do(say("no call") | {"disobey": True}), "again"],
 }
 
@@ -59,6 +60,7 @@ def _record(product: Product, name: str, texts: list[str]) -> None:
         agent_type="memgpt_v2_agent" if name == "legacy" else "letta_v1_agent",
         model=HANDLE,
         memory_blocks=[{"label": "human", "value": ""}],
+        model_settings={"provider_type": "openai", "parallel_tool_calls": name == "parallel"},
     )
     ((conversation_id,),) = product.query(
         "SELECT id FROM conversations WHERE agent_id = %s", agent.id
