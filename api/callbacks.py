@@ -13,6 +13,7 @@ from o.errors import OError
 from o.temporal import start_callback
 
 _log = logging.getLogger(__name__)
+_POLL_S = 60.0  # thousands may wait, and the sweeper finds what a lost notice would have told
 
 
 class Callbacks:
@@ -35,7 +36,7 @@ class Callbacks:
 
     async def _follow(self, run_id: str, agent_id: str) -> None:
         try:
-            async for _ in self._watcher.follow(run_id):
+            async for _ in self._watcher.follow(run_id, poll_s=_POLL_S):
                 pass
             await start_callback(self._temporal, self._task_queue, run_id, agent_id=agent_id)
         except (OError, SQLAlchemyError, TemporalError, RuntimeError) as error:

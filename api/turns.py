@@ -138,8 +138,13 @@ class Turns:
         """
         async with self._database.begin() as connection:
             cancelled = await cancel_runs(connection, actor, scope)
-        self._stop(cancelled)
+        self.stop(cancelled)
         return cancelled.results
+
+    def stop(self, cancelled: Cancelled) -> None:
+        """Have the work at runs that are cancelled stopped, in the background."""
+        for conversation_id, run_ids in cancelled.conversations.items():
+            self._tell(conversation_id, tell_cancelled(self._temporal, conversation_id, run_ids))
 
     def follow(self, sent: Sent) -> AsyncIterator[list[RunEvent]]:
         """The run's events from the first; see `RunWatcher.follow`."""
@@ -182,7 +187,7 @@ class Turns:
                 scope = Scope(thread=thread, only_first=True)
                 cancelled = await cancel_runs(connection, actor, scope)
             accepted = await self._queue(connection, actor, thread, new)
-        self._stop(cancelled)
+        self.stop(cancelled)
         return accepted
 
     async def _answer(
@@ -196,10 +201,6 @@ class Turns:
             answer = Answer(decisions, decided_by=actor.user_id)
             run = await answer_approval(connection, conversation_id, answer, new)
         return RunOfAgent(run, agent_name, run.options.override_model or model, is_warm=True)
-
-    def _stop(self, cancelled: Cancelled) -> None:
-        for conversation_id, run_ids in cancelled.conversations.items():
-            self._tell(conversation_id, tell_cancelled(self._temporal, conversation_id, run_ids))
 
     def _tell(self, conversation_id: str, telling: Coroutine[None, None, None]) -> None:
         """Tell a conversation in the background. The database knows already."""

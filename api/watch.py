@@ -17,7 +17,6 @@ from o.storage.events import list_events, replay_events
 from o.storage.runs import get_run
 
 _log = logging.getLogger(__name__)
-_POLL_S = 1.0
 
 
 class News:
@@ -43,10 +42,10 @@ class News:
             return None
         return news
 
-    async def wait(self) -> None:
-        """Until there is news, or for a second: a notice may be lost with its connection."""
+    async def wait(self, timeout_s: float) -> None:
+        """Until there is news, or for so long: a notice may be lost with its connection."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_POLL_S):
+            async with asyncio.timeout(timeout_s):
                 await self._woken.wait()
 
 
@@ -75,23 +74,24 @@ class RunWatcher:
                 await asyncio.sleep(0.1)
 
     async def follow(
-        self, run_id: str, *, after_seq: int = 0, is_new: bool = False
+        self, run_id: str, *, after_seq: int = 0, is_new: bool = False, poll_s: float = 1.0
     ) -> AsyncIterator[list[RunEvent]]:
         """Events of a run in order, in batches, up to its closing one.
 
-        An empty batch comes at least every second, so that the caller can do what is due.
+        An empty batch comes at least every `poll_s` seconds, so that the caller can do what is due.
 
         Args:
             run_id: Which run.
             after_seq: The last event that the caller has.
             is_new: The run was stored a moment ago, so there is nothing to read yet.
+            poll_s: How soon what a lost notice would have told is found.
 
         Raises:
             NotFound: The run was deleted.
         """
         with self._subscribed(run_id) as news:
             if is_new:
-                await news.wait()
+                await news.wait(poll_s)
             while True:
                 events = news.take(after_seq)
                 if events is None:
@@ -103,7 +103,7 @@ class RunWatcher:
                     after_seq = events[-1].seq
                     if events[-1].kind is EventKind.CLOSED:
                         return
-                await news.wait()
+                await news.wait(poll_s)
 
     async def _read(self, run_id: str, after_seq: int) -> list[RunEvent]:
         async with self._database.connect() as connection:

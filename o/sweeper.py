@@ -15,6 +15,8 @@ from temporalio.client import Client, WorkflowExecutionStatus, WorkflowUpdateFai
 from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError, RPCStatusCode
 
+from o.approval_sweeper import ApprovalSweeper
+from o.storage.approvals import conversations_that_wait
 from o.storage.callbacks import list_due_callbacks
 from o.storage.database import Database
 from o.storage.purges import Deleted, list_deleted, purge
@@ -35,11 +37,12 @@ _HOPELESS_ATTEMPTS = 4
 
 
 class Standing(Enum):
-    """How an execution stands: it has something in hand, nothing (or is gone), or cannot go on."""
+    """How an execution stands: it has something in hand, nothing, cannot go on, or is not there."""
 
     BUSY = auto()
     IDLE = auto()
     STUCK = auto()
+    GONE = auto()
 
 
 class Sweeper:
@@ -59,6 +62,7 @@ class Sweeper:
         self._task_queue = task_queue
         self._interval_s = interval_s
         self._event_retention_h = event_retention_h
+        self._approvals = ApprovalSweeper(database, client, task_queue, older_than_s=interval_s)
 
     async def run(self) -> None:
         """Sweep until cancelled. A part that is away is tried again next time."""
@@ -77,6 +81,8 @@ class Sweeper:
         """
         async with self._database.connect() as connection:
             candidates = await list_open_runs(connection, older_than_s=self._interval_s)
+            open_ids = {one.run.conversation_id for one in candidates}
+            waiting = await conversations_that_wait(connection, open_ids)
             deleted = await list_deleted(connection)
         for gone in deleted:
             await self._purge(gone)
@@ -85,7 +91,8 @@ class Sweeper:
         async def rescue(conversation_id: str, runs: list[RunOfAgent]) -> int:
             try:
                 async with limit, asyncio.timeout(_RESCUE_TIMEOUT_S):
-                    return await self._rescue(conversation_id, runs)
+                    is_waiting = conversation_id in waiting
+                    return await self._rescue(conversation_id, runs, is_waiting=is_waiting)
             except (TimeoutError, TemporalError) as error:  # the others are not kept waiting
                 facts = {"conversation_id": conversation_id, "error": type(error).__name__}
                 _log.warning("conversation could not be rescued", extra=facts)
@@ -95,6 +102,7 @@ class Sweeper:
         for one in candidates:
             by_conversation[one.run.conversation_id].append(one)
         rescued = sum(await asyncio.gather(*(rescue(*lost) for lost in by_conversation.items())))
+        await self._approvals.sweep()
         await self._start_callbacks()
         await self._purge_events()
         return rescued
@@ -105,10 +113,15 @@ class Sweeper:
             if await connection.scalar(took, {"key": _LOCK}):
                 await self.sweep()
 
-    async def _rescue(self, conversation_id: str, runs: list[RunOfAgent]) -> int:
-        """Submit the runs of a conversation that nobody works at, oldest first."""
+    async def _rescue(
+        self, conversation_id: str, runs: list[RunOfAgent], *, is_waiting: bool
+    ) -> int:
+        """Submit the runs of a conversation that nobody works at, oldest first.
+
+        Where an approval request is waited for, runs are meant to lie there.
+        """
         standing = await self._standing(conversation_id)
-        if standing is Standing.BUSY:
+        if standing is Standing.BUSY or (is_waiting and standing is Standing.IDLE):
             return 0
         if standing is Standing.STUCK:
             _log.error("stuck execution replaced", extra={"conversation_id": conversation_id})
@@ -142,9 +155,9 @@ class Sweeper:
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
-            return Standing.IDLE
+            return Standing.GONE
         if found.status is not WorkflowExecutionStatus.RUNNING:
-            return Standing.IDLE
+            return Standing.GONE
         if found.raw_description.pending_workflow_task.attempt >= _HOPELESS_ATTEMPTS:
             return Standing.STUCK
         in_hand = found.raw_description.HasField("pending_workflow_task")

@@ -22,12 +22,20 @@ from temporalio.common import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.calls import turn_of
+from o.domain.approvals import Approval
 from o.domain.runs import Run
 from o.settings import Settings
-from workflows import options
+from workflows import contract, options
 from workflows.callback import Callback
 from workflows.contract import CallbackRef, Cancel, ConversationState
-from workflows.conversation import AGENT_ID, AGENT_NAME, RUN_STATUS, Conversation
+from workflows.conversation import (
+    AGENT_ID,
+    AGENT_NAME,
+    REQUIRES_APPROVAL,
+    RUN_STATUS,
+    Conversation,
+    pending_memo,
+)
 
 _RETENTION_S = 7 * 24 * 3600
 _SHOWN_CHARS = 90  # Temporal takes 400 bytes, and a character may be four
@@ -111,13 +119,39 @@ def _start(
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         task_timeout=options.TASK_TIMEOUT,
         static_summary=agent_name[:_SHOWN_CHARS],
-        search_attributes=TypedSearchAttributes(
-            [
-                SearchAttributePair(AGENT_ID, run.agent_id),
-                SearchAttributePair(AGENT_NAME, agent_name[:_SHOWN_CHARS]),
-                SearchAttributePair(RUN_STATUS, "idle"),
-            ]
-        ),
+        search_attributes=_attributes(run.agent_id, agent_name, "idle"),
+    )
+
+
+async def show_pending(
+    client: Client, task_queue: str, approval: Approval, request: contract.Approval, agent_name: str
+) -> None:
+    """Start the conversation of a pending request where it is not there, with what it waits for.
+
+    Raises:
+        RPCError: Temporal is away.
+    """
+    await client.start_workflow(
+        Conversation.run,
+        ConversationState(approval.conversation_id, approval.agent_id, agent_name, pending=request),
+        id=approval.conversation_id,
+        task_queue=task_queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        task_timeout=options.TASK_TIMEOUT,
+        static_summary=agent_name[:_SHOWN_CHARS],
+        memo=pending_memo(request),
+        search_attributes=_attributes(approval.agent_id, agent_name, REQUIRES_APPROVAL),
+    )
+
+
+def _attributes(agent_id: str, agent_name: str, status: str) -> TypedSearchAttributes:
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(AGENT_ID, agent_id),
+            SearchAttributePair(AGENT_NAME, agent_name[:_SHOWN_CHARS]),
+            SearchAttributePair(RUN_STATUS, status),
+        ]
     )
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
@@ -27,6 +27,8 @@ from workflows.turn import TurnRunner
 RUN_STATUS = SearchAttributeKey.for_keyword("RunStatus")
 AGENT_ID = SearchAttributeKey.for_keyword("AgentId")
 AGENT_NAME = SearchAttributeKey.for_keyword("AgentName")
+REQUIRES_APPROVAL = "requires_approval"
+"""The RunStatus of a conversation that waits for an answer to an approval request."""
 
 _Argument = TypeVar("_Argument")
 _Result = TypeVar("_Result")
@@ -54,6 +56,9 @@ class Conversation:
     @workflow.run
     async def run(self, state: ConversationState) -> None:
         """Take turns until the conversation is closed or idle; hand over before history is long."""
+        if state.pending is not None:
+            details = _how_to_decide(state.conversation_id, state.pending)
+            workflow.set_current_details(details)
         clock = asyncio.create_task(self._expire())
         while await self._something_to_do():
             await self._take(self._state.queue.pop(0))
@@ -232,14 +237,19 @@ class Conversation:
         if pending == self._state.pending:
             return
         self._state.pending = pending
-        workflow.upsert_memo({"pending_approval": asdict(pending) if pending else None})
+        workflow.upsert_memo(pending_memo(pending))
         if pending is not None:
-            self._set_status("requires_approval")
+            self._set_status(REQUIRES_APPROVAL)
             workflow.set_current_details(_how_to_decide(self._state.conversation_id, pending))
 
     def _set_status(self, status: str) -> None:
         if workflow.info().typed_search_attributes.get(RUN_STATUS) != status:
             workflow.upsert_search_attributes([RUN_STATUS.value_set(status)])
+
+
+def pending_memo(pending: Approval | None) -> dict[str, Any]:
+    """What Temporal shows, without asking the workflow, of what a conversation waits for."""
+    return {"pending_approval": asdict(pending) if pending else None}
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Response
 
 from api.bodies import answer
-from api.deps import ActorDep, AgentId, TransactionDep
+from api.deps import ActorDep, AgentId, PartsDep, TransactionDep
 from api.prompts import recompile_prompt
 from api.wire.agent_requests import ResetMessagesBody
 from api.wire.agents import AgentBody
@@ -14,6 +14,7 @@ from o.domain.messages import InputMessage
 from o.memory.beginning import first_messages
 from o.memory.prompt import prompt_key
 from o.storage.agents import get_agent_state
+from o.storage.cancelling import Scope, cancel_requests
 from o.storage.conversations import get_thread
 from o.storage.histories import reset_history
 
@@ -44,16 +45,21 @@ async def recompile(
 
 @router.patch("/reset-messages", operation_id="reset_messages", response_model=AgentBody)
 async def reset(
-    agent_id: AgentId, body: ResetMessagesBody, connection: TransactionDep, actor: ActorDep
+    agent_id: AgentId, body: ResetMessagesBody, actor: ActorDep, parts: PartsDep
 ) -> Response:
     """Delete the messages of the agent's own thread; the system message is compiled anew.
 
-    A run that is open keeps what it has said, and goes on.
+    A run that is open keeps what it has said, and goes on; an approval request is cancelled.
     """
-    thread = await get_thread(connection, actor, Thread(agent_id=agent_id), lock=True)
-    state = await get_agent_state(connection, actor, agent_id)
+    own = Thread(agent_id=agent_id)
     initial: list[InputMessage] | None = None if body.add_default_initial_messages else []
-    first = first_messages(state.agent, thread, state.blocks, initial, datetime.now(UTC))
-    key = prompt_key(state.agent, state.blocks)
-    await reset_history(connection, thread, first, prompt_key=key)
-    return answer(AgentBody.of(await get_agent_state(connection, actor, agent_id)))
+    async with parts.database.begin() as connection:
+        cancelled = await cancel_requests(connection, actor, Scope(thread=own))
+        thread = await get_thread(connection, actor, own, lock=True)
+        state = await get_agent_state(connection, actor, agent_id)
+        first = first_messages(state.agent, thread, state.blocks, initial, datetime.now(UTC))
+        key = prompt_key(state.agent, state.blocks)
+        await reset_history(connection, thread, first, prompt_key=key)
+        state = await get_agent_state(connection, actor, agent_id)
+    parts.turns.stop(cancelled)
+    return answer(AgentBody.of(state))

@@ -68,6 +68,7 @@ class _AgentFields(ModelFields):
     max_files_open: _Count | None = None
     per_file_view_window_char_limit: _Count | None = None
     hidden: bool | None = None
+    approval_timeout_s: _Count | None = None
     project_id: Text | None = None
     template_id: Text | None = None
     base_template_id: Text | None = None

@@ -83,6 +83,7 @@ class AgentBody(BaseModel):
     max_files_open: int | None
     per_file_view_window_char_limit: int | None
     hidden: bool | None
+    approval_timeout_s: int | None
 
     @classmethod
     def of(cls, state: AgentState, shown: Relations = EVERYTHING) -> Self:

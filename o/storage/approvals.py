@@ -4,8 +4,9 @@ While a conversation has a pending request, none of its runs takes a step (`open
 transaction that completes the answer makes the run that carries on with it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -203,6 +204,37 @@ async def _rest(
     return run.model_copy(
         update={"status": closed.stop_reason.status, "stop_reason": closed.stop_reason}
     )
+
+
+async def sample_pending_approvals(
+    connection: AsyncConnection, *, older_than_s: float, limit: int
+) -> list[tuple[Approval, str]]:
+    """Some of the requests that wait, each with its agent's name; others each time."""
+    rows = await connection.execute(
+        select(*columns_of(approvals, Approval), agents.c.name.label("agent_name"))
+        .join(agents, agents.c.id == approvals.c.agent_id)
+        .where(
+            approvals.c.status == ApprovalStatus.PENDING,
+            approvals.c.created_at < func.now() - timedelta(seconds=older_than_s),
+            agents.c.deleted_at.is_(None),
+        )
+        .order_by(func.random())
+        .limit(limit)
+    )
+    return [(model_of(Approval, row), row["agent_name"]) for row in rows.mappings()]
+
+
+async def conversations_that_wait(
+    connection: AsyncConnection, conversation_ids: Collection[str]
+) -> set[str]:
+    """Of these conversations those that have a pending request."""
+    rows = await connection.execute(
+        select(approvals.c.conversation_id).where(
+            approvals.c.status == ApprovalStatus.PENDING,
+            approvals.c.conversation_id.in_(conversation_ids),
+        )
+    )
+    return set(rows.scalars())
 
 
 async def _lock_meant(

@@ -104,6 +104,16 @@ async def cancel_runs(connection: AsyncConnection, actor: Actor, scope: Scope) -
     return done
 
 
+async def cancel_requests(connection: AsyncConnection, actor: Actor, scope: Scope) -> Cancelled:
+    """Cancel the approval requests that wait there, if any, and the runs that ended with them."""
+    done = Cancelled()
+    for approval in await _lock_pending(connection, actor, scope):
+        run = await cancel_request(connection, approval)
+        if run is not None:
+            done.add(run)
+    return done
+
+
 async def cancel_request(connection: AsyncConnection, approval: Approval) -> Run | None:
     """Close a pending approval request that the caller has locked, denying what it asks for.
 

@@ -129,6 +129,23 @@ def test_a_repeated_post_replays_the_run_from_its_start(
     assert len(client.runs.list(agent_id=agent.id).items) == 1
 
 
+def test_a_repeated_post_to_a_conversation_replays_its_run_too(
+    server: Product, client: Letta, agent: AgentState, provider: FakeProvider
+) -> None:
+    conversation = client.conversations.create(agent_id=agent.id)
+    path = f"conversations/{conversation.id}/messages"
+    text = do(say("said in a conversation") | {"pause_s": 0.02})
+    body = {"messages": [{"role": "user", "content": text, "otid": otid()}]}
+    options = {"stream_tokens": True, "background": True}
+    chunks = without_pings(read(server, path, **body, **options))
+    assert without_pings(read(server, path, **body, **options)) == chunks
+    assert provider.asked(text) == 1
+    resumed = read(
+        server, f"conversations/{conversation.id}/stream", otid=body["messages"][0]["otid"]
+    )
+    assert without_pings(resumed) == chunks
+
+
 def test_a_stream_can_be_joined_while_it_is_written(
     server: Product, agent: AgentState, provider: FakeProvider
 ) -> None:

@@ -89,6 +89,21 @@ def test_a_failed_run_is_told_of_with_its_error(
     assert told["metadata"]["error"] == (called_back(client, run).metadata or {})["error"]
 
 
+def test_a_cancelled_run_is_told_of(
+    client: Letta, agent: AgentState, receiver: Receiver, provider: FakeProvider
+) -> None:
+    gate = provider.hold(lambda prompt: prompt[-1].get("content") == "never mind")
+    run = client.agents.messages.create_async(
+        agent.id, input="never mind", callback_url=receiver.url("/cancelled")
+    )
+    assert gate.reached.wait(20)
+    client.agents.messages.cancel(agent.id, run_ids=[run.id])
+    (told,) = receiver.await_calls("/cancelled")
+    gate.opened.set()
+    assert (told["run_id"], told["status"]) == (run.id, "cancelled")
+    assert told["metadata"]["result"]["stop_reason"]["stop_reason"] == "cancelled"
+
+
 def test_a_receiver_that_is_down_is_asked_again(
     client: Letta, agent: AgentState, receiver: Receiver
 ) -> None:

@@ -103,7 +103,7 @@ def test_a_stream_cut_fifty_times_is_the_stream_of_one_who_was_never_cut(
     trouble = Background(lambda: _trouble(product, gate))
     for _ in range(CUTS):
         client.read(most=chance.randint(0, 3))
-        assert not client.is_done, "nothing is left to cut"
+        assert not client.is_done, f"nothing is left to cut; O_KILL_SEED={SEED}"
     client.read()
     trouble.result()
     whole = without_pings(read(product, f"runs/{client.run_id}/stream"))

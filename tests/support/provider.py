@@ -73,6 +73,7 @@ class FakeProvider:
         self.requests: list[dict[str, Any]] = []
         self.prompts: list[Prompt] = []
         self.problems: list[str] = []
+        self.hung_up = 0  # how many did not wait at a gate
         self._gates: list[tuple[Callable[[Prompt], bool], Gate]] = []
         self._failures: dict[str, int] = {}
         routes = [
@@ -124,7 +125,7 @@ class FakeProvider:
         self.requests.append(body)
         self.prompts.append(prompt)
         self.problems += problems_of(prompt) + problems_of_tools(body)
-        await self._wait_at_gate(prompt)
+        await self._wait_at_gate(request, prompt)
         action = choose(prompt)
         if body.get("tool_choice") == "required" and is_legacy(body):
             action = forced(action)
@@ -135,13 +136,16 @@ class FakeProvider:
             return StreamingResponse(_chunks(action), media_type="text/event-stream")
         return JSONResponse(_whole(action))
 
-    async def _wait_at_gate(self, prompt: Prompt) -> None:
+    async def _wait_at_gate(self, request: Request, prompt: Prompt) -> None:
         for entry in list(self._gates):
             when, gate = entry
             if when(prompt):
                 self._gates.remove(entry)
                 gate.reached.set()
                 while not gate.opened.is_set():
+                    if await request.is_disconnected():
+                        self.hung_up += 1
+                        return
                     await asyncio.sleep(0.005)
 
     def _failure(self, action: Action, prompt: Prompt) -> Response | None:

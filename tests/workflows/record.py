@@ -15,6 +15,7 @@ from temporalio.client import Client
 
 from tests.support.product import REPOSITORY, Product
 from tests.support.provider import HANDLE, FakeProvider, call, do, say, together
+from tests.support.receiver import Receiver
 
 HISTORIES = Path(__file__).parent / "histories"
 
@@ -28,7 +29,10 @@ def main() -> None:
     product.start()
     try:
         for name in sys.argv[1:]:
-            _record(product, name, KINDS[name])
+            if name == "callback":
+                _record_callback(product)
+            else:
+                _record(product, name, KINDS[name])
     finally:
         product.stop()
         provider.stop()
@@ -45,6 +49,7 @@ KINDS = {
     "long_turn": [do(*[_SEARCH] * 90, say("done")), "after it"],
     "deleted": ["hello", "DELETE"],
     "parallel": [do(together(_SEARCH, _SEARCH, _EDIT, _SEARCH), say("done"))],
+    "callback": ["hello"],
     "legacy": [do(_EDIT, say("done")), do(say("no call") | {"disobey": True}), "again"],
 }
 
@@ -71,6 +76,20 @@ def _record(product: Product, name: str, texts: list[str]) -> None:
         except APIStatusError:
             assert name in ("failure", "legacy")
     asyncio.run(_store(product.state["temporal_address"], conversation_id, name))
+
+
+def _record_callback(product: Product) -> None:
+    """A callback that is heard at the second try."""
+    receiver = Receiver(lambda before: 503 if before == 0 else 200)
+    client = product.client()
+    agent = client.agents.create(model=HANDLE)
+    (text,) = KINDS["callback"]
+    run = client.agents.messages.create_async(
+        agent.id, input=text, callback_url=receiver.url("/told")
+    )
+    receiver.await_calls("/told", 2)
+    asyncio.run(_store(product.state["temporal_address"], f"callback-{run.id}", "callback"))
+    receiver.stop()
 
 
 async def _store(address: str, workflow_id: str, name: str) -> None:

@@ -10,6 +10,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from o.worker import WORKFLOW_RUNNER
 from tests.workflows.record import HISTORIES, KINDS
+from workflows.callback import Callback
 from workflows.conversation import Conversation
 
 FILES = sorted(HISTORIES.glob("*.json"))
@@ -27,4 +28,5 @@ def test_every_kind_of_history_is_stored() -> None:
 async def test_a_stored_history_replays(file: Path, runner: WorkflowRunner) -> None:
     stored = json.loads(file.read_text())
     history = WorkflowHistory.from_json(stored["id"], stored["history"])
-    await Replayer(workflows=[Conversation], workflow_runner=runner).replay_workflow(history)
+    replayer = Replayer(workflows=[Conversation, Callback], workflow_runner=runner)
+    await replayer.replay_workflow(history)
