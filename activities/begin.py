@@ -10,12 +10,12 @@ from activities.calls import call_refs, shown_request, turn_of
 from activities.contexts import Contexts
 from o.domain.agents import Agent
 from o.domain.approvals import gate_of
+from o.domain.asking import model_request
 from o.domain.llm import ModelRequest
 from o.domain.messages import Gate, Message, TextPart, ToolReturn
 from o.domain.prefill import Foreseen
 from o.domain.rules import Standing, need_history, standing
 from o.domain.runs import Run
-from o.domain.tools import calls_in_parallel, tool_choice, tools_shown
 from o.errors import ModelError
 from o.ids import derived_id
 from o.memory.prompt import compile_prompt, prompt_key
@@ -89,14 +89,9 @@ async def begin_step(
         )
     handle = opened.run.options.override_model or opened.agent.model
     rules = standing(opened.agent.tool_rules, opened.agent.tool_names, history)
-    request = ModelRequest(
-        handle=handle,
-        prompt=contexts.prompt(context, opened, system),
-        tools=tools_shown(opened.agent, handle, rules.shown, opened.run.options.client_tools or ()),
-        settings=opened.agent.model_settings,
-        tool_choice=tool_choice(opened.agent, handle, must_call=rules.must_call),
-        parallel_calls=calls_in_parallel(opened.agent),
-    )
+    prompt = contexts.prompt(context, opened, system)
+    client_tools = opened.run.options.client_tools or ()
+    request = model_request(opened.agent, handle, prompt, rules, client_tools)
     return StepToTake(
         opened.run, opened.agent, step.index, step_id, opened.attempt, request, history, rules
     )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
-from o.domain.agents import Thread
+from o.domain.agents import Agent, Conversation, Thread
 from o.memory.prompt import compile_prompt, prompt_key
 from o.storage.agents import get_agent
 from o.storage.conversations import get_thread
@@ -36,17 +36,33 @@ async def recompile_prompt(
     """
     conversation = await get_thread(connection, actor, thread, lock=True)
     agent = conversation.agent_here(await get_agent(connection, actor, conversation.agent_id))
+    now = datetime.now(UTC)
+    prompt, key = await compiled_prompt(connection, conversation, agent, now, is_due=is_due)
+    if is_kept and (is_due or key != conversation.prompt_key):
+        await rewrite_system_message(connection, conversation.id, prompt, prompt_key=key)
+    return prompt
+
+
+async def compiled_prompt(
+    connection: AsyncConnection,
+    conversation: Conversation,
+    agent: Agent,
+    now: datetime,
+    *,
+    is_due: bool = False,
+) -> tuple[str, str]:
+    """The prompt with memory as it is, and what it is compiled from (`prompt_key`).
+
+    Args:
+        connection: Any.
+        conversation: Whose prompt.
+        agent: As it acts there.
+        now: When it is compiled, if it is.
+        is_due: Compile also a prompt that shows memory as it is.
+    """
     blocks = await list_thread_blocks(connection, conversation)
     key = prompt_key(agent, blocks)
     if key == conversation.prompt_key and not is_due:
-        return await get_system_prompt(connection, conversation.id)
-    prompt = compile_prompt(
-        agent,
-        conversation,
-        blocks,
-        recall_count=conversation.next_position - 1,
-        now=datetime.now(UTC),
-    )
-    if is_kept:
-        await rewrite_system_message(connection, conversation.id, prompt, prompt_key=key)
-    return prompt
+        return await get_system_prompt(connection, conversation.id), key
+    recall_count = conversation.next_position - 1
+    return compile_prompt(agent, conversation, blocks, recall_count=recall_count, now=now), key

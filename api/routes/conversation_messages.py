@@ -1,4 +1,4 @@
-"""Messages of a conversation: send, list, compact."""
+"""Messages of a conversation: send, list, preview, compact."""
 
 from typing import Annotated
 
@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 
 from api.deps import ActorDep, PartsDep, ReadsDep, ThreadDep, ThreadId, thread_of
 from api.pagination import page_query
+from api.preview import preview_request
 from api.sending import answer_send
 from api.wire.conversations import AgentOfThreadBody
 from api.wire.messages import V1_VIEW, WireMessage, shown_types, wire_messages
@@ -57,6 +58,23 @@ async def index(
         parts = wire_messages(message, V1_VIEW)
         shown += parts if page.ascending else parts[::-1]
     return JSONResponse(shown_types(shown, include_return_message_types))
+
+
+@router.post(
+    "/messages/preview-raw-payload",
+    operation_id="preview_conversation_model_request",
+    response_model=None,
+)
+async def preview(
+    thread_id: ThreadId,
+    body: ConversationSendBody,
+    connection: ReadsDep,
+    actor: ActorDep,
+    parts: PartsDep,
+) -> JSONResponse:
+    """The request that this send would make of the model first; nothing is sent or stored."""
+    thread = thread_of(thread_id, body.agent_id)
+    return JSONResponse(await preview_request(connection, parts, actor, thread, body))
 
 
 @router.post("/compact", operation_id="compact_conversation", response_model=None)

@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 
 from api.deps import ActorDep, AgentId, CurrentClientDep, PartsDep, ReadsDep
 from api.pagination import page_query
+from api.preview import preview_request
 from api.sending import accept_send, answer_send
 from api.wire.callbacks import AsyncBody
 from api.wire.messages import MessageView, WireMessage, shown_types, wire_messages
@@ -54,6 +55,15 @@ async def send_async(
     """Send messages and answer with the run at once; `callback_url` is told how it ended."""
     run = await accept_send(request, parts, actor, Thread(agent_id=agent_id), body)
     return RunBody.of(run)
+
+
+@router.post("/preview-raw-payload", operation_id="preview_model_request", response_model=None)
+async def preview(
+    agent_id: AgentId, body: SendBody, connection: ReadsDep, actor: ActorDep, parts: PartsDep
+) -> JSONResponse:
+    """The request that this send would make of the model first; nothing is sent or stored."""
+    thread = Thread(agent_id=agent_id)
+    return JSONResponse(await preview_request(connection, parts, actor, thread, body))
 
 
 @router.get("", operation_id="list_messages", response_model=None)

@@ -6,7 +6,6 @@ litellm.
 
 from collections.abc import AsyncIterator
 from functools import cache
-from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -16,20 +15,12 @@ from pydantic_core import to_json
 
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest
 from o.errors import ModelError
+from o.llm.bodies import chat_body
 from o.llm.chat import Completion, reply_of, streamed_reply
 from o.llm.failures import refused, unreachable
 from o.llm.providers import Provider
 
 _CONNECT_S = 10.0
-_OPENAI_HOST = "api.openai.com"
-_REASONS = ("o1", "o3", "o4", "gpt-5")
-"""Families of OpenAI models that think first and take none of the sampling settings."""
-
-_ONE_CALL_ONLY = ("o1", "o3", "o4")
-"""Families of OpenAI models that refuse to be told whether to call tools in parallel."""
-
-# V1's settings, in the words of this wire.
-_SAMPLING = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
 
 
 class OpenAIWire:
@@ -75,42 +66,6 @@ class OpenAIWire:
                 connector=aiohttp.TCPConnector(limit=0),  # workers limit what runs at once
             )
         return self._open
-
-
-def chat_body(
-    provider: Provider, model: str, request: ModelRequest, *, streams: bool
-) -> dict[str, Any]:
-    """The body of a request; settings that the model is known to refuse are left out."""
-    is_openai = urlsplit(provider.base_url).hostname == _OPENAI_HOST
-    body: dict[str, Any] = {"model": model, "messages": _messages(request.prompt)}
-    if request.tools:
-        body["tools"] = [
-            {"type": "function", "function": tool.model_dump()} for tool in request.tools
-        ]
-        if not model.rpartition("/")[2].startswith(_ONE_CALL_ONLY):
-            body["parallel_tool_calls"] = request.parallel_calls
-    if request.tool_choice is not None:
-        body["tool_choice"] = request.tool_choice
-    settings = request.settings
-    if not (is_openai and model.startswith(_REASONS)):
-        body |= {name: settings[name] for name in _SAMPLING if settings.get(name) is not None}
-    if settings.get("max_output_tokens") is not None:
-        # OpenAI's own newer models refuse the old name, which most other servers only know.
-        name = "max_completion_tokens" if is_openai else "max_tokens"
-        body[name] = settings["max_output_tokens"]
-    if streams:
-        body |= {"stream": True, "stream_options": {"include_usage": True}}
-    return body
-
-
-def _messages(prompt: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without what only Anthropic reads, which stays in history when an agent changes its model."""
-    return [
-        {name: value for name, value in message.items() if name != "thinking_blocks"}
-        if "thinking_blocks" in message
-        else message
-        for message in prompt
-    ]
 
 
 @cache  # aiohttp itself would look it up for every request, which takes as long as asking

@@ -1,6 +1,7 @@
 """Turns in conversations: streams and JSON, memory and models of their own, side by side."""
 
 import asyncio
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,6 +13,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 
 from o.ids import new_id
 from tests.api.test_conversations import isolated
+from tests.support.approvals import approval
 from tests.support.chats import prompt_of, said, speak
 from tests.support.product import Product
 from tests.support.provider import (
@@ -325,6 +327,46 @@ def test_messages_are_listed_newest_first_and_paged_by_the_client(
     assert listed(conversation, group_id=new_id("group")).items == []
     with pytest.raises(NotFoundError):
         listed(conversation, after=new_id("message"))
+
+
+@pytest.mark.parametrize("where", ["conversation", "own thread"])
+def test_a_preview_is_the_request_that_the_same_send_makes(
+    client: Letta, server: Product, agent: AgentState, provider: FakeProvider, where: str
+) -> None:
+    path = f"/v1/agents/{agent.id}/messages"
+    if where == "conversation":
+        made = isolated(client, agent, "human", model=OTHER_HANDLE)
+        path = f"/v1/conversations/{made['id']}/messages"
+        client.blocks.update(made["isolated_block_ids"][0], value="Their name is Grace.")
+
+    def post(path: str, **body: Any) -> Any:
+        answer = httpx.post(server.url + path, json={"streaming": False, **body}, timeout=30)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    post(path, input=do(call("memory_insert", label="human", new_string="x"), say("so")))
+    tool = {"name": "Bash", "description": "Run it.", "parameters": {"type": "object"}}
+    body = {"input": "what next?", "client_tools": [tool]}
+    asked = len(provider.requests)
+    shown = post(f"{path}/preview-raw-payload", **body)
+    assert len(provider.requests) == asked, "nothing is sent"
+    assert "Bash" in [one["function"]["name"] for one in shown["tools"]]
+    assert shown["messages"][-1] == {"role": "user", "content": "what next?"}
+    post(path, **body)
+    sent = provider.requests[-1]
+    # The prompt was compiled anew for both, at two moments.
+    for one in (shown, sent):
+        one["messages"][0] = re.sub(r"recompiled: .*", "", one["messages"][0]["content"])
+    assert shown == sent
+
+
+def test_an_answer_to_an_approval_has_no_preview(server: Product, conversation: str) -> None:
+    answer = {"type": "approval", "approvals": [approval("call_x")]}
+    shown = httpx.post(
+        f"{server.url}/v1/conversations/{conversation}/messages/preview-raw-payload",
+        json={"messages": [answer]},
+    )
+    assert (shown.status_code, "no preview" in shown.text) == (400, True)
 
 
 def test_nothing_to_send_is_422_and_an_unknown_model_404(client: Letta, conversation: str) -> None:

@@ -20,8 +20,9 @@ from starlette.routing import Route
 from o.domain.llm import ModelReply, ModelRequest, ReplyDelta
 from o.domain.memory_specs import MEMORY_INSERT
 from o.errors import ModelError
+from o.llm.bodies import chat_body
 from o.llm.chat import Completion, reply_of
-from o.llm.openai_wire import OpenAIWire, chat_body
+from o.llm.openai_wire import OpenAIWire
 from o.llm.providers import Provider
 
 KEY = "sk-secret-key"
