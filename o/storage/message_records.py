@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, select, true, tuple_
+from sqlalchemy import ColumnElement, and_, exists, select, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
@@ -13,9 +13,12 @@ from o.storage.message_types import is_shown
 from o.storage.messages import cursor_places
 from o.storage.pages import Page
 from o.storage.rows import columns_of, model_of, models_of
-from o.storage.tables import agents, messages
+from o.storage.tables import agents, conversations, messages
 
 _AGE = (messages.c.created_at, messages.c.position, messages.c.id)
+_IN_A_LIVE_CONVERSATION = ~exists().where(
+    conversations.c.id == messages.c.conversation_id, conversations.c.deleted_at.is_not(None)
+)
 
 
 async def find_message(connection: AsyncConnection, actor: Actor, message_id: str) -> Message:
@@ -27,7 +30,7 @@ async def find_message(connection: AsyncConnection, actor: Actor, message_id: st
     rows = await connection.execute(
         select(*columns_of(messages, Message))
         .join(agents, agents.c.id == messages.c.agent_id)
-        .where(messages.c.id == message_id, _visible(actor))
+        .where(messages.c.id == message_id, _visible(actor), _IN_A_LIVE_CONVERSATION)
     )
     row = rows.mappings().one_or_none()
     if row is None:
@@ -60,7 +63,7 @@ async def list_all_messages(
     Raises:
         NotFound: A cursor names no message of this actor.
     """
-    shown = [is_shown(types, says=says)]
+    shown = [is_shown(types, says=says), _IN_A_LIVE_CONVERSATION]
     if conversation_id is not None:
         shown.append(messages.c.conversation_id == conversation_id)
     places = await cursor_places(

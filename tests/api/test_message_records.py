@@ -62,6 +62,20 @@ def test_the_messages_of_a_deleted_agent_and_unknown_ones_are_not_found(client: 
             client.messages.retrieve(absent)
 
 
+def test_the_messages_of_a_deleted_conversation_are_not_found_and_not_listed(
+    client: Letta, agent: AgentState
+) -> None:
+    conversation = client.conversations.create(agent_id=agent.id)
+    client.conversations.messages.create(conversation.id, input="hello", streaming=False)
+    listed = client.messages.list(conversation_id=conversation.id)
+    assert "user_message" in [message.message_type for message in listed]
+    assert client.messages.retrieve(listed[0].id)
+    client.conversations.delete(conversation.id)
+    assert client.messages.list(conversation_id=conversation.id) == []
+    with pytest.raises(NotFoundError):
+        client.messages.retrieve(listed[0].id)
+
+
 @pytest.mark.parametrize("order", ["asc", "desc"])
 def test_the_messages_of_all_agents_are_listed_by_age_and_in_pages(
     client: Letta, talked: list[AgentState], order: Any

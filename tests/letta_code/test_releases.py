@@ -76,14 +76,16 @@ def test_its_own_tool_runs_once_and_the_model_reads_the_output(
     assert "1 notes" in told[-1]["content"]
 
 
-def test_a_tool_that_fails_is_told_to_the_model_as_a_failure(
+def test_a_tool_that_the_client_does_not_allow_is_denied_and_the_model_reads_why(
     letta_code: LettaCode, provider: FakeProvider
 ) -> None:
-    failing = call(SHELL, command="echo broken >&2; exit 3")
-    answer = letta_code.ask(do(failing, say("It failed.")), "--new-agent", "--yolo")
-    assert answer["result"] == "It failed."
-    assert "broken" in provider.prompts[-1][-1]["content"]
-    assert json.loads(provider.prompts[-1][-1]["content"])["status"] == "Failed"
+    touching = call(SHELL, command="touch forbidden")
+    mode = ("--permission-mode", "default")
+    answer = letta_code.ask(do(touching, say("I may not.")), "--new-agent", *mode)
+    assert answer["result"] == "I may not."
+    assert not (letta_code.directory / "forbidden").exists()
+    told = json.loads(provider.prompts[-1][-1]["content"])
+    assert (told["status"], "denied" in told["message"]) == ("Failed", True)
 
 
 def test_an_agent_is_resumed(
