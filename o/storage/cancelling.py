@@ -18,7 +18,8 @@ from o.domain.messages import ApprovalResponse, Decision, Message, Role
 from o.domain.runs import OPEN_STATUSES, Run, RunClosed, RunStatus, StopReason
 from o.errors import Conflict, NotFound
 from o.ids import derived_id
-from o.storage.agents import is_meant
+from o.storage.accepting import find_conversation
+from o.storage.agents import get_agent, is_meant
 from o.storage.approvals import cancel_approval
 from o.storage.closing import close_open_run, refuse_calls
 from o.storage.events import add_events
@@ -78,9 +79,10 @@ async def cancel_runs(connection: AsyncConnection, actor: Actor, scope: Scope) -
         scope: Which of them.
 
     Raises:
-        NotFound: A run that is named is none of these.
+        NotFound: There is no such agent, conversation or run for this actor.
         Conflict: Nothing is named, and there is nothing to cancel.
     """
+    await _find(connection, actor, scope)
     pending = await _lock_pending(connection, actor, scope)
     found = await _lock_runs(connection, actor, scope)
     done = Cancelled()
@@ -149,6 +151,13 @@ async def cancel_request(connection: AsyncConnection, approval: Approval) -> Run
         .values(status=RunStatus.CANCELLED, stop_reason=StopReason.CANCELLED)
     )
     return run
+
+
+async def _find(connection: AsyncConnection, actor: Actor, scope: Scope) -> None:
+    if scope.agent_id is not None:
+        await get_agent(connection, actor, scope.agent_id)
+    if scope.thread is not None:
+        await find_conversation(connection, actor, scope.thread)
 
 
 async def _cancel_run(connection: AsyncConnection, run: Run) -> None:

@@ -122,7 +122,7 @@ def test_messages_list_newest_page_oldest_first_and_pages_with_asc(
 
 
 def test_models_and_health(client: Letta, server: Product) -> None:
-    (model,) = client.models.list()
+    model = next(one for one in client.models.list() if one.handle == HANDLE)
     assert model.handle == HANDLE
     assert model.max_context_window >= model.context_window
     assert client.health().status == "ok"

@@ -17,11 +17,13 @@ from tests.support.provider import HANDLE
 OLD, NEW = "1.7.12", "1.12.1"
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.\d]*(Z|[+-]\d\d:\d\d| [AP]M)?")
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_CALL_ID = re.compile(r"call_[0-9a-f]{32}")
 _NANOSECONDS = re.compile(r'("\w+_ns": )\d+')
 
-# What neither client has a field for: V1 sends the organisation all the same, `step_count` is O's
-# addition, and the parser came to V1 after the older release.
+# What neither client has a field for: V1 sends the organisation all the same, `step_count` and
+# `approval_timeout_s` are O's additions, and the parser came to V1 after the older release.
 _UNKNOWN = {
+    "AgentState": {"approval_timeout_s"},
     "Step": {"organization_id"},
     "MetricRetrieveResponse": {"organization_id"},
     "UsageRetrieveResponse": {"step_count"},
@@ -53,6 +55,7 @@ def alike(entries: list[dict[str, Any]]) -> list[str]:
         "TIME", "\n".join(json.dumps(entry["answer"], sort_keys=True) for entry in entries)
     )
     text = _NANOSECONDS.sub(r"\1NS", text)
+    text = _CALL_ID.sub(lambda found: seen.setdefault(found[0], f"CALL{len(seen)}"), text)
     return _ID.sub(lambda found: seen.setdefault(found[0], f"ID{len(seen)}"), text).split("\n")
 
 
