@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from api.wire.approvals import request_fields, response_fields
+from o.domain.agents import PendingApproval
 from o.domain.messages import (
     ImagePart,
     Message,
@@ -78,6 +79,11 @@ def wire_messages(message: Message, view: MessageView = V1_VIEW) -> list[WireMes
         envelope = _envelope(message, message_type, place)
         shown.append(envelope | fields)
     return shown
+
+
+def pending_body(pending: PendingApproval | None) -> WireMessage | None:
+    """V1's `pending_approval`: the request that waits, less the calls that were answered."""
+    return wire_messages(pending.remaining)[0] if pending else None
 
 
 def shown_types(messages: Sequence[WireMessage], wanted: Sequence[str] | None) -> list[WireMessage]:
