@@ -9,13 +9,13 @@ from api.wire.messages import (
     envelope,
     hidden_fields,
     message_time,
+    otid_of,
     reasoning_fields,
 )
 from o.domain.argument_stream import ArgumentReader
 from o.domain.llm import ReplyDelta
 from o.domain.runs import Run
 from o.domain.text import storable
-from o.ids import part_otid
 
 _SOURCES = {"reasoning": "reasoner_model", "thought": "non_reasoner_model"}
 
@@ -65,12 +65,13 @@ class DeltaRelay:
         if told is None:
             return []
         message_type, fields = told
+        place = len(parts) - 1 - parts[::-1].index(delta.kind)
         self._seen.add((message_id, message_type))
         shown = envelope(
             message_type,
             message_id=message_id,
             date=self._date,
-            otid=part_otid(message_id, len(parts) - 1 - parts[::-1].index(delta.kind)),
+            otid=otid_of(message_id, message_type, place),
             run_id=self._run_id,
             step_id=str(body["step_id"]),
         )

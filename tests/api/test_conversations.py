@@ -317,6 +317,8 @@ def test_compacting_says_that_there_is_nothing_to_compact(client: Letta, agent: 
     for conversation_id, agent_id in ((made.id, None), ("default", agent.id)):
         with pytest.raises(BadRequestError, match="nothing to compact"):
             client.conversations.messages.compact(conversation_id, agent_id=agent_id)
+    with pytest.raises(BadRequestError, match="nothing to compact"):
+        client.agents.messages.compact(agent.id)
 
 
 def test_the_path_default_needs_to_know_whose(client: Letta) -> None:
