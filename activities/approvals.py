@@ -75,7 +75,7 @@ class ApprovalActivities:
         Raises:
             ApplicationError: `InvalidArgument` or `Conflict`, as the API would answer; not retried.
         """
-        with as_activity_failure():
+        with as_activity_failure(), heartbeating():
             verdict = request.verdict
             decision = Decision(
                 tool_call_id=verdict.tool_call_id,

@@ -57,7 +57,7 @@ class RunActivities:
             thread=Thread(conversation_id=request.conversation_id),
             run_ids=request.run_ids or None,
         )
-        with as_activity_failure():
+        with as_activity_failure(), heartbeating():
             async with self._database.begin() as connection:
                 actor = await actor_of(connection, request.conversation_id)
                 done = await cancel_runs(connection, actor, scope)

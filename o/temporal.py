@@ -28,12 +28,12 @@ from o.settings import Settings
 from workflows import contract, options
 from workflows.callback import Callback
 from workflows.contract import CallbackRef, Cancel, ConversationState
-from workflows.conversation import (
+from workflows.conversation import Conversation
+from workflows.showing import (
     AGENT_ID,
     AGENT_NAME,
     REQUIRES_APPROVAL,
     RUN_STATUS,
-    Conversation,
     pending_memo,
 )
 

@@ -3,11 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import ApplicationError, FailureError
 
 from workflows import contract, options
@@ -22,13 +20,8 @@ from workflows.contract import (
     Turn,
     Verdict,
 )
+from workflows.showing import REQUIRES_APPROVAL, RUN_STATUS, how_to_decide, pending_memo
 from workflows.turn import TurnRunner
-
-RUN_STATUS = SearchAttributeKey.for_keyword("RunStatus")
-AGENT_ID = SearchAttributeKey.for_keyword("AgentId")
-AGENT_NAME = SearchAttributeKey.for_keyword("AgentName")
-REQUIRES_APPROVAL = "requires_approval"
-"""The RunStatus of a conversation that waits for an answer to an approval request."""
 
 _Argument = TypeVar("_Argument")
 _Result = TypeVar("_Result")
@@ -52,12 +45,13 @@ class Conversation:
         self._began = workflow.now()
         self._waits = state.pending is not None
         self._told = 0
+        self._heard: Approval | None = None
 
     @workflow.run
     async def run(self, state: ConversationState) -> None:
         """Take turns until the conversation is closed or idle; hand over before history is long."""
         if state.pending is not None:
-            details = _how_to_decide(state.conversation_id, state.pending)
+            details = how_to_decide(state.conversation_id, state.pending)
             workflow.set_current_details(details)
         clock = asyncio.create_task(self._expire())
         while await self._something_to_do():
@@ -131,17 +125,17 @@ class Conversation:
         if decided.turn is not None:
             self._queue(decided.turn)
         else:
-            self._show_pending(decided.pending)
+            self._look_again(decided.pending)
         return decided
 
     async def _cancel(self, request: Cancel) -> Cancelled:
         request = Cancel(self._state.conversation_id, request.run_ids)
         cancelled = await self._record(contract.cancel_runs, request, "cancel")
-        if self._current is not None and self._current.turn.run_id in cancelled.run_ids:
+        at_rest = set(cancelled.run_ids)
+        self._state.queue = [turn for turn in self._state.queue if turn.run_id not in at_rest]
+        if self._current is not None and self._current.turn.run_id in at_rest:
             self._current.stop()
-        self._look_again()
-        if self._current is None:
-            self._show_pending(cancelled.pending)
+        self._look_again(cancelled.pending)
         return cancelled
 
     async def _record(
@@ -154,6 +148,7 @@ class Conversation:
             stub,
             argument,
             start_to_close_timeout=options.RECORD_TIMEOUT,
+            heartbeat_timeout=options.HEARTBEAT_TIMEOUT,
             retry_policy=options.RETRY,
             summary=summary,
         )
@@ -176,11 +171,18 @@ class Conversation:
             self._state.queue.append(turn)
         self._look_again()
 
-    def _look_again(self) -> None:
-        """Something was said: what is known here of an approval request may be out of date."""
+    def _look_again(self, pending: Approval | None = None) -> None:
+        """Something was said: what is known here of an approval request may be out of date.
+
+        Args:
+            pending: What is waited for now, as far as whoever said it knows.
+        """
         self._told += 1
+        self._heard = pending
         self._waits = False
         self._state.queue.sort(key=lambda turn: not turn.answers)  # the others keep their order
+        if self._current is None and not self._state.queue:
+            self._show_pending(pending)
 
     async def _expire(self) -> None:
         """End an execution that served nothing for long. One timer for all turns: they cost."""
@@ -202,8 +204,9 @@ class Conversation:
         later = [turn for turn in self._state.queue if turn.run_id not in ids]
         self._state.queue = then.turns + later
         self._served += 1
-        self._waits = then.pending is not None and told == self._told
-        self._show_pending(then.pending)
+        is_news = told == self._told  # else something was said since the turn looked
+        self._waits = is_news and then.pending is not None
+        self._show_pending(then.pending if is_news else self._heard)
         if not self._state.queue and not self._waits:
             workflow.set_current_details(f"Idle. {self._served} turns taken by this execution.")
             self._set_status("idle")
@@ -240,16 +243,11 @@ class Conversation:
         workflow.upsert_memo(pending_memo(pending))
         if pending is not None:
             self._set_status(REQUIRES_APPROVAL)
-            workflow.set_current_details(_how_to_decide(self._state.conversation_id, pending))
+            workflow.set_current_details(how_to_decide(self._state.conversation_id, pending))
 
     def _set_status(self, status: str) -> None:
         if workflow.info().typed_search_attributes.get(RUN_STATUS) != status:
             workflow.upsert_search_attributes([RUN_STATUS.value_set(status)])
-
-
-def pending_memo(pending: Approval | None) -> dict[str, Any]:
-    """What Temporal shows, without asking the workflow, of what a conversation waits for."""
-    return {"pending_approval": asdict(pending) if pending else None}
 
 
 @contextmanager
@@ -259,15 +257,3 @@ def _dropped(signal: str) -> Iterator[None]:
         yield
     except FailureError as error:
         workflow.logger.warning("signal dropped", extra={"signal": signal, "error": str(error)})
-
-
-def _how_to_decide(conversation_id: str, pending: Approval) -> str:
-    calls = "\n".join(
-        f"- `{tool}`, tool call `{call}`"
-        for call, tool in zip(pending.calls, pending.tools, strict=True)
-    )
-    return (
-        f"Waits for approval (`{pending.id}`; the API shows the arguments):\n\n{calls}\n\n"
-        f"    temporal workflow update execute --workflow-id {conversation_id} --name decide "
-        """--input '{"tool_call_id": "…", "approve": true}'"""
-    )

@@ -93,7 +93,8 @@ def is_about(approval: Approval, given: Sequence[Decision]) -> bool:
 def decided_with(approval: Approval, given: Sequence[Decision]) -> list[Decision]:
     """All that has been answered once `given` is added, in the order of the calls.
 
-    The same answer again changes nothing.
+    The same answer again changes nothing. What is said to the whole request is said to the calls
+    that nothing was said to.
 
     Raises:
         InvalidArgument: Something is about a call that does not wait in this request.
@@ -106,13 +107,13 @@ def decided_with(approval: Approval, given: Sequence[Decision]) -> list[Decision
         )
     decided = {decision.tool_call_id: decision for decision in approval.decisions}
     for decision in given:
-        whole = decision.tool_call_id not in approval.calls
-        for call in approval.calls if whole else [decision.tool_call_id]:
-            own = decision.model_copy(update={"tool_call_id": call})
-            if whole and call in decided and not _agree(decided[call], own):
-                continue  # what was said to the one call goes before what is said to all
-            if not _agree(decided.setdefault(call, own), own):
-                raise Conflict(f"Tool call {call} was answered otherwise before")
+        is_whole = decision.tool_call_id not in approval.calls
+        meant = approval.calls if is_whole else [decision.tool_call_id]
+        open_calls = [call for call in meant if call not in decided]
+        if not open_calls and not any(_agree(decided[call], decision) for call in meant):
+            raise Conflict(f"Tool call {meant[0]} was answered otherwise before")
+        for call in open_calls:
+            decided[call] = decision.model_copy(update={"tool_call_id": call})
     return [decided[call] for call in approval.calls if call in decided]
 
 

@@ -1,0 +1,71 @@
+"""What an approval request makes of answers that come in pieces, again, or not alike."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from o.domain.approvals import Approval, decided_with
+from o.domain.messages import Decision
+from o.errors import Conflict, InvalidArgument
+
+REQUEST = Approval(
+    id="message-1",
+    organization_id="org-1",
+    agent_id="agent-1",
+    conversation_id="conv-1",
+    run_id="run-1",
+    step_id="step-1",
+    step_index=0,
+    calls=["a", "b", "c"],
+    digest="",
+    created_at=datetime.now(UTC),
+)
+
+
+def said(call: str, *, approve: bool = True) -> Decision:
+    return Decision(tool_call_id=call, approve=approve)
+
+
+def after(*decisions: Decision) -> Approval:
+    return REQUEST.model_copy(update={"decisions": decided_with(REQUEST, decisions)})
+
+
+@given(st.permutations(["a", "b", "c"]), st.lists(st.booleans(), min_size=3, max_size=3))
+def test_the_order_of_the_answers_does_not_matter(order: list[str], words: list[bool]) -> None:
+    approve = dict(zip("abc", words, strict=True))
+    request = REQUEST
+    for call in order:
+        decided = decided_with(request, [said(call, approve=approve[call])])
+        request = request.model_copy(update={"decisions": decided})
+    assert [(d.tool_call_id, d.approve) for d in request.decisions] == list(approve.items())
+    assert request.undecided == []
+
+
+@pytest.mark.parametrize("name", ["message-1", ""])
+def test_an_answer_to_the_whole_is_one_to_the_calls_that_nothing_was_said_to(name: str) -> None:
+    decided = decided_with(after(said("b", approve=False)), [said(name)])
+    assert [decision.approve for decision in decided] == [True, False, True]
+
+
+def test_the_same_again_changes_nothing() -> None:
+    request = after(said("b", approve=False), said(""))
+    assert decided_with(request, [said("")]) == request.decisions
+    assert decided_with(request, [said("b", approve=False)]) == request.decisions
+
+
+@pytest.mark.parametrize("again", [said("a", approve=False), said("", approve=False)])
+def test_another_answer_than_the_one_given_is_a_conflict(again: Decision) -> None:
+    with pytest.raises(Conflict):
+        decided_with(after(said("")), [again])
+
+
+def test_two_answers_to_one_call_in_one_message_are_a_conflict() -> None:
+    with pytest.raises(Conflict):
+        decided_with(REQUEST, [said("a"), said("a", approve=False)])
+
+
+def test_a_call_that_does_not_wait_is_refused_with_what_does() -> None:
+    with pytest.raises(InvalidArgument, match=r"Expected '\['a', 'b', 'c'\]'"):
+        decided_with(REQUEST, [said("a"), said("x")])
