@@ -80,12 +80,12 @@ def test_steps_are_counted_anew_for_the_answer(client: Letta, guarded: AgentStat
 def test_the_arguments_of_a_request_are_streamed_once_under_its_own_id(
     client: Letta, guarded: AgentState
 ) -> None:
-    action = INSERT | {"say": "I ask first.", "cut": 5}
+    action = INSERT | {"say": "I ask first.", "cut": 12, "pause_s": 0.05}
     stream = client.agents.messages.create(
         guarded.id, input=do(action), streaming=True, stream_tokens=True
     )
     pieces: list[Any] = [e for e in stream if e.message_type == "approval_request_message"]
-    assert len(pieces) > 2
+    assert len(pieces) > 1
     told = "".join(piece.tool_call.arguments or "" for piece in pieces)
     assert told == INSERT["calls"][0]["arguments"]
     pending = client.agents.retrieve(guarded.id).pending_approval
