@@ -129,8 +129,8 @@ def test_a_client_that_hangs_up_cancels_nothing(
     text = f"I will not wait, {agent.id}"
     held = patient_provider.hold(lambda prompt: bool(prompt[-1]["content"] == text))
     url = f"{product.url}/v1/agents/{agent.id}/messages"
+    headers = {"x-stainless-package-version": "1.12.1"}
     with pytest.raises(httpx.ReadTimeout):
-        headers = {"x-stainless-package-version": "1.12.1"}
         httpx.post(url, json={"input": text} | body, headers=headers, timeout=0.5)
     assert held.reached.wait(20)
     assert [run.status for run in client.runs.list(agent_id=agent.id)] == ["running"]
