@@ -269,7 +269,8 @@ def _dropped(signal: str) -> Iterator[None]:
     try:
         yield
     except (FailureError, TypeError, ValueError) as error:
-        workflow.logger.warning("signal dropped", extra={"signal": signal, "error": str(error)})
+        facts = {"signal": signal, "error": type(error).__name__}
+        workflow.logger.warning("signal dropped", extra=facts)
 
 
 def _the_one(kind: type[_Argument], given: Sequence[object]) -> _Argument:

@@ -39,6 +39,12 @@ _STATE: ColumnElement[str] = literal_column(
             SELECT coalesce(jsonb_agg(isolated.block_id ORDER BY isolated.label), '[]')
             FROM conversation_blocks AS isolated
             WHERE isolated.conversation_id = conversations.id
+        ),
+        'pending', (
+            SELECT jsonb_build_object('message', to_jsonb(messages), 'decisions',
+                approvals.decisions)
+            FROM approvals JOIN messages ON messages.id = approvals.id
+            WHERE approvals.conversation_id = conversations.id AND approvals.status = 'pending'
         )
     )::text"""
 )
