@@ -11,7 +11,6 @@ from letta_client.types import AgentState
 from o.up.temporal import find_binary
 from tests.support.product import Product
 
-
 PATIENCE_S = 15.0
 """How long a person waits for a command, and for a Temporal that went away for ever."""
 
@@ -71,7 +70,8 @@ def signal(server: Product, conversation_id: str, name: str, *inputs: str) -> No
 
 def waiting(server: Product, agent: AgentState) -> list[Any]:
     """The memo `pending_approval` of the agent's workflows that the list shows as waiting."""
-    query = f"RunStatus = 'requires_approval' AND AgentId = '{agent.id}'"
+    status = "RunStatus = 'requires_approval' AND ExecutionStatus = 'Running'"
+    query = f"{status} AND AgentId = '{agent.id}'"
     return [memo_of(one) for one in list_workflows(server, query)]
 
 
