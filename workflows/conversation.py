@@ -160,8 +160,11 @@ class Conversation:
 
     async def _something_to_do(self) -> bool:
         """Wait for a turn; False when the conversation is closed, or long after the last one."""
-        await workflow.wait_condition(lambda: self._closed or self._expired or self._can_take())
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        while not (self._closed or self._expired):
+            await workflow.wait_condition(lambda: self._closed or self._expired or self._can_take())
+            await workflow.wait_condition(workflow.all_handlers_finished)
+            if self._can_take():  # else a cancel, which was a handler, took all that waited
+                break
         return self._can_take() and not self._closed
 
     def _can_take(self) -> bool:

@@ -12,10 +12,18 @@ from o.up.temporal import find_binary
 from tests.support.product import Product
 
 
+PATIENCE_S = 15.0
+"""How long a person waits for a command, and for a Temporal that went away for ever."""
+
+
 def run_in_shell(
     server: Product, script: str, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run shell commands as a person does who has set `TEMPORAL_ADDRESS`."""
+    """Run shell commands as a person does who has set `TEMPORAL_ADDRESS`.
+
+    Raises:
+        TimeoutExpired: After `PATIENCE_S`.
+    """
     env = os.environ | {
         "TEMPORAL_ADDRESS": str(server.state["temporal_address"]),
         "PATH": f"{find_binary().parent}{os.pathsep}{os.environ['PATH']}",
@@ -26,7 +34,7 @@ def run_in_shell(
         env=env,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_S,
         check=False,
     )
 
