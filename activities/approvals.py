@@ -93,11 +93,10 @@ class ApprovalActivities:
                 answer = Answer([decision], TEMPORAL)
                 run = await answer_approval(connection, request.conversation_id, answer, new)
                 if run.status.is_open:
-                    return Decided(turn=turn_of(run))
+                    return Decided(turn=turn_of(run), run_id=run.id)
                 pending = await get_pending_approval(connection, request.conversation_id)
-                if pending is None:
-                    return Decided()
-                return Decided(pending=await shown_request(connection, pending))
+                shown = await shown_request(connection, pending) if pending else None
+                return Decided(pending=shown, run_id=run.id)
 
 
 async def _begin(connection: AsyncConnection, run: Run, approval: Approval) -> StepOutcome:
