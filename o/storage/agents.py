@@ -51,6 +51,7 @@ _PENDING = """(
     FROM approvals JOIN messages ON messages.id = approvals.id
     JOIN conversations ON conversations.id = approvals.conversation_id
     WHERE approvals.agent_id = agents.id AND approvals.status = 'pending'
+      AND conversations.deleted_at IS NULL
     ORDER BY conversations.is_default DESC, approvals.created_at LIMIT 1
 )"""
 
