@@ -82,6 +82,8 @@ def note(world: World, thread: Thread, message: dict[str, Any]) -> None:
     for one in given:
         if not one.get("approve"):
             continue
+        if message.get("approve") and "approval_request_id" not in message:
+            thread.is_blind = True
         call_id = one.get("tool_call_id")
         for meant in [call_id] if call_id in world.tools_of else thread.asked:
             token, tool = world.tools_of[meant]

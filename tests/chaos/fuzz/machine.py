@@ -1,6 +1,7 @@
 """The machine that does to an agent whatever clients, operators and deaths may do."""
 
 import itertools
+import time
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ from tests.chaos.fuzz.world import TOOLS, Sent, World
 from tests.support.product import Product
 from tests.support.provider import FakeProvider
 
+_DRAINED_S = 90.0
 KILLS = 1
 """How many processes die in one example, at most."""
 UPSETS = ("reset", "run", "conversation", "attach", "detach", "kill", "kill")
@@ -87,8 +89,6 @@ class Control(RuleBasedStateMachine):
         rests: bool,
     ) -> None:
         world, thread = self.world, self.world.threads[place]
-        if form == "blind":  # else it may answer a request that comes just now
-            world.settle()
         message = message_of(world, thread, form, verdicts)
         if message is None:
             return
@@ -190,17 +190,21 @@ class Control(RuleBasedStateMachine):
             self.world.close()
 
     def _drain(self) -> None:
-        """Answer what waits, one way and the other, until nothing does."""
-        for verdict in itertools.islice(itertools.cycle(("approve", "deny", "return")), 60):
+        """Answer what waits, one way and the other, until every client has its answer."""
+        deadline = time.monotonic() + _DRAINED_S
+        for verdict in itertools.cycle(("approve", "deny", "return")):
             self.world.settle()
             waiting = [one for one in self.world.threads if self.world.waiting(one)]
-            if not waiting:
+            under_way = [sent for sent in self.world.sent if sent.post.is_alive()]
+            if not waiting and not under_way:
                 return
+            assert time.monotonic() < deadline, [one.post.request for one in under_way]
             for thread in waiting:
                 message = message_of(self.world, thread, "each", [verdict] * 9)
                 if message is not None:
                     self.world.answer(thread, "json", message).post.result(60)
-        raise AssertionError("requests without end")
+            if under_way and not waiting:
+                under_way[0].post.join(0.1)
 
     def _kill(self, which: int) -> None:
         """Each death costs a second or two, so there are few."""

@@ -26,6 +26,8 @@ def unapproved(world: World) -> list[str]:
     """What was done that nobody approved, or done twice, or stored twice; at any moment."""
     lines, _ = _notes(world)
     guarded = {token for token, tool in world.tools_of.values() if tool == GUARDED}
+    blind = [thread for thread in (*world.threads, *world.gone) if thread.is_blind]
+    guarded -= {world.tools_of[call_id][0] for thread in blind for call_id in thread.asked}
     asked = Counter(token for token, _ in world.tools_of.values())
     found = [f"{line} is there {n} times" for line, n in lines.items() if n > max(asked[line], 1)]
     found += [f"{token} was not approved" for token in guarded & lines.keys() - world.approved]

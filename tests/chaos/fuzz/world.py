@@ -36,11 +36,17 @@ class Waiting:
 
 @dataclass
 class Thread:
-    """A conversation, with the ids of the calls that were asked for in it, newest last."""
+    """A conversation.
+
+    Attributes:
+        asked: The ids of the calls that waited for an answer in it, newest last.
+        is_blind: Whether something was approved that named nothing.
+    """
 
     id: str
     is_own: bool
     asked: list[str] = field(default_factory=list)
+    is_blind: bool = False
 
 
 @dataclass
@@ -239,7 +245,7 @@ class World:
                 arguments = json.loads(one["arguments"])
                 token = arguments.get("new_string") or arguments.get("content") or ""
                 self.tools_of[one["id"]] = (token, one["name"])
-                for thread in self.threads:
+                for thread in [*self.threads, *self.gone]:
                     if thread.id == conversation_id and one.get("gate"):
                         thread.asked.append(one["id"])
 
