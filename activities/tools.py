@@ -140,7 +140,9 @@ async def _call(connection: AsyncConnection, wanted: _Wanted) -> ToolReturn:
     agent, call = wanted.agent, wanted.call
     usable = [name for name in agent.tool_names if name in BUILT_IN_TOOLS]
     refusal = standing(agent.tool_rules, usable, wanted.history).refusal(call.name)
-    if refusal is None and call.gate is None and gate_of(agent, (), call.name) is not None:
+    if call.gate == "client":
+        refusal = f"{REFUSED} {call.name} is the client's own tool, which has not made the call."
+    elif refusal is None and call.gate is None and gate_of(agent, (), call.name) is not None:
         refusal = f"{REFUSED} {call.name} needs approval: call it by itself."
     if refusal is not None:
         return ToolReturn(tool_call_id=call.id, name=call.name, status="error", content=refusal)

@@ -102,7 +102,7 @@ def decided_with(approval: Approval, given: Sequence[Decision]) -> list[Decision
     """All that has been answered once `given` is added, in the order of the calls.
 
     The same answer again changes nothing. What is said to the whole request is said to the calls
-    that nothing was said to.
+    that nothing was said to, wherever in the answer it stands.
 
     Raises:
         InvalidArgument: Something is about a call that does not wait in this request.
@@ -114,7 +114,7 @@ def decided_with(approval: Approval, given: Sequence[Decision]) -> list[Decision
             f"Invalid tool call IDs. Expected '{approval.calls}', but received '{received}'."
         )
     decided = {decision.tool_call_id: decision for decision in approval.decisions}
-    for decision in given:
+    for decision in sorted(given, key=lambda one: one.tool_call_id not in approval.calls):
         is_whole = decision.tool_call_id not in approval.calls
         meant = approval.calls if is_whole else [decision.tool_call_id]
         open_calls = [call for call in meant if call not in decided]

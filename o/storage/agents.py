@@ -55,6 +55,7 @@ SHOWN_REQUEST = """
 _PENDING = f"""({SHOWN_REQUEST}
     JOIN conversations ON conversations.id = approvals.conversation_id
     WHERE approvals.agent_id = agents.id AND approvals.status = 'pending'
+      AND conversations.deleted_at IS NULL
     ORDER BY conversations.is_default DESC, approvals.created_at LIMIT 1
 )"""
 

@@ -26,7 +26,7 @@ from o.storage.events import add_events
 from o.storage.messages import get_message
 from o.storage.rows import columns_of, model_of, models_of
 from o.storage.runs import advance_run, get_run
-from o.storage.tables import agents, approvals, runs
+from o.storage.tables import agents, approvals, conversations, runs
 
 EXPIRY = "expiry"
 """Who denies what nobody has answered in time."""
@@ -120,14 +120,16 @@ async def cancel_approval(
 
 
 async def list_expired_approvals(connection: AsyncConnection) -> list[Approval]:
-    """Pending requests whose time is over, of agents that are there."""
+    """Pending requests whose time is over, of conversations that are there."""
     rows = await connection.execute(
         select(*columns_of(approvals, Approval))
         .join(agents, agents.c.id == approvals.c.agent_id)
+        .join(conversations, conversations.c.id == approvals.c.conversation_id)
         .where(
             approvals.c.status == ApprovalStatus.PENDING,
             approvals.c.expires_at <= func.now(),
             agents.c.deleted_at.is_(None),
+            conversations.c.deleted_at.is_(None),
         )
         .order_by(approvals.c.expires_at)
         .limit(_NEWEST)
@@ -211,10 +213,12 @@ async def sample_pending_approvals(
     rows = await connection.execute(
         select(*columns_of(approvals, Approval), agents.c.name.label("agent_name"))
         .join(agents, agents.c.id == approvals.c.agent_id)
+        .join(conversations, conversations.c.id == approvals.c.conversation_id)
         .where(
             approvals.c.status == ApprovalStatus.PENDING,
             approvals.c.created_at < func.now() - timedelta(seconds=older_than_s),
             agents.c.deleted_at.is_(None),
+            conversations.c.deleted_at.is_(None),
         )
         .order_by(func.random())
         .limit(limit)
@@ -249,10 +253,11 @@ async def _lock_meant(
         .with_for_update()
     )
     found = models_of(Approval, rows.mappings().all())
-    pending = [one for one in found if one.status is ApprovalStatus.PENDING]
-    known = [one for one in found if is_about(one, given)]
-    for one in (*known, *pending):
-        if one.status in (ApprovalStatus.PENDING, ApprovalStatus.DECIDED):
+    meant = next((one for one in found if is_about(one, given)), None)
+    if meant is not None and meant.status in (ApprovalStatus.PENDING, ApprovalStatus.DECIDED):
+        return meant
+    for one in found:
+        if one.status is ApprovalStatus.PENDING:
             return one
-    reason = f": the request was {known[0].status.value}" if known else ""
+    reason = f": the request was {meant.status.value}" if meant else ""
     raise InvalidArgument(f"{NOTHING_WAITS}{reason}")

@@ -91,15 +91,15 @@ async def cancel_runs(connection: AsyncConnection, actor: Actor, scope: Scope) -
             if run_id not in known:
                 raise NotFound(f"Run with id {run_id[:100]} not found")
             done.results[run_id] = "failed"
-    for approval in pending:
-        if scope.run_ids is None or approval.run_id in scope.run_ids:
-            run = await cancel_request(connection, approval)
-            if run is not None:
-                done.add(run)
+    await _cancel_meant(connection, scope, pending, done)
     for run in found:
-        if run.status.is_open and not (scope.only_first and run.status is RunStatus.CREATED):
+        if run.status.is_open and not (scope.only_first and _waits_for_its_turn(run)):
             await _cancel_run(connection, run)
             done.add(run)
+    # A run may have ended with a request while its lock was waited for. Whoever has locked that
+    # meanwhile answers or cancels it.
+    late = await _lock_pending(connection, actor, scope, skip_locked=True)
+    await _cancel_meant(connection, scope, late, done)
     if not done.results:
         raise Conflict("No active runs to cancel")
     return done
@@ -148,9 +148,23 @@ async def _find(connection: AsyncConnection, actor: Actor, scope: Scope) -> None
         await find_conversation(connection, actor, scope.thread)
 
 
+async def _cancel_meant(
+    connection: AsyncConnection, scope: Scope, pending: Sequence[Approval], done: Cancelled
+) -> None:
+    for approval in pending:
+        if scope.run_ids is None or approval.run_id in scope.run_ids:
+            run = await cancel_request(connection, approval)
+            if run is not None:
+                done.add(run)
+
+
+def _waits_for_its_turn(run: Run) -> bool:
+    """Whether nothing of it was begun; an answer carries on what was."""
+    return run.status is RunStatus.CREATED and run.approval_id is None
+
+
 async def _cancel_run(connection: AsyncConnection, run: Run) -> None:
-    has_begun = run.status is RunStatus.RUNNING or run.approval_id is not None
-    if has_begun:
+    if not _waits_for_its_turn(run):
         await close_open_run(connection, run, StopReason.CANCELLED, unanswered=_STOPPED)
         return
     closed = RunClosed(stop_reason=StopReason.CANCELLED, usage=run.usage)
@@ -177,14 +191,16 @@ async def _lock_runs(connection: AsyncConnection, actor: Actor, scope: Scope) ->
     return models_of(Run, rows.mappings().all())
 
 
-async def _lock_pending(connection: AsyncConnection, actor: Actor, scope: Scope) -> list[Approval]:
+async def _lock_pending(
+    connection: AsyncConnection, actor: Actor, scope: Scope, *, skip_locked: bool = False
+) -> list[Approval]:
     rows = await connection.execute(
         select(*columns_of(approvals, Approval))
         .join(agents, agents.c.id == approvals.c.agent_id)
         .join(conversations, conversations.c.id == approvals.c.conversation_id)
         .where(approvals.c.status == ApprovalStatus.PENDING, _is_in(actor, scope))
         .order_by(approvals.c.created_at, approvals.c.id)
-        .with_for_update(of=approvals)
+        .with_for_update(of=approvals, skip_locked=skip_locked)
     )
     return models_of(Approval, rows.mappings().all())
 

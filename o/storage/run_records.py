@@ -4,7 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, distinct, exists, func, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    delete,
+    distinct,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
@@ -85,19 +96,19 @@ async def list_runs(
 async def delete_run(connection: AsyncConnection, actor: Actor, run_id: str) -> Run:
     """Remove a run that is at rest, with its steps and events. Its messages stay in history.
 
+    The runs of one request go on from one another's steps, so that none of them goes before all
+    are at rest.
+
     Raises:
         NotFound: There is none for this actor.
-        Conflict: It is open, or its approval request is.
+        Conflict: It is open, or waits for approval, or a run that carries it on does.
     """
     rows = await connection.execute(
         delete(runs)
         .where(
             runs.c.id == run_id,
             runs.c.organization_id == actor.organization_id,
-            runs.c.status.not_in(OPEN_STATUSES),
-            ~exists().where(
-                approvals.c.run_id == runs.c.id, approvals.c.status == ApprovalStatus.PENDING
-            ),
+            ~_is_of_unfinished_request(),
             runs.c.agent_id == agents.c.id,
             agents.c.deleted_at.is_(None),
         )
@@ -107,7 +118,23 @@ async def delete_run(connection: AsyncConnection, actor: Actor, run_id: str) -> 
     if row is not None:
         return model_of(Run, row)
     await find_run(connection, actor, run_id)
-    raise Conflict(f"Run {run_id} is open or waits for approval; cancel it, or wait for its end")
+    raise Conflict(
+        f"Run {run_id}, or one that carries it on, is open or waits for approval; cancel it, or "
+        "wait for its end"
+    )
+
+
+def _is_of_unfinished_request() -> ColumnElement[bool]:
+    """Whether a run of the same request as this row of `runs` is open or waits for approval."""
+    other = runs.alias("other")
+    origin = func.coalesce(runs.c.origin_run_id, runs.c.id)
+    waits = exists().where(
+        approvals.c.run_id == other.c.id, approvals.c.status == ApprovalStatus.PENDING
+    )
+    return exists().where(
+        or_(other.c.id == origin, other.c.origin_run_id == origin),
+        or_(other.c.status.in_(OPEN_STATUSES), waits),
+    )
 
 
 async def tools_used(connection: AsyncConnection, run_id: str) -> list[str]:
