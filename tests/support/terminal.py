@@ -11,7 +11,6 @@ from letta_client.types import AgentState
 from o.up.temporal import find_binary
 from tests.support.product import Product
 
-
 PATIENCE_S = 15.0
 """How long a person waits for a command, and for a Temporal that went away for ever."""
 
