@@ -20,7 +20,7 @@ from o.domain.approvals import (
 )
 from o.domain.messages import Decision, Message, only_calls
 from o.domain.runs import Run, RunClosed, RunStatus, StopReason
-from o.errors import InvalidArgument
+from o.errors import Conflict, InvalidArgument
 from o.storage.accepting import NewRun
 from o.storage.events import add_events
 from o.storage.messages import get_message
@@ -85,13 +85,14 @@ async def answer_approval(
 
     Raises:
         InvalidArgument: Nothing waits, or the answer is about calls that do not wait.
-        Conflict: A call was answered otherwise before.
+        Conflict: A call was answered otherwise before, or with something else said behind it.
     """
     approval = await _lock_meant(connection, conversation_id, answer.decisions)
     decisions = decided_with(approval, answer.decisions)
     if approval.answer_run_id is not None and approval.decisions == decisions:
         first = await get_run(connection, approval.answer_run_id)
         if first is not None:
+            _check_nothing_is_lost(first, new)
             return first
     if approval.status is not ApprovalStatus.PENDING:
         raise InvalidArgument(f"{NOTHING_WAITS}: the answer was given, and its run was deleted")
@@ -135,6 +136,16 @@ async def list_expired_approvals(connection: AsyncConnection) -> list[Approval]:
         .limit(_NEWEST)
     )
     return models_of(Approval, rows.mappings().all())
+
+
+def _check_nothing_is_lost(first: Run, new: NewRun) -> None:
+    """What is said behind an answer that is repeated was said the first time, or is refused."""
+    before = [(said.role, said.parts) for said in first.input]
+    if new.input and before != [(said.role, said.parts) for said in new.input]:
+        raise Conflict(
+            "The approval request was answered before, and this was not said behind the answer: "
+            "send it by itself"
+        )
 
 
 async def _record(

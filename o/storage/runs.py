@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, and_, func, select, update
+from sqlalchemy import RowMapping, Select, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
@@ -37,6 +37,17 @@ async def get_run(connection: AsyncConnection, run_id: str, *, lock: bool = Fals
         question = question.with_for_update()
     row = (await connection.execute(question)).mappings().one_or_none()
     return model_of(Run, row) if row else None
+
+
+async def list_request_runs(connection: AsyncConnection, run: Run) -> list[str]:
+    """Ids of the runs of the request that a run carries on, none when it carries nothing on."""
+    if run.origin_run_id is None:
+        return []
+    origin = run.origin_run_id
+    rows = await connection.execute(
+        select(runs.c.id).where(or_(runs.c.id == origin, runs.c.origin_run_id == origin))
+    )
+    return list(rows.scalars())
 
 
 async def start_run(connection: AsyncConnection, run_id: str) -> None:

@@ -212,3 +212,36 @@ def test_a_request_that_comes_up_while_a_cancel_waits_is_cancelled_too(
     held.opened.set()
     status = server.query("SELECT status FROM approvals WHERE run_id = %s", run.id)
     assert status == [("cancelled",)]
+
+
+def test_what_is_said_behind_an_answer_that_was_given_before_is_refused_and_not_lost(
+    client: Letta, guarded: AgentState
+) -> None:
+    request = request_of(ask(client, guarded))
+    given: Any = {"type": "approval", "approvals": [approval(request.id)]}
+    said: Any = {"role": "user", "content": "And now?"}
+    other: Any = {"role": "user", "content": "And then?"}
+
+    def send(*messages: Any) -> Any:
+        return client.agents.messages.create(guarded.id, messages=list(messages))
+
+    first = send(given, said)
+    assert first.messages[-1].content == "You said: And now?"
+    for again in ([given, said], [given]):
+        assert send(*again).model_dump_json() == first.model_dump_json()
+    with pytest.raises(ConflictError, match="send it by itself"):
+        send(given, other)
+    assert send(other).messages[-1].content == "You said: And then?"
+
+
+def test_an_agent_that_forgets_is_shown_the_whole_request_behind_an_answer(
+    client: Letta, provider: FakeProvider
+) -> None:
+    forgetful = guarded_agent(client, message_buffer_autoclear=True)
+    client.agents.messages.create(forgetful.id, input="long ago")
+    request = request_of(ask(client, forgetful, INSERT, INSERT))
+    second = request_of(answer(client, forgetful, approval(request.id)))
+    answer(client, forgetful, approval(second.id))
+    roles = [message["role"] for message in provider.prompts[-1]]
+    assert roles == ["system", "user", *["assistant", "tool"] * 2]
+    assert last_user_text(provider.prompts[-1]) == do(INSERT, INSERT, say("done"))

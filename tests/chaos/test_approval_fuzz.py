@@ -6,6 +6,7 @@ far as processes and clocks let it.
 
 import itertools
 import os
+import random
 import time
 from collections.abc import Iterator
 
@@ -18,7 +19,7 @@ from tests.support.product import Product
 from tests.support.provider import FakeProvider
 
 MINUTES = float(os.environ.get("O_FUZZ_MINUTES", "0"))
-SEED = int(os.environ.get("O_FUZZ_SEED", "0"))
+SEED = int(os.environ.get("O_FUZZ_SEED") or (random.randrange(10**6) if MINUTES else 0))
 _STEPS = 15
 _MARGIN_S = 300
 

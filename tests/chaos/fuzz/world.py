@@ -190,9 +190,19 @@ class World:
         assert answer.status == 200, answer
 
     def delete_run(self, which: int) -> None:
-        """Delete a run, if that may be."""
+        """Delete a run, if that may be; not one that its client may still be asking for again."""
+        rows = self.product.query(
+            "SELECT id, request_key FROM runs WHERE agent_id = %s ORDER BY created_at",
+            self.agent.id,
+        )
+        if not rows:
+            return
+        run_id, key = rows[which % len(rows)]
+        asking = {sent.otid for sent in self.sent if sent.post.is_alive()}
+        if None in asking or key.removeprefix("otid:") in asking:
+            return
         self.lost_runs = True
-        answer = self.request("DELETE", f"/v1/runs/{self._some_run(which)}")
+        answer = self.request("DELETE", f"/v1/runs/{run_id}")
         assert answer.status in (200, 404, 409), answer
 
     def replace_conversation(self) -> None:
