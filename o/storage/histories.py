@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.agents import Conversation
 from o.domain.messages import Message
-from o.domain.runs import OPEN_STATUSES
+from o.storage.conditions import IS_OPEN
 from o.storage.messages import rewrite_system_message
 from o.storage.rows import row_of
 from o.storage.tables import conversations, messages, runs
@@ -76,9 +76,7 @@ async def reset_history(
         prompt_key: What the system message was compiled from.
     """
     behind = (messages.c.conversation_id == conversation.id) & (messages.c.position > 0)
-    is_of_open_run = exists().where(
-        runs.c.id == messages.c.run_id, runs.c.status.in_(OPEN_STATUSES)
-    )
+    is_of_open_run = exists().where(runs.c.id == messages.c.run_id, IS_OPEN)
     await connection.execute(delete(messages).where(behind, ~is_of_open_run))
     await connection.execute(
         update(conversations)

@@ -4,14 +4,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, distinct, exists, func, select, text
+from sqlalchemy import (
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    distinct,
+    exists,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
-from o.domain.approvals import ApprovalStatus
 from o.domain.messages import Role
-from o.domain.runs import OPEN_STATUSES, Run, RunStatus
+from o.domain.runs import Run, RunStatus
 from o.errors import Conflict, NotFound
+from o.storage.conditions import IS_OPEN, IS_PENDING
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of
 from o.storage.tables import agents, approvals, conversations, messages, runs
@@ -62,7 +73,7 @@ async def list_runs(
     if only.statuses is not None:
         question = question.where(runs.c.status.in_(only.statuses))
     if only.active:
-        question = question.where(runs.c.status.in_(OPEN_STATUSES))
+        question = question.where(IS_OPEN)
     if only.background is not None:
         is_background = func.coalesce(runs.c.options["background"].as_boolean(), False)
         question = question.where(is_background == only.background)
@@ -94,10 +105,8 @@ async def delete_run(connection: AsyncConnection, actor: Actor, run_id: str) -> 
         .where(
             runs.c.id == run_id,
             runs.c.organization_id == actor.organization_id,
-            runs.c.status.not_in(OPEN_STATUSES),
-            ~exists().where(
-                approvals.c.run_id == runs.c.id, approvals.c.status == ApprovalStatus.PENDING
-            ),
+            ~IS_OPEN,
+            ~exists().where(approvals.c.run_id == runs.c.id, IS_PENDING),
             runs.c.agent_id == agents.c.id,
             agents.c.deleted_at.is_(None),
         )
@@ -137,7 +146,7 @@ _PURGE_EVENTS = text(
     )
     UPDATE runs SET events_kept = false FROM old WHERE runs.id = old.id
     """
-)
+).bindparams(bindparam("limit", type_=Integer, literal_execute=True))  # so that plans know it
 
 
 async def purge_events(connection: AsyncConnection, *, retention_h: int, limit: int) -> int:
@@ -159,7 +168,7 @@ def _visible(actor: Actor) -> Select[Any]:
             approvals,
             and_(
                 approvals.c.conversation_id == runs.c.conversation_id,
-                approvals.c.status == ApprovalStatus.PENDING,
+                IS_PENDING,
                 approvals.c.run_id == runs.c.id,
             ),
         )
