@@ -12,15 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
 from o.domain.agents import Thread
-from o.domain.approvals import Approval, ApprovalStatus, response_message
+from o.domain.approvals import Approval, response_message
 from o.domain.messages import Decision
-from o.domain.runs import OPEN_STATUSES, Run, RunClosed, RunStatus, StopReason
+from o.domain.runs import Run, RunClosed, RunStatus, StopReason
 from o.errors import Conflict, NotFound
 from o.ids import derived_id
 from o.storage.accepting import find_conversation
 from o.storage.agents import get_agent, is_meant
 from o.storage.approvals import cancel_approval
 from o.storage.closing import close_open_run, refuse_calls
+from o.storage.conditions import IS_OPEN, IS_PENDING
 from o.storage.events import add_events
 from o.storage.rows import columns_of, models_of
 from o.storage.runs import advance_run, get_run
@@ -175,11 +176,7 @@ async def _cancel_run(connection: AsyncConnection, run: Run) -> None:
 
 async def _lock_runs(connection: AsyncConnection, actor: Actor, scope: Scope) -> list[Run]:
     """The runs that are meant, all locked before any is changed; none starts meanwhile."""
-    which = (
-        runs.c.status.in_(OPEN_STATUSES)
-        if scope.run_ids is None
-        else runs.c.id.in_(list(scope.run_ids))
-    )
+    which = IS_OPEN if scope.run_ids is None else runs.c.id.in_(list(scope.run_ids))
     rows = await connection.execute(
         select(*columns_of(runs, Run))
         .join(agents, agents.c.id == runs.c.agent_id)
@@ -198,7 +195,7 @@ async def _lock_pending(
         select(*columns_of(approvals, Approval))
         .join(agents, agents.c.id == approvals.c.agent_id)
         .join(conversations, conversations.c.id == approvals.c.conversation_id)
-        .where(approvals.c.status == ApprovalStatus.PENDING, _is_in(actor, scope))
+        .where(IS_PENDING, _is_in(actor, scope))
         .order_by(approvals.c.created_at, approvals.c.id)
         .with_for_update(of=approvals, skip_locked=skip_locked)
     )
