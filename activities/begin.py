@@ -22,7 +22,7 @@ from o.memory.prompt import compile_prompt, prompt_key, prompt_of_request
 from o.storage.approvals import get_pending_approval
 from o.storage.database import Database
 from o.storage.messages import rewrite_system_message
-from o.storage.runs import first_open_run, get_run
+from o.storage.runs import first_open_run, get_run, list_request_runs
 from o.storage.steps import get_step_reply, list_request_returns
 from o.storage.turns import OpenStep, open_step
 from workflows.contract import StepOutcome, StepRef
@@ -82,6 +82,9 @@ async def begin_step(
         history: list[ToolReturn] = []
         if need_history(opened.agent.tool_rules):
             history = await list_request_returns(connection, step.run_id)
+        carried_on: list[str] = []
+        if opened.agent.message_buffer_autoclear:
+            carried_on = await list_request_runs(connection, opened.run)
     if opened.attempt > crash_attempts:
         raise ModelError(
             "internal_error",
@@ -90,7 +93,7 @@ async def begin_step(
     handle = opened.run.options.override_model or opened.agent.model
     rules = standing(opened.agent.tool_rules, opened.agent.tool_names, history)
     system = prompt_of_request(system, opened.run.options)
-    prompt = contexts.prompt(context, opened, system)
+    prompt = contexts.prompt(context, opened, system, carried_on)
     client_tools = opened.run.options.client_tools or ()
     request = model_request(opened.agent, handle, prompt, rules, client_tools)
     return StepToTake(

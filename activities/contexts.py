@@ -1,6 +1,7 @@
 """Prompts of the conversations that a worker served last, so that no step reads all history."""
 
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,18 +43,24 @@ class Contexts:
         return context
 
     def prompt(
-        self, context: Context, opened: OpenStep, system: Message | None
+        self,
+        context: Context,
+        opened: OpenStep,
+        system: Message | None,
+        request: Collection[str] = (),
     ) -> list[dict[str, Any]]:
         """The prompt of a step that has begun with `context`, which is kept for the next one.
 
-        An agent that clears its buffer is shown the run under way, which is read whole each time.
+        An agent that clears its buffer is shown the request under way, which is read whole each
+        time: the run, and in `request` those that it carries on.
         """
         conversation = opened.conversation
         if not opened.is_continued:
             context = Context()
         forgets = opened.agent.message_buffer_autoclear
+        shown = {opened.run.id, *request}
         for message in opened.messages:
-            if not forgets or message.run_id == opened.run.id:
+            if not forgets or message.run_id in shown:
                 context.prompt.add(opened.agent, message)
         if opened.attempt == 1 and not forgets:  # else an earlier attempt may still be writing
             if opened.messages:

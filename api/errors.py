@@ -5,7 +5,7 @@ import logging
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from api.wire.answers import failure_body
@@ -24,6 +24,10 @@ _EXAMPLE_UUID = "123e4567-e89b-42d3-8456-426614174000"
 
 _CONTRADICTIONS = {"23503", "23505"}  # foreign key, unique
 _CLASHES = {"40001", "40P01", "55P03"}  # serialization failure, deadlock, lock not available
+_UNFIT = (
+    "A value cannot be stored or looked for: text must not hold NUL characters, and numbers must "
+    "be of the size that is documented."
+)
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -104,6 +108,8 @@ async def _of_database(request: Request, error: Exception) -> JSONResponse:
     if sqlstate in _CLASHES:
         body = {"detail": "Another request changes the same thing now; try again."}
         return JSONResponse(body, status_code=409, headers={"retry-after": "1"})
+    if isinstance(error, DataError):
+        return JSONResponse({"detail": _UNFIT}, status_code=422)
     if isinstance(error, SQLAlchemyError) and is_unreachable(error):
         return JSONResponse({"detail": "The database is away; try again."}, status_code=503)
     return await _of_bug(request, error)

@@ -35,6 +35,7 @@ from o.storage.runs import RunOfAgent
 from o.temporal import submit_run, tell_cancelled
 
 _log = logging.getLogger(__name__)
+_KEY_CHARS = 500  # PostgreSQL takes 2,704 bytes into an index, and a character may be four
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,12 @@ class Send:
     @property
     def key(self) -> str | None:
         """What makes this request the same as another: the client's `otid`s, where it gave any."""
-        return "otid:" + ",".join(self.otids) if self.otids else None
+        if not self.otids:
+            return None
+        joined = ",".join(self.otids)
+        if len(joined) > _KEY_CHARS:
+            joined = hashlib.sha256(joined.encode()).hexdigest()
+        return f"otid:{joined}"
 
     def to_run(self, actor: Actor, run_id: str) -> NewRun:
         """The run that is asked for."""

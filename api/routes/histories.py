@@ -57,12 +57,15 @@ async def reset(
     async with parts.database.begin() as connection:
         cancelled = await cancel_requests(connection, actor, Scope(thread=own))
         thread = await get_thread(connection, actor, own, lock=True)
+        # A request may have come up while the lock was waited for; now none can.
+        late = await cancel_requests(connection, actor, Scope(thread=own))
         state = await get_agent_state(connection, actor, agent_id)
         first = first_messages(state.agent, thread, state.blocks, initial, datetime.now(UTC))
         key = prompt_key(state.agent, state.blocks)
         await reset_history(connection, thread, first, prompt_key=key)
         state = await get_agent_state(connection, actor, agent_id)
     parts.turns.stop(cancelled)
+    parts.turns.stop(late)
     return answer(AgentBody.of(state))
 
 

@@ -130,7 +130,7 @@ class SendBody(RequestBody):
     stream_tokens: bool = False
     include_pings: bool = True
     background: bool = False
-    include_return_message_types: list[str] | None = None
+    include_return_message_types: list[Text] | None = None
     override_model: Text | None = None
     override_system: Text | None = None
     client_tools: list[ClientToolBody] | None = None

@@ -157,10 +157,11 @@ class RunOptions(BaseModel):
     def going_on_from(self, asked: "RunOptions") -> "RunOptions":
         """These options for a run that carries an earlier request on.
 
-        What the client brought stays with it, unless something is said of it anew.
+        What that brought and asked for its model calls holds, unless something else is said:
+        who approves a call in Temporal, or lets it expire, has nothing to say of it.
         """
-        brought = ("client_tools", "client_skills")
-        unsaid = [name for name in brought if getattr(self, name) is None]
+        kept = ("client_tools", "client_skills", "override_model", "override_system")
+        unsaid = [name for name in kept if getattr(self, name) is None]
         return self.model_copy(update={name: getattr(asked, name) for name in unsaid})
 
 

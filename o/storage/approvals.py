@@ -20,13 +20,14 @@ from o.domain.approvals import (
 )
 from o.domain.messages import Decision, Message, only_calls
 from o.domain.runs import Run, RunClosed, RunStatus, StopReason
-from o.errors import InvalidArgument
+from o.errors import Conflict, InvalidArgument
 from o.storage.accepting import NewRun
+from o.storage.conditions import IS_PENDING
 from o.storage.events import add_events
 from o.storage.messages import get_message
 from o.storage.rows import columns_of, model_of, models_of
 from o.storage.runs import advance_run, get_run
-from o.storage.tables import agents, approvals, runs
+from o.storage.tables import agents, approvals, conversations, runs
 
 EXPIRY = "expiry"
 """Who denies what nobody has answered in time."""
@@ -62,7 +63,7 @@ async def get_pending_approval(
     """What a conversation waits for, None when it waits for nothing."""
     question = select(*columns_of(approvals, Approval)).where(
         approvals.c.conversation_id == conversation_id,
-        approvals.c.status == ApprovalStatus.PENDING,
+        IS_PENDING,
     )
     rows = await connection.execute(question.with_for_update() if lock else question)
     row = rows.mappings().one_or_none()
@@ -85,13 +86,14 @@ async def answer_approval(
 
     Raises:
         InvalidArgument: Nothing waits, or the answer is about calls that do not wait.
-        Conflict: A call was answered otherwise before.
+        Conflict: A call was answered otherwise before, or with something else said behind it.
     """
     approval = await _lock_meant(connection, conversation_id, answer.decisions)
     decisions = decided_with(approval, answer.decisions)
     if approval.answer_run_id is not None and approval.decisions == decisions:
         first = await get_run(connection, approval.answer_run_id)
         if first is not None:
+            _check_nothing_is_lost(first, new)
             return first
     if approval.status is not ApprovalStatus.PENDING:
         raise InvalidArgument(f"{NOTHING_WAITS}: the answer was given, and its run was deleted")
@@ -120,19 +122,31 @@ async def cancel_approval(
 
 
 async def list_expired_approvals(connection: AsyncConnection) -> list[Approval]:
-    """Pending requests whose time is over, of agents that are there."""
+    """Pending requests whose time is over, of conversations that are there."""
     rows = await connection.execute(
         select(*columns_of(approvals, Approval))
         .join(agents, agents.c.id == approvals.c.agent_id)
+        .join(conversations, conversations.c.id == approvals.c.conversation_id)
         .where(
-            approvals.c.status == ApprovalStatus.PENDING,
+            IS_PENDING,
             approvals.c.expires_at <= func.now(),
             agents.c.deleted_at.is_(None),
+            conversations.c.deleted_at.is_(None),
         )
         .order_by(approvals.c.expires_at)
         .limit(_NEWEST)
     )
     return models_of(Approval, rows.mappings().all())
+
+
+def _check_nothing_is_lost(first: Run, new: NewRun) -> None:
+    """What is said behind an answer that is repeated was said the first time, or is refused."""
+    before = [(said.role, said.parts) for said in first.input]
+    if new.input and before != [(said.role, said.parts) for said in new.input]:
+        raise Conflict(
+            "The approval request was answered before, and this was not said behind the answer: "
+            "send it by itself"
+        )
 
 
 async def _record(
@@ -211,10 +225,12 @@ async def sample_pending_approvals(
     rows = await connection.execute(
         select(*columns_of(approvals, Approval), agents.c.name.label("agent_name"))
         .join(agents, agents.c.id == approvals.c.agent_id)
+        .join(conversations, conversations.c.id == approvals.c.conversation_id)
         .where(
-            approvals.c.status == ApprovalStatus.PENDING,
+            IS_PENDING,
             approvals.c.created_at < func.now() - timedelta(seconds=older_than_s),
             agents.c.deleted_at.is_(None),
+            conversations.c.deleted_at.is_(None),
         )
         .order_by(func.random())
         .limit(limit)
@@ -228,7 +244,7 @@ async def conversations_that_wait(
     """Of these conversations those that have a pending request."""
     rows = await connection.execute(
         select(approvals.c.conversation_id).where(
-            approvals.c.status == ApprovalStatus.PENDING,
+            IS_PENDING,
             approvals.c.conversation_id.in_(conversation_ids),
         )
     )
@@ -242,17 +258,16 @@ async def _lock_meant(
     rows = await connection.execute(
         select(*columns_of(approvals, Approval))
         .where(approvals.c.conversation_id == conversation_id)
-        .order_by(
-            (approvals.c.status == ApprovalStatus.PENDING).desc(), approvals.c.created_at.desc()
-        )
+        .order_by(IS_PENDING.desc(), approvals.c.created_at.desc())
         .limit(_NEWEST)
         .with_for_update()
     )
     found = models_of(Approval, rows.mappings().all())
-    pending = [one for one in found if one.status is ApprovalStatus.PENDING]
-    known = [one for one in found if is_about(one, given)]
-    for one in (*known, *pending):
-        if one.status in (ApprovalStatus.PENDING, ApprovalStatus.DECIDED):
+    meant = next((one for one in found if is_about(one, given)), None)
+    if meant is not None and meant.status in (ApprovalStatus.PENDING, ApprovalStatus.DECIDED):
+        return meant
+    for one in found:
+        if one.status is ApprovalStatus.PENDING:
             return one
-    reason = f": the request was {known[0].status.value}" if known else ""
+    reason = f": the request was {meant.status.value}" if meant else ""
     raise InvalidArgument(f"{NOTHING_WAITS}{reason}")

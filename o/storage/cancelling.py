@@ -6,22 +6,23 @@ conversation's workflow, so that the model call and the tool under way are stopp
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
 from o.domain.agents import Thread
-from o.domain.approvals import Approval, ApprovalStatus
-from o.domain.messages import ApprovalResponse, Decision, Message, Role
-from o.domain.runs import OPEN_STATUSES, Run, RunClosed, RunStatus, StopReason
+from o.domain.approvals import Approval, response_message
+from o.domain.messages import Decision
+from o.domain.runs import Run, RunClosed, RunStatus, StopReason
 from o.errors import Conflict, NotFound
 from o.ids import derived_id
 from o.storage.accepting import find_conversation
 from o.storage.agents import get_agent, is_meant
 from o.storage.approvals import cancel_approval
 from o.storage.closing import close_open_run, refuse_calls
+from o.storage.conditions import IS_OPEN, IS_PENDING
 from o.storage.events import add_events
 from o.storage.rows import columns_of, models_of
 from o.storage.runs import advance_run, get_run
@@ -94,15 +95,15 @@ async def cancel_runs(connection: AsyncConnection, actor: Actor, scope: Scope) -
             if run_id not in known:
                 raise NotFound(f"Run with id {run_id[:100]} not found")
             done.results[run_id] = "failed"
-    for approval in pending:
-        if scope.run_ids is None or approval.run_id in scope.run_ids:
-            run = await cancel_request(connection, approval)
-            if run is not None:
-                done.add(run)
+    await _cancel_meant(connection, scope, pending, done)
     for run in found:
-        if run.status.is_open and not (scope.only_first and run.status is RunStatus.CREATED):
+        if run.status.is_open and not (scope.only_first and _waits_for_its_turn(run)):
             await _cancel_run(connection, run)
             done.add(run)
+    # A run may have ended with a request while its lock was waited for. Whoever has locked that
+    # meanwhile answers or cancels it.
+    late = await _lock_pending(connection, actor, scope, skip_locked=True)
+    await _cancel_meant(connection, scope, late, done)
     if not done.results:
         raise Conflict("No active runs to cancel")
     return done
@@ -146,20 +147,9 @@ async def cancel_request(connection: AsyncConnection, approval: Approval) -> Run
     decisions = [
         Decision(tool_call_id=call, approve=False, reason=_DENIED) for call in approval.undecided
     ]
-    response = Message(
-        id=derived_id("message", approval.id, "cancelled"),
-        organization_id=run.organization_id,
-        agent_id=run.agent_id,
-        conversation_id=run.conversation_id,
-        run_id=run.id,
-        step_id=approval.step_id,
-        position=0,
-        role=Role.APPROVAL,
-        approval=ApprovalResponse(
-            approval_request_id=approval.id, decisions=[*approval.decisions, *decisions]
-        ),
-        created_at=datetime.now(UTC),
-    )
+    message_id = derived_id("message", approval.id, "cancelled")
+    said = [*approval.decisions, *decisions]
+    response = response_message(run, approval, message_id, said)
     await append_messages(connection, run.conversation_id, [response])
     await refuse_calls(connection, run, run.id, approval.step_index, _DENIED)
     await connection.execute(
@@ -177,9 +167,23 @@ async def _find(connection: AsyncConnection, actor: Actor, scope: Scope) -> None
         await find_conversation(connection, actor, scope.thread)
 
 
+async def _cancel_meant(
+    connection: AsyncConnection, scope: Scope, pending: Sequence[Approval], done: Cancelled
+) -> None:
+    for approval in pending:
+        if scope.run_ids is None or approval.run_id in scope.run_ids:
+            run = await cancel_request(connection, approval)
+            if run is not None:
+                done.add(run)
+
+
+def _waits_for_its_turn(run: Run) -> bool:
+    """Whether nothing of it was begun; an answer carries on what was."""
+    return run.status is RunStatus.CREATED and run.approval_id is None
+
+
 async def _cancel_run(connection: AsyncConnection, run: Run) -> None:
-    has_begun = run.status is RunStatus.RUNNING or run.approval_id is not None
-    if has_begun:
+    if not _waits_for_its_turn(run):
         await close_open_run(connection, run, StopReason.CANCELLED, unanswered=_STOPPED)
         return
     closed = RunClosed(stop_reason=StopReason.CANCELLED, usage=run.usage)
@@ -190,11 +194,7 @@ async def _cancel_run(connection: AsyncConnection, run: Run) -> None:
 
 async def _lock_runs(connection: AsyncConnection, actor: Actor, scope: Scope) -> list[Run]:
     """The runs that are meant, all locked before any is changed; none starts meanwhile."""
-    which = (
-        runs.c.status.in_(OPEN_STATUSES)
-        if scope.run_ids is None
-        else runs.c.id.in_(list(scope.run_ids))
-    )
+    which = IS_OPEN if scope.run_ids is None else runs.c.id.in_(list(scope.run_ids))
     rows = await connection.execute(
         select(*columns_of(runs, Run))
         .join(agents, agents.c.id == runs.c.agent_id)
@@ -206,14 +206,16 @@ async def _lock_runs(connection: AsyncConnection, actor: Actor, scope: Scope) ->
     return models_of(Run, rows.mappings().all())
 
 
-async def _lock_pending(connection: AsyncConnection, actor: Actor, scope: Scope) -> list[Approval]:
+async def _lock_pending(
+    connection: AsyncConnection, actor: Actor, scope: Scope, *, skip_locked: bool = False
+) -> list[Approval]:
     rows = await connection.execute(
         select(*columns_of(approvals, Approval))
         .join(agents, agents.c.id == approvals.c.agent_id)
         .join(conversations, conversations.c.id == approvals.c.conversation_id)
-        .where(approvals.c.status == ApprovalStatus.PENDING, _is_in(actor, scope))
+        .where(IS_PENDING, _is_in(actor, scope))
         .order_by(approvals.c.created_at, approvals.c.id)
-        .with_for_update(of=approvals)
+        .with_for_update(of=approvals, skip_locked=skip_locked)
     )
     return models_of(Approval, rows.mappings().all())
 

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.agents import Conversation
 from o.domain.messages import Message
-from o.domain.runs import OPEN_STATUSES
+from o.storage.conditions import is_open
 from o.storage.messages import rewrite_system_message
 from o.storage.rows import row_of
 from o.storage.tables import conversations, messages, runs
@@ -66,8 +66,9 @@ async def reset_history(
 ) -> None:
     """Let a locked conversation begin anew with `first`, whose system message keeps its row.
 
-    What a run that is open has said and called stays whole, so that it can go on; `first` is
-    then its system message only, because nothing may come between a call and its return.
+    What a run that is open has said and called stays whole, so that it can go on, and so does
+    what it carries on; `first` is then its system message only, because nothing may come between
+    a call and its return.
 
     Args:
         connection: In the transaction that has locked the conversation.
@@ -76,8 +77,13 @@ async def reset_history(
         prompt_key: What the system message was compiled from.
     """
     behind = (messages.c.conversation_id == conversation.id) & (messages.c.position > 0)
+    under_way = runs.alias("under_way")
     is_of_open_run = exists().where(
-        runs.c.id == messages.c.run_id, runs.c.status.in_(OPEN_STATUSES)
+        runs.c.id == messages.c.run_id,
+        under_way.c.conversation_id == conversation.id,
+        is_open(under_way),
+        func.coalesce(under_way.c.origin_run_id, under_way.c.id)
+        == func.coalesce(runs.c.origin_run_id, runs.c.id),
     )
     await connection.execute(delete(messages).where(behind, ~is_of_open_run))
     await connection.execute(

@@ -4,14 +4,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, distinct, exists, func, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    distinct,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
-from o.domain.approvals import ApprovalStatus
 from o.domain.messages import Role
-from o.domain.runs import OPEN_STATUSES, Run, RunStatus
+from o.domain.runs import Run, RunStatus
 from o.errors import Conflict, NotFound
+from o.storage.conditions import IS_OPEN, IS_PENDING, is_open
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of
 from o.storage.tables import agents, approvals, conversations, messages, runs
@@ -62,7 +75,7 @@ async def list_runs(
     if only.statuses is not None:
         question = question.where(runs.c.status.in_(only.statuses))
     if only.active:
-        question = question.where(runs.c.status.in_(OPEN_STATUSES))
+        question = question.where(IS_OPEN)
     if only.background is not None:
         is_background = func.coalesce(runs.c.options["background"].as_boolean(), False)
         question = question.where(is_background == only.background)
@@ -85,19 +98,19 @@ async def list_runs(
 async def delete_run(connection: AsyncConnection, actor: Actor, run_id: str) -> Run:
     """Remove a run that is at rest, with its steps and events. Its messages stay in history.
 
+    The runs of one request go on from one another's steps, so that none of them goes before all
+    are at rest.
+
     Raises:
         NotFound: There is none for this actor.
-        Conflict: It is open, or its approval request is.
+        Conflict: It is open, or waits for approval, or a run that carries it on does.
     """
     rows = await connection.execute(
         delete(runs)
         .where(
             runs.c.id == run_id,
             runs.c.organization_id == actor.organization_id,
-            runs.c.status.not_in(OPEN_STATUSES),
-            ~exists().where(
-                approvals.c.run_id == runs.c.id, approvals.c.status == ApprovalStatus.PENDING
-            ),
+            ~_is_of_unfinished_request(),
             runs.c.agent_id == agents.c.id,
             agents.c.deleted_at.is_(None),
         )
@@ -107,7 +120,20 @@ async def delete_run(connection: AsyncConnection, actor: Actor, run_id: str) -> 
     if row is not None:
         return model_of(Run, row)
     await find_run(connection, actor, run_id)
-    raise Conflict(f"Run {run_id} is open or waits for approval; cancel it, or wait for its end")
+    raise Conflict(
+        f"Run {run_id}, or one that carries it on, is open or waits for approval; cancel it, or "
+        "wait for its end"
+    )
+
+
+def _is_of_unfinished_request() -> ColumnElement[bool]:
+    """Whether a run of the same request as this row of `runs` is open or waits for approval."""
+    other = runs.alias("other")
+    origin = func.coalesce(runs.c.origin_run_id, runs.c.id)
+    waits = exists().where(approvals.c.run_id == other.c.id, IS_PENDING)
+    return exists().where(
+        or_(other.c.id == origin, other.c.origin_run_id == origin), or_(is_open(other), waits)
+    )
 
 
 async def tools_used(connection: AsyncConnection, run_id: str) -> list[str]:
@@ -137,7 +163,7 @@ _PURGE_EVENTS = text(
     )
     UPDATE runs SET events_kept = false FROM old WHERE runs.id = old.id
     """
-)
+).bindparams(bindparam("limit", type_=Integer, literal_execute=True))  # so that plans know it
 
 
 async def purge_events(connection: AsyncConnection, *, retention_h: int, limit: int) -> int:
@@ -159,7 +185,7 @@ def _visible(actor: Actor) -> Select[Any]:
             approvals,
             and_(
                 approvals.c.conversation_id == runs.c.conversation_id,
-                approvals.c.status == ApprovalStatus.PENDING,
+                IS_PENDING,
                 approvals.c.run_id == runs.c.id,
             ),
         )

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, and_, func, select, update
+from sqlalchemy import RowMapping, Select, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
 from o.domain.agents import Thread
-from o.domain.runs import OPEN_STATUSES, Run, RunClosed, RunStatus
+from o.domain.runs import Run, RunClosed, RunStatus
 from o.storage.agents import is_meant
+from o.storage.conditions import IS_OPEN
 from o.storage.rows import columns_of, model_of
 from o.storage.tables import agents, conversations, runs
 
@@ -39,6 +40,17 @@ async def get_run(connection: AsyncConnection, run_id: str, *, lock: bool = Fals
     return model_of(Run, row) if row else None
 
 
+async def list_request_runs(connection: AsyncConnection, run: Run) -> list[str]:
+    """Ids of the runs of the request that a run carries on, none when it carries nothing on."""
+    if run.origin_run_id is None:
+        return []
+    origin = run.origin_run_id
+    rows = await connection.execute(
+        select(runs.c.id).where(or_(runs.c.id == origin, runs.c.origin_run_id == origin))
+    )
+    return list(rows.scalars())
+
+
 async def start_run(connection: AsyncConnection, run_id: str) -> None:
     """Note that a run which begins otherwise than with a step has begun."""
     await connection.execute(
@@ -60,9 +72,7 @@ async def list_open_runs(connection: AsyncConnection, *, older_than_s: float) ->
 
 async def open_conversations(connection: AsyncConnection) -> list[str]:
     """Ids of the conversations, and so of the workflows, that have an open run."""
-    rows = await connection.execute(
-        select(runs.c.conversation_id).where(runs.c.status.in_(OPEN_STATUSES)).distinct()
-    )
+    rows = await connection.execute(select(runs.c.conversation_id).where(IS_OPEN).distinct())
     return list(rows.scalars())
 
 
@@ -105,7 +115,7 @@ def runs_of(actor: Actor, thread: Thread) -> Select[Any]:
 
 
 def _open_runs() -> Select[Any]:
-    return _runs().where(runs.c.status.in_(OPEN_STATUSES))
+    return _runs().where(IS_OPEN)
 
 
 def with_agent(row: RowMapping) -> RunOfAgent:
@@ -128,7 +138,7 @@ async def advance_run(
     """
     question = (
         update(runs)
-        .where(runs.c.id == run_id, runs.c.status.in_(OPEN_STATUSES))
+        .where(runs.c.id == run_id, IS_OPEN)
         .values(next_seq=runs.c.next_seq + events)
         .returning(runs.c.next_seq - events)
     )

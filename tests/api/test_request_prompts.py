@@ -10,7 +10,16 @@ from letta_client.types import AgentState
 from tests.support.approvals import answer, approval, ask, guarded_agent, request_of
 from tests.support.chats import prompt_of, speak
 from tests.support.product import Product
-from tests.support.provider import HANDLE, FakeProvider, call, do, say
+from tests.support.provider import (
+    HANDLE,
+    MODEL,
+    OTHER_HANDLE,
+    OTHER_MODEL,
+    FakeProvider,
+    call,
+    do,
+    say,
+)
 
 SKILLS: Any = [
     {"name": "pdf", "description": "Reads PDF files.", "location": "skills/pdf/SKILL.md"},
@@ -68,6 +77,24 @@ def test_a_clients_skills_stay_with_its_request_over_an_approval_pause(
     answer(client, agent, approval(request.id), client_skills=SKILLS[:1])
     assert "- pdf" in system_of(provider.prompts[-1])
     assert "- git" not in system_of(provider.prompts[-1])
+
+
+def test_another_model_and_prompt_hold_for_the_whole_request_and_no_longer(
+    client: Letta, provider: FakeProvider
+) -> None:
+    agent = guarded_agent(client)
+    more: Any = {"override_model": OTHER_HANDLE, "override_system": "Be brief."}
+    request = request_of(ask(client, agent, **more))
+    answer(client, agent, approval(request.id))
+    assert provider.requests[-1]["model"] == OTHER_MODEL
+    assert system_of(provider.prompts[-1]) == "Be brief."
+    request = request_of(ask(client, agent, **more))
+    answer(client, agent, approval(request.id), override_model=HANDLE, override_system="Be kind.")
+    assert provider.requests[-1]["model"] == MODEL
+    assert system_of(provider.prompts[-1]) == "Be kind."
+    client.agents.messages.create(agent.id, input="and now?")
+    assert provider.requests[-1]["model"] == MODEL
+    assert system_of(provider.prompts[-1]) == stored(client, agent)
 
 
 def test_a_request_may_bring_the_whole_system_prompt(

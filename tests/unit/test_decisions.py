@@ -69,3 +69,13 @@ def test_two_answers_to_one_call_in_one_message_are_a_conflict() -> None:
 def test_a_call_that_does_not_wait_is_refused_with_what_does() -> None:
     with pytest.raises(InvalidArgument, match=r"Expected '\['a', 'b', 'c'\]'"):
         decided_with(REQUEST, [said("a"), said("x")])
+
+
+@pytest.mark.parametrize("whole", ["", "message-1"])
+def test_what_is_said_to_one_call_goes_before_what_is_said_to_all_in_either_order(
+    whole: str,
+) -> None:
+    both = [said(whole), said("b", approve=False)]
+    for given_ in (both, both[::-1]):
+        decided = decided_with(REQUEST, given_)
+        assert [one.approve for one in decided] == [True, False, True]

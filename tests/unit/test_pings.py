@@ -7,20 +7,11 @@ from typing import Any
 
 from api.stream import EventStream
 from o.domain.messages import Message, Role, TextPart
-from o.domain.runs import EventKind, Run, RunClosed, RunEvent, StopReason, Usage
+from o.domain.runs import EventKind, RunClosed, RunEvent, StopReason, Usage
 from o.ids import new_id
+from tests.unit.test_message_wire import RUN
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-RUN = Run(
-    id="run-1",
-    organization_id="org-1",
-    agent_id="agent-1",
-    conversation_id="conv-1",
-    request_key="run-1",
-    body_hash="",
-    input=[],
-    created_at=NOW,
-)
 _AT_ONCE_S = 1e-9
 
 
