@@ -6,8 +6,9 @@ conversation's workflow, so that the model call and the tool under way are stopp
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
-from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
@@ -30,6 +31,8 @@ from o.storage.turns import append_messages
 
 _DENIED = "The user cancelled the request, so the tool call was denied."
 _STOPPED = "The user cancelled the run before this tool call returned."
+_STILL_AT_WORK = timedelta(minutes=30)  # as long as a step may take
+_NEWEST = 50
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,21 @@ async def cancel_runs(connection: AsyncConnection, actor: Actor, scope: Scope) -
     if not done.results:
         raise Conflict("No active runs to cancel")
     return done
+
+
+async def list_cancelled_lately(connection: AsyncConnection, conversation_id: str) -> list[str]:
+    """Runs that were cancelled so lately that a model call for them may still be under way."""
+    rows = await connection.execute(
+        select(runs.c.id)
+        .where(
+            runs.c.conversation_id == conversation_id,
+            runs.c.status == RunStatus.CANCELLED,
+            runs.c.completed_at > func.now() - _STILL_AT_WORK,
+        )
+        .order_by(runs.c.completed_at.desc())
+        .limit(_NEWEST)
+    )
+    return list(rows.scalars())
 
 
 async def cancel_requests(connection: AsyncConnection, actor: Actor, scope: Scope) -> Cancelled:
