@@ -1,7 +1,5 @@
 """Activities of approval requests: an answer is carried out, a verdict from Temporal recorded."""
 
-from datetime import UTC, datetime
-
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
@@ -10,13 +8,11 @@ from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
 from o.domain.actors import Actor
 from o.domain.agents import Agent
-from o.domain.approvals import Approval, client_return, digest_of, refusal
+from o.domain.approvals import Approval, client_return, digest_of, refusal, response_message
 from o.domain.loops import GO_ON, after_call
 from o.domain.messages import (
-    ApprovalResponse,
     Decision,
     Message,
-    Role,
     ToolCall,
     ToolReturn,
     response_message_id,
@@ -93,11 +89,10 @@ class ApprovalActivities:
                 answer = Answer([decision], TEMPORAL)
                 run = await answer_approval(connection, request.conversation_id, answer, new)
                 if run.status.is_open:
-                    return Decided(turn=turn_of(run))
+                    return Decided(turn=turn_of(run), run_id=run.id)
                 pending = await get_pending_approval(connection, request.conversation_id)
-                if pending is None:
-                    return Decided()
-                return Decided(pending=await shown_request(connection, pending))
+                shown = await shown_request(connection, pending) if pending else None
+                return Decided(pending=shown, run_id=run.id)
 
 
 async def _begin(connection: AsyncConnection, run: Run, approval: Approval) -> StepOutcome:
@@ -169,20 +164,5 @@ async def _keep_response(connection: AsyncConnection, run: Run, approval: Approv
     message_id = response_message_id(run.id)
     if await get_message(connection, message_id) is not None:
         return
-    response = Message(
-        id=message_id,
-        organization_id=run.organization_id,
-        agent_id=run.agent_id,
-        conversation_id=run.conversation_id,
-        run_id=run.id,
-        step_id=approval.step_id,
-        position=0,
-        role=Role.APPROVAL,
-        approval=ApprovalResponse(
-            approval_request_id=approval.id,
-            decisions=approval.decisions,
-            decided_by=approval.decided_by,
-        ),
-        created_at=datetime.now(UTC),
-    )
+    response = response_message(run, approval, message_id, approval.decisions)
     await append_messages(connection, run.conversation_id, [response])

@@ -18,7 +18,7 @@ from o.domain.rules import Standing, need_history, standing
 from o.domain.runs import Run
 from o.errors import ModelError
 from o.ids import derived_id
-from o.memory.prompt import compile_prompt, prompt_key
+from o.memory.prompt import compile_prompt, prompt_key, prompt_of_request
 from o.storage.approvals import get_pending_approval
 from o.storage.database import Database
 from o.storage.messages import rewrite_system_message
@@ -92,6 +92,7 @@ async def begin_step(
         )
     handle = opened.run.options.override_model or opened.agent.model
     rules = standing(opened.agent.tool_rules, opened.agent.tool_names, history)
+    system = prompt_of_request(system, opened.run.options)
     prompt = contexts.prompt(context, opened, system, carried_on)
     client_tools = opened.run.options.client_tools or ()
     request = model_request(opened.agent, handle, prompt, rules, client_tools)

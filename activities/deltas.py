@@ -25,6 +25,7 @@ class DeltaWriter:
         self._message_id = reply_message_id(step.step_id, step.attempt)
         self._foreseen = step.foreseen()
         self._legacy = LegacyDeltas() if is_legacy(step.agent) else None
+        self._told_whole: set[int] = set()  # calls whose arguments the rules fill in
         self._waiting: list[ReplyDelta] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -34,7 +35,9 @@ class DeltaWriter:
     async def write(self, delta: ReplyDelta) -> None:
         """Take a piece; it is stored within about 30 ms. Raises what storing an earlier one met."""
         for piece in self._legacy.of(delta) if self._legacy else [delta]:
-            self._add(piece.model_copy(update=self._as_kept(piece)))
+            kept = piece.model_copy(update=self._as_kept(piece))
+            if kept.kind != "tool_call" or kept.call not in self._told_whole:
+                self._add(kept)
         if self._writing is None:
             self._writing = asyncio.create_task(self._write_while_they_come())
         elif self._writing.done():
@@ -60,7 +63,10 @@ class DeltaWriter:
             given = storable(piece.tool_call_id)
             kept["tool_call_id"] = tool_call_id(self._message_id, piece.call, given)
             name = piece.name or ""
-            kept["gate"] = self._step.gate_of(name, self._foreseen.before(name))
+            rules = self._foreseen.before(name)
+            kept["gate"] = self._step.gate_of(name, rules)
+            if rules.fills_in(name):
+                self._told_whole.add(piece.call)
         return kept
 
     def _add(self, delta: ReplyDelta) -> None:

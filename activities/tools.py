@@ -12,7 +12,6 @@ from temporalio import activity
 from activities.built_in_tools import BUILT_IN_TOOLS
 from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
-from o.domain.actors import Actor
 from o.domain.agents import Agent
 from o.domain.approvals import gate_of
 from o.domain.loops import after_call
@@ -21,11 +20,11 @@ from o.domain.rules import REFUSED, need_history, standing
 from o.domain.runs import Run
 from o.domain.text import storable
 from o.errors import NotFound, ToolFailed
-from o.storage.agents import get_agent
+from o.storage.calls import read_called_step
 from o.storage.closing import commit_return
 from o.storage.database import Database
 from o.storage.runs import get_run
-from o.storage.steps import get_step_reply, list_request_returns, list_step_returns
+from o.storage.steps import list_request_returns
 from workflows.contract import CallOutcome, CallRef
 
 _CLOSED = CallOutcome("closed", done=True)
@@ -89,24 +88,20 @@ async def _wanted(
     run = await get_run(connection, ref.run_id, lock=lock)
     if run is None or not run.status.is_open:
         return _CLOSED
-    reply = await get_step_reply(connection, ref.asked_in or run.id, ref.step_index)
-    if reply is None or reply.step_id is None:
+    step = await read_called_step(connection, ref.asked_in or run.id, ref.step_index)
+    if step is None:
         raise NotFound(f"Step {ref.step_index} of run {run.id} has no reply")
-    returns = await list_step_returns(connection, reply.step_id)
-    if (stored := returns.get(return_message_id(reply.step_id, ref.ordinal))) is not None:
+    step_id = str(step.reply.step_id)
+    if (stored := step.returns.get(return_message_id(step_id, ref.ordinal))) is not None:
         return CallOutcome(stored.status)
-    try:
-        agent = await get_agent(
-            connection, Actor(organization_id=run.organization_id), run.agent_id
-        )
-    except NotFound:
+    if step.agent is None:
         return _CLOSED
-    agent = agent.model_copy(update={"conversation_id": run.conversation_id})
+    agent = step.agent.model_copy(update={"conversation_id": run.conversation_id})
     history: list[ToolReturn] = []
     if need_history(agent.tool_rules):
         history = await list_request_returns(connection, run.id)
     return _Wanted(
-        run, agent, reply.step_id, reply.tool_calls, ref, list(returns.values()), history
+        run, agent, step_id, step.reply.tool_calls, ref, list(step.returns.values()), history
     )
 
 

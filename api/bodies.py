@@ -7,11 +7,14 @@ these functions make: FastAPI would otherwise check and write every body a secon
 from collections.abc import Sequence
 
 from fastapi import Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from pydantic_core import to_json
 
 from api.wire.blocks import BlockBody
+from api.wire.messages import V1_VIEW, MessageView, shown_types, wire_messages
 from o.domain.blocks import Block
+from o.domain.messages import Message
 
 
 def answer(body: BaseModel | Sequence[BaseModel] | str | int | None) -> Response:
@@ -24,3 +27,23 @@ def block_answer(block: Block) -> Response:
     shown = answer(BlockBody.of(block))
     shown.headers["etag"] = f'"{block.version}"'
     return shown
+
+
+def messages_answer(
+    found: Sequence[Message],
+    *,
+    view: MessageView = V1_VIEW,
+    types: Sequence[str] | None = None,
+    newest_part_first: bool = False,
+) -> Response:
+    """A list of stored messages as V1 shows it.
+
+    Args:
+        found: In the order in which they are shown.
+        view: How those of the legacy loop are shown.
+        types: V1's message types that were asked for, None for all.
+        newest_part_first: The parts of each message in reverse, as those of a list that is.
+    """
+    parts = (wire_messages(message, view) for message in found)
+    shown = [one for each in parts for one in (each[::-1] if newest_part_first else each)]
+    return JSONResponse(shown_types(shown, types))

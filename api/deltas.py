@@ -9,13 +9,13 @@ from api.wire.messages import (
     envelope,
     hidden_fields,
     message_time,
+    otid_of,
     reasoning_fields,
 )
 from o.domain.argument_stream import ArgumentReader
 from o.domain.llm import ReplyDelta
 from o.domain.runs import Run
 from o.domain.text import storable
-from o.ids import part_otid
 
 _SOURCES = {"reasoning": "reasoner_model", "thought": "non_reasoner_model"}
 
@@ -35,8 +35,24 @@ class DeltaRelay:
         self._seen: set[tuple[str, str]] = set()
 
     def unseen(self, messages: Sequence[WireMessage]) -> list[WireMessage]:
-        """Of the messages that a whole reply is shown as, those that no piece has shown."""
-        return [m for m in messages if (m["id"], m["message_type"]) not in self._seen]
+        """What of the messages that a whole reply is shown as no piece has shown.
+
+        A message of calls is left with those that were not told in pieces: clients join the
+        arguments that they are sent for one call.
+        """
+        left = (self._unseen(message) for message in messages)
+        return [message for message in left if message is not None]
+
+    def _unseen(self, message: WireMessage) -> WireMessage | None:
+        if "tool_calls" not in message:
+            return None if (message["id"], message["message_type"]) in self._seen else message
+        told = {
+            call.id
+            for (message_id, _), call in self._calls.items()
+            if message_id == message["id"] and not call.says
+        }
+        calls = [one for one in message["tool_calls"] if one["tool_call_id"] not in told]
+        return message | {"tool_call": calls[0], "tool_calls": calls} if calls else None
 
     def show(self, body: dict[str, Any]) -> list[WireMessage]:
         """What one piece is shown as, which may be nothing."""
@@ -49,12 +65,13 @@ class DeltaRelay:
         if told is None:
             return []
         message_type, fields = told
+        place = len(parts) - 1 - parts[::-1].index(delta.kind)
         self._seen.add((message_id, message_type))
         shown = envelope(
             message_type,
             message_id=message_id,
             date=self._date,
-            otid=part_otid(message_id, len(parts) - 1 - parts[::-1].index(delta.kind)),
+            otid=otid_of(message_id, message_type, place),
             run_id=self._run_id,
             step_id=str(body["step_id"]),
         )
@@ -92,7 +109,7 @@ class _Call:
     """One call of a reply; with `kwarg`, that argument is what the agent says."""
 
     def __init__(self, tool_call_id: str, kwarg: str | None, *, is_gated: bool) -> None:
-        self._id = tool_call_id
+        self.id = tool_call_id
         self._kwarg = kwarg
         self.message_type = "approval_request_message" if is_gated else "tool_call_message"
         self._reader = ArgumentReader()
@@ -109,7 +126,7 @@ class _Call:
 
     def piece(self, delta: ReplyDelta) -> dict[str, str]:
         """Name and id at first, then arguments with the id; nulls are left out."""
-        piece = {"tool_call_id": self._id}
+        piece = {"tool_call_id": self.id}
         if delta.name is not None:
             piece["name"] = delta.name
         if delta.text:

@@ -17,7 +17,7 @@ from o.errors import InvalidArgument
 from o.ids import derived_id
 from o.llm.bodies import chat_body
 from o.memory.context import Prompt
-from o.memory.prompt import system_message
+from o.memory.prompt import prompt_of_request, system_message
 from o.storage.agents import get_agent
 from o.storage.conversations import get_thread
 from o.storage.messages import list_thread_messages
@@ -49,14 +49,16 @@ async def preview_request(
             prompt.add(agent, message)
     for place, given in enumerate(body.to_input()):
         prompt.add(agent, _as_message(agent, conversation, given, place, now))
+    options = body.to_options(streams=body.streaming)
+    system = prompt_of_request(system_message(agent, conversation, text, now), options)
     handle = body.override_model or agent.model
     entry = await parts.catalogue.get(handle)
     request = model_request(
         agent,
         handle,
-        prompt.chat(system_message(agent, conversation, text, now)),
+        prompt.chat(system),
         standing(agent.tool_rules, agent.tool_names, []),
-        body.to_options(streams=body.streaming).client_tools or (),
+        options.client_tools or (),
     )
     streams = body.streaming and body.stream_tokens
     return chat_body(entry.provider, entry.model, request, streams=streams)

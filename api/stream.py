@@ -1,12 +1,12 @@
 """The streamed answer to a send: server-sent events in V1's order and spelling."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 
 from fastapi.responses import StreamingResponse
 
-from api.chunks import DONE, ChunkRenderer, frame, refused
+from api.chunks import DONE, Chunk, ChunkRenderer, frame, refused
 from api.wire.messages import envelope, message_time
 from o.domain.runs import Run, RunEvent
 from o.errors import OError
@@ -55,17 +55,22 @@ class EventStream(StreamingResponse):
             yield self._ping()
         last = time.monotonic()
         async for batch in self._events:
-            for chunk in (chunk for event in batch for chunk in self._chunks.show(event)):
-                if chunk.seq_id <= self._starting_after and chunk.frame is not DONE:
-                    continue
+            shown = [chunk for event in batch for chunk in self._wanted(event)]
+            for chunk in shown:
                 if chunk.is_numbered:
                     self._last_shown = chunk.seq_id
-                last = time.monotonic()
                 yield chunk.frame
-            silence_s = time.monotonic() - last
-            if self._ping_interval_s is not None and silence_s >= self._ping_interval_s:
-                last = time.monotonic()
+            is_due = self._ping_interval_s and time.monotonic() - last >= self._ping_interval_s
+            if is_due and not shown:  # who reads slowly gets no ping behind the end
                 yield self._ping()
+            if is_due or shown:
+                last = time.monotonic()
+
+    def _wanted(self, event: RunEvent) -> Iterator[Chunk]:
+        """What of an event the client does not have; the end of a stream is for everyone."""
+        for chunk in self._chunks.show(event):
+            if chunk.seq_id > self._starting_after or chunk.frame is DONE:
+                yield chunk
 
     def _ping(self) -> bytes:
         """A sign of life with the number of the last message that the client has."""

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.client import Client
@@ -108,6 +109,8 @@ class Turns:
         self._watcher = watcher
         self._settings = settings
         self._telling: set[asyncio.Task[None]] = set()
+        # Those of conversations that a run is being handed to; gone with their last user.
+        self._lines: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def send(self, actor: Actor, thread: Thread, request: Send) -> Sent:
         """Store the run, then tell its conversation in the background.
@@ -225,11 +228,17 @@ class Turns:
         task.add_done_callback(self._telling.discard)
 
     async def _submit(self, accepted: RunOfAgent) -> None:
-        await submit_run(
-            self._temporal,
-            self._settings.task_queue,
-            accepted.run,
-            agent_name=accepted.agent_name,
-            model=accepted.model,
-            is_warm=accepted.is_warm,
-        )
+        """Hand a run to its conversation, behind those that came before.
+
+        More than ten updates of one execution at a time throw Temporal: it aborts them all.
+        """
+        conversation_id = accepted.run.conversation_id
+        async with self._lines.setdefault(conversation_id, asyncio.Lock()):
+            await submit_run(
+                self._temporal,
+                self._settings.task_queue,
+                accepted.run,
+                agent_name=accepted.agent_name,
+                model=accepted.model,
+                is_warm=accepted.is_warm,
+            )

@@ -1,5 +1,6 @@
 """What the sweeper does for approval requests: late ones are denied, lost ones are shown again."""
 
+import asyncio
 import logging
 
 from temporalio.client import Client
@@ -20,11 +21,12 @@ from o.storage.approvals import (
     sample_pending_approvals,
 )
 from o.storage.database import Database
-from o.storage.runs import first_open_run
+from o.storage.runs import RunOfAgent, first_open_run
 from o.temporal import show_pending, submit_run
 
 _log = logging.getLogger(__name__)
 _SHOWN_AT_ONCE = 20
+_SUBMIT_TIMEOUT_S = 5.0
 _LATE = "Nobody answered the approval request in time."
 
 
@@ -71,13 +73,22 @@ class ApprovalSweeper:
             return
         _log.info("approval expired", extra={"approval_id": approval.id, "run_id": run_id})
         if first is not None:
-            await submit_run(
-                self._client,
-                self._task_queue,
-                first.run,
-                agent_name=first.agent_name,
-                model=first.model,
-            )
+            await self._submit(first)
+
+    async def _submit(self, first: RunOfAgent) -> None:
+        """Have the agent go on at once. An execution that cannot is found by the next sweeps."""
+        try:
+            async with asyncio.timeout(_SUBMIT_TIMEOUT_S):
+                await submit_run(
+                    self._client,
+                    self._task_queue,
+                    first.run,
+                    agent_name=first.agent_name,
+                    model=first.model,
+                )
+        except (TimeoutError, TemporalError) as error:
+            facts = {"run_id": first.run.id, "error": type(error).__name__}
+            _log.warning("expiry was not told; the sweeper will", extra=facts)
 
     async def _show(self) -> None:
         """Make sure that Temporal knows of what waits, a few requests each time.

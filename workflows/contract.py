@@ -153,10 +153,15 @@ class Decide:
 
 @dataclass(frozen=True)
 class Decided:
-    """What came of a verdict: the run that carries on, or the calls that still wait."""
+    """What came of a verdict: the run that carries on, or the calls that still wait.
+
+    Attributes:
+        run_id: The run that the answer made, the same when it is given again.
+    """
 
     turn: Turn | None = None
     pending: Approval | None = None
+    run_id: str = ""
 
 
 @dataclass(frozen=True)

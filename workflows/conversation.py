@@ -1,11 +1,12 @@
 """A conversation: one long-lived workflow that takes its turns one at a time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
 from temporalio import workflow
+from temporalio.converter import value_to_type
 from temporalio.exceptions import ApplicationError, FailureError
 
 from workflows import contract, options
@@ -58,8 +59,8 @@ class Conversation:
             await self._take(self._state.queue.pop(0))
             if await self._is_time_to_hand_over():
                 await workflow.wait_condition(workflow.all_handlers_finished)
-                if not self._waits:
-                    self._state.pending = None
+                if self._state.queue and not self._waits:
+                    self._show_pending(None)  # the next execution is to look again
                 workflow.continue_as_new(self._state)
         clock.cancel()
         if self._closed:
@@ -81,10 +82,10 @@ class Conversation:
         return await self._decide(verdict)
 
     @workflow.signal(name="decide")
-    async def decide_unanswered(self, verdict: Verdict) -> None:
+    async def decide_unanswered(self, *given: object) -> None:
         """The same without an answer: what cannot be is logged and dropped."""
         with _dropped("decide"):
-            await self._decide(verdict)
+            await self._decide(_the_one(Verdict, given))
 
     @workflow.update
     async def cancel(self, request: Cancel) -> Cancelled:
@@ -92,10 +93,10 @@ class Conversation:
         return await self._cancel(request)
 
     @workflow.signal(name="cancel")
-    async def cancel_unanswered(self, request: Cancel) -> None:
+    async def cancel_unanswered(self, *given: object) -> None:
         """The same without an answer: what cannot be is logged and dropped."""
         with _dropped("cancel"):
-            await self._cancel(request)
+            await self._cancel(_the_one(Cancel, given))
 
     @send.validator
     def _check_send(self, turn: Turn) -> None:
@@ -110,7 +111,7 @@ class Conversation:
         self._refuse_when_closed()
 
     @workflow.signal
-    def close(self) -> None:
+    def close(self, *_: object) -> None:
         """The agent is being deleted: take no more turns and end."""
         self._closed = True
 
@@ -159,8 +160,11 @@ class Conversation:
 
     async def _something_to_do(self) -> bool:
         """Wait for a turn; False when the conversation is closed, or long after the last one."""
-        await workflow.wait_condition(lambda: self._closed or self._expired or self._can_take())
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        while not (self._closed or self._expired):
+            await workflow.wait_condition(lambda: self._closed or self._expired or self._can_take())
+            await workflow.wait_condition(workflow.all_handlers_finished)
+            if self._can_take():  # else a cancel, which was a handler, took all that waited
+                break
         return self._can_take() and not self._closed
 
     def _can_take(self) -> bool:
@@ -182,7 +186,7 @@ class Conversation:
         self._waits = False
         self._state.queue.sort(key=lambda turn: not turn.answers)  # the others keep their order
         if self._current is None and not self._state.queue:
-            self._show_pending(pending)
+            self._show_rest(pending)
 
     async def _expire(self) -> None:
         """End an execution that served nothing for long. One timer for all turns: they cost."""
@@ -195,21 +199,23 @@ class Conversation:
     async def _take(self, turn: Turn) -> None:
         self._began = workflow.now()
         told = self._told
-        self._current = TurnRunner(turn, self._is_closed, self._show_step)
+        self._current = runner = TurnRunner(turn, self._is_closed, self._show_step)
         try:
-            then = await self._current.run()
+            then = await runner.run()
         finally:
             self._current = None
         ids = {turn.run_id for turn in then.turns}
         later = [turn for turn in self._state.queue if turn.run_id not in ids]
         self._state.queue = then.turns + later
         self._served += 1
-        is_news = told == self._told  # else something was said since the turn looked
-        self._waits = is_news and then.pending is not None
-        self._show_pending(then.pending if is_news else self._heard)
-        if not self._state.queue and not self._waits:
-            workflow.set_current_details(f"Idle. {self._served} turns taken by this execution.")
-            self._set_status("idle")
+        pending = then.pending
+        self._waits = pending is not None and told == self._told
+        if told != self._told:  # something was said since the turn looked
+            pending = None if runner.is_stopped else self._heard or pending
+        if self._state.queue:
+            self._show_pending(pending)
+        else:
+            self._show_rest(pending)
 
     async def _is_time_to_hand_over(self) -> bool:
         length = workflow.info().get_current_history_length()
@@ -235,6 +241,13 @@ class Conversation:
         if workflow.now() - self._began > options.WORTH_SHOWING:
             self._set_status("running")
 
+    def _show_rest(self, pending: Approval | None) -> None:
+        """Tell the Temporal UI that no run is left, and what is waited for, if anything is."""
+        self._show_pending(pending)
+        if pending is None:
+            workflow.set_current_details(f"Idle. {self._served} turns taken by this execution.")
+            self._set_status("idle")
+
     def _show_pending(self, pending: Approval | None) -> None:
         """Tell the Temporal UI what the conversation waits for, and how to answer it there."""
         if pending == self._state.pending:
@@ -255,5 +268,19 @@ def _dropped(signal: str) -> Iterator[None]:
     """A signal has nobody to tell that it failed, and must not fail the workflow."""
     try:
         yield
-    except FailureError as error:
-        workflow.logger.warning("signal dropped", extra={"signal": signal, "error": str(error)})
+    except (FailureError, TypeError, ValueError) as error:
+        facts = {"signal": signal, "error": type(error).__name__}
+        workflow.logger.warning("signal dropped", extra=facts)
+
+
+def _the_one(kind: type[_Argument], given: Sequence[object]) -> _Argument:
+    """The argument of a signal, which comes as it was typed: none, several, or something else.
+
+    Were it declared, a signal without it would fail the workflow's task again and again.
+
+    Raises:
+        TypeError: It is not what it has to be; ValueError when it is not one.
+    """
+    (value,) = given
+    argument: _Argument = value_to_type(kind, value)
+    return argument

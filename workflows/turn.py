@@ -32,7 +32,11 @@ class Next:
 
 
 class TurnRunner:
-    """Drives one run: a step, the tools it asks for, the next step."""
+    """Drives one run: a step, the tools it asks for, the next step.
+
+    Attributes:
+        is_stopped: Whether the run was cancelled, and with it what it may have asked for.
+    """
 
     def __init__(
         self, turn: Turn, is_closed: Callable[[], bool], show: Callable[[str], None]
@@ -40,7 +44,7 @@ class TurnRunner:
         self.turn = turn
         self._is_closed = is_closed
         self._show = show
-        self._is_stopped = False
+        self.is_stopped = False
         self._under_way: list[workflow.ActivityHandle[Any]] = []
 
     async def run(self) -> Next:
@@ -48,7 +52,7 @@ class TurnRunner:
         try:
             return await self._steps()
         except ActivityError as error:
-            if not self._is_stopped:
+            if not self.is_stopped:
                 await self._close(_failed(self.turn.run_id, error))
         except Exception:
             workflow.logger.exception("turn failed", extra={"run_id": self.turn.run_id})
@@ -57,7 +61,7 @@ class TurnRunner:
 
     def stop(self) -> None:
         """Stop what is under way: the run was cancelled, so that nothing of it is wanted."""
-        self._is_stopped = True
+        self.is_stopped = True
         for activity in self._under_way:
             activity.cancel()
 
@@ -84,7 +88,7 @@ class TurnRunner:
         return not await self._tools(outcome.calls)
 
     def _is_over(self) -> bool:
-        return self._is_stopped or self._is_closed()
+        return self.is_stopped or self._is_closed()
 
     def _next(self, outcome: StepOutcome) -> Next:
         """What follows a step with which the turn ends, or at which it may not begin."""

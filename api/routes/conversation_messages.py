@@ -5,12 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from api.bodies import messages_answer
 from api.deps import ActorDep, PartsDep, ReadsDep, ThreadDep, ThreadId, thread_of
 from api.pagination import page_query
 from api.preview import preview_request
 from api.sending import answer_send
 from api.wire.conversations import AgentOfThreadBody
-from api.wire.messages import V1_VIEW, WireMessage, shown_types, wire_messages
+from api.wire.messages import V1_VIEW
 from api.wire.turns import ConversationSendBody
 from o.errors import InvalidArgument
 from o.storage.conversations import get_thread
@@ -41,7 +42,7 @@ async def index(
     page: Annotated[Page, Depends(page_query(limit=100))],
     group_id: str | None = None,
     include_return_message_types: Annotated[list[str] | None, Query()] = None,
-) -> JSONResponse:
+) -> Response:
     """The conversation's messages, truly the newest first unless asked otherwise."""
     conversation = await get_thread(connection, actor, thread)
     found = await list_thread_messages(
@@ -53,11 +54,9 @@ async def index(
         types=[] if group_id is not None else include_return_message_types,
         says=V1_VIEW.speaking_tool,
     )
-    shown: list[WireMessage] = []
-    for message in found:
-        parts = wire_messages(message, V1_VIEW)
-        shown += parts if page.ascending else parts[::-1]
-    return JSONResponse(shown_types(shown, include_return_message_types))
+    return messages_answer(
+        found, types=include_return_message_types, newest_part_first=not page.ascending
+    )
 
 
 @router.post(

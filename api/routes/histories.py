@@ -1,19 +1,20 @@
-"""An agent's own history: its prompt compiled anew, its messages reset."""
+"""An agent's own history: its prompt compiled anew, its messages reset or summed up."""
 
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, Response
 
 from api.bodies import answer
-from api.deps import ActorDep, AgentId, PartsDep, TransactionDep
+from api.deps import ActorDep, AgentId, PartsDep, ReadsDep, TransactionDep
 from api.prompts import recompile_prompt
 from api.wire.agent_requests import ResetMessagesBody
 from api.wire.agents import AgentBody
 from o.domain.agents import Thread
 from o.domain.messages import InputMessage
+from o.errors import InvalidArgument
 from o.memory.beginning import first_messages
 from o.memory.prompt import prompt_key
-from o.storage.agents import get_agent_state
+from o.storage.agents import get_agent, get_agent_state
 from o.storage.cancelling import Scope, cancel_requests
 from o.storage.conversations import get_thread
 from o.storage.histories import reset_history
@@ -66,3 +67,10 @@ async def reset(
     parts.turns.stop(cancelled)
     parts.turns.stop(late)
     return answer(AgentBody.of(state))
+
+
+@router.post("/summarize", operation_id="summarize_messages", response_model=None)
+async def summarize(agent_id: AgentId, connection: ReadsDep, actor: ActorDep) -> None:
+    """Nothing can be compacted yet: 400, as V1 answers when a summary saves nothing."""
+    await get_agent(connection, actor, agent_id)
+    raise InvalidArgument("INVALID_ARGUMENT: there is nothing to compact in this agent's thread")

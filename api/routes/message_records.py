@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Depends, Query, Response
 
+from api.bodies import messages_answer
 from api.deps import ActorDep, MessageId, ReadsDep
 from api.pagination import page_query
-from api.wire.messages import V1_VIEW, shown_types, wire_messages
+from api.wire.messages import V1_VIEW
 from o.storage.message_records import find_message, list_all_messages
 from o.storage.pages import Page
 
@@ -21,7 +21,7 @@ async def index(
     page: Annotated[Page, Depends(page_query(limit=100))],
     conversation_id: str | None = None,
     include_return_message_types: Annotated[list[str] | None, Query()] = None,
-) -> JSONResponse:
+) -> Response:
     """The messages of all agents, the newest first unless asked otherwise."""
     found = await list_all_messages(
         connection,
@@ -31,11 +31,10 @@ async def index(
         types=include_return_message_types,
         says=V1_VIEW.speaking_tool,
     )
-    shown = [wire for message in found for wire in wire_messages(message)]
-    return JSONResponse(shown_types(shown, include_return_message_types))
+    return messages_answer(found, types=include_return_message_types)
 
 
 @router.get("/{message_id}", operation_id="retrieve_message", response_model=None)
-async def retrieve(message_id: MessageId, connection: ReadsDep, actor: ActorDep) -> JSONResponse:
+async def retrieve(message_id: MessageId, connection: ReadsDep, actor: ActorDep) -> Response:
     """One stored message, as the list of messages that it is shown as."""
-    return JSONResponse(wire_messages(await find_message(connection, actor, message_id)))
+    return messages_answer([await find_message(connection, actor, message_id)])

@@ -5,12 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from api.bodies import messages_answer
 from api.deps import ActorDep, AgentId, CurrentClientDep, PartsDep, ReadsDep
 from api.pagination import page_query
 from api.preview import preview_request
 from api.sending import accept_send, answer_send
 from api.wire.callbacks import AsyncBody
-from api.wire.messages import MessageView, WireMessage, shown_types, wire_messages
+from api.wire.messages import MessageView
 from api.wire.runs import RunBody
 from api.wire.turns import SendBody
 from o.domain.agents import Thread
@@ -78,7 +79,7 @@ async def index(
     use_assistant_message: bool = True,
     assistant_message_tool_name: str = "send_message",
     assistant_message_tool_kwarg: str = "message",
-) -> JSONResponse:
+) -> Response:
     """The agent's messages. With `desc` the newest `limit`, oldest first, as V1 answers."""
     view = MessageView(
         use_assistant_message, assistant_message_tool_name, assistant_message_tool_kwarg
@@ -93,8 +94,7 @@ async def index(
         types=[] if group_id is not None else include_return_message_types,
         says=view.speaking_tool,
     )
-    shown: list[WireMessage] = [wire for message in found for wire in wire_messages(message, view)]
-    return JSONResponse(shown_types(shown, include_return_message_types))
+    return messages_answer(found, view=view, types=include_return_message_types)
 
 
 @router.patch("/{message_id}", operation_id="modify_message", status_code=405)

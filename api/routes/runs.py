@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Depends, Query, Response
 
+from api.bodies import messages_answer
 from api.deps import ActorDep, ReadsDep, RunId, TransactionDep
 from api.pagination import page_query
-from api.wire.messages import MessageView, wire_messages
+from api.wire.messages import MessageView
 from api.wire.runs import RunBody, RunMetricsBody, RunUsageBody, StopReasonName
 from api.wire.steps import StepBody
 from o.domain.runs import RunStatus
@@ -82,12 +82,12 @@ async def messages(
     connection: ReadsDep,
     actor: ActorDep,
     page: Annotated[Page, Depends(page_query(limit=100, order="asc"))],
-) -> JSONResponse:
+) -> Response:
     """What the run added to history, the user's message included, oldest first."""
     run = await stored.find_run(connection, actor, run_id)
     view = MessageView.of(run.options.request_config)
     found = await list_run_messages(connection, actor, run_id, page, says=view.speaking_tool)
-    return JSONResponse([wire for message in found for wire in wire_messages(message, view)])
+    return messages_answer(found, view=view)
 
 
 @router.get("/{run_id}/usage", operation_id="retrieve_usage_for_run")

@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Depends, Query, Response
 
+from api.bodies import messages_answer
 from api.deps import ActorDep, ReadsDep, StepId, TransactionDep
 from api.pagination import page_query
-from api.wire.messages import V1_VIEW, wire_messages
+from api.wire.messages import V1_VIEW
 from api.wire.steps import Feedback, FeedbackBody, StepBody, StepMetricsBody
 from o.errors import InvalidArgument
 from o.storage import step_records as stored
@@ -66,11 +66,11 @@ async def messages(
     connection: ReadsDep,
     actor: ActorDep,
     page: Annotated[Page, Depends(page_query(limit=100, order="asc"))],
-) -> JSONResponse:
+) -> Response:
     """The step's reply and the returns of its tool calls, oldest first."""
     await stored.find_step(connection, actor, step_id)
     found = await list_step_messages(connection, actor, step_id, page, says=V1_VIEW.speaking_tool)
-    return JSONResponse([wire for message in found for wire in wire_messages(message)])
+    return messages_answer(found)
 
 
 @router.get("/{step_id}/metrics", operation_id="retrieve_metrics_for_step")

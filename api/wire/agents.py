@@ -8,9 +8,9 @@ from pydantic import BaseModel
 from api.wire.blocks import BlockBody, block_bodies
 from api.wire.fields import EntityTime
 from api.wire.llm import shown_config, shown_settings
-from api.wire.messages import wire_messages
+from api.wire.messages import pending_body
 from api.wire.tools import ToolBody, tool_bodies
-from o.domain.agents import Agent, AgentState, PendingApproval
+from o.domain.agents import Agent, AgentState
 
 
 @dataclass(frozen=True)
@@ -102,11 +102,6 @@ class AgentBody(BaseModel):
             pending_approval=pending_body(state.pending),
             enable_sleeptime=bool(agent.enable_sleeptime),
         )
-
-
-def pending_body(pending: PendingApproval | None) -> dict[str, Any] | None:
-    """V1's `pending_approval`: the request that waits, less the calls that were answered."""
-    return wire_messages(pending.remaining)[0] if pending else None
 
 
 _AS_THEY_ARE = sorted(

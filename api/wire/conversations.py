@@ -5,12 +5,13 @@ from typing import Any, Self
 from pydantic import BaseModel, Field
 
 from api.wire.fields import EntityTime, Json, Moment, RequestBody, Text
+from api.wire.messages import pending_body
 from o.domain.agents import ConversationState
 from o.ids import pattern
 
 
 class ConversationBody(BaseModel):
-    """V1's `Conversation`."""
+    """V1's `Conversation`. `pending_approval` is O's own, and that of agents."""
 
     id: str
     agent_id: str
@@ -20,6 +21,7 @@ class ConversationBody(BaseModel):
     model: str | None
     model_settings: dict[str, Any] | None
     last_message_at: EntityTime | None
+    pending_approval: dict[str, Any] | None
     created_by_id: str | None
     last_updated_by_id: str | None
     created_at: EntityTime
@@ -38,6 +40,7 @@ class ConversationBody(BaseModel):
             model=conversation.model,
             model_settings=conversation.model_settings,
             last_message_at=conversation.last_message_at,
+            pending_approval=pending_body(state.pending),
             created_by_id=conversation.created_by_id,
             last_updated_by_id=conversation.last_updated_by_id,
             created_at=conversation.created_at,

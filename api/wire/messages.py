@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from api.wire.approvals import request_fields, response_fields
+from o.domain.agents import PendingApproval
 from o.domain.messages import (
     ImagePart,
     Message,
@@ -80,6 +81,11 @@ def wire_messages(message: Message, view: MessageView = V1_VIEW) -> list[WireMes
     return shown
 
 
+def pending_body(pending: PendingApproval | None) -> WireMessage | None:
+    """V1's `pending_approval`: the request that waits, less the calls that were answered."""
+    return wire_messages(pending.remaining)[0] if pending else None
+
+
 def shown_types(messages: Sequence[WireMessage], wanted: Sequence[str] | None) -> list[WireMessage]:
     """Only the message types that the client asked for, all when it did not say."""
     if wanted is None:
@@ -118,23 +124,22 @@ def envelope(
     }
 
 
+def otid_of(message_id: str, message_type: str, place: int) -> str:
+    """V1 numbers the parts of a message, but gives a request for approval the message's own id."""
+    is_request = message_type == "approval_request_message"
+    return message_id if is_request else part_otid(message_id, place)
+
+
 def _envelope(message: Message, message_type: str, place: int) -> WireMessage:
     return envelope(
         message_type,
         message_id=message.id,
         date=message_time(message.created_at),
-        otid=message.otid or _otid(message.id, message_type, place),
+        otid=message.otid or otid_of(message.id, message_type, place),
         run_id=message.run_id,
         step_id=message.step_id,
         name=message.name,
         sender_id=message.sender_id,
-    )
-
-
-def _otid(message_id: str, message_type: str, place: int) -> str:
-    """V1 numbers the parts of a message, but gives a request for approval the message's own id."""
-    return (
-        message_id if message_type == "approval_request_message" else part_otid(message_id, place)
     )
 
 

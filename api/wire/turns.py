@@ -8,7 +8,14 @@ from api.wire.approvals import ApprovalBody, ToolReturnBody
 from api.wire.fields import Json, RequestBody, Text
 from api.wire.messages import MessageView
 from o.domain.messages import Decision, ImagePart, InputMessage, Part, Role, TextPart
-from o.domain.runs import BusyPolicy, ClientTool, RequestConfig, RunClosed, RunOptions
+from o.domain.runs import (
+    BusyPolicy,
+    ClientSkill,
+    ClientTool,
+    RequestConfig,
+    RunClosed,
+    RunOptions,
+)
 from o.ids import pattern
 
 MAX_STEPS = 50
@@ -102,6 +109,14 @@ class ClientToolBody(RequestBody):
         return ClientTool(**given)
 
 
+class ClientSkillBody(RequestBody):
+    """V1's `ClientSkillSchema`."""
+
+    name: Text
+    description: Text
+    location: Text
+
+
 class SendBody(RequestBody):
     """V1's `LettaStreamingRequest`; a request without streaming uses a part of it.
 
@@ -117,7 +132,9 @@ class SendBody(RequestBody):
     background: bool = False
     include_return_message_types: list[Text] | None = None
     override_model: Text | None = None
+    override_system: Text | None = None
     client_tools: list[ClientToolBody] | None = None
+    client_skills: list[ClientSkillBody] | None = None
     busy_policy: BusyPolicy | None = None
     use_assistant_message: bool = True
     assistant_message_tool_name: Text = "send_message"
@@ -156,7 +173,9 @@ class SendBody(RequestBody):
             background=self.background,
             override_model=self.override_model,
             run_type="streaming" if streams else "send_message",
+            override_system=self.override_system,
             client_tools=self._client_tools(),
+            client_skills=self._client_skills(),
             request_config=self._config(),
         )
 
@@ -164,6 +183,11 @@ class SendBody(RequestBody):
         if self.client_tools is None:
             return None
         return [tool.to_tool() for tool in self.client_tools]
+
+    def _client_skills(self) -> list[ClientSkill] | None:
+        if self.client_skills is None:
+            return None
+        return [ClientSkill(**skill.model_dump()) for skill in self.client_skills]
 
     def _config(self) -> RequestConfig:
         return RequestConfig(

@@ -115,21 +115,6 @@ class Conversation(BaseModel):
         return agent.model_copy(update=changes)
 
 
-class ConversationState(BaseModel):
-    """A conversation with what is shown beside it.
-
-    Attributes:
-        message_ids: Its context, oldest first; the system message is the first.
-        isolated_block_ids: The blocks that it has to itself.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    conversation: Conversation
-    message_ids: list[str]
-    isolated_block_ids: list[str]
-
-
 @dataclass(frozen=True)
 class Thread:
     """What a client means by a conversation; one of the two is given.
@@ -155,6 +140,23 @@ class PendingApproval(BaseModel):
     def remaining(self) -> Message:
         """The message with the calls only that still wait."""
         return only_calls(self.message, [d.tool_call_id for d in self.decisions])
+
+
+class ConversationState(BaseModel):
+    """A conversation with what is shown beside it.
+
+    Attributes:
+        message_ids: Its context, oldest first; the system message is the first.
+        isolated_block_ids: The blocks that it has to itself.
+        pending: What it waits to have approved; its message is then the last of the context.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    conversation: Conversation
+    message_ids: list[str]
+    isolated_block_ids: list[str]
+    pending: PendingApproval | None = None
 
 
 class AgentState(BaseModel):

@@ -7,15 +7,23 @@ digest when it is made, and are compared again before any of them is carried out
 import hashlib
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
 from o.domain.agents import Agent
 from o.domain.loops import tools_ruled
-from o.domain.messages import Decision, Gate, ToolCall, ToolReturn
-from o.domain.runs import ClientTool
+from o.domain.messages import (
+    ApprovalResponse,
+    Decision,
+    Gate,
+    Message,
+    Role,
+    ToolCall,
+    ToolReturn,
+)
+from o.domain.runs import ClientTool, Run
 from o.errors import Conflict, InvalidArgument
 
 NOTHING_WAITS = "No tool call is currently awaiting approval"
@@ -115,6 +123,35 @@ def decided_with(approval: Approval, given: Sequence[Decision]) -> list[Decision
         for call in open_calls:
             decided[call] = decision.model_copy(update={"tool_call_id": call})
     return [decided[call] for call in approval.calls if call in decided]
+
+
+def response_message(
+    run: Run, approval: Approval, message_id: str, decisions: Sequence[Decision]
+) -> Message:
+    """What was said to a request, as the next message of history (its position counts from 0).
+
+    Args:
+        run: What the message belongs to: the run of the answer, or the one that asked.
+        approval: What is answered.
+        message_id: The same for every try to store it.
+        decisions: What was said, to each call.
+    """
+    return Message(
+        id=message_id,
+        organization_id=run.organization_id,
+        agent_id=run.agent_id,
+        conversation_id=run.conversation_id,
+        run_id=run.id,
+        step_id=approval.step_id,
+        position=0,
+        role=Role.APPROVAL,
+        approval=ApprovalResponse(
+            approval_request_id=approval.id,
+            decisions=list(decisions),
+            decided_by=approval.decided_by,
+        ),
+        created_at=datetime.now(UTC),
+    )
 
 
 def refusal(call: ToolCall, decision: Decision) -> ToolReturn:

@@ -36,7 +36,7 @@ def prefilled(call: ToolCall, rules: Standing) -> ToolCall:
 
     Arguments that are no JSON object stay as they are; running the tool then tells why not.
     """
-    filled = rules.prefilled.get(call.name) if call.name in rules.allowed else None
+    filled = rules.fills_in(call.name)
     if not filled:
         return call
     try:

@@ -55,6 +55,10 @@ class Standing:
         """The tools that the model is shown: all, when it may call none, as in V1."""
         return self.allowed or self.tools
 
+    def fills_in(self, tool: str) -> Arguments:
+        """Arguments that a call of the tool gets whatever the model says; none as a rule."""
+        return self.prefilled.get(tool) or {} if tool in self.allowed else {}
+
     def refusal(self, tool: str) -> str | None:
         """Why the tool may not be called, in V1's words and our hints; None when it may."""
         if tool in self.allowed:

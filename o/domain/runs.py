@@ -121,11 +121,23 @@ class ClientTool(BaseModel):
     parameters: dict[str, Any] = {"type": "object", "properties": {}}
 
 
+class ClientSkill(BaseModel):
+    """Something that the client can do, as its request describes it to the model."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    description: str
+    location: str
+
+
 class RunOptions(BaseModel):
     """What a request asked of its run.
 
     Attributes:
+        override_system: What stands in the place of the system prompt; None for the agent's.
         client_tools: Tools that the client brings; None where it says nothing of them.
+        client_skills: What its model calls are told that the client can do; None as above.
         run_type: How it was asked, in V1's words: `send_message`, `streaming`,
             `send_message_async`, ….
     """
@@ -136,9 +148,21 @@ class RunOptions(BaseModel):
     stream_tokens: bool = False
     background: bool = False
     override_model: str | None = None
+    override_system: str | None = None
     run_type: str = "send_message"
     client_tools: list[ClientTool] | None = None
+    client_skills: list[ClientSkill] | None = None
     request_config: RequestConfig = RequestConfig()
+
+    def going_on_from(self, asked: "RunOptions") -> "RunOptions":
+        """These options for a run that carries an earlier request on.
+
+        What that brought and asked for its model calls holds, unless something else is said:
+        who approves a call in Temporal, or lets it expire, has nothing to say of it.
+        """
+        kept = ("client_tools", "client_skills", "override_model", "override_system")
+        unsaid = [name for name in kept if getattr(self, name) is None]
+        return self.model_copy(update={name: getattr(asked, name) for name in unsaid})
 
 
 class Run(BaseModel):

@@ -9,8 +9,10 @@ from o.domain.agents import Agent, Conversation
 from o.domain.blocks import Block
 from o.domain.loops import shows_blocks
 from o.domain.messages import Message, Role, TextPart
+from o.domain.runs import ClientSkill, RunOptions
 from o.ids import derived_id
 from o.memory.edits import LINE_NUMBER_BANNER
+from o.memory.tool_usage import tool_usage_rules
 
 _PLACE = "{CORE_MEMORY}"
 _EDITS_BY_LINE = frozenset({"letta_v1_agent", "memgpt_v2_agent", "sleeptime_agent"})
@@ -23,6 +25,7 @@ def prompt_key(agent: Agent, blocks: Sequence[Block]) -> str:
         digest.update(repr(_visible(block)).encode())
     if _has_line_numbers(agent):
         digest.update(b"line numbers")
+    digest.update(tool_usage_rules(agent).encode())
     return digest.hexdigest()
 
 
@@ -46,9 +49,10 @@ def compile_prompt(
         recall_count: Messages in history, the system message not counted.
         now: When the prompt is compiled.
     """
-    memory = _metadata(agent, conversation, recall_count, now)
+    sections = [tool_usage_rules(agent), _metadata(agent, conversation, recall_count, now)]
     if shows_blocks(agent):
-        memory = f"{_memory_blocks(blocks, numbered=_has_line_numbers(agent))}\n\n{memory}"
+        sections.insert(0, _memory_blocks(blocks, numbered=_has_line_numbers(agent)))
+    memory = "\n\n".join(filter(None, sections))
     if _PLACE in agent.system:
         return agent.system.replace(_PLACE, memory, 1)
     return f"{agent.system.rstrip()}\n\n{memory}"
@@ -66,6 +70,20 @@ def system_message(agent: Agent, conversation: Conversation, text: str, now: dat
         parts=[TextPart(text=text)],
         created_at=now,
     )
+
+
+def prompt_of_request(system: Message | None, options: RunOptions) -> Message | None:
+    """The system message as the model calls of one request have it; the stored one stays.
+
+    V1's `override_system` stands in its place, as it came. What the client can do
+    (`client_skills`) comes at its end, so that what is ahead of it is the same in every request.
+    """
+    if system is None:
+        return None
+    text = options.override_system
+    if not text and options.client_skills:
+        text = f"{system.text}\n\n{_skills(options.client_skills)}"
+    return system.model_copy(update={"parts": [TextPart(text=text)]}) if text else system
 
 
 def local_time(moment: datetime, timezone: str) -> str:
@@ -117,6 +135,15 @@ def _block(block: Block, *, numbered: bool) -> str:
 
 def _numbered(value: str) -> str:
     return "\n".join(f"{n}→ {line}" for n, line in enumerate(value.split("\n"), start=1))
+
+
+def _skills(skills: Sequence[ClientSkill]) -> str:
+    shown = "\n".join(f"- {one.name} ({one.location}): {one.description}" for one in skills)
+    return (
+        "<available_skills>\n"
+        "Skills that the client has, each with where it is and what it is for:\n"
+        f"{shown}\n</available_skills>"
+    )
 
 
 def _metadata(agent: Agent, conversation: Conversation, recall_count: int, now: datetime) -> str:

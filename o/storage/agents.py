@@ -46,9 +46,13 @@ _BLOCKS = """(
     WHERE held.agent_id = agents.id
 )"""
 
-_PENDING = """(
+SHOWN_REQUEST = """
     SELECT jsonb_build_object('message', to_jsonb(messages), 'decisions', approvals.decisions)
     FROM approvals JOIN messages ON messages.id = approvals.id
+"""
+"""The beginning of a question for a `PendingApproval`, as JSON."""
+
+_PENDING = f"""({SHOWN_REQUEST}
     JOIN conversations ON conversations.id = approvals.conversation_id
     WHERE approvals.agent_id = agents.id AND approvals.status = 'pending'
       AND conversations.deleted_at IS NULL

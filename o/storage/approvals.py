@@ -175,9 +175,7 @@ async def _add_run(connection: AsyncConnection, approval: Approval, new: NewRun)
     """The run that answers. It goes before all that wait, and back to the same origin."""
     asked = await get_run(connection, approval.run_id)
     origin = (asked.origin_run_id or asked.id) if asked else approval.run_id
-    options = new.options
-    if options.client_tools is None and asked is not None:
-        options = options.model_copy(update={"client_tools": asked.options.client_tools})
+    options = new.options.going_on_from(asked.options) if asked else new.options
     rows = await connection.execute(
         insert(runs)
         .values(

@@ -6,15 +6,14 @@ conversation's workflow, so that the model call and the tool under way are stopp
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
 from o.domain.agents import Thread
-from o.domain.approvals import Approval, ApprovalStatus
-from o.domain.messages import ApprovalResponse, Decision, Message, Role
+from o.domain.approvals import Approval, ApprovalStatus, response_message
+from o.domain.messages import Decision
 from o.domain.runs import OPEN_STATUSES, Run, RunClosed, RunStatus, StopReason
 from o.errors import Conflict, NotFound
 from o.ids import derived_id
@@ -129,20 +128,9 @@ async def cancel_request(connection: AsyncConnection, approval: Approval) -> Run
     decisions = [
         Decision(tool_call_id=call, approve=False, reason=_DENIED) for call in approval.undecided
     ]
-    response = Message(
-        id=derived_id("message", approval.id, "cancelled"),
-        organization_id=run.organization_id,
-        agent_id=run.agent_id,
-        conversation_id=run.conversation_id,
-        run_id=run.id,
-        step_id=approval.step_id,
-        position=0,
-        role=Role.APPROVAL,
-        approval=ApprovalResponse(
-            approval_request_id=approval.id, decisions=[*approval.decisions, *decisions]
-        ),
-        created_at=datetime.now(UTC),
-    )
+    message_id = derived_id("message", approval.id, "cancelled")
+    said = [*approval.decisions, *decisions]
+    response = response_message(run, approval, message_id, said)
     await append_messages(connection, run.conversation_id, [response])
     await refuse_calls(connection, run, run.id, approval.step_index, _DENIED)
     await connection.execute(

@@ -9,10 +9,11 @@ from o.domain.messages import Message, Role, ToolReturn, return_message_id
 from o.domain.runs import Run, RunClosed, RunError, StopReason
 from o.memory.boot import heartbeat_message
 from o.storage.approvals import get_approval
+from o.storage.calls import append_returns
 from o.storage.events import add_events
 from o.storage.runs import advance_run
 from o.storage.steps import fail_steps, list_unanswered_calls
-from o.storage.turns import append_messages, place_input
+from o.storage.turns import place_input
 
 
 async def commit_return(
@@ -46,16 +47,11 @@ async def commit_return(
     new = [message]
     if then.heartbeat is not None:
         new.append(heartbeat_message(message, step_id, then.heartbeat, timezone))
-    stored = await append_messages(connection, run.conversation_id, new)
     closed = RunClosed(stop_reason=then.stop, usage=run.usage) if then.stop else None
+    told = new if then.is_told else new[:1]
+    await append_returns(connection, run, new, told, closed)
     if closed and run.steps_done == 0:  # what was said with the answer to an approval request
         await place_input(connection, run.id)
-    told: list[Message | RunClosed] = [*(stored if then.is_told else stored[:1])]
-    if closed is not None:
-        told.append(closed)
-    first_seq = await advance_run(connection, run.id, events=len(told), closed=closed)
-    if first_seq is not None:
-        await add_events(connection, run.id, first_seq, 1, told)
 
 
 async def close_open_run(

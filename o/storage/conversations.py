@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.agents import Conversation, ConversationState, Thread
 from o.errors import Conflict
-from o.storage.agents import is_meant, thread_not_found
+from o.storage.agents import SHOWN_REQUEST, is_meant, thread_not_found
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of
 from o.storage.tables import agents, conversations, runs
@@ -29,7 +29,7 @@ _SORT_KEYS: dict[str, ColumnElement[Any]] = {
 }
 
 _STATE: ColumnElement[str] = literal_column(
-    """jsonb_build_object(
+    f"""jsonb_build_object(
         'conversation', to_jsonb(conversations),
         'message_ids', (
             SELECT coalesce(jsonb_agg(messages.id ORDER BY messages.position), '[]')
@@ -39,8 +39,12 @@ _STATE: ColumnElement[str] = literal_column(
             SELECT coalesce(jsonb_agg(isolated.block_id ORDER BY isolated.label), '[]')
             FROM conversation_blocks AS isolated
             WHERE isolated.conversation_id = conversations.id
+        ),
+        'pending', (
+            {SHOWN_REQUEST}
+            WHERE approvals.conversation_id = conversations.id AND approvals.status = 'pending'
         )
-    )::text"""
+    )::text"""  # noqa: S608
 )
 
 

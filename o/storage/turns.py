@@ -139,6 +139,27 @@ _APPEND = text(
     """  # noqa: S608
 )
 
+KEPT_AND_TOLD = f"""
+    stored AS ({_insert_messages("conversation.position", "conversation")}
+    ), told AS (
+        INSERT INTO run_events (run_id, seq, attempt, kind, body, created_at)
+        SELECT :run_id, run.first_seq + event.place - 1, :attempt, event.value ->> 'kind',
+            CASE WHEN event.value ->> 'kind' = 'message'
+                THEN jsonb_set(event.value -> 'body', '{{position}}', to_jsonb(
+                    position + CAST(event.value #>> '{{body,position}}' AS bigint)))
+                ELSE event.value -> 'body' END,
+            now()
+        FROM run, conversation,
+            jsonb_array_elements(CAST(:events AS jsonb)) WITH ORDINALITY AS event (value, place)
+    ), agent AS (
+        UPDATE agents SET last_run_completion = now(),
+            last_stop_reason = CAST(:stop_reason AS text)
+        FROM run WHERE agents.id = :agent_id AND CAST(:status AS text) IS NOT NULL
+    )
+"""  # noqa: S608
+"""Stores `messages` and tells `events`, with positions and numbers that count from those of the
+rows `conversation` and `run`; notes with the agent that the run ends, if there is a `status`."""
+
 _COMMIT_REPLY = text(
     f"""
     WITH run AS (
@@ -168,22 +189,7 @@ _COMMIT_REPLY = text(
         UPDATE conversations SET next_position = next_position + :message_count
         FROM run WHERE conversations.id = :conversation_id
         RETURNING next_position - :message_count AS position
-    ), stored AS ({_insert_messages("conversation.position", "conversation")}
-    ), told AS (
-        INSERT INTO run_events (run_id, seq, attempt, kind, body, created_at)
-        SELECT :run_id, run.first_seq + event.place - 1, :attempt, event.value ->> 'kind',
-            CASE WHEN event.value ->> 'kind' = 'message'
-                THEN jsonb_set(event.value -> 'body', '{{position}}', to_jsonb(
-                    position + CAST(event.value #>> '{{body,position}}' AS bigint)))
-                ELSE event.value -> 'body' END,
-            now()
-        FROM run, conversation,
-            jsonb_array_elements(CAST(:events AS jsonb)) WITH ORDINALITY AS event (value, place)
-    ), agent AS (
-        UPDATE agents SET last_run_completion = now(),
-            last_stop_reason = CAST(:stop_reason AS text)
-        FROM run WHERE agents.id = :agent_id AND CAST(:status AS text) IS NOT NULL
-    )
+    ), {KEPT_AND_TOLD}
     SELECT first_seq FROM run
     """  # noqa: S608
 )
@@ -320,6 +326,25 @@ class Reply:
     approval_timeout_s: int | None = None
 
 
+def kept_and_told(
+    kept: Sequence[Message], told: Sequence[Message], closed: RunClosed | None
+) -> dict[str, Any]:
+    """What `KEPT_AND_TOLD` is given: the messages, those that are told, and the end of the run."""
+    events: list[dict[str, Any]] = [
+        {"kind": "message", "body": message.model_dump(mode="json")} for message in told
+    ]
+    if closed:
+        events.append({"kind": "closed", "body": closed.model_dump(mode="json")})
+    return {
+        "messages": json.dumps([message.model_dump(mode="json") for message in kept]),
+        "message_count": len(kept),
+        "events": json.dumps(events),
+        "event_count": len(events),
+        "status": closed.stop_reason.status if closed else None,
+        "stop_reason": closed.stop_reason if closed else None,
+    }
+
+
 async def commit_reply(connection: AsyncConnection, run: Run, reply: Reply) -> bool:
     """Commit a step with its reply, events and, when nothing is left to do, the end of the run.
 
@@ -329,10 +354,6 @@ async def commit_reply(connection: AsyncConnection, run: Run, reply: Reply) -> b
         False, and nothing is written, when the step is committed already or the run is closed.
     """
     new = [reply.message, reply.heartbeat] if reply.heartbeat else [reply.message]
-    messages = [message.model_dump(mode="json") for message in new]
-    events: list[dict[str, Any]] = [{"kind": "message", "body": message} for message in messages]
-    if reply.closed:
-        events.append({"kind": "closed", "body": reply.closed.model_dump(mode="json")})
     stored = await connection.execute(
         _COMMIT_REPLY,
         {
@@ -347,16 +368,11 @@ async def commit_reply(connection: AsyncConnection, run: Run, reply: Reply) -> b
             "run_usage": reply.run_usage.model_dump_json(),
             "model_started_ns": reply.model_started_ns,
             "model_ns": reply.model_ns,
-            "status": reply.closed.stop_reason.status if reply.closed else None,
-            "stop_reason": reply.closed.stop_reason if reply.closed else None,
             "message_id": reply.message.id,
             "gated_calls": json.dumps([call.id for call in reply.gated]),
             "digest": digest_of(reply.gated) if reply.gated else None,
             "approval_timeout_s": reply.approval_timeout_s,
-            "messages": json.dumps(messages),
-            "message_count": len(messages),
-            "events": json.dumps(events),
-            "event_count": len(events),
+            **kept_and_told(new, new, reply.closed),
         },
     )
     return stored.one_or_none() is not None

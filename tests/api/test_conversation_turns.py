@@ -69,6 +69,12 @@ def test_without_streaming_the_answer_is_json(server: Product, conversation: str
     assert answer["usage"]["step_count"] == 1
 
 
+def test_what_is_about_streams_is_ignored_without_one(server: Product, conversation: str) -> None:
+    more = {"stream_tokens": True, "background": True, "include_pings": False}
+    said = as_json(server, conversation, "hello", **more)
+    assert [one["content"] for one in said["messages"]] == ["You said: hello"]
+
+
 def test_tokens_can_be_streamed(client: Letta, conversation: str) -> None:
     events = speak(
         client, conversation, do(say("one two three") | {"pause_s": 0.05}), stream_tokens=True

@@ -43,7 +43,7 @@ def test_v1_shows_every_field_of_a_conversation(client: Letta, agent: AgentState
     made = isolated(client, agent, model=HANDLE, model_settings={"temperature": 0.5})
     assert made.keys() == {
         *("id", "agent_id", "summary", "in_context_message_ids", "isolated_block_ids"),
-        *("model", "model_settings", "last_message_at"),
+        *("model", "model_settings", "last_message_at", "pending_approval"),
         *("created_by_id", "last_updated_by_id", "created_at", "updated_at"),
     }
     assert (made["model"], made["model_settings"]) == (HANDLE, {"temperature": 0.5})
@@ -317,6 +317,8 @@ def test_compacting_says_that_there_is_nothing_to_compact(client: Letta, agent: 
     for conversation_id, agent_id in ((made.id, None), ("default", agent.id)):
         with pytest.raises(BadRequestError, match="nothing to compact"):
             client.conversations.messages.compact(conversation_id, agent_id=agent_id)
+    with pytest.raises(BadRequestError, match="nothing to compact"):
+        client.agents.messages.compact(agent.id)
 
 
 def test_the_path_default_needs_to_know_whose(client: Letta) -> None:

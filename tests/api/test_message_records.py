@@ -32,8 +32,8 @@ def in_context(client: Letta, agent: AgentState) -> list[str]:
     return client.agents.retrieve(agent.id).message_ids or []
 
 
-def shown(messages: Any) -> list[tuple[str, str]]:
-    return [(message.id, message.message_type) for message in messages]
+def shown(messages: Any) -> list[tuple[str, str, str]]:
+    return [(message.id, message.message_type, message.otid) for message in messages]
 
 
 def test_a_message_is_found_by_its_id_as_the_parts_that_it_is_shown_as(
@@ -80,7 +80,7 @@ def test_the_messages_of_a_deleted_conversation_are_not_found_and_not_listed(
 def test_the_messages_of_all_agents_are_listed_by_age_and_in_pages(
     client: Letta, talked: list[AgentState], order: Any
 ) -> None:
-    of_agents: list[tuple[str, str]] = []
+    of_agents: list[tuple[str, str, str]] = []
     for agent in talked:
         of_agents += shown(client.agents.messages.list(agent.id, limit=1_000).items)
     found: list[Any] = []

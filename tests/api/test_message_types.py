@@ -76,6 +76,16 @@ def test_every_message_has_the_whole_envelope_nulls_included(
     assert said["step_id"] not in (None, called["step_id"])
 
 
+def test_an_answer_has_v1s_fields(server: Product, agent: AgentState) -> None:
+    said = post(server, agent, input="hello").json()
+    assert said.keys() == {"messages", "stop_reason", "usage", "logprobs", "turns"}
+    assert said["stop_reason"] == {"message_type": "stop_reason", "stop_reason": "end_turn"}
+    assert (said["logprobs"], said["turns"], said["usage"]["run_ids"]) == (None, None, None)
+    assert said["usage"]["message_type"] == "usage_statistics"
+    asked = "SELECT options ->> 'max_steps' FROM runs WHERE agent_id = %s"
+    assert server.query(asked, agent.id) == [("50",)]
+
+
 def test_parts_of_one_message_share_its_id_and_number_their_otids(
     server: Product, agent: AgentState
 ) -> None:

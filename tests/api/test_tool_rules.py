@@ -100,6 +100,23 @@ def test_the_first_call_is_forced_and_its_arguments_are_prefilled(
     assert offered(provider, 3)[0] == (["memory_insert"], "required")
 
 
+def test_a_call_with_prefilled_arguments_is_streamed_whole(client: Letta, make: Make) -> None:
+    agent = make(rule("run_first", "memory_insert", args={"new_string": "filled"}))
+    stream = client.agents.messages.create(
+        agent.id, input=do(INSERT, APPEND, DONE), streaming=True, stream_tokens=True
+    )
+    told: dict[str, str] = {}
+    for event in stream:
+        if event.message_type == "tool_call_message":
+            piece: Any = event.tool_call
+            told.setdefault(piece.tool_call_id, "")
+            told[piece.tool_call_id] += piece.arguments or ""
+    assert [json.loads(arguments) for arguments in told.values()] == [
+        {"label": "human", "new_string": "filled"},
+        {"label": "human", "content": "y"},
+    ]
+
+
 def test_a_call_that_must_not_come_first_is_refused_and_the_turn_goes_on(
     client: Letta, make: Make
 ) -> None:

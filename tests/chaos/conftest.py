@@ -19,10 +19,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         return
     chosen = "all of it" if WHOLE else f"a sample; O_KILL_SEED={SEED} takes the same one again"
     terminalreporter.section(f"kill matrix ({chosen})")
-    terminalreporter.write_line(" " * 20 + "".join(f"{name:>11}" for name in PROCESSES))
-    for point in dict.fromkeys(point for point, _ in shown):
-        row = "".join(f"{shown.get((point, process), ''):>11}" for process in PROCESSES)
-        terminalreporter.write_line(f"{point:<20}{row}")
+    terminalreporter.write_line(" " * 27 + "".join(f"{name:>11}" for name in PROCESSES))
+    for case in dict.fromkeys(case for case, _ in shown):
+        row = "".join(f"{shown.get((case, process), ''):>11}" for process in PROCESSES)
+        terminalreporter.write_line(f"{case:<27}{row}")
 
 
 def _short(report: pytest.TestReport) -> str:

@@ -50,7 +50,7 @@ class KillableProduct(Product):
         `model-called-N` holds step N's request at the provider instead, and gives None.
         """
         if point.startswith("model-called-"):
-            gate = self.provider.hold(_is_step(int(point.rpartition("-")[2])))
+            gate = self.provider.hold(is_step(int(point.rpartition("-")[2])))
             yield lambda: _reached(gate.reached)
             gate.opened.set()
             return
@@ -83,7 +83,7 @@ class KillableProduct(Product):
         return self.pid_of(name)
 
 
-def _is_step(step: int) -> Callable[[list[dict[str, Any]]], bool]:
+def is_step(step: int) -> Callable[[list[dict[str, Any]]], bool]:
     """Whether a prompt asks for this step of the five-step turn."""
 
     def fits(prompt: list[dict[str, Any]]) -> bool:
@@ -116,9 +116,12 @@ async def _busy_worker(address: str) -> str | None:
     return None
 
 
-def new_agent(product: Product) -> AgentState:
+def new_agent(product: Product, *, guarded: bool = False) -> AgentState:
+    """An agent with a block of notes, which it may write in only with approval if it is guarded."""
     return product.client().agents.create(
-        model=HANDLE, memory_blocks=[{"label": "notes", "value": ""}]
+        model=HANDLE,
+        memory_blocks=[{"label": "notes", "value": ""}],
+        tool_rules=[{"type": "requires_approval", "tool_name": "memory_insert"}] * guarded,
     )
 
 

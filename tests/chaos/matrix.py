@@ -1,10 +1,14 @@
-"""The kill matrix: each point with each process, all of it or a sample that a seed chooses."""
+"""The kill matrix: each case with each process, all of it or a sample that a seed chooses.
+
+A case is a point, reached by the turn of five steps or by what stands beside it here; where another
+client comes by the same point, its name goes before: `queue:model-called-2`.
+"""
 
 import os
 import random
 from itertools import product
 
-from tests.chaos import scenarios
+from tests.chaos import scenarios, waiting
 from tests.chaos.scenarios import Scenario
 
 PROCESSES = ("worker", "api", "temporal", "postgres", "supervisor")
@@ -15,8 +19,11 @@ CORE: dict[str, type[Scenario]] = {
     "step-committed-1": Scenario,
     "tool-committed-2": Scenario,
     "run-closed": Scenario,
+    "request:step-committed-0": waiting.Request,
+    "answer:tool-committed-0": waiting.Answer,
+    "queue:model-called-2": waiting.Queue,
 }
-"""Points that every run of the tests takes with every process."""
+"""Cases that every run of the tests takes with every process."""
 
 OTHERS: dict[str, type[Scenario]] = {
     "request-parsed": Scenario,
@@ -38,6 +45,26 @@ OTHERS: dict[str, type[Scenario]] = {
     "sweeping": scenarios.Sweep,
     "agent-stored": scenarios.AgentCreation,
     "block-changed": scenarios.BlockEdit,
+    "request:step-uncommitted-0": waiting.Request,
+    "answer:run-stored": waiting.Answer,
+    "answer:answer-begun": waiting.Answer,
+    "answer:answer-settled": waiting.Answer,
+    "answer:tool-begun-0": waiting.Answer,
+    "answer:tool-done": waiting.Answer,
+    "denial:answer-begun": waiting.Denial,
+    "denial:answer-settled": waiting.Denial,
+    "verdict-begun": waiting.Verdict,
+    "verdict-recorded": waiting.Verdict,
+    "expiry-stored": waiting.Expiry,
+    "cancel-stored": waiting.Cancel,
+    "cancel-begun": waiting.Cancel,
+    "cancel-done": waiting.Cancel,
+    "request:cancel-stored": waiting.CancelledRequest,
+    "request:cancel-done": waiting.CancelledRequest,
+    "interrupt:cancel-stored": waiting.Interrupt,
+    "queue:update-handled": waiting.Queue,
+    "queue:step-committed-4": waiting.Queue,
+    "load:handing-over": waiting.Load,
 }
 
 MODEL_AT_STAKE = frozenset(
@@ -50,20 +77,21 @@ MODEL_AT_STAKE = frozenset(
         "tokens-coming",
         "stream-relayed",
         "model-replied",
+        "step-uncommitted-0",
         "step-uncommitted-4",
     }
 )
 """Points at which a step may be open, so that a death may cost the provider one more request."""
 
 Cell = tuple[str, str]
-_SAMPLE = 14
+_SAMPLE = 18
 
 WHOLE = os.environ.get("O_KILL_MATRIX") == "all"
 SEED = int(os.environ.get("O_KILL_SEED") or random.SystemRandom().randrange(10_000))
 
 
 def cells() -> list[Cell]:
-    """What this run of the tests takes, as (point, process)."""
+    """What this run of the tests takes, as (case, process)."""
     core = list(product(CORE, PROCESSES))
     if WHOLE:
         return core + list(product(OTHERS, PROCESSES))
@@ -71,13 +99,18 @@ def cells() -> list[Cell]:
 
 
 def sample(seed: int) -> list[Cell]:
-    """Different points, and each process about equally often; the same for the same seed."""
+    """Different cases, and each process about equally often; the same for the same seed."""
     chance = random.Random(seed)
-    points = chance.sample(sorted(OTHERS), _SAMPLE)
+    cases = chance.sample(sorted(OTHERS), _SAMPLE)
     start = chance.randrange(len(PROCESSES))
-    return [(point, PROCESSES[(start + n) % len(PROCESSES)]) for n, point in enumerate(points)]
+    return [(case, PROCESSES[(start + n) % len(PROCESSES)]) for n, case in enumerate(cases)]
 
 
-def scenario_of(point: str) -> type[Scenario]:
-    """What a client does at that point."""
-    return (CORE | OTHERS)[point]
+def scenario_of(case: str) -> type[Scenario]:
+    """What a client does in that case."""
+    return (CORE | OTHERS)[case]
+
+
+def point_of(case: str) -> str:
+    """The point at which the process dies."""
+    return case.rpartition(":")[2]

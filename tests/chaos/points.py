@@ -78,6 +78,20 @@ POINTS = (
         command="continue_as_new_workflow_execution",
     ),
     Point("sweeping", "worker", _TELL, "before"),
+    # An answer to an approval request, and what is decided in Temporal.
+    Point(
+        "answer-begun", "worker", "activities.approvals:ApprovalActivities.begin_answer", "before"
+    ),
+    Point(
+        "answer-settled", "worker", "activities.approvals:ApprovalActivities.begin_answer", "after"
+    ),
+    Point("verdict-begun", "worker", "activities.approvals:ApprovalActivities.decide", "before"),
+    Point("verdict-recorded", "worker", "activities.approvals:ApprovalActivities.decide", "after"),
+    Point("expiry-stored", "worker", "o.approval_sweeper:ApprovalSweeper._submit", "before"),
+    # A cancel.
+    Point("cancel-stored", "api", "o.temporal:tell_cancelled", "before"),
+    Point("cancel-begun", "worker", "activities.runs:RunActivities.cancel_runs", "before"),
+    Point("cancel-done", "worker", "activities.runs:RunActivities.cancel_runs", "after"),
     # A callback.
     Point("run-at-rest", "api", "o.temporal:start_callback", "before"),
     Point("callback-sent", "worker", "o.storage.callbacks:record_callback", "before"),

@@ -5,7 +5,15 @@ from collections.abc import Iterator
 import pytest
 
 from tests.chaos.killing import KillableProduct, assert_next_message_is_accepted, roles_of
-from tests.chaos.matrix import MODEL_AT_STAKE, OTHERS, PROCESSES, cells, sample, scenario_of
+from tests.chaos.matrix import (
+    MODEL_AT_STAKE,
+    OTHERS,
+    PROCESSES,
+    cells,
+    point_of,
+    sample,
+    scenario_of,
+)
 from tests.chaos.scenarios import Scenario, begun
 from tests.support.product import is_alive
 from tests.support.provider import FakeProvider, last_user_text
@@ -25,13 +33,14 @@ def product(
 
 
 @pytest.mark.parametrize(
-    ("point", "process"), [pytest.param(*cell, id="-".join(cell)) for cell in cells()]
+    ("case", "process"), [pytest.param(*cell, id="-".join(cell)) for cell in cells()]
 )
 def test_a_kill_costs_nothing(
-    product: KillableProduct, provider: FakeProvider, point: str, process: str
+    product: KillableProduct, provider: FakeProvider, case: str, process: str
 ) -> None:
     prompts_before, problems_before = len(provider.prompts), len(provider.problems)
-    scenario = scenario_of(point)(product)
+    point = point_of(case)
+    scenario = scenario_of(case)(product)
     with product.stopped_at(point) as reached, begun(scenario):
         stopped_pid = reached()
         killed = product.kill_one(process, stopped_pid)
@@ -49,8 +58,9 @@ def _assert_prompts(scenario: Scenario, prompts: list[list[dict[str, object]]], 
     own = [prompt for prompt in prompts if last_user_text(prompt) == scenario.text]
     repeated = 1 if point in MODEL_AT_STAKE else 0
     assert scenario.requests <= len(own) <= scenario.requests + repeated
+    shown = tuple(role for role in scenario.roles if role != "approval")
     for prompt in own:
-        assert tuple(message["role"] for message in prompt) == scenario.roles[: len(prompt)]
+        assert tuple(message["role"] for message in prompt) == shown[: len(prompt)]
 
 
 def test_a_sample_is_the_same_for_the_same_seed_and_has_every_process_in_it() -> None:
@@ -58,5 +68,5 @@ def test_a_sample_is_the_same_for_the_same_seed_and_has_every_process_in_it() ->
     for seed in range(20):
         chosen = sample(seed)
         assert {process for _, process in chosen} == set(PROCESSES)
-        assert len({point for point, _ in chosen}) == len(chosen)
-    assert {point for seed in range(20) for point, _ in sample(seed)} == set(OTHERS)
+        assert len({case for case, _ in chosen}) == len(chosen)
+    assert {case for seed in range(20) for case, _ in sample(seed)} == set(OTHERS)

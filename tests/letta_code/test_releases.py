@@ -15,6 +15,7 @@ from tests.support.provider import FakeProvider, call, do, say
 
 _ANYTHING: dict[str, Any] = {"type": "object", "properties": {}}
 _TALKS_IN_THE_AGENTS_OWN_THREAD = "0.15.2"  # later releases open a conversation for each run
+_KEEPS_ITS_SKILLS_IN_BLOCKS = "0.15.2"  # later releases tell of them in each request
 
 
 @pytest.fixture(scope="module", params=RELEASES)
@@ -74,6 +75,8 @@ def test_its_own_tool_runs_once_and_the_model_reads_the_output(
     assert asked[-1]["role"] == "user"
     assert (told[-2]["role"], told[-1]["role"]) == ("assistant", "tool")
     assert "1 notes" in told[-1]["content"]
+    knows_skills = ["<available_skills>" in prompt[0]["content"] for prompt in (asked, told)]
+    assert knows_skills == [letta_code.release != _KEEPS_ITS_SKILLS_IN_BLOCKS] * 2
 
 
 def test_a_tool_that_the_client_does_not_allow_is_denied_and_the_model_reads_why(

@@ -129,6 +129,19 @@ def test_every_part_has_the_same_otid_in_pieces_and_whole() -> None:
     assert relay.unseen(whole) == []
 
 
+@pytest.mark.parametrize("gate", [None, "approval"])
+def test_of_several_calls_those_come_whole_that_no_piece_has_told(gate: Any) -> None:
+    relay = DeltaRelay(RUN, MessageView())
+    ids = {"message_id": MESSAGE_ID, "step_id": "step-1", "kind": "tool_call"}
+    relay.show({"call": 0, "tool_call_id": "one", "name": "t", "gate": gate} | ids)
+    relay.show({"call": 0, "text": "{}"} | ids)
+    calls = [ToolCall(id=n, name="t", arguments="{}", gate=gate) for n in ("one", "two")]
+    (left,) = relay.unseen(wire_messages(reply(tool_calls=calls)))
+    assert left["tool_call"]["tool_call_id"] == "two"
+    assert [one["tool_call_id"] for one in left["tool_calls"]] == ["two"]
+    assert relay.unseen(wire_messages(reply(tool_calls=calls[:1]))) == []
+
+
 def test_parts_that_no_piece_has_shown_come_whole() -> None:
     relay = DeltaRelay(RUN, MessageView())
     relay.show({"kind": "text", "text": "hi", "message_id": MESSAGE_ID, "step_id": "step-1"})

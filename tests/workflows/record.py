@@ -16,6 +16,7 @@ from temporalio.client import Client
 from tests.support.product import REPOSITORY, Product
 from tests.support.provider import HANDLE, FakeProvider, call, do, say, together
 from tests.support.receiver import Receiver
+from tests.workflows.plays import PLAYS, Stage
 
 HISTORIES = Path(__file__).parent / "histories"
 
@@ -31,6 +32,10 @@ def main() -> None:
         for name in sys.argv[1:]:
             if name == "callback":
                 _record_callback(product)
+            elif name in PLAYS:
+                stage = Stage(product, provider)
+                PLAYS[name](stage)
+                asyncio.run(_store(product.state["temporal_address"], stage.thread, name))
             else:
                 _record(product, name, KINDS[name])
     finally:

@@ -5,28 +5,13 @@ import json
 
 from letta_client import Letta
 from letta_client.types import AgentState
-from temporalio.client import Client, WorkflowExecution, WorkflowHistory
 from temporalio.worker import Replayer
 
 from o.worker import WORKFLOW_RUNNER
+from tests.support.executions import executions_of
 from tests.support.product import Product
 from tests.support.provider import call, do, say
 from workflows.conversation import Conversation
-
-
-async def executions_of(
-    server: Product, agent: AgentState
-) -> list[tuple[WorkflowExecution, WorkflowHistory]]:
-    """Executions of the agent's own thread, oldest first, with their histories."""
-    client = await Client.connect(server.state["temporal_address"])
-    query = f"AgentId = '{agent.id}'"
-    async with asyncio.timeout(10):
-        while not (found := [execution async for execution in client.list_workflows(query)]):
-            await asyncio.sleep(0.05)
-    found.sort(key=lambda execution: execution.start_time)
-    return [
-        (e, await client.get_workflow_handle(e.id, run_id=e.run_id).fetch_history()) for e in found
-    ]
 
 
 async def test_a_turn_reads_in_the_temporal_ui_like_an_account_of_what_happened(

@@ -9,6 +9,7 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, WorkflowRunne
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from o.worker import WORKFLOW_RUNNER
+from tests.workflows.plays import PLAYS
 from tests.workflows.record import HISTORIES, KINDS
 from workflows.callback import Callback
 from workflows.conversation import Conversation
@@ -17,7 +18,7 @@ FILES = sorted(HISTORIES.glob("*.json"))
 
 
 def test_every_kind_of_history_is_stored() -> None:
-    assert {file.stem.rpartition("-")[0] for file in FILES} >= set(KINDS)
+    assert {file.stem.rpartition("-")[0] for file in FILES} >= {*KINDS, *PLAYS}
     assert isinstance(WORKFLOW_RUNNER, UnsandboxedWorkflowRunner)
 
 
