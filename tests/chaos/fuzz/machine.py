@@ -131,6 +131,7 @@ class Control(RuleBasedStateMachine):
         """A client posts again what it has posted before."""
         found = [one for one in self.world.sent if one.kind != "answer"]
         sent = found[which % len(found)]
+        self.world.arrived(sent)
         again = self.world.again(sent, sent.post.request.body)
         self.world.sent.append(replace(sent, post=again))
         self.look()
