@@ -129,7 +129,7 @@ class World:
         """Wait until a request was stored or refused: nobody repeats what was not sent yet."""
 
         def look() -> bool:
-            stored = "SELECT FROM runs WHERE agent_id = %s AND input #>> '{0,parts,0,text}' = %s"
+            stored = "SELECT id FROM runs WHERE agent_id = %s AND input #>> '{0,parts,0,text}' = %s"
             return not sent.post.is_alive() or bool(
                 self.product.query(stored, self.agent.id, sent.text)
             )
