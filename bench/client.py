@@ -1,6 +1,9 @@
 """What the benchmark asks the API, each question in bytes that are made beforehand."""
 
+import asyncio
 import json
+import re
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,6 +17,12 @@ _BLOCKS = [
     {"label": "human", "value": "Nothing is known yet."},
 ]
 _INPUT = "How are you?"
+_REACH_MODEL_S = 0.05
+
+GUARDED: dict[str, Any] = {
+    "tool_rules": [{"type": "requires_approval", "tool_name": "memory_insert"}]
+}
+"""What makes an agent whose model is `provider.TOOL_USER` ask first."""
 
 
 def repeat(connection: Connection, sent: bytes, expected: str = "") -> Operation:
@@ -28,17 +37,17 @@ def repeat(connection: Connection, sent: bytes, expected: str = "") -> Operation
     return ask
 
 
-async def create_agent(connection: Connection, model: str = INSTANT) -> str:
-    """A new agent with two blocks; answers its id."""
-    answer = await connection.ask(creation(model))
+async def create_agent(connection: Connection, model: str = INSTANT, **more: Any) -> str:
+    """A new agent with two blocks, and with what else is given; answers its id."""
+    answer = await connection.ask(creation(model, **more))
     created: dict[str, Any] = json.loads(answer.content)
     return str(created["id"])
 
 
-def creation(model: str = INSTANT) -> bytes:
+def creation(model: str = INSTANT, **more: Any) -> bytes:
     """`create_agent` as bytes."""
     body = {"name": "bench", "model": f"openai/{model}", "memory_blocks": _BLOCKS}
-    return request("POST", "/v1/agents/", body)
+    return request("POST", "/v1/agents/", body | more)
 
 
 def turn(connection: Connection, agent_id: str) -> Operation:
@@ -51,6 +60,53 @@ def tool_turn(connection: Connection, agent_id: str) -> Operation:
     """The same with an agent whose model uses a memory tool first (`provider.TOOL_USER`)."""
     sent = request("POST", f"/v1/agents/{agent_id}/messages", {"input": _INPUT})
     return repeat(connection, sent, '"tool_return_message"')
+
+
+def approved_turn(connection: Connection, agent_id: str) -> Operation:
+    """The same with an agent whose tool needs approval (`GUARDED`): asked for, given, answered."""
+    path = f"/v1/agents/{agent_id}/messages"
+    sent = request("POST", path, {"input": _INPUT})
+
+    async def ask_and_approve() -> None:
+        asked = await connection.ask(sent)
+        (call_id,) = set(re.findall(rb'"tool_call_id": ?"([^"]+)"', asked.content))
+        given = {"approve": True, "tool_call_id": call_id.decode()}
+        approval = {"type": "approval", "approvals": [{"type": "approval"} | given]}
+        answer = await connection.ask(request("POST", path, {"messages": [approval]}))
+        if REPLY.encode() not in answer.content:
+            raise RuntimeError(f"the approval went wrong: {answer.content[:300]!r}")
+
+    return ask_and_approve
+
+
+async def cancel_turn(connection: Connection, other: Connection, agent_id: str) -> float:
+    """Seconds from a cancel to the end of the answer that the turn's own client waits for.
+
+    The agent's model is `provider.SILENT`, in whose hands the turn is when it is cancelled.
+    """
+    path = f"/v1/agents/{agent_id}/messages"
+    waiting = asyncio.create_task(connection.ask(request("POST", path, {"input": _INPUT})))
+    look = request("GET", f"/v1/runs/?agent_id={agent_id}&statuses=running")
+    while b'"running"' not in (await other.ask(look)).content:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(_REACH_MODEL_S)
+    began = time.perf_counter()
+    await other.ask(request("POST", f"{path}/cancel"))
+    answer = await waiting
+    took = time.perf_counter() - began
+    if b'"cancelled"' not in answer.content:
+        raise RuntimeError(f"the cancel went wrong: {answer.content[:300]!r}")
+    return took
+
+
+async def finished_stream(connection: Connection, agent_id: str) -> bytes:
+    """The request that reads the stream of a finished background run again, behind its middle."""
+    path = f"/v1/agents/{agent_id}/messages/stream"
+    body = {"input": _INPUT, "stream_tokens": True, "background": True}
+    told = (await connection.ask(request("POST", path, body))).content
+    run_id = re.findall(rb'"run_id": ?"(run-[^"]+)"', told)[0].decode()
+    last = max(int(n) for n in re.findall(rb'"seq_id": ?(\d+)', told))
+    return request("POST", f"/v1/runs/{run_id}/stream", {"starting_after": last // 2})
 
 
 def retrieve_agent(connection: Connection, agent_id: str) -> Operation:

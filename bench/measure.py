@@ -10,7 +10,7 @@ from bench.child import child
 from bench.cpu import CpuMeter, product_groups
 from bench.memory import Memory, read_memory, supervisor_alone
 from bench.provider import TOOL_USER
-from bench.rounds import CREATE, LIST, RETRIEVE, TOOL_TURN, TURN, UPDATE, Rounds
+from bench.rounds import APPROVED_TURN, CREATE, LIST, RETRIEVE, TOOL_TURN, TURN, UPDATE, Rounds
 from bench.series import Series
 from bench.sql import SqlCount, SqlCounter
 from tests.support.product import Product
@@ -69,9 +69,11 @@ async def _count_sql(counter: SqlCounter, work: Rounds) -> dict[str, SqlCount]:
     api = work.api[0]
     agent_id = await client.create_agent(api)
     tool_user = await client.create_agent(api, TOOL_USER)
+    guarded = await client.create_agent(api, TOOL_USER, **client.GUARDED)
     operations = {
         TURN: client.turn(api, agent_id),
         TOOL_TURN: client.tool_turn(api, tool_user),
+        APPROVED_TURN: client.approved_turn(api, guarded),
         CREATE: client.repeat(api, client.creation()),
         UPDATE: client.update_block(api, agent_id),
         RETRIEVE: client.retrieve_agent(api, agent_id),

@@ -14,8 +14,11 @@ INSTANT = "instant"
 """The model that answers in words."""
 TOOL_USER = "tool-user"
 """The model that changes a memory block first, then answers in words."""
+SILENT = "silent"
+"""The model that never answers."""
 REPLY = "All is well."
 
+_NAMES = (INSTANT, TOOL_USER, SILENT)
 _WORDS = [REPLY, *(f" And word {n}." for n in range(9))]
 _BETWEEN_WORDS_S = 0.01
 _USAGE = {"prompt_tokens": 11, "completion_tokens": 4, "total_tokens": 15}
@@ -75,9 +78,7 @@ def _piece(word: str) -> bytes:
 
 _WHOLE = _completion({"content": REPLY}, "stop")
 _TOOL_CALL = _completion({"content": None, "tool_calls": [_CALL]}, "tool_calls")
-_MODELS = _answer(
-    {"object": "list", "data": [{"id": name, "object": "model"} for name in (INSTANT, TOOL_USER)]}
-)
+_MODELS = _answer({"object": "list", "data": [{"id": name, "object": "model"} for name in _NAMES]})
 _STREAM_HEAD = _head("text/event-stream", None)
 _PIECES = [_piece(word) for word in _WORDS]
 _STREAM_END = (
@@ -139,6 +140,8 @@ class _Connection(asyncio.Protocol):
         assert self._transport is not None
         if method == b"GET ":
             self._transport.write(_MODELS)
+        elif f'"model":"{SILENT}"'.encode() in body.replace(b'": "', b'":"'):
+            return
         elif _is_asked_for_stream(body):
             self._transport.write(_STREAM_HEAD + _PIECES[0])
             self._go_on(1)

@@ -191,8 +191,22 @@ def _notes(found: Findings) -> Iterator[str]:
         f"First start {found.first_start_s:.1f} s; very first turn "
         f"{found.measured.cold_turn_s:.2f} s."
     )
+    yield ""
+    yield _control_note(found.measured.series)
     if found.deaths is not None:
         yield _death_note(found.deaths)
+
+
+def _control_note(series: dict[str, Series]) -> str:
+    queued = rate_ratio(series[rounds.TURN], series[rounds.QUEUED_TURN])
+    approved = time_ratio(series[rounds.APPROVED_TURN], series[rounds.TOOL_TURN])
+    return (
+        f"Of 10 messages queued at once, each takes {queued:.2f} times as long as a turn alone; a "
+        f"turn whose tool call is approved takes {approved:.2f} times as long as one whose call "
+        f"needs no approval; a cancel, {series[rounds.CANCEL].p50_ms:.1f} ms until the turn's own "
+        f"client has its answer; a stream read again, {series[rounds.RESUMED].p50_ms:.1f} ms to "
+        "its first event."
+    )
 
 
 def _death_note(deaths: Deaths) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from temporalio.client import Client, WorkflowHandle
 
@@ -12,7 +13,7 @@ from bench.client import Operation, repeat
 from bench.connection import Connection, request
 from bench.cpu import CpuMeter
 from bench.history import fill
-from bench.provider import INSTANT, TOOL_USER
+from bench.provider import INSTANT, SILENT, TOOL_USER
 from bench.series import Series
 from tests.support.product import Product
 
@@ -20,6 +21,8 @@ FLOOR, TURN = "Temporal's floor", "turn"
 SPACED_FLOOR, SPACED_TURN = "floor, 50 ms apart", "turn, 50 ms apart"
 FIRST_TURN, TOOL_TURN = "first turn of an agent", "turn with a memory tool"
 CROWD_FLOOR, CROWD_TURN = "floor, 50 at once", "turn, 50 agents at once"
+QUEUED_TURN, APPROVED_TURN = "turn, 10 queued at once", "turn with an approved memory tool"
+CANCEL, RESUMED = "cancel, to the end of the turn", "first event of a stream read again"
 FIRST_EVENT, FIRST_TEXT = "first event of a stream", "first text of a stream"
 HELLO, SELECT = "FastAPI hello", "FastAPI with one select"
 RETRIEVE, LIST = "retrieve an agent", "list its messages"
@@ -36,7 +39,8 @@ def after(messages: int) -> str:
 HISTORIES = (10, 100, 1_000)
 NAMES = (
     *(FLOOR, TURN, SPACED_FLOOR, SPACED_TURN, FIRST_TURN, TOOL_TURN),
-    *(CROWD_FLOOR, CROWD_TURN, FIRST_EVENT, FIRST_TEXT),
+    *(QUEUED_TURN, APPROVED_TURN, CANCEL),
+    *(CROWD_FLOOR, CROWD_TURN, FIRST_EVENT, FIRST_TEXT, RESUMED),
     *(after(count) for count in HISTORIES),
     *(CREATE, UPDATE, *READS, *(name + AT_ONCE for name in READS)),
 )
@@ -45,6 +49,7 @@ _TIMES = 20
 _FEW = 5
 _SPACED_TIMES, _PAUSE_S = 10, 0.05
 _CROWD, _CROWD_TIMES = 50, 2
+_QUEUE = 10
 _READERS, _READS_EACH = 16, 10
 
 
@@ -116,6 +121,23 @@ class Rounds:
         create = repeat(self.api[0], client.creation())
         await self.series[CREATE].record(_FEW, create)
         await self.series[UPDATE].record(_FEW, client.update_block(self.api[0], created))
+        await self._controlled()
+
+    async def _controlled(self) -> None:
+        """Turns that wait for others, turns that wait for approval, turns that are cancelled."""
+        await self._connect()
+        agent_id = await self._new_agent()
+        queue = [client.turn(one, agent_id) for one in self.api[:_QUEUE]]
+        await queue[0]()
+        await self.series[QUEUED_TURN].record_crowd(1, queue)
+        guarded = await self._new_agent(TOOL_USER, **client.GUARDED)
+        approved = client.approved_turn(self.api[0], guarded)
+        await approved()
+        await self.series[APPROVED_TURN].record(_FEW, approved)
+        silent = await self._new_agent(SILENT)
+        self.series[CANCEL].add(
+            [await client.cancel_turn(self.api[0], self.api[1], silent) for _ in range(_FEW)]
+        )
 
     def close(self) -> None:
         """Hang up."""
@@ -125,8 +147,8 @@ class Rounds:
     def _crowd(self) -> list[Operation]:
         return [client.turn(one, agent) for one, agent in zip(self.api, self._agents, strict=True)]
 
-    async def _new_agent(self, model: str = INSTANT) -> str:
-        return await client.create_agent(self.api[0], model)
+    async def _new_agent(self, model: str = INSTANT, **more: Any) -> str:
+        return await client.create_agent(self.api[0], model, **more)
 
     async def _pair(
         self, agent_id: str, floor_name: str, turn_name: str, times: int, pause_s: float
@@ -152,6 +174,12 @@ class Rounds:
             await asyncio.sleep(_PAUSE_S)
         self.series[FIRST_EVENT].add(events)
         self.series[FIRST_TEXT].add(texts)
+        resume = await client.finished_stream(self.api[0], agent_id)
+        self.series[RESUMED].add([await self._first_event(resume) for _ in range(_FEW)])
+
+    async def _first_event(self, sent: bytes) -> float:
+        began = time.perf_counter()
+        return (await self.api[0].ask(sent)).arrival_of(b"data:") - began
 
     async def _histories(self) -> None:
         for count in HISTORIES:

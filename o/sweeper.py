@@ -16,13 +16,15 @@ from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError, RPCStatusCode
 
 from o.approval_sweeper import ApprovalSweeper
+from o.domain.runs import RunStatus
 from o.storage.approvals import conversations_that_wait
 from o.storage.callbacks import list_due_callbacks
+from o.storage.cancelling import list_cancelled_lately
 from o.storage.database import Database
 from o.storage.purges import Deleted, list_deleted, purge
 from o.storage.run_records import purge_events
 from o.storage.runs import RunOfAgent, list_open_runs
-from o.temporal import start_callback, submit_run
+from o.temporal import start_callback, submit_run, tell_cancelled
 from workflows.conversation import Conversation
 
 _log = logging.getLogger(__name__)
@@ -121,7 +123,11 @@ class Sweeper:
         Where an approval request is waited for, runs are meant to lie there.
         """
         standing = await self._standing(conversation_id)
-        if standing is Standing.BUSY or (is_waiting and standing is Standing.IDLE):
+        if standing is Standing.BUSY:
+            if not any(one.run.status is RunStatus.RUNNING for one in runs):
+                await self._stop_cancelled(conversation_id)
+            return 0
+        if is_waiting and standing is Standing.IDLE:
             return 0
         if standing is Standing.STUCK:
             _log.error("stuck execution replaced", extra={"conversation_id": conversation_id})
@@ -143,6 +149,17 @@ class Sweeper:
                     "run was refused", extra={"run_id": one.run.id, "error": str(error.cause)}
                 )
         return len(runs)
+
+    async def _stop_cancelled(self, conversation_id: str) -> None:
+        """What is being worked at is not one of the open runs, which wait for it.
+
+        It may be a model call for a run whose cancel was stored by an API that died before it
+        told the conversation.
+        """
+        async with self._database.connect() as connection:
+            cancelled = await list_cancelled_lately(connection, conversation_id)
+        if cancelled:
+            await tell_cancelled(self._client, conversation_id, cancelled)
 
     async def _standing(self, conversation_id: str) -> Standing:
         """How the conversation's execution stands, as the server knows it.

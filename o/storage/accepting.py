@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.agents import Thread
 from o.domain.messages import InputMessage
-from o.domain.runs import OPEN_STATUSES, Run, RunOptions
+from o.domain.runs import Run, RunOptions
 from o.errors import ApprovalPending, ConversationBusy
 from o.storage.agents import is_meant, thread_not_found
+from o.storage.conditions import IS_OPEN
 from o.storage.runs import RunOfAgent, runs_of, with_agent
 from o.storage.tables import agents, conversations, runs
 
@@ -195,7 +196,7 @@ async def find_repeated_run(
             runs.c.created_by_id == actor.user_id,
             runs.c.body_hash == body_hash,
             or_(
-                runs.c.status.in_(OPEN_STATUSES),
+                IS_OPEN,
                 runs.c.completed_at > func.now() - timedelta(minutes=1),
             ),
         )

@@ -22,6 +22,7 @@ from o.domain.messages import Decision, Message, only_calls
 from o.domain.runs import Run, RunClosed, RunStatus, StopReason
 from o.errors import Conflict, InvalidArgument
 from o.storage.accepting import NewRun
+from o.storage.conditions import IS_PENDING
 from o.storage.events import add_events
 from o.storage.messages import get_message
 from o.storage.rows import columns_of, model_of, models_of
@@ -62,7 +63,7 @@ async def get_pending_approval(
     """What a conversation waits for, None when it waits for nothing."""
     question = select(*columns_of(approvals, Approval)).where(
         approvals.c.conversation_id == conversation_id,
-        approvals.c.status == ApprovalStatus.PENDING,
+        IS_PENDING,
     )
     rows = await connection.execute(question.with_for_update() if lock else question)
     row = rows.mappings().one_or_none()
@@ -127,7 +128,7 @@ async def list_expired_approvals(connection: AsyncConnection) -> list[Approval]:
         .join(agents, agents.c.id == approvals.c.agent_id)
         .join(conversations, conversations.c.id == approvals.c.conversation_id)
         .where(
-            approvals.c.status == ApprovalStatus.PENDING,
+            IS_PENDING,
             approvals.c.expires_at <= func.now(),
             agents.c.deleted_at.is_(None),
             conversations.c.deleted_at.is_(None),
@@ -226,7 +227,7 @@ async def sample_pending_approvals(
         .join(agents, agents.c.id == approvals.c.agent_id)
         .join(conversations, conversations.c.id == approvals.c.conversation_id)
         .where(
-            approvals.c.status == ApprovalStatus.PENDING,
+            IS_PENDING,
             approvals.c.created_at < func.now() - timedelta(seconds=older_than_s),
             agents.c.deleted_at.is_(None),
             conversations.c.deleted_at.is_(None),
@@ -243,7 +244,7 @@ async def conversations_that_wait(
     """Of these conversations those that have a pending request."""
     rows = await connection.execute(
         select(approvals.c.conversation_id).where(
-            approvals.c.status == ApprovalStatus.PENDING,
+            IS_PENDING,
             approvals.c.conversation_id.in_(conversation_ids),
         )
     )
@@ -257,9 +258,7 @@ async def _lock_meant(
     rows = await connection.execute(
         select(*columns_of(approvals, Approval))
         .where(approvals.c.conversation_id == conversation_id)
-        .order_by(
-            (approvals.c.status == ApprovalStatus.PENDING).desc(), approvals.c.created_at.desc()
-        )
+        .order_by(IS_PENDING.desc(), approvals.c.created_at.desc())
         .limit(_NEWEST)
         .with_for_update()
     )

@@ -3,7 +3,7 @@
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from o.domain.runs import OPEN_STATUSES
+from o.storage.conditions import IS_OPEN
 from o.storage.tables import agents, runs
 
 
@@ -19,7 +19,7 @@ async def list_due_callbacks(connection: AsyncConnection, *, limit: int) -> list
         .where(
             runs.c.callback_url.is_not(None),
             runs.c.callback_sent_at.is_(None),
-            runs.c.status.not_in(OPEN_STATUSES),
+            ~IS_OPEN,
             agents.c.deleted_at.is_(None),
         )
         .order_by(runs.c.callback_error.is_not(None), func.random())

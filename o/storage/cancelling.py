@@ -6,21 +6,23 @@ conversation's workflow, so that the model call and the tool under way are stopp
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
-from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
 from o.domain.agents import Thread
-from o.domain.approvals import Approval, ApprovalStatus, response_message
+from o.domain.approvals import Approval, response_message
 from o.domain.messages import Decision
-from o.domain.runs import OPEN_STATUSES, Run, RunClosed, RunStatus, StopReason
+from o.domain.runs import Run, RunClosed, RunStatus, StopReason
 from o.errors import Conflict, NotFound
 from o.ids import derived_id
 from o.storage.accepting import find_conversation
 from o.storage.agents import get_agent, is_meant
 from o.storage.approvals import cancel_approval
 from o.storage.closing import close_open_run, refuse_calls
+from o.storage.conditions import IS_OPEN, IS_PENDING
 from o.storage.events import add_events
 from o.storage.rows import columns_of, models_of
 from o.storage.runs import advance_run, get_run
@@ -29,6 +31,8 @@ from o.storage.turns import append_messages
 
 _DENIED = "The user cancelled the request, so the tool call was denied."
 _STOPPED = "The user cancelled the run before this tool call returned."
+_STILL_AT_WORK = timedelta(minutes=30)  # as long as a step may take
+_NEWEST = 50
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,21 @@ async def cancel_runs(connection: AsyncConnection, actor: Actor, scope: Scope) -
     return done
 
 
+async def list_cancelled_lately(connection: AsyncConnection, conversation_id: str) -> list[str]:
+    """Runs that were cancelled so lately that a model call for them may still be under way."""
+    rows = await connection.execute(
+        select(runs.c.id)
+        .where(
+            runs.c.conversation_id == conversation_id,
+            runs.c.status == RunStatus.CANCELLED,
+            runs.c.completed_at > func.now() - _STILL_AT_WORK,
+        )
+        .order_by(runs.c.completed_at.desc())
+        .limit(_NEWEST)
+    )
+    return list(rows.scalars())
+
+
 async def cancel_requests(connection: AsyncConnection, actor: Actor, scope: Scope) -> Cancelled:
     """Cancel the approval requests that wait there, if any, and the runs that ended with them."""
     done = Cancelled()
@@ -175,11 +194,7 @@ async def _cancel_run(connection: AsyncConnection, run: Run) -> None:
 
 async def _lock_runs(connection: AsyncConnection, actor: Actor, scope: Scope) -> list[Run]:
     """The runs that are meant, all locked before any is changed; none starts meanwhile."""
-    which = (
-        runs.c.status.in_(OPEN_STATUSES)
-        if scope.run_ids is None
-        else runs.c.id.in_(list(scope.run_ids))
-    )
+    which = IS_OPEN if scope.run_ids is None else runs.c.id.in_(list(scope.run_ids))
     rows = await connection.execute(
         select(*columns_of(runs, Run))
         .join(agents, agents.c.id == runs.c.agent_id)
@@ -198,7 +213,7 @@ async def _lock_pending(
         select(*columns_of(approvals, Approval))
         .join(agents, agents.c.id == approvals.c.agent_id)
         .join(conversations, conversations.c.id == approvals.c.conversation_id)
-        .where(approvals.c.status == ApprovalStatus.PENDING, _is_in(actor, scope))
+        .where(IS_PENDING, _is_in(actor, scope))
         .order_by(approvals.c.created_at, approvals.c.id)
         .with_for_update(of=approvals, skip_locked=skip_locked)
     )

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.agents import Conversation
 from o.domain.messages import Message
-from o.domain.runs import OPEN_STATUSES
+from o.storage.conditions import is_open
 from o.storage.messages import rewrite_system_message
 from o.storage.rows import row_of
 from o.storage.tables import conversations, messages, runs
@@ -81,7 +81,7 @@ async def reset_history(
     is_of_open_run = exists().where(
         runs.c.id == messages.c.run_id,
         under_way.c.conversation_id == conversation.id,
-        under_way.c.status.in_(OPEN_STATUSES),
+        is_open(under_way),
         func.coalesce(under_way.c.origin_run_id, under_way.c.id)
         == func.coalesce(runs.c.origin_run_id, runs.c.id),
     )

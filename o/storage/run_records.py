@@ -6,8 +6,10 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Integer,
     Select,
     and_,
+    bindparam,
     delete,
     distinct,
     exists,
@@ -19,10 +21,10 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
-from o.domain.approvals import ApprovalStatus
 from o.domain.messages import Role
-from o.domain.runs import OPEN_STATUSES, Run, RunStatus
+from o.domain.runs import Run, RunStatus
 from o.errors import Conflict, NotFound
+from o.storage.conditions import IS_OPEN, IS_PENDING, is_open
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of
 from o.storage.tables import agents, approvals, conversations, messages, runs
@@ -73,7 +75,7 @@ async def list_runs(
     if only.statuses is not None:
         question = question.where(runs.c.status.in_(only.statuses))
     if only.active:
-        question = question.where(runs.c.status.in_(OPEN_STATUSES))
+        question = question.where(IS_OPEN)
     if only.background is not None:
         is_background = func.coalesce(runs.c.options["background"].as_boolean(), False)
         question = question.where(is_background == only.background)
@@ -128,12 +130,9 @@ def _is_of_unfinished_request() -> ColumnElement[bool]:
     """Whether a run of the same request as this row of `runs` is open or waits for approval."""
     other = runs.alias("other")
     origin = func.coalesce(runs.c.origin_run_id, runs.c.id)
-    waits = exists().where(
-        approvals.c.run_id == other.c.id, approvals.c.status == ApprovalStatus.PENDING
-    )
+    waits = exists().where(approvals.c.run_id == other.c.id, IS_PENDING)
     return exists().where(
-        or_(other.c.id == origin, other.c.origin_run_id == origin),
-        or_(other.c.status.in_(OPEN_STATUSES), waits),
+        or_(other.c.id == origin, other.c.origin_run_id == origin), or_(is_open(other), waits)
     )
 
 
@@ -164,7 +163,7 @@ _PURGE_EVENTS = text(
     )
     UPDATE runs SET events_kept = false FROM old WHERE runs.id = old.id
     """
-)
+).bindparams(bindparam("limit", type_=Integer, literal_execute=True))  # so that plans know it
 
 
 async def purge_events(connection: AsyncConnection, *, retention_h: int, limit: int) -> int:
@@ -186,7 +185,7 @@ def _visible(actor: Actor) -> Select[Any]:
             approvals,
             and_(
                 approvals.c.conversation_id == runs.c.conversation_id,
-                approvals.c.status == ApprovalStatus.PENDING,
+                IS_PENDING,
                 approvals.c.run_id == runs.c.id,
             ),
         )

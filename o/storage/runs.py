@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
 from o.domain.agents import Thread
-from o.domain.runs import OPEN_STATUSES, Run, RunClosed, RunStatus
+from o.domain.runs import Run, RunClosed, RunStatus
 from o.storage.agents import is_meant
+from o.storage.conditions import IS_OPEN
 from o.storage.rows import columns_of, model_of
 from o.storage.tables import agents, conversations, runs
 
@@ -71,9 +72,7 @@ async def list_open_runs(connection: AsyncConnection, *, older_than_s: float) ->
 
 async def open_conversations(connection: AsyncConnection) -> list[str]:
     """Ids of the conversations, and so of the workflows, that have an open run."""
-    rows = await connection.execute(
-        select(runs.c.conversation_id).where(runs.c.status.in_(OPEN_STATUSES)).distinct()
-    )
+    rows = await connection.execute(select(runs.c.conversation_id).where(IS_OPEN).distinct())
     return list(rows.scalars())
 
 
@@ -116,7 +115,7 @@ def runs_of(actor: Actor, thread: Thread) -> Select[Any]:
 
 
 def _open_runs() -> Select[Any]:
-    return _runs().where(runs.c.status.in_(OPEN_STATUSES))
+    return _runs().where(IS_OPEN)
 
 
 def with_agent(row: RowMapping) -> RunOfAgent:
@@ -139,7 +138,7 @@ async def advance_run(
     """
     question = (
         update(runs)
-        .where(runs.c.id == run_id, runs.c.status.in_(OPEN_STATUSES))
+        .where(runs.c.id == run_id, IS_OPEN)
         .values(next_seq=runs.c.next_seq + events)
         .returning(runs.c.next_seq - events)
     )

@@ -5,7 +5,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
 from o.domain.agents import Thread
-from o.domain.runs import OPEN_STATUSES, Run
+from o.domain.runs import Run
+from o.storage.conditions import IS_OPEN
 from o.storage.conversations import get_thread
 from o.storage.rows import columns_of, model_of
 from o.storage.tables import runs
@@ -22,7 +23,7 @@ async def find_newest_run(
     conversation = await get_thread(connection, actor, thread)
     question = select(*columns_of(runs, Run)).where(runs.c.conversation_id == conversation.id)
     if otid is None:
-        question = question.where(runs.c.status.in_(OPEN_STATUSES))
+        question = question.where(IS_OPEN)
     else:
         question = question.where(
             or_(

@@ -1,14 +1,15 @@
 """How many SQL statements an operation costs, as the database itself counts them."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.chats import speak
-from tests.support.product import Product, eventually
+from tests.support.product import Product
 from tests.support.provider import HANDLE, FakeProvider, call, do, say
+from tests.support.statements import log_statements
+from tests.support.statements import statements_of as sent_by
 
 _CONTROL = ("BEGIN", "COMMIT", "ROLLBACK")
 
@@ -24,34 +25,19 @@ def product(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) ->
     }
     product = Product(tmp_path_factory.mktemp("statements") / "o", env)
     product.start()
-    product.query("ALTER SYSTEM SET log_line_prefix = '%a|'")
-    product.query("ALTER SYSTEM SET log_statement = 'all'")
+    log_statements(product)
     yield product
     product.stop()
 
 
 def statements_of(product: Product, operation: Callable[[], object]) -> list[str]:
-    """What the product's processes sent while `operation` ran."""
-    log: Path = product.data_dir / "logs" / "postgres.log"
-    product.query("SELECT pg_reload_conf()")
-    eventually(
-        lambda: product.query("SHOW log_statement") == [("all",)], what="the log of statements"
-    )
-    operation()  # warm: the second time, nothing is asked once only
-    before = log.stat().st_size
+    """What a repetition of the operation sends: the second time, nothing is asked once only."""
     operation()
-    product.query("SELECT 'end of the operation'")
-    eventually(lambda: "end of the operation" in log.read_text()[before:], what="the log's end")
-    lines = log.read_text()[before:].splitlines()
-    return [
-        line.split(": ", 1)[1].strip()
-        for line in lines
-        if line.startswith(("o api|", "o worker|")) and ("statement:" in line or "execute " in line)
-    ]
+    return [f"{how}: {text}" for how, text in sent_by(product, operation)]
 
 
 def without_control(statements: list[str]) -> list[str]:
-    return [s for s in statements if not s.split(": ")[-1].startswith(_CONTROL)]
+    return [s for s in statements if not s.split(": ", 1)[1].startswith(_CONTROL)]
 
 
 def test_an_agent_is_retrieved_in_one_statement(product: Product) -> None:

@@ -23,7 +23,8 @@ INJECT = Path(__file__).parent / "inject"
 STEPS = 5
 LINES = [f"line {n}" for n in range(STEPS - 1)]
 ROLES = ("system", "user", *("assistant", "tool") * len(LINES), "assistant")
-TURN = do(*(call("memory_insert", label="notes", new_string=line) for line in LINES), say("done"))
+NOTING = [call("memory_insert", label="notes", new_string=line) for line in LINES]
+TURN = do(*NOTING, say("done"))
 
 
 class KillableProduct(Product):

@@ -7,8 +7,8 @@ from letta_client.types import AgentState
 
 from tests.chaos.killing import (
     LINES,
+    NOTING,
     ROLES,
-    STEPS,
     TURN,
     Background,
     KillableProduct,
@@ -258,18 +258,18 @@ class Queue(Scenario):
 class Load(Scenario):
     """So many turns at once that the execution continues as new between them."""
 
-    turns = 15
-    requests = turns * STEPS
-    roles = ("system", *ROLES[1:] * turns)
+    texts = tuple(do(*NOTING, say(f"done {n}")) for n in range(15))
+    text = texts[0]
+    roles = ("system", *ROLES[1:] * len(texts))
 
     def begin(self) -> None:
-        self._sendings = [Sending(self.product, self.agent) for _ in range(self.turns)]
+        self._sendings = [Sending(self.product, self.agent, text) for text in self.texts]
 
     def check(self, killed: str) -> None:
-        for sending in self._sendings:
-            assert sending.reply(90).messages[-1].content == "done"
-        assert_runs_ended_once(self.product, self.agent, [_DONE] * self.turns)
-        assert_notes(self.product, self.agent, LINES * self.turns)
+        replies = [sending.reply(90).messages[-1].content for sending in self._sendings]
+        assert replies == [f"done {n}" for n in range(len(self.texts))]
+        assert_runs_ended_once(self.product, self.agent, [_DONE] * len(self.texts))
+        assert_notes(self.product, self.agent, LINES * len(self.texts))
 
 
 def cancel(product: KillableProduct, agent: AgentState, run_id: str) -> None:

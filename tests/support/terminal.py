@@ -70,7 +70,8 @@ def signal(server: Product, conversation_id: str, name: str, *inputs: str) -> No
 
 def waiting(server: Product, agent: AgentState) -> list[Any]:
     """The memo `pending_approval` of the agent's workflows that the list shows as waiting."""
-    query = f"RunStatus = 'requires_approval' AND AgentId = '{agent.id}'"
+    status = "RunStatus = 'requires_approval' AND ExecutionStatus = 'Running'"
+    query = f"{status} AND AgentId = '{agent.id}'"
     return [memo_of(one) for one in list_workflows(server, query)]
 
 

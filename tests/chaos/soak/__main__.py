@@ -18,10 +18,15 @@ import psutil
 
 from tests.chaos.soak.audit import broken_promises, rows_by_table
 from tests.chaos.soak.clients import Kind, Said, Talker, Thread
+from tests.chaos.soak.waiting import Guard, Queuer
 from tests.support.product import Product, eventually
 from tests.support.provider import FakeProvider
 
-_KINDS: tuple[Kind, ...] = ("json", "json", "tool", "tool", "steps", "tokens")
+_KINDS: tuple[Kind, ...] = (
+    *("json", "json", "tool", "tool", "steps", "tokens"),
+    *("approval", "approval", "queue"),
+)
+_TALKERS: dict[Kind, type[Talker]] = {"approval": Guard, "queue": Queuer}
 _SHARING: tuple[Kind, ...] = ("json", "tool")
 """These two talk to the same agents."""
 _WEIGHTS = {"worker-1": 4, "worker-2": 4, "api": 5, "temporal": 3, "postgres": 3, "supervisor": 1}
@@ -40,7 +45,7 @@ class Soak:
         together = Thread()
         kinds = [(kind, Thread()) for kind in _KINDS] + [(kind, together) for kind in _SHARING]
         self._talkers = [
-            Talker(product, f"{kind} {n}", kind, thread, self._stop, str(seed))
+            _TALKERS.get(kind, Talker)(product, f"{kind} {n}", kind, thread, self._stop, str(seed))
             for n, (kind, thread) in enumerate(kinds)
         ]
 

@@ -3,8 +3,9 @@
 import random
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import httpx
 from letta_client import APIError, Letta
@@ -12,7 +13,8 @@ from letta_client import APIError, Letta
 from tests.support.product import Product
 from tests.support.provider import HANDLE, call, do, say
 
-Kind = Literal["json", "tool", "steps", "tokens"]
+Kind = Literal["json", "tool", "steps", "tokens", "approval", "queue"]
+Verdict = Literal["approve", "deny", "cancel"]
 
 _TURNS_OF_AN_AGENT = 25
 """An agent talks this long before its client makes another: histories stay short."""
@@ -26,6 +28,8 @@ class Said:
     Attributes:
         reply: What the model says to it.
         line: What it makes the agent note, if anything.
+        verdict: What is said to the agent's request for that, where it needs one.
+        place: Its place among messages that were sent one after the other without waiting.
         outcome: `answered`; `cut`, when a stream that had begun broke off; else what went wrong.
         took_s: Seconds until then.
     """
@@ -37,6 +41,13 @@ class Said:
     line: str | None
     outcome: str = ""
     took_s: float = 0.0
+    verdict: Verdict | None = None
+    place: int | None = None
+
+    @property
+    def is_noted(self) -> bool:
+        """Whether the line is to be in the agent's notes."""
+        return self.line is not None and self.verdict in (None, "approve")
 
 
 @dataclass
@@ -49,7 +60,13 @@ class Thread:
 
 
 class Talker(threading.Thread):
-    """Sends one message after the other until told to stop; repeats a POST as the SDK does."""
+    """Sends one message after the other until told to stop; repeats a POST as the SDK does.
+
+    Attributes:
+        rules: Tool rules of its agents.
+    """
+
+    rules: Sequence[Any] = ()
 
     def __init__(
         self,
@@ -73,25 +90,32 @@ class Talker(threading.Thread):
     def run(self) -> None:
         while not self._stop_event.is_set():
             try:
-                said = self._next(self._agent())
+                agent_id = self._agent()
             except (httpx.TransportError, APIError) as error:
-                self.troubles.append(f"no agent: {_of(error)}")
+                self.troubles.append(f"no agent: {said_of_error(error)}")
                 continue
-            self.said.append(said)
-            began = time.monotonic()
-            try:
-                said.outcome = self._send(said)
-            except (httpx.TransportError, APIError) as error:
-                said.outcome = _of(error)
-            said.took_s = time.monotonic() - began
+            self._speak(agent_id)
             self._stop_event.wait(self._chance.uniform(*_PAUSE_S))
+
+    def _speak(self, agent_id: str) -> None:
+        """Say one thing and hear what comes of it."""
+        said = self._next(agent_id)
+        self.said.append(said)
+        began = time.monotonic()
+        try:
+            said.outcome = self._send(said)
+        except (httpx.TransportError, APIError) as error:
+            said.outcome = said_of_error(error)
+        said.took_s = time.monotonic() - began
 
     def _agent(self) -> str:
         """The agent to talk to, a new one when the last has talked for long enough."""
         with self._thread.lock:
             if self._thread.turns >= _TURNS_OF_AN_AGENT:
                 self._thread.agent_id = self._client.agents.create(
-                    model=HANDLE, memory_blocks=[{"label": "notes", "value": ""}]
+                    model=HANDLE,
+                    memory_blocks=[{"label": "notes", "value": ""}],
+                    tool_rules=self.rules,
                 ).id
                 self.made.append(self._thread.agent_id)
                 self._thread.turns = 0
@@ -113,7 +137,7 @@ class Talker(threading.Thread):
         messages = self._client.agents.messages
         if self._kind in ("json", "tool"):
             reply = messages.create(said.agent_id, input=said.text)
-            return _judged(reply.messages[-1].content, said)
+            return judged(reply.messages[-1].content, said)
         pieces: dict[str, str] = {}
         is_whole = False
         stream = messages.create(
@@ -128,12 +152,14 @@ class Talker(threading.Thread):
             return "cut"
         if not is_whole:
             return "cut"
-        return _judged(list(pieces.values())[-1] if pieces else "nothing", said)
+        return judged(list(pieces.values())[-1] if pieces else "nothing", said)
 
 
-def _judged(content: object, said: Said) -> str:
+def judged(content: object, said: Said) -> str:
+    """How it went, by what was answered."""
     return "answered" if content == said.reply else f"wrong: {content!r} for {said.reply!r}"
 
 
-def _of(error: Exception) -> str:
+def said_of_error(error: Exception) -> str:
+    """What went wrong, in short."""
     return f"{type(error).__name__}: {str(error)[:120]}"

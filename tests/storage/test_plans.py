@@ -1,0 +1,155 @@
+"""What a turn asks of a database with much in it goes by indexes, however often it was asked."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from letta_client.types import AgentState
+
+from o.storage.database import libpq_url
+from tests.support.approvals import answer, approval, ask, guarded_agent, request_of
+from tests.support.chats import speak
+from tests.support.product import Product, eventually
+from tests.support.provider import HANDLE, FakeProvider, call, do, say
+from tests.support.statements import log_statements, statements_of
+
+_AGENTS = 2_000
+_FILL = """
+SET session_replication_role = replica; -- no triggers: nothing is told of, nothing is checked
+INSERT INTO agents (id, organization_id, name, agent_type, system, model, context_window, timezone)
+SELECT 'agent-' || n, organizations.id, 'many', 'letta_v1_agent', '', 'openai/x', 1000, 'UTC'
+FROM organizations, generate_series(1, {agents}) AS n;
+INSERT INTO conversations (id, organization_id, agent_id, is_default)
+SELECT 'conv-' || n || '-' || id, organization_id, id, n = 1
+FROM agents, generate_series(1, 2) AS n WHERE name = 'many';
+INSERT INTO blocks (id, organization_id, label, value, limit_chars)
+SELECT 'block-' || id, organization_id, 'human', '', 100 FROM agents;
+INSERT INTO agent_blocks (agent_id, label, block_id, position)
+SELECT id, 'human', 'block-' || id, 0 FROM agents;
+INSERT INTO conversation_blocks (conversation_id, label, block_id)
+SELECT id, 'human', 'block-' || agent_id FROM conversations WHERE is_default;
+INSERT INTO runs (id, organization_id, agent_id, conversation_id, request_key, body_hash, status,
+    steps_done, completed_at)
+SELECT 'run-' || n || '-' || id, organization_id, agent_id, id, 'key-' || n, 'hash', 'completed',
+    1, now()
+FROM conversations, generate_series(1, 5) AS n;
+INSERT INTO steps (id, organization_id, run_id, agent_id, index, status, model)
+SELECT 'step-' || id, organization_id, id, agent_id, 0, 'success', 'openai/x' FROM runs;
+INSERT INTO messages (id, organization_id, agent_id, conversation_id, run_id, step_id, position,
+    role)
+SELECT 'message-' || steps.id, steps.organization_id, steps.agent_id, conversation_id, run_id,
+    steps.id, row_number() OVER (PARTITION BY conversation_id) + 100, 'assistant'
+FROM steps JOIN runs ON runs.id = run_id;
+INSERT INTO approvals (id, organization_id, agent_id, conversation_id, run_id, step_id, step_index,
+    calls, digest, status)
+SELECT 'message-' || id, organization_id, agent_id, conversation_id, id, 'step-' || id, 0,
+    '[]', '', 'decided'
+FROM runs;
+INSERT INTO run_events (run_id, seq, attempt, kind) SELECT id, 1, 1, 'closed' FROM runs;
+ANALYZE
+"""
+_GROWING = (
+    *("agents", "agent_blocks", "approvals", "blocks", "conversations", "conversation_blocks"),
+    *("messages", "runs", "run_events", "steps"),
+)
+_CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "SET", "LISTEN", "DEALLOCATE")
+
+
+@pytest.fixture(scope="module")
+def product(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    env = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": provider.url, "O_WORKERS": "1"}
+    product = Product(tmp_path_factory.mktemp("plans") / "o", env)
+    product.start()
+    product.query(_FILL.format(agents=_AGENTS))
+    log_statements(product)
+    yield product
+    product.stop()
+
+
+def new_agent(product: Product) -> AgentState:
+    return product.client().agents.create(
+        model=HANDLE, memory_blocks=[{"label": "human", "value": "x"}]
+    )
+
+
+def plain(product: Product) -> None:
+    product.client().agents.messages.create(new_agent(product).id, input="hi")
+
+
+def repeated(product: Product) -> None:
+    client, agent = product.client(), new_agent(product)
+    for count in ("0", "1"):
+        headers = {"x-stainless-retry-count": count}
+        client.agents.messages.create(agent.id, input="hi", extra_headers=headers)
+
+
+def with_tools(product: Product) -> None:
+    insert = call("memory_insert", label="human", new_string="y")
+    search = call("conversation_search", query="nothing like it")
+    text = do(insert, search, say("ok"))
+    product.client().agents.messages.create(new_agent(product).id, input=text)
+
+
+def approved(product: Product) -> None:
+    client = product.client()
+    agent = guarded_agent(client)
+    request = request_of(ask(client, agent))
+    answer(client, agent, approval(request.tool_call.tool_call_id))
+
+
+def cancelled(product: Product) -> None:
+    client, agent = product.client(), new_agent(product)
+    client.agents.messages.create_async(agent.id, input=do(say("x") | {"delay_s": 60}))
+    eventually(lambda: client.agents.messages.cancel(agent.id))
+    guarded = guarded_agent(client)
+    request_of(ask(client, guarded))
+    client.agents.messages.cancel(guarded.id)
+
+
+def impatient(product: Product) -> None:
+    client, agent = product.client(), new_agent(product)
+    for policy in ("reject", "interrupt"):
+        client.agents.messages.create(agent.id, input="hi", extra_body={"busy_policy": policy})
+
+
+def beside(product: Product) -> None:
+    client, agent = product.client(), new_agent(product)
+    conversation = client.conversations.create(agent_id=agent.id)
+    speak(client, conversation.id, "hi")
+    client.runs.list(conversation_id=conversation.id, active=True)
+    url = f"{product.url}/v1/conversations/{conversation.id}/stream"
+    assert httpx.post(url, json={}).status_code in (200, 400, 404)
+
+
+@pytest.mark.parametrize(
+    "operation", [plain, repeated, with_tools, approved, cancelled, impatient, beside]
+)
+def test_no_statement_reads_a_whole_table(product: Product, operation: Any) -> None:
+    sent = statements_of(product, lambda: operation(product))
+    asked = {text for _, text in sent if not text.startswith(_CONTROL)}
+    assert len(asked) >= 3
+    url = libpq_url(product.state["database_url"])
+    with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
+        connection.execute("SET enable_bitmapscan = off")  # as all of O's connections have it
+        for text in asked:
+            assert read_whole(connection, text) == [], text
+
+
+def read_whole(connection: psycopg.Connection[Any], text: str) -> list[str]:
+    """The tables that a plan for whatever values reads from end to end, of those that grow."""
+    typed = re.sub(r"(now\(\) - )(\$\d+)", r"\1\2::interval", text)
+    statement = f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {typed}"
+    ((plan,),) = connection.execute(statement.encode()).fetchall()
+    nodes = list(nodes_of(plan[0]["Plan"]))
+    assert nodes
+    whole = [node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"]
+    return [table for table in whole if table in _GROWING]
+
+
+def nodes_of(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node.get("Plans", []):
+        yield from nodes_of(child)
