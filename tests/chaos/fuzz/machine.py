@@ -33,7 +33,7 @@ Step = tuple[str, dict[str, Any]]
 
 
 def _step(name: str, **options: st.SearchStrategy[Any]) -> st.SearchStrategy[Step]:
-    return st.fixed_dictionaries(options).map(lambda drawn: (name, drawn))
+    return st.tuples(st.just(name), st.fixed_dictionaries(options))
 
 
 _sending = {"place": places, "how": hows, "policy": policies, "rests": st.booleans()}
@@ -144,7 +144,7 @@ class Control(RuleBasedStateMachine):
         message = sent.post.request.body["messages"][0]
         message = message | {"otid": f"again-{which}"} if same else turned(message)
         note(world, sent.thread, message)
-        is_first = same and self._made_the_run(sent)
+        is_first = same and sent.thread not in world.gone and self._made_the_run(sent)
         second = world.again(sent, sent.post.request.body | {"messages": [message]}).result(90)
         assert second.status in (200, 400, 404, 409), second
         after = self._decided()
