@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from fastapi import Request, Response
 
-from api.answer import json_answer
+from api.answer import Shown, json_answer
 from api.deps import Parts
 from api.stream import EventStream, refused_stream
 from api.turns import Send
@@ -42,7 +42,10 @@ async def answer_send(
         raise
     events = parts.turns.follow(sent)
     if not streams:
-        return await json_answer(events, body.include_return_message_types, body.to_view())
+        shown = Shown(body.include_return_message_types, body.to_view())
+        # Official clients hang up after a minute of silence, and ask again a few times only.
+        patience_s = parts.settings.ping_interval_s if send.is_retry else None
+        return await json_answer(events, shown, patience_s=patience_s)
     return EventStream(
         events,
         sent.run,

@@ -109,6 +109,9 @@ class Turns:
         self._watcher = watcher
         self._settings = settings
         self._telling: set[asyncio.Task[None]] = set()
+        self._storing: WeakValueDictionary[tuple[Thread, str, str], asyncio.Lock] = (
+            WeakValueDictionary()
+        )
         # Those of conversations that a run is being handed to; gone with their last user.
         self._lines: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -126,10 +129,11 @@ class Turns:
             Conflict: A call was answered otherwise before.
         """
         proposed_id = new_id("run")
-        accepted = await with_patience(
-            lambda: self._store(actor, thread, request, proposed_id),
-            patience_s=self._settings.database_patience_s,
-        )
+        async with self._one_at_a_time(actor, thread, request):
+            accepted = await with_patience(
+                lambda: self._store(actor, thread, request, proposed_id),
+                patience_s=self._settings.database_patience_s,
+            )
         run = accepted.run
         if run.status.is_open:
             self._tell(run.conversation_id, self._submit(accepted))
@@ -158,6 +162,15 @@ class Turns:
     def follow(self, sent: Sent) -> AsyncIterator[list[RunEvent]]:
         """The run's events from the first; see `RunWatcher.follow`."""
         return self._watcher.follow(sent.run.id, is_new=sent.is_new)
+
+    def _one_at_a_time(self, actor: Actor, thread: Thread, request: Send) -> asyncio.Lock:
+        """Lets one body be stored after the other, so that a client's own retry finds what it sent.
+
+        A client that has waited for long sends again what may still be on its way to the database.
+        Requests with keys find one another there.
+        """
+        same = (thread, actor.user_id, request.key or request.body_hash)
+        return self._storing.setdefault(same, asyncio.Lock())
 
     async def _store(self, actor: Actor, thread: Thread, request: Send, run_id: str) -> RunOfAgent:
         new = request.to_run(actor, run_id)

@@ -1,15 +1,17 @@
 """A conversation that is busy: messages wait, are refused, or interrupt; repeats join."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 from letta_client import Letta
 from letta_client.types import AgentState
 
+from o.storage.database import libpq_url
 from tests.support.approvals import ask, guarded_agent, request_of
 from tests.support.product import Product, eventually
 from tests.support.provider import FakeProvider, Gate
@@ -172,3 +174,31 @@ def test_a_post_that_the_client_repeats_by_itself_joins_the_run_it_made(
         assert sent.status_code == 200
     eventually(lambda: open_runs(client, agent) == 0)
     assert len(client.runs.list(agent_id=agent.id).items) == 1
+
+
+def test_what_a_client_sends_again_while_the_first_is_on_its_way_to_the_database_joins_it(
+    server: Product, agent: AgentState, pool: ThreadPoolExecutor
+) -> None:
+    url = f"{server.url}/v1/agents/{agent.id}/messages"
+
+    def send(repeats: int) -> httpx.Response:
+        headers = {"x-stainless-retry-count": str(repeats)}
+        return httpx.post(url, json={"input": "hello?"}, headers=headers, timeout=30)
+
+    def blocked() -> int:
+        ((count,),) = server.query(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE application_name = 'o api' AND wait_event_type = 'Lock'"
+        )
+        return int(count)
+
+    with psycopg.connect(libpq_url(server.state["database_url"])) as holding:
+        holding.execute("SELECT FROM agents WHERE id = %s FOR UPDATE", (agent.id,))
+        first = pool.submit(send, 0)
+        eventually(lambda: blocked() == 1, what="the first request at the database")
+        again = [pool.submit(send, n) for n in (1, 2)]
+        wait(again, timeout=0.5)  # nothing tells when they have come in
+    replies = [one.result(20).json() for one in (first, *again)]
+    assert replies[0]["messages"][-1]["content"] == "You said: hello?"
+    assert replies == [replies[0]] * 3
+    assert server.query("SELECT count(*) FROM runs WHERE agent_id = %s", agent.id) == [(1,)]

@@ -1,6 +1,7 @@
 """Turns that last: over a long history, with many tool calls, longer than a client waits."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -48,7 +49,11 @@ def patient_provider() -> Iterator[FakeProvider]:
 def product(
     patient_provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Product]:
-    env = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": patient_provider.url}
+    env = {
+        "OPENAI_API_KEY": "sk-test",
+        "OPENAI_BASE_URL": patient_provider.url,
+        "O_PING_INTERVAL_S": "0.2",
+    }
     product = Product(tmp_path_factory.mktemp("patient") / "o", env)
     product.start()
     yield product
@@ -107,7 +112,7 @@ def test_a_client_that_posts_again_and_again_joins_the_one_run_and_gets_its_answ
     text = f"take your time, {agent.id}"
     held = patient_provider.hold(lambda prompt: bool(prompt[-1]["content"] == text))
     noted = DefaultHttpxClient(event_hooks={"request": [note]})
-    hasty = product.client(timeout=1.5, max_retries=20, http_client=noted)
+    hasty = product.client(timeout=0.5, max_retries=20, http_client=noted)
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(hasty.agents.messages.create, agent.id, input=text)
         eventually(lambda: len(posted) >= 3, what="the client's third request")
@@ -119,6 +124,46 @@ def test_a_client_that_posts_again_and_again_joins_the_one_run_and_gets_its_answ
     (run,) = hasty.runs.list(agent_id=agent.id).items
     assert run.status == "completed"
     assert patient_provider.asked(text) == 1
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_client_that_asks_again_is_kept_waiting_by_signs_of_life(
+    product: Product, patient_provider: FakeProvider, fails: bool
+) -> None:
+    agent = new_agent(product)
+    text = do(say(f"at last, {agent.id}") | ({"fail": 400} if fails else {}))
+    held = patient_provider.hold(lambda prompt: bool(prompt[-1]["content"] == text))
+    url = f"{product.url}/v1/agents/{agent.id}/messages"
+
+    def post(attempt: int) -> httpx.Response:
+        return httpx.post(
+            url, json={"input": text}, headers={"x-stainless-retry-count": str(attempt)}, timeout=60
+        )
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(post, 0)
+        assert held.reached.wait(20)
+        again = httpx.stream(
+            "POST", url, json={"input": text}, headers={"x-stainless-retry-count": "1"}, timeout=5
+        )
+        read = b""
+        with again as response:
+            assert response.status_code == 200
+            try:
+                for piece in response.iter_raw():
+                    read += piece
+                    if read == b"   ":
+                        held.opened.set()
+            except httpx.RemoteProtocolError:
+                assert fails, "the connection was broken off"
+        answered = first.result(60)
+    assert answered.status_code == (400 if fails else 200)
+    if fails:
+        assert read.strip() == b""
+        assert post(2).json() == answered.json()
+    else:
+        assert json.loads(read) == answered.json()
+    assert len(product.client().runs.list(agent_id=agent.id).items) == 1
 
 
 @pytest.mark.parametrize("body", [{}, {"streaming": True}])

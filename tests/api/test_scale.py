@@ -1,7 +1,7 @@
 """Many at once: what is sent together is answered one by one, none lost, none doubled."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -32,8 +32,15 @@ def roomy(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> I
     product.stop()
 
 
-def speaker(product: Product) -> AsyncLetta:
+@pytest.fixture
+async def speaker(roomy: Product) -> AsyncIterator[AsyncLetta]:
     """The official client, for many requests at once."""
+    async with speaking_to(roomy) as client:
+        yield client
+
+
+def speaking_to(product: Product) -> AsyncLetta:
+    """To be closed: sockets that the collector closes break those that get their numbers."""
     return AsyncLetta(base_url=product.url, api_key="unused", max_retries=0, timeout=100)
 
 
@@ -142,20 +149,19 @@ async def reached(gate: Gate) -> None:
 
 
 async def test_a_hundred_messages_sent_at_once_to_one_agent_get_each_its_own_answer(
-    roomy: Product, provider: FakeProvider
+    roomy: Product, speaker: AsyncLetta, provider: FakeProvider
 ) -> None:
-    client = speaker(roomy)
-    agent = await new_agent(client)
+    agent = await new_agent(speaker)
     texts = texts_for(agent)
-    answers = await asyncio.gather(*(ask(client, agent, text) for text in texts))
+    answers = await asyncio.gather(*(ask(speaker, agent, text) for text in texts))
     assert answers == [f"You said: {text}" for text in texts]
-    runs = (await client.runs.list(agent_id=agent.id, limit=1_000)).items
+    runs = (await speaker.runs.list(agent_id=agent.id, limit=1_000)).items
     assert [run.status for run in runs] == ["completed"] * _MANY
     taken = roomy.query(
         "SELECT input #>> '{0,parts,0,text}' FROM runs WHERE agent_id = %s ORDER BY started_at",
         agent.id,
     )
-    assert await history_of(client, agent) == in_pairs([text for (text,) in taken])
+    assert await history_of(speaker, agent) == in_pairs([text for (text,) in taken])
     assert [provider.asked(text) for text in texts] == [1] * _MANY
     assert provider.problems == []
     log = (roomy.data_dir / "logs" / "temporal.log").read_text()
@@ -164,15 +170,14 @@ async def test_a_hundred_messages_sent_at_once_to_one_agent_get_each_its_own_ans
 
 @pytest.mark.parametrize("each", [1, 2])
 async def test_fifty_agents_that_are_spoken_to_at_once_answer_each_its_own_messages(
-    roomy: Product, provider: FakeProvider, each: int
+    speaker: AsyncLetta, provider: FakeProvider, each: int
 ) -> None:
-    client = speaker(roomy)
-    agents = [await new_agent(client) for _ in range(_AGENTS)]
+    agents = [await new_agent(speaker) for _ in range(_AGENTS)]
     sent = [(agent, f"{agent.id} {n}") for n in range(each) for agent in agents]
-    answers = await asyncio.gather(*(ask(client, agent, text) for agent, text in sent))
+    answers = await asyncio.gather(*(ask(speaker, agent, text) for agent, text in sent))
     assert answers == [f"You said: {text}" for _, text in sent]
     for agent in agents:
-        history = await history_of(client, agent)
+        history = await history_of(speaker, agent)
         texts = [text for kind, text in history if kind == "user_message"]
         assert sorted(texts) == [f"{agent.id} {n}" for n in range(each)]
         assert history == in_pairs(texts)
@@ -180,19 +185,18 @@ async def test_fifty_agents_that_are_spoken_to_at_once_answer_each_its_own_messa
 
 
 async def test_two_conversations_of_an_agent_go_on_at_once_and_each_in_its_order(
-    roomy: Product, provider: FakeProvider
+    roomy: Product, speaker: AsyncLetta, provider: FakeProvider
 ) -> None:
-    client = speaker(roomy)
-    agent = await new_agent(client)
-    threads = [(await client.conversations.create(agent_id=agent.id)).id for _ in range(2)]
+    agent = await new_agent(speaker)
+    threads = [(await speaker.conversations.create(agent_id=agent.id)).id for _ in range(2)]
     texts = {thread: [f"{thread} {n}" for n in range(10)] for thread in threads}
     held = [hold(provider, texts[thread][0]) for thread in threads]
     for n in range(10):
         for thread in threads:
-            await post_and_leave(client, thread, texts[thread][n])
+            await post_and_leave(speaker, thread, texts[thread][n])
     for gate in held:
         await reached(gate)
-    open_runs = (await client.runs.list(agent_id=agent.id, active=True, limit=100)).items
+    open_runs = (await speaker.runs.list(agent_id=agent.id, active=True, limit=100)).items
     under_way = [run.conversation_id for run in open_runs if run.status == "running"]
     assert sorted(map(str, under_way)) == sorted(threads)
     assert len(open_runs) == 2 * 10
@@ -200,46 +204,43 @@ async def test_two_conversations_of_an_agent_go_on_at_once_and_each_in_its_order
         gate.opened.set()
     await asyncio.to_thread(eventually, lambda: not open_runs_of(roomy, agent))
     for thread in threads:
-        listed = await client.conversations.messages.list(thread, order="asc", limit=100)
+        listed = await speaker.conversations.messages.list(thread, order="asc", limit=100)
         assert shown(listed.items) == in_pairs(texts[thread])
     assert provider.problems == []
 
 
 async def test_a_cancel_closes_a_queue_of_a_hundred_of_which_one_had_begun(
-    roomy: Product, provider: FakeProvider
+    speaker: AsyncLetta, provider: FakeProvider
 ) -> None:
-    client = speaker(roomy)
-    agent = await new_agent(client)
-    sent = await queue_behind_a_gate(client, provider, agent)
-    result = await client.agents.messages.cancel(agent.id)
+    agent = await new_agent(speaker)
+    sent = await queue_behind_a_gate(speaker, provider, agent)
+    result = await speaker.agents.messages.cancel(agent.id)
     assert result == dict.fromkeys(sent.runs, "cancelled")
-    await check_cancelled(client, provider, agent, sent)
+    await check_cancelled(speaker, provider, agent, sent)
 
 
 async def test_of_twenty_cancels_at_once_each_run_is_cancelled_by_one(
-    roomy: Product, provider: FakeProvider
+    speaker: AsyncLetta, provider: FakeProvider
 ) -> None:
-    client = speaker(roomy)
-    agent = await new_agent(client)
-    sent = await queue_behind_a_gate(client, provider, agent)
-    cancels = (client.agents.messages.cancel(agent.id) for _ in range(_CANCELS))
+    agent = await new_agent(speaker)
+    sent = await queue_behind_a_gate(speaker, provider, agent)
+    cancels = (speaker.agents.messages.cancel(agent.id) for _ in range(_CANCELS))
     results = await asyncio.gather(*cancels, return_exceptions=True)
     told = [run_id for found in results if isinstance(found, dict) for run_id in found]
     assert sorted(told) == sorted(sent.runs)
     refused = [found for found in results if not isinstance(found, dict)]
     assert all(isinstance(one, ConflictError) for one in refused), refused
-    await check_cancelled(client, provider, agent, sent)
+    await check_cancelled(speaker, provider, agent, sent)
 
 
 async def test_messages_and_cancels_that_meet_leave_no_message_without_an_end(
-    roomy: Product, provider: FakeProvider
+    speaker: AsyncLetta, provider: FakeProvider
 ) -> None:
-    client = speaker(roomy)
-    agent = await new_agent(client)
+    agent = await new_agent(speaker)
     texts = texts_for(agent)
-    posts = (client.agents.messages.create(agent.id, input=text) for text in texts)
+    posts = (speaker.agents.messages.create(agent.id, input=text) for text in texts)
     answers, cancelled = await asyncio.gather(
-        asyncio.gather(*posts), cancel_again_and_again(client, agent)
+        asyncio.gather(*posts), cancel_again_and_again(speaker, agent)
     )
     ends = [answer.stop_reason.stop_reason for answer in answers]
     assert set(ends) <= {"end_turn", "cancelled"}
@@ -247,8 +248,8 @@ async def test_messages_and_cancels_that_meet_leave_no_message_without_an_end(
     for text, answer, end in zip(texts, answers, ends, strict=True):
         said = [message.content for message in answer.messages]
         assert said == ([f"You said: {text}"] if end == "end_turn" else [])
-    assert await ask(client, agent, "still there?") == "You said: still there?"
-    history = await history_of(client, agent)
+    assert await ask(speaker, agent, "still there?") == "You said: still there?"
+    history = await history_of(speaker, agent)
     answered = [text for kind, text in history if kind == "assistant_message"]
     assert len(answered) == len(set(answered)) == ends.count("end_turn") + 1
     assert provider.problems == []

@@ -53,7 +53,7 @@ def test_whatever_is_done_to_turns_nothing_is_stuck_or_unapproved(
     for number in itertools.count(SEED):
         print(f"seed {number}", flush=True)  # noqa: T201
         try:
-            run_state_machine_as_test(seed(number)(Control), settings=_SETTINGS, _min_steps=_STEPS)
+            run_state_machine_as_test(seed(number)(Control), settings=_SETTINGS)
         except Exception as error:
             error.add_note(f"again: make fuzz SEED={number}")
             raise

@@ -28,6 +28,43 @@ delays = st.sampled_from((0.0, 0.0, 0.05, 0.3))
 verdicts = st.lists(st.sampled_from(("approve", "deny", "return")), min_size=3, max_size=3)
 anything = st.integers(0, 1_000)
 
+Step = tuple[str, dict[str, Any]]
+"""What is done, and how."""
+
+
+def _step(name: str, **options: st.SearchStrategy[Any]) -> st.SearchStrategy[Step]:
+    return st.tuples(st.just(name), st.fixed_dictionaries(options))
+
+
+_sending = {"place": places, "how": hows, "policy": policies, "rests": st.booleans()}
+_acting = _step("act", steps=steps, delay_s=delays, **_sending)
+_deciding = _step(
+    "decide",
+    place=places,
+    how=hows,
+    form=st.sampled_from(FORMS),
+    verdicts=verdicts,
+    says_more=st.booleans(),
+    rests=st.booleans(),
+)
+_deciding_all = _step("decide_all", place=places, how=hows, verdicts=verdicts)
+
+# One rule of many kinds: of several rules, Hypothesis leaves most out of each example.
+anything_done = st.one_of(
+    *(_acting, _acting, _deciding, _deciding, _deciding_all, _deciding_all),
+    _step("say", **_sending),
+    _step("repeat_an_answer", which=anything, same=st.booleans()),
+    _step("repeat_a_send", which=anything),
+    _step(
+        "end_it",
+        how=st.sampled_from(("agent", "thread", "run", "expire")),
+        place=places,
+        which=anything,
+        rests=st.booleans(),
+    ),
+    _step("upset", what=st.sampled_from(UPSETS), which=anything, rests=st.booleans()),
+)
+
 
 def must_be_nothing(broken: list[str]) -> None:
     """Fail with what is broken."""
@@ -49,7 +86,12 @@ class Control(RuleBasedStateMachine):
         for thread, wanted in zip(self.world.threads, (first, second), strict=True):
             self.world.act(thread, "async", wanted, 0.0)
 
-    @rule(place=places, how=hows, policy=policies, steps=steps, delay_s=delays, rests=st.booleans())
+    @rule(what=anything_done)
+    def step(self, what: Step) -> None:
+        """One thing that somebody does."""
+        name, options = what
+        getattr(self, name)(**options)
+
     def act(
         self,
         place: int,
@@ -64,21 +106,12 @@ class Control(RuleBasedStateMachine):
         self.world.act(self.world.threads[place], how, steps, delay_s, **more)
         self.look(rests=rests)
 
-    @rule(place=places, how=hows, policy=policies, rests=st.booleans())
     def say(self, place: int, how: How, policy: str | None, rests: bool) -> None:
         """Send a message that the model just answers."""
         more = {"busy_policy": policy} if policy else {}
         self.world.say(self.world.threads[place], how, **more)
         self.look(rests=rests)
 
-    @rule(
-        place=places,
-        how=hows,
-        form=st.sampled_from(FORMS),
-        verdicts=verdicts,
-        says_more=st.booleans(),
-        rests=st.booleans(),
-    )
     def decide(
         self,
         place: int,
@@ -95,11 +128,9 @@ class Control(RuleBasedStateMachine):
         world.answer(thread, how, message, f"behind it {len(world.sent)}" if says_more else "")
         self.look(rests=rests)
 
-    @rule(place=places, how=hows, verdicts=verdicts)
     def decide_all(self, place: int, how: How, verdicts: list[str]) -> None:
         self.decide(place, how, "each", verdicts, says_more=False, rests=True)
 
-    @rule(which=anything, same=st.booleans())
     def repeat_an_answer(self, which: int, same: bool) -> None:
         """The same answer gets the same reply; another one changes nothing that was decided."""
         world = self.world
@@ -113,7 +144,7 @@ class Control(RuleBasedStateMachine):
         message = sent.post.request.body["messages"][0]
         message = message | {"otid": f"again-{which}"} if same else turned(message)
         note(world, sent.thread, message)
-        is_first = same and self._made_the_run(sent)
+        is_first = same and sent.thread not in world.gone and self._made_the_run(sent)
         second = world.again(sent, sent.post.request.body | {"messages": [message]}).result(90)
         assert second.status in (200, 400, 404, 409), second
         after = self._decided()
@@ -126,21 +157,15 @@ class Control(RuleBasedStateMachine):
             assert sent.post.request.how != "json" or second == first, (first, second)
         self.look()
 
-    @rule(which=anything)
     def repeat_a_send(self, which: int) -> None:
         """A client posts again what it has posted before."""
         found = [one for one in self.world.sent if one.kind != "answer"]
         sent = found[which % len(found)]
+        self.world.arrived(sent)
         again = self.world.again(sent, sent.post.request.body)
         self.world.sent.append(replace(sent, post=again))
         self.look()
 
-    @rule(
-        how=st.sampled_from(("agent", "thread", "run", "expire")),
-        place=places,
-        which=anything,
-        rests=st.booleans(),
-    )
     def end_it(self, how: str, place: int, which: int, rests: bool) -> None:
         """Cancel what is open and what waits, or let its time be over."""
         world, thread = self.world, self.world.threads[place]
@@ -150,7 +175,6 @@ class Control(RuleBasedStateMachine):
             world.cancel(how, thread, which)
         self.look(rests=rests)
 
-    @rule(what=st.sampled_from(UPSETS), which=anything, rests=st.booleans())
     def upset(self, what: str, which: int, rests: bool) -> None:
         """What is rarer: something that is in use goes, for a while or for good."""
         match what:

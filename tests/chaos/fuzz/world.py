@@ -125,6 +125,17 @@ class World:
             messages.append({"role": "user", "content": said})
         return self._post("answer", thread, how, {"messages": messages}, otid, said)
 
+    def arrived(self, sent: Sent) -> None:
+        """Wait until a request was stored or refused: nobody repeats what was not sent yet."""
+
+        def look() -> bool:
+            stored = "SELECT id FROM runs WHERE agent_id = %s AND input #>> '{0,parts,0,text}' = %s"
+            return not sent.post.is_alive() or bool(
+                self.product.query(stored, self.agent.id, sent.text)
+            )
+
+        eventually(look, what="a request's arrival")
+
     def again(self, sent: Sent, body: dict[str, Any]) -> Post:
         """Post a request again as the SDK does, or another one in its place."""
         request = sent.post.request
