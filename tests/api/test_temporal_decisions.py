@@ -46,10 +46,11 @@ def thread_of(server: Product, agent: AgentState) -> str:
 
 
 def await_rest(client: Letta, agent: AgentState) -> None:
+    # In this order: with the answer a request ceases to wait, and its run is there at once.
     eventually(
         lambda: (
-            not client.runs.list(agent_id=agent.id, active=True).items
-            and client.agents.retrieve(agent.id).pending_approval is None
+            client.agents.retrieve(agent.id).pending_approval is None
+            and not client.runs.list(agent_id=agent.id, active=True).items
         ),
         what="the end of the run",
     )
