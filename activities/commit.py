@@ -64,10 +64,33 @@ async def commit_step(
     if is_legacy(step.agent) and not reply.tool_calls:
         raise ModelError("llm_error", _NO_CALL)
     reply = _by_the_rules(step, as_committed(step.agent, reply))
-    run_usage = step.run.usage.plus(reply.usage)
     message = _as_message(step, reply)
     then = _after_reply(step, message)
-    stored = Reply(
+    stored = _to_store(step, reply, message, then, asked, approval_timeout_s)
+    async with database.connect() as connection:
+        if not await commit_reply(connection, step.run, stored):
+            committed = await get_step_reply(connection, step.run.id, step.index)
+            if committed is None:  # the run was closed meanwhile, by whomever
+                return StepOutcome(step.index, done=True)
+            message = committed
+            then = _after_reply(step, message)
+    refs = call_refs(step.agent, step.run.id, step.index, message.tool_calls)
+    pending = waiting_for(message.id, message.gated_calls) if message.gated_calls else None
+    return StepOutcome(
+        step.index, [] if pending else refs, done=then.stop is not None, pending=pending
+    )
+
+
+def _to_store(
+    step: StepToTake,
+    reply: ModelReply,
+    message: Message,
+    then: AfterCall,
+    asked: CallTime,
+    approval_timeout_s: int | None,
+) -> Reply:
+    run_usage = step.run.usage.plus(reply.usage)
+    return Reply(
         index=step.index,
         step_id=step.step_id,
         attempt=step.attempt,
@@ -83,18 +106,6 @@ async def commit_step(
         closed=RunClosed(stop_reason=then.stop, usage=run_usage) if then.stop else None,
         gated=message.gated_calls,
         approval_timeout_s=step.agent.approval_timeout_s or approval_timeout_s,
-    )
-    async with database.connect() as connection:
-        if not await commit_reply(connection, step.run, stored):
-            committed = await get_step_reply(connection, step.run.id, step.index)
-            if committed is None:  # the run was closed meanwhile, by whomever
-                return StepOutcome(step.index, done=True)
-            message = committed
-            then = _after_reply(step, message)
-    refs = call_refs(step.agent, step.run.id, step.index, message.tool_calls)
-    pending = waiting_for(message.id, message.gated_calls) if message.gated_calls else None
-    return StepOutcome(
-        step.index, [] if pending else refs, done=then.stop is not None, pending=pending
     )
 
 

@@ -58,14 +58,14 @@ async def get_approval(connection: AsyncConnection, approval_id: str) -> Approva
 
 
 async def get_pending_approval(
-    connection: AsyncConnection, conversation_id: str, *, lock: bool = False
+    connection: AsyncConnection, conversation_id: str
 ) -> Approval | None:
     """What a conversation waits for, None when it waits for nothing."""
     question = select(*columns_of(approvals, Approval)).where(
         approvals.c.conversation_id == conversation_id,
         IS_PENDING,
     )
-    rows = await connection.execute(question.with_for_update() if lock else question)
+    rows = await connection.execute(question)
     row = rows.mappings().one_or_none()
     return model_of(Approval, row) if row else None
 
@@ -107,17 +107,12 @@ async def answer_approval(
     return await _rest(connection, approval, run, decisions)
 
 
-async def cancel_approval(
-    connection: AsyncConnection,
-    approval: Approval,
-    *,
-    status: ApprovalStatus = ApprovalStatus.CANCELLED,
-) -> None:
+async def cancel_approval(connection: AsyncConnection, approval: Approval) -> None:
     """Close a pending request that the caller has locked; its calls are the caller's to answer."""
     await connection.execute(
         update(approvals)
         .where(approvals.c.id == approval.id)
-        .values(status=status, decided_at=func.now())
+        .values(status=ApprovalStatus.CANCELLED, decided_at=func.now())
     )
 
 

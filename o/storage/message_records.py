@@ -66,9 +66,8 @@ async def list_all_messages(
     shown = [is_shown(types, says=says), _IN_A_LIVE_CONVERSATION]
     if conversation_id is not None:
         shown.append(messages.c.conversation_id == conversation_id)
-    places = await cursor_places(
-        connection, messages.c.organization_id == actor.organization_id, _AGE, page
-    )
+    theirs = messages.c.organization_id == actor.organization_id
+    places = await cursor_places(connection, theirs, _AGE, page)
     here = tuple_(*_AGE)
     for cursor, forward in ((page.after, page.ascending), (page.before, not page.ascending)):
         if cursor is not None:
