@@ -3,7 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
-from activities.calls import call_refs, shown_request, turn_of
+from activities.calls import call_refs, pending_request, turn_of
 from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
 from o.domain.actors import Actor
@@ -22,7 +22,7 @@ from o.domain.runs import Run, RunOptions
 from o.errors import Conflict, NotFound
 from o.storage.accepting import NewRun
 from o.storage.agents import get_agent
-from o.storage.approvals import Answer, answer_approval, get_approval, get_pending_approval
+from o.storage.approvals import Answer, answer_approval, get_approval
 from o.storage.closing import commit_return
 from o.storage.database import Database
 from o.storage.messages import get_message
@@ -56,8 +56,11 @@ class ApprovalActivities:
         with as_activity_failure(), heartbeating():
             async with self._database.begin() as connection:
                 run = await get_run(connection, turn.run_id, lock=True)
-                if run is None or not run.status.is_open:
+                if run is None:
                     return StepOutcome(-1, done=True)
+                if not run.status.is_open:
+                    pending = await pending_request(connection, run.conversation_id)
+                    return StepOutcome(-1, done=True, pending=pending)
                 approval = await get_approval(connection, run.approval_id or "")
                 if approval is None or run.steps_done > 0:
                     return StepOutcome(-1)
@@ -90,9 +93,8 @@ class ApprovalActivities:
                 run = await answer_approval(connection, request.conversation_id, answer, new)
                 if run.status.is_open:
                     return Decided(turn=turn_of(run), run_id=run.id)
-                pending = await get_pending_approval(connection, request.conversation_id)
-                shown = await shown_request(connection, pending) if pending else None
-                return Decided(pending=shown, run_id=run.id)
+                pending = await pending_request(connection, request.conversation_id)
+                return Decided(pending=pending, run_id=run.id)
 
 
 async def _begin(connection: AsyncConnection, run: Run, approval: Approval) -> StepOutcome:

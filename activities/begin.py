@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
-from activities.calls import call_refs, shown_request, turn_of
+from activities.calls import call_refs, pending_request, turn_of
 from activities.contexts import Contexts
 from o.domain.agents import Agent
 from o.domain.approvals import gate_of
@@ -19,7 +19,6 @@ from o.domain.runs import Run
 from o.errors import ModelError
 from o.ids import derived_id
 from o.memory.prompt import compile_prompt, prompt_key, prompt_of_request
-from o.storage.approvals import get_pending_approval
 from o.storage.database import Database
 from o.storage.messages import rewrite_system_message
 from o.storage.runs import first_open_run, get_run, list_request_runs
@@ -112,11 +111,11 @@ async def _what_is_done(connection: AsyncConnection, opened: OpenStep) -> StepOu
 async def _not_this_one(connection: AsyncConnection, step: StepRef) -> StepOutcome:
     """The run is closed or gone, or has to wait: order is what the database says."""
     run = await get_run(connection, step.run_id)
-    if run is None or not run.status.is_open:
+    if run is None:
         return StepOutcome(step.index, done=True)
-    pending = await get_pending_approval(connection, run.conversation_id)
-    if pending is not None:
-        return StepOutcome(step.index, pending=await shown_request(connection, pending))
+    pending = await pending_request(connection, run.conversation_id)
+    if pending is not None or not run.status.is_open:
+        return StepOutcome(step.index, done=not run.status.is_open, pending=pending)
     first = await first_open_run(connection, run.conversation_id)
     if first is None:  # the agent was deleted
         return StepOutcome(step.index, done=True)

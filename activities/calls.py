@@ -9,6 +9,7 @@ from o.domain.approvals import Approval
 from o.domain.messages import ToolCall
 from o.domain.runs import Run
 from o.domain.tools import PARALLEL_TOOLS, calls_in_parallel
+from o.storage.approvals import get_pending_approval
 from o.storage.messages import get_message
 from workflows import contract
 from workflows.contract import CallRef, Turn
@@ -49,6 +50,18 @@ def waiting_for(request_id: str, calls: Sequence[ToolCall]) -> contract.Approval
         calls=[call.id for call in calls],
         tools=[call.name[:_SHOWN_NAME_CHARS] for call in calls],
     )
+
+
+async def pending_request(
+    connection: AsyncConnection, conversation_id: str
+) -> contract.Approval | None:
+    """What a conversation waits for, if anything.
+
+    Also what a workflow is told with a run that closed long ago: it may have closed with the
+    request, and its worker have died before it could say so.
+    """
+    pending = await get_pending_approval(connection, conversation_id)
+    return await shown_request(connection, pending) if pending else None
 
 
 async def shown_request(connection: AsyncConnection, approval: Approval) -> contract.Approval:

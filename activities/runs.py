@@ -2,13 +2,12 @@
 
 from temporalio import activity
 
-from activities.calls import shown_request
+from activities.calls import pending_request
 from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
 from o.domain.agents import Thread
 from o.domain.runs import RunError, StopReason
 from o.storage.agents import actor_of
-from o.storage.approvals import get_pending_approval
 from o.storage.cancelling import Scope, cancel_runs
 from o.storage.closing import close_open_run
 from o.storage.database import Database
@@ -61,9 +60,8 @@ class RunActivities:
             async with self._database.begin() as connection:
                 actor = await actor_of(connection, request.conversation_id)
                 done = await cancel_runs(connection, actor, scope)
-                pending = await get_pending_approval(connection, request.conversation_id)
-                shown = await shown_request(connection, pending) if pending else None
-        return Cancelled(list(done.results), shown)
+                pending = await pending_request(connection, request.conversation_id)
+        return Cancelled(list(done.results), pending)
 
 
 def _error(closing: Closing) -> RunError | None:

@@ -135,9 +135,10 @@ class Turns:
                 patience_s=self._settings.database_patience_s,
             )
         run = accepted.run
-        if run.status.is_open:
+        is_new = run.id == proposed_id
+        if run.status.is_open or is_new:  # with a part of an answer, Temporal shows what is left
             self._tell(run.conversation_id, self._submit(accepted))
-        return Sent(run, is_new=run.id == proposed_id and run.status.is_open)
+        return Sent(run, is_new=is_new and run.status.is_open)
 
     async def cancel(self, actor: Actor, scope: Scope) -> dict[str, str]:
         """Close what is open at once, then have the work at it stopped in the background.

@@ -138,6 +138,20 @@ def test_calls_are_decided_one_by_one_there_and_through_the_api(
     eventually(lambda: waiting(server, guarded) == [], what="the end of waiting")
 
 
+def test_a_part_of_an_answer_through_the_api_leaves_the_rest_in_the_list(
+    server: Product, client: Letta, guarded: AgentState
+) -> None:
+    request = request_of(ask(client, guarded, TWO))
+    first, second = (one.tool_call_id for one in request.tool_calls)
+    assert answer(client, guarded, approval(first)).stop_reason.stop_reason == "requires_approval"
+    left = {"id": request.id, "calls": [second], "tools": ["memory_insert"]}
+    eventually(lambda: waiting(server, guarded) == [left], what="the memo")
+    update(server, thread_of(server, guarded), "decide", tool_call_id=second, approve=True)
+    await_rest(client, guarded)
+    assert memory_of(client, guarded) == "nothing\nlikes tea\nB"
+    eventually(lambda: waiting(server, guarded) == [], what="the end of waiting")
+
+
 def test_a_decision_about_a_call_that_does_not_wait_is_refused_and_nothing_happens(
     server: Product, client: Letta, guarded: AgentState
 ) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from letta_client.types import AgentState
@@ -17,7 +16,7 @@ from tests.chaos.killing import (
     new_agent,
     patient_client,
 )
-from tests.chaos.waiting import await_runs, cancel, thread_of
+from tests.chaos.waiting import await_runs, await_shown, cancel, thread_of
 from tests.support.approvals import answer, approval, request_of
 from tests.support.product import eventually
 from tests.support.provider import FakeProvider, call, do, last_user_text, say
@@ -70,17 +69,9 @@ def answered_through_the_api(product: KillableProduct, agent: AgentState, call_i
 
 
 def answered_in_temporal(product: KillableProduct, agent: AgentState, call_id: str) -> None:
-    (shown,) = eventually(lambda: _waiting(product, agent), what="the request in Temporal's list")
+    (shown,) = await_shown(product, agent)
     assert (shown["calls"], shown["tools"]) == ([call_id], ["memory_insert"])
     update(product, thread_of(product, agent), "decide", tool_call_id=call_id, approve=True)
-
-
-def _waiting(product: KillableProduct, agent: AgentState) -> list[Any]:
-    """As seen by a person who tries again while Temporal is on its way back."""
-    try:
-        return waiting(product, agent)
-    except AssertionError:
-        return []
 
 
 ANSWERS = [answered_through_the_api, answered_in_temporal]

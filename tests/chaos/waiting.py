@@ -23,7 +23,7 @@ from tests.chaos.scenarios import Scenario
 from tests.support.approvals import answer, approval, request_of
 from tests.support.product import eventually
 from tests.support.provider import call, do, say
-from tests.support.terminal import update
+from tests.support.terminal import update, waiting
 
 _ASKED = ("completed", "requires_approval")
 _DONE = ("completed", "end_turn")
@@ -50,6 +50,8 @@ class Request(Scenario):
 
     def check(self, killed: str) -> None:
         request = request_of(self._sending.reply())
+        (shown,) = await_shown(self.product, self.agent)
+        assert shown["calls"] == [request.tool_call.tool_call_id]
         said = self.answer(request.tool_call.tool_call_id)
         assert said.messages[-1].content == "done"
         self.assert_over()
@@ -287,6 +289,21 @@ def await_runs(product: KillableProduct, agent: AgentState, count: int) -> list[
         return ids if len(ids) >= count else []
 
     return eventually(found, what=f"{count} runs")
+
+
+def await_shown(product: KillableProduct, agent: AgentState) -> list[Any]:
+    """What Temporal's list shows that the agent waits for, once it shows something.
+
+    As seen by a person who tries again while Temporal is on its way back.
+    """
+
+    def shown() -> list[Any]:
+        try:
+            return waiting(product, agent)
+        except AssertionError:
+            return []
+
+    return eventually(shown, what="the request in Temporal's list")
 
 
 def thread_of(product: KillableProduct, agent: AgentState) -> str:
