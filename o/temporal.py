@@ -79,7 +79,7 @@ async def submit_run(
     turn, update_id = turn_of(run, model), update_id or run.id
     if is_warm:
         try:
-            conversation = client.get_workflow_handle_for(Conversation.run, run.conversation_id)
+            conversation = client.get_workflow_handle(run.conversation_id)
             await conversation.execute_update(Conversation.send, turn, id=update_id)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
@@ -98,7 +98,7 @@ async def tell_cancelled(client: Client, conversation_id: str, run_ids: list[str
     Raises:
         RPCError: Temporal is away; a worker that comes late writes nothing.
     """
-    conversation = client.get_workflow_handle_for(Conversation.run, conversation_id)
+    conversation = client.get_workflow_handle(conversation_id)
     try:
         await conversation.signal(Conversation.cancel_unanswered, Cancel(conversation_id, run_ids))
     except RPCError as error:
