@@ -34,7 +34,8 @@ from o.storage.steps import (
     list_unanswered_calls,
 )
 from o.storage.turns import append_messages
-from workflows.contract import CallRef, Decide, Decided, StepOutcome, Turn
+from workflows import contract
+from workflows.contract import CallRef, ConversationRef, Decide, Decided, StepOutcome, Turn
 
 TEMPORAL = "temporal"
 """Who decides what comes from Temporal's UI or CLI."""
@@ -95,6 +96,13 @@ class ApprovalActivities:
                     return Decided(turn=turn_of(run), run_id=run.id)
                 pending = await pending_request(connection, request.conversation_id)
                 return Decided(pending=pending, run_id=run.id)
+
+    @activity.defn(name="find_pending")
+    async def find_pending(self, conversation: ConversationRef) -> contract.Approval | None:
+        """The approval request that a conversation waits for, as Temporal shows it."""
+        with as_activity_failure(), heartbeating():
+            async with self._database.connect() as connection:
+                return await pending_request(connection, conversation.conversation_id)
 
 
 async def _begin(connection: AsyncConnection, run: Run, approval: Approval) -> StepOutcome:

@@ -1,6 +1,7 @@
-"""What the sweeper does for approval requests: late ones are denied, lost ones are shown again."""
+"""What the sweeper does for approval requests: denies late ones, and has Temporal show the rest."""
 
 import asyncio
+import itertools
 import logging
 
 from temporalio.client import Client
@@ -17,16 +18,19 @@ from o.storage.approvals import (
     EXPIRY,
     Answer,
     answer_approval,
+    conversations_that_wait,
     list_expired_approvals,
     sample_pending_approvals,
 )
 from o.storage.database import Database
 from o.storage.runs import RunOfAgent, first_open_run
-from o.temporal import show_pending, submit_run
+from o.temporal import list_shown_waiting, refresh, show_pending, submit_run
 
 _log = logging.getLogger(__name__)
 _SHOWN_AT_ONCE = 20
 _SUBMIT_TIMEOUT_S = 5.0
+_REFRESH_EVERY = 5
+"""Sweeps between looks through all that Temporal shows to wait, which may be much."""
 _LATE = "Nobody answered the approval request in time."
 
 
@@ -40,6 +44,7 @@ class ApprovalSweeper:
         self._client = client
         self._task_queue = task_queue
         self._older_than_s = older_than_s
+        self._sweeps = itertools.count()
 
     async def sweep(self) -> None:
         """Look once."""
@@ -48,6 +53,8 @@ class ApprovalSweeper:
         for approval in late:
             await self._expire(approval)
         await self._show()
+        if next(self._sweeps) % _REFRESH_EVERY == 0:
+            await self._refresh()
 
     async def _expire(self, approval: Approval) -> None:
         """Deny what nobody has answered; the agent goes on with that."""
@@ -110,3 +117,14 @@ class ApprovalSweeper:
             except TemporalError as error:
                 facts = {"approval_id": approval.id, "error": type(error).__name__}
                 _log.warning("approval could not be shown", extra=facts)
+
+    async def _refresh(self) -> None:
+        """Make sure that Temporal shows nothing that does not wait any more.
+
+        A request may have been cancelled by an API that died before it told the conversation.
+        """
+        shown = await list_shown_waiting(self._client)
+        async with self._database.connect() as connection:
+            waiting = await conversations_that_wait(connection, shown)
+        for conversation_id in set(shown) - waiting:
+            await refresh(self._client, conversation_id)

@@ -145,6 +145,30 @@ async def show_pending(
     )
 
 
+async def list_shown_waiting(client: Client) -> list[str]:
+    """The conversations of which Temporal's list says that they wait for an answer.
+
+    Raises:
+        RPCError: Temporal is away.
+    """
+    query = f"{RUN_STATUS.name} = '{REQUIRES_APPROVAL}' AND ExecutionStatus = 'Running'"
+    return [found.id async for found in client.list_workflows(query)]
+
+
+async def refresh(client: Client, conversation_id: str) -> None:
+    """Have a conversation compare what it shows to wait for with what the database knows.
+
+    Raises:
+        RPCError: Temporal is away.
+    """
+    conversation = client.get_workflow_handle(conversation_id)
+    try:
+        await conversation.signal(Conversation.refresh)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+
+
 def _attributes(agent_id: str, agent_name: str, status: str) -> TypedSearchAttributes:
     return TypedSearchAttributes(
         [

@@ -107,6 +107,7 @@ def _worker(settings: Settings, client: Client, database: Database, model: Langu
             runs.cancel_runs,
             approvals.begin_answer,
             approvals.decide,
+            approvals.find_pending,
             callbacks.send_callback,
         ],
         workflow_runner=WORKFLOW_RUNNER,

@@ -181,6 +181,13 @@ class Cancelled:
 
 
 @dataclass(frozen=True)
+class ConversationRef:
+    """Which conversation."""
+
+    conversation_id: str
+
+
+@dataclass(frozen=True)
 class CallbackRef:
     """Whose end a callback tells of."""
 
@@ -215,6 +222,12 @@ async def decide(request: Decide) -> Decided:
 async def cancel_runs(request: Cancel) -> Cancelled:
     """Close runs as cancelled; see `activities.runs`."""
     _only_a_name(request)
+
+
+@activity.defn(name="find_pending")
+async def find_pending(conversation: ConversationRef) -> Approval | None:
+    """Look what a conversation waits for; see `activities.approvals`."""
+    _only_a_name(conversation)
 
 
 @activity.defn(name="close_run")

@@ -15,6 +15,7 @@ from workflows.contract import (
     Approval,
     Cancel,
     Cancelled,
+    ConversationRef,
     ConversationState,
     Decide,
     Decided,
@@ -97,6 +98,15 @@ class Conversation:
         """The same without an answer: what cannot be is logged and dropped."""
         with _dropped("cancel"):
             await self._cancel(_the_one(Cancel, given))
+
+    @workflow.signal
+    async def refresh(self, *_: object) -> None:
+        """What is shown to be waited for may be out of date; the database knows."""
+        with _dropped("refresh"):
+            conversation = ConversationRef(self._state.conversation_id)
+            pending = await self._record(contract.find_pending, conversation, "look what waits")
+            if self._current is None:  # a turn that is under way will tell
+                self._look_again(pending)
 
     @send.validator
     def _check_send(self, turn: Turn) -> None:

@@ -171,6 +171,7 @@ class CancelledRequest(Request):
     def check(self, killed: str) -> None:
         self._cancelling.result()
         self.assert_over()
+        await_nothing_shown(self.product, self.agent)
 
 
 class Cancel(Scenario):
@@ -292,18 +293,20 @@ def await_runs(product: KillableProduct, agent: AgentState, count: int) -> list[
 
 
 def await_shown(product: KillableProduct, agent: AgentState) -> list[Any]:
-    """What Temporal's list shows that the agent waits for, once it shows something.
+    """What Temporal's list shows that the agent waits for, once it shows something."""
+    return eventually(lambda: _shown(product, agent), what="the request in Temporal's list")
 
-    As seen by a person who tries again while Temporal is on its way back.
-    """
 
-    def shown() -> list[Any]:
-        try:
-            return waiting(product, agent)
-        except AssertionError:
-            return []
+def await_nothing_shown(product: KillableProduct, agent: AgentState) -> None:
+    """Wait until Temporal's list shows nothing that the agent waits for."""
+    eventually(lambda: _shown(product, agent) == [], what="the end of waiting in Temporal's list")
 
-    return eventually(shown, what="the request in Temporal's list")
+
+def _shown(product: KillableProduct, agent: AgentState) -> list[Any] | None:
+    try:
+        return waiting(product, agent)
+    except AssertionError:  # Temporal is on its way back
+        return None
 
 
 def thread_of(product: KillableProduct, agent: AgentState) -> str:

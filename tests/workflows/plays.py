@@ -12,7 +12,7 @@ from letta_client.types import AgentState
 from tests.support.approvals import INSERT, answer, approval, ask, guarded_agent, request_of
 from tests.support.product import Product, eventually
 from tests.support.provider import FakeProvider, call, do, say
-from tests.support.terminal import list_workflows, signal, update
+from tests.support.terminal import list_workflows, signal, update, waiting
 
 _TWO = {"calls": [*INSERT["calls"], *call("memory_insert", label="human", new_string="B")["calls"]]}
 
@@ -90,6 +90,22 @@ def _partial(stage: Stage) -> None:
     stage.answer(approval(first))
 
 
+def _refreshed(stage: Stage) -> None:
+    """Nothing to put right, then a cancel of which nobody told the conversation."""
+    first, second = stage.request(_TWO)
+    stage.answer(approval(first))
+    signal(stage.product, stage.thread, "refresh")
+    eventually(
+        lambda: [one["calls"] for one in waiting(stage.product, stage.agent)] == [[second]],
+        what="the rest of the request",
+    )
+    stage.product.query(
+        "UPDATE approvals SET status = 'cancelled' WHERE agent_id = %s", stage.agent.id
+    )
+    signal(stage.product, stage.thread, "refresh", "{}")
+    eventually(lambda: not waiting(stage.product, stage.agent), what="the end of waiting")
+
+
 def _by_update(stage: Stage) -> None:
     first, second = stage.request(_TWO)
     update(stage.product, stage.thread, "decide", tool_call_id=first, approve=True)
@@ -164,6 +180,7 @@ PLAYS: dict[str, Callable[[Stage], None]] = {
     "approval_by_update": _by_update,
     "approval_by_signal": _by_signal,
     "approval_cancelled": _cancelled_approval,
+    "approval_refreshed": _refreshed,
     "approval_expired": _expired,
     "approval_continued": _continued,
     "cancelled": _cancelled,

@@ -217,9 +217,10 @@ class Control(RuleBasedStateMachine):
         """Answer what waits, one way and the other, until every client has its answer."""
         deadline = time.monotonic() + _DRAINED_S
         for verdict in itertools.cycle(("approve", "deny", "return")):
-            self.world.settle()
-            waiting = [one for one in self.world.threads if self.world.waiting(one)]
             under_way = [sent for sent in self.world.sent if sent.post.is_alive()]
+            self.world.settle()
+            self.world.await_shown()
+            waiting = [one for one in self.world.threads if self.world.waiting(one)]
             if not waiting and not under_way:
                 return
             assert time.monotonic() < deadline, [one.post.request for one in under_way]

@@ -29,7 +29,11 @@ def unapproved(world: World) -> list[str]:
     blind = [thread for thread in (*world.threads, *world.gone) if thread.is_blind]
     guarded -= {world.tools_of[call_id][0] for thread in blind for call_id in thread.asked}
     asked = Counter(token for token, _ in world.tools_of.values())
-    found = [f"{line} is there {n} times" for line, n in lines.items() if n > max(asked[line], 1)]
+    found = [
+        f"{line} is there {n} times"
+        for line, n in lines.items()
+        if n > max(asked[line], 1) and not world.is_asked_again(line)
+    ]
     found += [f"{token} was not approved" for token in guarded & lines.keys() - world.approved]
     pending = world.product.query(
         "SELECT count(*) FROM approvals WHERE agent_id = %s AND status = 'pending' "
@@ -135,7 +139,7 @@ def _of_returns(world: World) -> list[str]:
     found = [f"{call_id} returned {n} times" for (call_id, _), n in Counter(told).items() if n > 1]
     for call_id, status in told:
         token, tool = world.tools_of.get(call_id, ("", ""))
-        if call_id in by_clients:
+        if call_id in by_clients or world.is_asked_again(token):
             continue
         if tool in (GUARDED, FREE) and (status == "success") != (token in lines):
             found.append(f"{call_id} of {token} returned {status}: {lines[token]} notes")

@@ -11,6 +11,7 @@ from letta_client.types import AgentState
 
 from o.ids import new_id
 from tests.chaos.fuzz.posts import Answer, How, Post, Request, is_passing, patiently
+from tests.support import terminal
 from tests.support.product import Product, eventually
 from tests.support.provider import HANDLE, Action, call, do, say
 
@@ -237,6 +238,11 @@ class World:
         )
         return str(rows[which % len(rows)][0]) if rows else new_id("run")
 
+    def is_asked_again(self, token: str) -> bool:
+        """Whether a message with it was sent twice, and may have been two: runs were deleted."""
+        times = sum(f"{token}\\" in sent.text for sent in self.sent)  # the quote behind is escaped
+        return self.lost_runs and times > 1
+
     def waiting(self, thread: Thread) -> Waiting | None:
         """What the conversation waits for."""
         rows = self.product.query(
@@ -273,6 +279,23 @@ class World:
     def settle(self) -> None:
         """Wait until nothing is open but what stands behind an approval request."""
         eventually(self.is_settled, within_s=_AT_REST_S, what=f"rest of {self.agent.id}")
+
+    def await_shown(self) -> None:
+        """Wait until a person who looks at Temporal's list sees what waits, and nothing else."""
+
+        def look() -> bool:
+            waiting = [one for thread in self.threads if (one := self.waiting(thread))]
+            wanted = sorted((one.id, sorted(one.calls)) for one in waiting)
+            return self._shown() == wanted
+
+        eventually(look, within_s=_AT_REST_S, what=f"what {self.agent.id} waits for in Temporal")
+
+    def _shown(self) -> list[tuple[str, list[str]]] | None:
+        try:
+            listed = terminal.waiting(self.product, self.agent)
+        except AssertionError:  # Temporal is on its way back
+            return None
+        return sorted((one["id"], sorted(one["calls"])) for one in listed)
 
     def is_settled(self) -> bool:
         """Whether the product has nothing to do."""
