@@ -52,9 +52,9 @@ class ApprovalSweeper:
             late = await list_expired_approvals(connection)
         for approval in late:
             await self._expire(approval)
-        await self._show()
+        sample = await self._show()
         if next(self._sweeps) % _REFRESH_EVERY == 0:
-            await self._refresh()
+            await self._refresh(sample)
 
     async def _expire(self, approval: Approval) -> None:
         """Deny what nobody has answered; the agent goes on with that."""
@@ -97,11 +97,14 @@ class ApprovalSweeper:
             facts = {"run_id": first.run.id, "error": type(error).__name__}
             _log.warning("expiry was not told; the sweeper will", extra=facts)
 
-    async def _show(self) -> None:
+    async def _show(self) -> set[str]:
         """Make sure that Temporal knows of what waits, a few requests each time.
 
         An execution may have been terminated, or Temporal have lost its database; without one,
         nobody could decide from Temporal's UI.
+
+        Returns:
+            The conversations that were looked at.
         """
         async with self._database.connect() as connection:
             sample = await sample_pending_approvals(
@@ -117,14 +120,15 @@ class ApprovalSweeper:
             except TemporalError as error:
                 facts = {"approval_id": approval.id, "error": type(error).__name__}
                 _log.warning("approval could not be shown", extra=facts)
+        return {approval.conversation_id for approval, _, _ in shown}
 
-    async def _refresh(self) -> None:
-        """Make sure that Temporal shows nothing that does not wait any more.
+    async def _refresh(self, sample: set[str]) -> None:
+        """Make sure that Temporal shows what waits, some of it each time, and nothing else.
 
         A request may have been cancelled by an API that died before it told the conversation.
         """
-        shown = await list_shown_waiting(self._client)
+        shown = set(await list_shown_waiting(self._client))
         async with self._database.connect() as connection:
             waiting = await conversations_that_wait(connection, shown)
-        for conversation_id in set(shown) - waiting:
+        for conversation_id in (shown - waiting) | (sample - shown):
             await refresh(self._client, conversation_id)

@@ -104,9 +104,14 @@ class Conversation:
         """What is shown to be waited for may be out of date; the database knows."""
         with _dropped("refresh"):
             conversation = ConversationRef(self._state.conversation_id)
+            before = (self._told, self._served)
             pending = await self._record(contract.find_pending, conversation, "look what waits")
-            if self._current is None:  # a turn that is under way will tell
+            if before != (self._told, self._served):
+                return  # more is known by now
+            if self._current is None:
                 self._look_again(pending)
+            elif pending is None:
+                self._show_work()
 
     @send.validator
     def _check_send(self, turn: Turn) -> None:
@@ -250,6 +255,11 @@ class Conversation:
         workflow.set_current_details(text + waiting)
         if workflow.now() - self._began > options.WORTH_SHOWING:
             self._set_status("running")
+
+    def _show_work(self) -> None:
+        """Tell the Temporal UI that nothing is waited for, although the turn is not over."""
+        self._show_pending(None)
+        self._set_status("running")
 
     def _show_rest(self, pending: Approval | None) -> None:
         """Tell the Temporal UI that no run is left, and what is waited for, if anything is."""

@@ -246,6 +246,19 @@ def test_what_waits_is_seen_in_a_list_without_asking_the_workflow_until_it_is_ov
     assert waiting(server, guarded) == []
 
 
+def test_a_list_that_is_wrong_is_put_right(
+    server: Product, guarded: AgentState, client: Letta
+) -> None:
+    """As when whoever changed what waits died before the conversation was told."""
+    ask(client, guarded)
+    (shown,) = eventually(lambda: waiting(server, guarded), what="the request")
+    change = "UPDATE approvals SET status = %s WHERE agent_id = %s"
+    server.query(change, "cancelled", guarded.id)
+    eventually(lambda: not waiting(server, guarded), within_s=60, what="the end of waiting")
+    server.query(change, "pending", guarded.id)
+    eventually(lambda: waiting(server, guarded) == [shown], within_s=60, what="the request")
+
+
 def test_what_waits_is_seen_although_another_message_was_cancelled_meanwhile(
     server: Product, client: Letta, guarded: AgentState, provider: FakeProvider
 ) -> None:

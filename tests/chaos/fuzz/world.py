@@ -295,7 +295,9 @@ class World:
             listed = terminal.waiting(self.product, self.agent)
         except AssertionError:  # Temporal is on its way back
             return None
-        return sorted((one["id"], sorted(one["calls"])) for one in listed)
+        return (
+            None if None in listed else sorted((one["id"], sorted(one["calls"])) for one in listed)
+        )
 
     def is_settled(self) -> bool:
         """Whether the product has nothing to do."""
