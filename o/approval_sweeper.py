@@ -127,7 +127,7 @@ class ApprovalSweeper:
 
         A request may have been cancelled by an API that died before it told the conversation.
         """
-        shown = set(await list_shown_waiting(self._client))
+        shown = set(await list_shown_waiting(self._client, self._task_queue))
         async with self._database.connect() as connection:
             waiting = await conversations_that_wait(connection, shown)
         for conversation_id in (shown - waiting) | (sample - shown):

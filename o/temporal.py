@@ -145,13 +145,16 @@ async def show_pending(
     )
 
 
-async def list_shown_waiting(client: Client) -> list[str]:
+async def list_shown_waiting(client: Client, task_queue: str) -> list[str]:
     """The conversations of which Temporal's list says that they wait for an answer.
 
     Raises:
         RPCError: Temporal is away.
     """
-    query = f"{RUN_STATUS.name} = '{REQUIRES_APPROVAL}' AND ExecutionStatus = 'Running'"
+    query = (
+        f"{RUN_STATUS.name} = '{REQUIRES_APPROVAL}' AND ExecutionStatus = 'Running' "
+        f"AND TaskQueue = '{task_queue}'"
+    )
     return [found.id async for found in client.list_workflows(query)]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from letta_client import Letta
 
-from tests.support.approvals import INSERT, ask, guarded_agent, memory_of, request_of
+from tests.support.approvals import INSERT, ask, await_rest, guarded_agent, memory_of, request_of
 from tests.support.product import REPOSITORY, Product, eventually
 from tests.support.provider import do, say
 from tests.support.terminal import run_in_shell
@@ -35,13 +35,7 @@ def test_a_command_does_what_the_document_says(
         assert call_id in done.stdout
         assert client.agents.retrieve(agent.id).pending_approval is not None
         return
-    eventually(
-        lambda: (
-            not client.runs.list(agent_id=agent.id, active=True).items
-            and client.agents.retrieve(agent.id).pending_approval is None
-        ),
-        what="the end of waiting",
-    )
+    await_rest(client, agent)
     assert ("likes tea" in memory_of(client, agent)) == (end == "approved")
     (returned,) = client.agents.messages.list(
         agent.id, include_return_message_types=["tool_return_message"]

@@ -14,6 +14,7 @@ from tests.support.approvals import (
     answer,
     approval,
     ask,
+    await_rest,
     guarded_agent,
     memory_of,
     request_of,
@@ -47,16 +48,6 @@ def client(impatient: Product) -> Letta:
     return impatient.client(max_retries=0)
 
 
-def await_end(client: Letta, agent: AgentState) -> None:
-    eventually(
-        lambda: (
-            client.agents.retrieve(agent.id).pending_approval is None
-            and not client.runs.list(agent_id=agent.id, active=True).items
-        ),
-        what="the end of the request",
-    )
-
-
 def returns_of(client: Letta, agent: AgentState) -> list[Any]:
     kind = "tool_return_message"
     return client.agents.messages.list(
@@ -69,7 +60,7 @@ def test_a_request_that_nobody_answers_is_denied_and_the_agent_goes_on(
 ) -> None:
     agent = guarded_agent(client)
     request = request_of(ask(client, agent))
-    await_end(client, agent)
+    await_rest(client, agent)
     listed = client.agents.messages.list(agent.id, order="asc").items
     assert [m.message_type for m in listed][-4:] == [
         "approval_request_message",
@@ -95,7 +86,7 @@ def test_an_answer_that_comes_late_is_refused_wherever_it_comes(
 ) -> None:
     agent = guarded_agent(client)
     request = request_of(ask(client, agent))
-    await_end(client, agent)
+    await_rest(client, agent)
     call_id = request.tool_call.tool_call_id
     for approve in (True, False):
         with pytest.raises(BadRequestError, match="the request was expired"):
@@ -139,7 +130,7 @@ def test_only_what_nobody_answered_is_denied(client: Letta) -> None:
     request = request_of(ask(client, agent, TWO))
     first, second = (one.tool_call_id for one in request.tool_calls)
     request_of(answer(client, agent, approval(second)))
-    await_end(client, agent)
+    await_rest(client, agent)
     assert {one.tool_call_id: one.status for one in returns_of(client, agent)} == {
         first: "error",
         second: "success",
@@ -153,7 +144,7 @@ def test_an_agent_may_wait_longer_than_the_server_says(impatient: Product, clien
     request = request_of(ask(client, patient))
     hasty = guarded_agent(client)
     ask(client, hasty)
-    await_end(client, hasty)
+    await_rest(client, hasty)
     assert client.agents.retrieve(patient.id).pending_approval.id == request.id
     said = answer(client, patient, approval(request.tool_call.tool_call_id))
     assert said.messages[-1].content == "done"
@@ -165,7 +156,7 @@ def test_a_clients_own_tool_that_never_returns_is_given_up(
 ) -> None:
     agent = guarded_agent(client)
     request_of(ask(client, agent, call("Look"), client_tools=[{"name": "Look"}]))
-    await_end(client, agent)
+    await_rest(client, agent)
     (returned,) = returns_of(client, agent)
     assert returned.status == "error"
     assert provider.problems == []

@@ -18,6 +18,7 @@ from tests.support.approvals import (
     answer,
     approval,
     ask,
+    await_rest,
     guarded_agent,
     memory_of,
     request_of,
@@ -100,8 +101,7 @@ def test_an_answer_that_names_nothing_is_never_about_an_older_request(
     answer(client, guarded, approval(first.id))
     second = request_of(ask(client, guarded))
     server.query("UPDATE approvals SET expires_at = now() WHERE id = %s", second.id)
-    eventually(lambda: client.agents.retrieve(guarded.id).pending_approval is None)
-    eventually(lambda: not client.runs.list(agent_id=guarded.id, active=True).items)
+    await_rest(client, guarded)
     blind: Any = {"type": "approval", "approve": True}
     with pytest.raises(BadRequestError, match="the request was expired"):
         client.agents.messages.create(guarded.id, messages=[blind])

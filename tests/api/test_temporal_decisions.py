@@ -13,6 +13,7 @@ from tests.support.approvals import (
     answer,
     approval,
     ask,
+    await_rest,
     guarded_agent,
     memory_of,
     request_of,
@@ -43,17 +44,6 @@ def thread_of(server: Product, agent: AgentState) -> str:
         "SELECT id FROM conversations WHERE agent_id = %s", agent.id
     )
     return str(conversation_id)
-
-
-def await_rest(client: Letta, agent: AgentState) -> None:
-    # In this order: with the answer a request ceases to wait, and its run is there at once.
-    eventually(
-        lambda: (
-            client.agents.retrieve(agent.id).pending_approval is None
-            and not client.runs.list(agent_id=agent.id, active=True).items
-        ),
-        what="the end of the run",
-    )
 
 
 def kinds_of(client: Letta, agent: AgentState) -> list[str]:

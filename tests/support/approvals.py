@@ -6,6 +6,7 @@ from letta_client import Letta
 from letta_client.types import AgentState
 from letta_client.types.agents import LettaResponse
 
+from tests.support.product import eventually
 from tests.support.provider import HANDLE, Action, call, do, say
 
 GUARDED = "memory_insert"
@@ -47,6 +48,20 @@ def answer(client: Letta, agent: AgentState, *approvals: dict[str, Any], **more:
     """Answer calls."""
     message: Any = {"type": "approval", "approvals": list(approvals)}
     return client.agents.messages.create(agent.id, messages=[message], **more)
+
+
+def await_rest(client: Letta, agent: AgentState) -> None:
+    """Wait until nothing waits and nothing is open.
+
+    In this order: with the answer a request ceases to wait, and its run is there at once.
+    """
+    eventually(
+        lambda: (
+            client.agents.retrieve(agent.id).pending_approval is None
+            and not client.runs.list(agent_id=agent.id, active=True).items
+        ),
+        what="rest",
+    )
 
 
 def memory_of(client: Letta, agent: AgentState) -> str:

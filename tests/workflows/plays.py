@@ -9,7 +9,15 @@ from typing import Any
 import httpx
 from letta_client.types import AgentState
 
-from tests.support.approvals import INSERT, answer, approval, ask, guarded_agent, request_of
+from tests.support.approvals import (
+    INSERT,
+    answer,
+    approval,
+    ask,
+    await_rest,
+    guarded_agent,
+    request_of,
+)
 from tests.support.product import Product, eventually
 from tests.support.provider import FakeProvider, call, do, say
 from tests.support.terminal import list_workflows, signal, update, waiting
@@ -47,13 +55,7 @@ class Stage:
 
     def await_rest(self) -> None:
         """Wait until nothing is open and nothing waits."""
-        eventually(
-            lambda: (
-                not self.client.runs.list(agent_id=self.agent.id, active=True).items
-                and self.client.agents.retrieve(self.agent.id).pending_approval is None
-            ),
-            what="rest",
-        )
+        await_rest(self.client, self.agent)
 
     @contextmanager
     def queued(self, text: str, *more: str) -> Iterator[list[Future[Any]]]:
