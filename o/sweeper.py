@@ -24,8 +24,7 @@ from o.storage.database import Database
 from o.storage.purges import Deleted, list_deleted, purge
 from o.storage.run_records import purge_events
 from o.storage.runs import RunOfAgent, list_open_runs
-from o.temporal import start_callback, submit_run, tell_cancelled
-from workflows.conversation import Conversation
+from o.temporal import close, start_callback, submit_run, tell_cancelled
 
 _log = logging.getLogger(__name__)
 _LOCK = 0x6F5F7377  # "o_sw": one worker sweeps at a time
@@ -203,11 +202,7 @@ class Sweeper:
 
     async def _purge(self, deleted: Deleted) -> None:
         for conversation_id in deleted.conversation_ids:
-            try:
-                await self._client.get_workflow_handle(conversation_id).signal(Conversation.close)
-            except RPCError as error:
-                if error.status is not RPCStatusCode.NOT_FOUND:
-                    raise
+            await close(self._client, conversation_id)
         async with self._database.begin() as connection:
             await purge(connection, deleted)
         _log.info("deleted rows purged", extra={"id": deleted.id})

@@ -1,6 +1,6 @@
 """The connection to Temporal, and the one call that hands a run to its conversation."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import IndexedValueType
@@ -98,12 +98,8 @@ async def tell_cancelled(client: Client, conversation_id: str, run_ids: list[str
     Raises:
         RPCError: Temporal is away; a worker that comes late writes nothing.
     """
-    conversation = client.get_workflow_handle(conversation_id)
-    try:
-        await conversation.signal(Conversation.cancel_unanswered, Cancel(conversation_id, run_ids))
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise
+    request = Cancel(conversation_id, run_ids)
+    await _signal(client, conversation_id, Conversation.cancel_unanswered, request)
 
 
 def _start(
@@ -164,9 +160,27 @@ async def refresh(client: Client, conversation_id: str) -> None:
     Raises:
         RPCError: Temporal is away.
     """
-    conversation = client.get_workflow_handle(conversation_id)
+    await _signal(client, conversation_id, Conversation.refresh)
+
+
+async def close(client: Client, conversation_id: str) -> None:
+    """Have a conversation that is being deleted take no more turns and end.
+
+    Raises:
+        RPCError: Temporal is away.
+    """
+    await _signal(client, conversation_id, Conversation.close)
+
+
+async def _signal(
+    client: Client,
+    conversation_id: str,
+    signal: Callable[..., Awaitable[None] | None],
+    *given: object,
+) -> None:
+    """Signal a conversation; one that is not there needs none."""
     try:
-        await conversation.signal(Conversation.refresh)
+        await client.get_workflow_handle(conversation_id).signal(signal, args=given)
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise

@@ -23,7 +23,7 @@ from tests.chaos.scenarios import Scenario
 from tests.support.approvals import answer, approval, request_of
 from tests.support.product import eventually
 from tests.support.provider import call, do, say
-from tests.support.terminal import update, waiting
+from tests.support.terminal import update, waiting_if_up
 
 _ASKED = ("completed", "requires_approval")
 _DONE = ("completed", "end_turn")
@@ -294,19 +294,14 @@ def await_runs(product: KillableProduct, agent: AgentState, count: int) -> list[
 
 def await_shown(product: KillableProduct, agent: AgentState) -> list[Any]:
     """What Temporal's list shows that the agent waits for, once it shows something."""
-    return eventually(lambda: _shown(product, agent), what="the request in Temporal's list")
+    return eventually(lambda: waiting_if_up(product, agent), what="the request in Temporal's list")
 
 
 def await_nothing_shown(product: KillableProduct, agent: AgentState) -> None:
     """Wait until Temporal's list shows nothing that the agent waits for."""
-    eventually(lambda: _shown(product, agent) == [], what="the end of waiting in Temporal's list")
-
-
-def _shown(product: KillableProduct, agent: AgentState) -> list[Any] | None:
-    try:
-        return waiting(product, agent)
-    except AssertionError:  # Temporal is on its way back
-        return None
+    eventually(
+        lambda: waiting_if_up(product, agent) == [], what="the end of waiting in Temporal's list"
+    )
 
 
 def thread_of(product: KillableProduct, agent: AgentState) -> str:

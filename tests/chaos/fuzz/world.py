@@ -11,9 +11,9 @@ from letta_client.types import AgentState
 
 from o.ids import new_id
 from tests.chaos.fuzz.posts import Answer, How, Post, Request, is_passing, patiently
-from tests.support import terminal
 from tests.support.product import Product, eventually
 from tests.support.provider import HANDLE, Action, call, do, say
+from tests.support.terminal import waiting_if_up
 
 GUARDED, FREE, CLIENTS = "memory_insert", "core_memory_append", "Look"
 TOOLS = (GUARDED, FREE, CLIENTS)
@@ -291,13 +291,10 @@ class World:
         eventually(look, within_s=_AT_REST_S, what=f"what {self.agent.id} waits for in Temporal")
 
     def _shown(self) -> list[tuple[str, list[str]]] | None:
-        try:
-            listed = terminal.waiting(self.product, self.agent)
-        except AssertionError:  # Temporal is on its way back
+        listed = waiting_if_up(self.product, self.agent)
+        if listed is None or None in listed:
             return None
-        return (
-            None if None in listed else sorted((one["id"], sorted(one["calls"])) for one in listed)
-        )
+        return sorted((one["id"], sorted(one["calls"])) for one in listed)
 
     def is_settled(self) -> bool:
         """Whether the product has nothing to do."""
