@@ -3,9 +3,9 @@
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
-from activities.calls import call_refs, pending_request, turn_of
 from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
+from activities.pending import pending_request
 from o.domain.actors import Actor
 from o.domain.agents import Agent
 from o.domain.approvals import Approval, client_return, digest_of, refusal, response_message
@@ -17,23 +17,24 @@ from o.domain.messages import (
     ToolReturn,
     response_message_id,
 )
-from o.domain.rules import need_history, standing
+from o.domain.rules.standing import need_history, standing
 from o.domain.runs import Run, RunOptions
 from o.errors import Conflict, NotFound
-from o.storage.accepting import NewRun
 from o.storage.agents import get_agent
 from o.storage.approvals import Answer, answer_approval, get_approval
-from o.storage.closing import commit_return
 from o.storage.database import Database
 from o.storage.messages import get_message
-from o.storage.runs import get_run, start_run
-from o.storage.steps import (
+from o.storage.turn.accepting import NewRun
+from o.storage.turn.closing import commit_return
+from o.storage.turn.committing import append_messages
+from o.storage.turn.runs import get_run, start_run
+from o.storage.turn.steps import (
     get_step_reply,
     list_request_returns,
     list_step_returns,
     list_unanswered_calls,
 )
-from o.storage.turns import append_messages
+from o.temporal.refs import call_refs, turn_of
 from workflows import contract
 from workflows.contract import CallRef, ConversationRef, Decide, Decided, StepOutcome, Turn
 

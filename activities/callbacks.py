@@ -13,8 +13,8 @@ from activities.heartbeat import heartbeating
 from o.domain.runs import Run, RunEvent
 from o.storage.callbacks import record_callback
 from o.storage.database import Database
-from o.storage.events import list_events, replay_events
-from o.storage.runs import get_run
+from o.storage.turn.events import list_events, replay_events
+from o.storage.turn.runs import get_run
 from workflows.contract import CallbackRef
 
 _TIMEOUT = aiohttp.ClientTimeout(total=5.0)

@@ -11,7 +11,7 @@ from o.domain.agents import Agent
 from o.domain.loops import SEND_MESSAGE
 from o.domain.messages import Message, Role
 from o.errors import ToolFailed
-from o.memory.boot import SENT
+from o.memory.legacy_events import SENT
 from o.memory.prompt import local_time, zone_of
 from o.storage.messages import search_messages
 

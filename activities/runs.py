@@ -2,16 +2,16 @@
 
 from temporalio import activity
 
-from activities.calls import pending_request
 from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
+from activities.pending import pending_request
 from o.domain.agents import Thread
 from o.domain.runs import RunError, StopReason
 from o.storage.agents import actor_of
-from o.storage.cancelling import Scope, cancel_runs
-from o.storage.closing import close_open_run
 from o.storage.database import Database
-from o.storage.runs import get_run
+from o.storage.turn.cancelling import Scope, cancel_runs
+from o.storage.turn.closing import close_open_run
+from o.storage.turn.runs import get_run
 from workflows.contract import Cancel, Cancelled, Closing
 
 _INTERRUPTED = "The run ended before this tool call was made."

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from temporalio import activity
 
-from activities.begin import StepToTake, begin_step
-from activities.commit import CallTime, commit_step
-from activities.contexts import Contexts
-from activities.deltas import DeltaWriter
 from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
+from activities.step.begin import StepToTake, begin_step
+from activities.step.commit import CallTime, commit_step
+from activities.step.deltas import DeltaWriter
+from activities.step.prompt_cache import Contexts
 from o.domain.llm import LanguageModel, ModelReply
 from o.errors import ModelError
 from o.storage.database import Database

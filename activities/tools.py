@@ -16,15 +16,15 @@ from o.domain.agents import Agent
 from o.domain.approvals import gate_of
 from o.domain.loops import after_call
 from o.domain.messages import ToolCall, ToolReturn, return_message_id
-from o.domain.rules import REFUSED, need_history, standing
+from o.domain.rules.standing import REFUSED, need_history, standing
 from o.domain.runs import Run
 from o.domain.text import storable
 from o.errors import NotFound, ToolFailed
-from o.storage.calls import read_called_step
-from o.storage.closing import commit_return
 from o.storage.database import Database
-from o.storage.runs import get_run
-from o.storage.steps import list_request_returns
+from o.storage.turn.calls import read_called_step
+from o.storage.turn.closing import commit_return
+from o.storage.turn.runs import get_run
+from o.storage.turn.steps import list_request_returns
 from workflows.contract import CallOutcome, CallRef
 
 _CLOSED = CallOutcome("closed", done=True)

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 
+from api.answers.watch import RunWatcher
 from api.auth import TokenCheck
 from api.callbacks import Callbacks
 from api.deps import Parts
@@ -30,13 +31,12 @@ from api.routes import (
     streams,
 )
 from api.turns import Turns
-from api.watch import RunWatcher
 from o.collector import spare_collector
 from o.llm.catalogue import Catalogue
 from o.llm.providers import Providers
 from o.settings import ProviderSettings, Settings
 from o.storage.database import Database
-from o.temporal import connect
+from o.temporal.connection import connect
 
 _DESCRIPTION = "A server for AI agents that remember. The API is that of the Letta V1 server."
 

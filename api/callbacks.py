@@ -7,10 +7,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 from temporalio.exceptions import TemporalError
 
-from api.watch import RunWatcher
+from api.answers.watch import RunWatcher
 from o.domain.runs import Run
 from o.errors import OError
-from o.temporal import start_callback
+from o.temporal.conversations import start_callback
 
 _log = logging.getLogger(__name__)
 _POLL_S = 60.0  # thousands may wait, and the sweeper finds what a lost notice would have told

@@ -11,9 +11,9 @@ from api.wire.tools import tool_names_by_id
 from o.domain.actors import Actor
 from o.domain.agent_types import SERVED_TYPES
 from o.domain.agents import Agent
-from o.domain.approval_rules import with_default_approvals
 from o.domain.blocks import Block
 from o.domain.instructions import default_system
+from o.domain.rules.approval import with_default_approvals
 from o.domain.tools import BASE_TOOLS
 from o.errors import InvalidArgument, NotFound
 from o.ids import new_id

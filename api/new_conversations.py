@@ -13,11 +13,11 @@ from o.domain.blocks import Block
 from o.domain.messages import InputMessage
 from o.errors import InvalidArgument
 from o.ids import new_id
-from o.memory.beginning import first_messages
+from o.memory.initial_messages import first_messages
 from o.memory.prompt import prompt_key
 from o.storage.agents import add_conversation, get_agent_state
 from o.storage.conversations import get_thread
-from o.storage.histories import copy_history
+from o.storage.history_changes import copy_history
 from o.storage.messages import add_messages
 from o.storage.thread_blocks import add_isolated_blocks, list_isolated_blocks
 

@@ -12,7 +12,7 @@ from o.domain.actors import Actor
 from o.domain.agents import Agent, Conversation, Thread
 from o.domain.asking import model_request
 from o.domain.messages import InputMessage, Message
-from o.domain.rules import standing
+from o.domain.rules.standing import standing
 from o.errors import InvalidArgument
 from o.ids import derived_id
 from o.llm.bodies import chat_body

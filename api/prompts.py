@@ -9,7 +9,7 @@ from o.domain.agents import Agent, Conversation, Thread
 from o.memory.prompt import compile_prompt, prompt_key
 from o.storage.agents import get_agent
 from o.storage.conversations import get_thread
-from o.storage.histories import get_system_prompt
+from o.storage.history_changes import get_system_prompt
 from o.storage.messages import rewrite_system_message
 from o.storage.thread_blocks import list_thread_blocks
 

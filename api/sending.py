@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from fastapi import Request, Response
 
-from api.answer import Shown, json_answer
+from api.answers.response import Shown, json_answer
+from api.answers.stream import EventStream, refused_stream
 from api.deps import Parts
-from api.stream import EventStream, refused_stream
 from api.turns import Send
 from api.wire.callbacks import AsyncBody
 from api.wire.turns import SendBody

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.client import Client
 from temporalio.exceptions import TemporalError
 
-from api.watch import RunWatcher
+from api.answers.watch import RunWatcher
 from o.domain.actors import Actor
 from o.domain.agents import Thread
 from o.domain.messages import Decision, InputMessage
@@ -20,7 +20,9 @@ from o.domain.runs import BusyPolicy, Run, RunEvent, RunOptions
 from o.errors import Conflict
 from o.ids import new_id
 from o.settings import Settings
-from o.storage.accepting import (
+from o.storage.approvals import Answer, answer_approval
+from o.storage.database import Database, with_patience
+from o.storage.turn.accepting import (
     NewRun,
     accept_run,
     find_conversation,
@@ -28,11 +30,9 @@ from o.storage.accepting import (
     find_run_by_key,
     lock_thread,
 )
-from o.storage.approvals import Answer, answer_approval
-from o.storage.cancelling import Cancelled, Scope, cancel_runs
-from o.storage.database import Database, with_patience
-from o.storage.runs import RunOfAgent
-from o.temporal import submit_run, tell_cancelled
+from o.storage.turn.cancelling import Cancelled, Scope, cancel_runs
+from o.storage.turn.runs import RunOfAgent
+from o.temporal.conversations import submit_run, tell_cancelled
 
 _log = logging.getLogger(__name__)
 _KEY_CHARS = 500  # PostgreSQL takes 2,704 bytes into an index, and a character may be four

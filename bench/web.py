@@ -15,7 +15,7 @@ from sqlalchemy import select
 from bench.child import until_orphaned
 from o.storage.database import Database
 from o.storage.tables import organizations
-from o.up.ports import free_port
+from server.up.ports import free_port
 
 HELLO, SELECT = "/hello", "/select"
 SELECTED = "default_org"

@@ -25,7 +25,7 @@ class _Line(logging.Formatter):
 
 
 def configure_logging(level: str = "INFO") -> None:
-    """Send records at or above `level` to standard error. Called once, by `o.cli`."""
+    """Send records at or above `level` to standard error. Called once, by `server.cli`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Line("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -1,4 +1,4 @@
-"""What an operator can set, read once, in `o.cli`, and handed on."""
+"""What an operator can set, read once, in `server.cli`, and handed on."""
 
 from pathlib import Path
 from typing import Literal, Self

@@ -23,7 +23,7 @@ from api.wire.tools import (
 )
 from o.domain.actors import Actor
 from o.domain.agents import Agent
-from o.domain.approval_rules import with_approval, without_approval
+from o.domain.rules.approval import with_approval, without_approval
 from o.domain.text import storable
 from o.errors import InvalidInput, NotFound, ToolFailed
 from o.storage.agents import change_agent, get_agent, get_agent_state

@@ -11,7 +11,7 @@ from api.wire.agent_requests import CreateAgentBody, UpdateAgentBody
 from api.wire.agents import AgentBody
 from o.domain.agents import AgentState, Conversation
 from o.ids import new_id
-from o.memory.beginning import first_messages
+from o.memory.initial_messages import first_messages
 from o.memory.prompt import prompt_key
 from o.storage import agents as stored
 from o.storage.agent_blocks import attach_blocks, detach_all_blocks

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from api.deps import ActorDep, AgentId, PartsDep, ThreadDep
 from api.wire.fields import RequestBody, Text
-from o.storage.cancelling import Scope
+from o.storage.turn.cancelling import Scope
 
 router = APIRouter()
 

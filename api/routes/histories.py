@@ -12,12 +12,12 @@ from api.wire.agents import AgentBody
 from o.domain.agents import Thread
 from o.domain.messages import InputMessage
 from o.errors import InvalidArgument
-from o.memory.beginning import first_messages
+from o.memory.initial_messages import first_messages
 from o.memory.prompt import prompt_key
 from o.storage.agents import get_agent, get_agent_state
-from o.storage.cancelling import Scope, cancel_requests
 from o.storage.conversations import get_thread
-from o.storage.histories import reset_history
+from o.storage.history_changes import reset_history
+from o.storage.turn.cancelling import Scope, cancel_requests
 
 router = APIRouter(prefix="/agents/{agent_id}", tags=["agents"])
 

@@ -8,7 +8,7 @@ from api.bodies import messages_answer
 from api.deps import ActorDep, MessageId, ReadsDep
 from api.pagination import page_query
 from api.wire.messages import V1_VIEW
-from o.storage.message_records import find_message, list_all_messages
+from o.storage.all_messages import find_message, list_all_messages
 from o.storage.pages import Page
 
 router = APIRouter(prefix="/messages", tags=["messages"])

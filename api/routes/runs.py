@@ -11,11 +11,11 @@ from api.wire.messages import MessageView
 from api.wire.runs import RunBody, RunMetricsBody, RunUsageBody, StopReasonName
 from api.wire.steps import StepBody
 from o.domain.runs import RunStatus
-from o.storage import run_records as stored
+from o.storage import runs as stored
 from o.storage.messages import list_run_messages
 from o.storage.pages import Page
-from o.storage.run_records import RunFilter
-from o.storage.step_records import StepFilter, list_steps
+from o.storage.runs import RunFilter
+from o.storage.steps import StepFilter, list_steps
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 

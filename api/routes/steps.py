@@ -11,10 +11,10 @@ from api.pagination import page_query
 from api.wire.messages import V1_VIEW
 from api.wire.steps import Feedback, FeedbackBody, StepBody, StepMetricsBody
 from o.errors import InvalidArgument
-from o.storage import step_records as stored
+from o.storage import steps as stored
 from o.storage.messages import list_step_messages
 from o.storage.pages import Page
-from o.storage.step_records import StepFilter
+from o.storage.steps import StepFilter
 
 router = APIRouter(prefix="/steps", tags=["steps"])
 

@@ -3,15 +3,15 @@
 from fastapi import APIRouter, Response
 from pydantic import Field
 
+from api.answers.stream import EventStream
 from api.deps import ActorDep, Parts, PartsDep, ReadsDep, RunId, ThreadId, thread_of
-from api.stream import EventStream
 from api.turns import Sent
 from api.wire.conversations import AgentOfThreadBody
 from api.wire.fields import Text
 from o.domain.runs import Run
 from o.errors import Gone, InvalidArgument, NotFound
 from o.ids import is_id
-from o.storage.run_records import find_run
+from o.storage.runs import find_run
 from o.storage.streams import find_newest_run
 
 router = APIRouter()

@@ -5,7 +5,7 @@ from typing import Any
 
 from o.domain.agents import Agent
 from o.domain.llm import ModelRequest
-from o.domain.rules import Standing
+from o.domain.rules.standing import Standing
 from o.domain.runs import ClientTool
 from o.domain.tools import calls_in_parallel, tool_choice, tools_shown
 

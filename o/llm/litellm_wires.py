@@ -22,7 +22,7 @@ from o.errors import ModelError
 from o.llm.chat import Completion, reply_of, streamed_reply
 from o.llm.failures import refused, unreachable
 from o.llm.providers import Provider
-from o.llm.stand_in import stand_in
+from o.llm.warm_up import stand_in
 
 litellm.suppress_debug_info = True
 litellm.drop_params = True

@@ -21,13 +21,13 @@ from o.domain.approvals import (
 from o.domain.messages import Decision, Message, only_calls
 from o.domain.runs import Run, RunClosed, RunStatus, StopReason
 from o.errors import Conflict, InvalidArgument
-from o.storage.accepting import NewRun
 from o.storage.conditions import IS_PENDING
-from o.storage.events import add_events
 from o.storage.messages import get_message
 from o.storage.rows import columns_of, model_of, models_of
-from o.storage.runs import advance_run, get_run
 from o.storage.tables import agents, approvals, conversations, runs
+from o.storage.turn.accepting import NewRun
+from o.storage.turn.events import add_events
+from o.storage.turn.runs import advance_run, get_run
 
 EXPIRY = "expiry"
 """Who denies what nobody has answered in time."""

@@ -1,159 +1,201 @@
-"""Questions about runs."""
+"""Questions about runs as clients read them, long after the turn."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, and_, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    distinct,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
-from o.domain.agents import Thread
-from o.domain.runs import Run, RunClosed, RunStatus
-from o.storage.agents import is_meant
-from o.storage.conditions import IS_OPEN
-from o.storage.rows import columns_of, model_of
-from o.storage.tables import agents, conversations, runs
+from o.domain.messages import Role
+from o.domain.runs import Run, RunStatus
+from o.errors import Conflict, NotFound
+from o.storage.conditions import IS_OPEN, IS_PENDING, is_open
+from o.storage.pages import Page, page_of_rows
+from o.storage.rows import columns_of, model_of, models_of
+from o.storage.tables import agents, approvals, conversations, messages, runs
 
 
 @dataclass(frozen=True)
-class RunOfAgent:
-    """A run with what its workflow shows of its agent.
+class RunFilter:
+    """Which runs a list shows; None of a field means any.
 
     Attributes:
-        is_warm: Whether the conversation was spoken to lately, so that its workflow is likely to
-            be there.
+        agent_ids: Runs of any of these agents.
+        active: Only runs that are open.
+        background: Whether the request asked to be answered at once.
     """
 
-    run: Run
-    agent_name: str
-    model: str
-    is_warm: bool = False
+    agent_ids: Sequence[str] | None = None
+    statuses: Sequence[RunStatus] | None = None
+    active: bool = False
+    background: bool | None = None
+    stop_reason: str | None = None
+    conversation_id: str | None = None
 
 
-async def get_run(connection: AsyncConnection, run_id: str, *, lock: bool = False) -> Run | None:
-    """The run by that id, None when it was deleted meanwhile."""
-    question = select(*columns_of(runs, Run)).where(runs.c.id == run_id)
-    if lock:
-        question = question.with_for_update()
-    row = (await connection.execute(question)).mappings().one_or_none()
-    return model_of(Run, row) if row else None
+async def find_run(connection: AsyncConnection, actor: Actor, run_id: str) -> Run:
+    """The run by that id.
+
+    Raises:
+        NotFound: There is none for this actor, or its agent was deleted.
+    """
+    rows = await connection.execute(_visible(actor).where(runs.c.id == run_id))
+    row = rows.mappings().one_or_none()
+    if row is None:
+        raise _not_found(run_id)
+    return model_of(Run, row)
 
 
-async def list_request_runs(connection: AsyncConnection, run: Run) -> list[str]:
-    """Ids of the runs of the request that a run carries on, none when it carries nothing on."""
-    if run.origin_run_id is None:
-        return []
-    origin = run.origin_run_id
-    rows = await connection.execute(
-        select(runs.c.id).where(or_(runs.c.id == origin, runs.c.origin_run_id == origin))
+async def list_runs(
+    connection: AsyncConnection, actor: Actor, only: RunFilter, page: Page
+) -> list[Run]:
+    """Runs by the time they were asked for.
+
+    Raises:
+        NotFound: A cursor names no run of this actor.
+    """
+    question = _visible(actor)
+    if only.agent_ids is not None:
+        question = question.where(runs.c.agent_id.in_(only.agent_ids))
+    if only.statuses is not None:
+        question = question.where(runs.c.status.in_(only.statuses))
+    if only.active:
+        question = question.where(IS_OPEN)
+    if only.background is not None:
+        is_background = func.coalesce(runs.c.options["background"].as_boolean(), False)
+        question = question.where(is_background == only.background)
+    if only.stop_reason is not None:
+        question = question.where(runs.c.stop_reason == only.stop_reason)
+    if only.conversation_id is not None:
+        question = question.where(runs.c.conversation_id == only.conversation_id)
+    question = await page_of_rows(
+        connection,
+        question,
+        page,
+        time=runs.c.created_at,
+        id_=runs.c.id,
+        of_actor=runs.c.organization_id == actor.organization_id,
     )
-    return list(rows.scalars())
+    rows = await connection.execute(question)
+    return models_of(Run, rows.mappings().all())
 
 
-async def start_run(connection: AsyncConnection, run_id: str) -> None:
-    """Note that a run which begins otherwise than with a step has begun."""
-    await connection.execute(
-        update(runs)
-        .where(runs.c.id == run_id)
-        .values(status=RunStatus.RUNNING, started_at=func.coalesce(runs.c.started_at, func.now()))
-    )
+async def delete_run(connection: AsyncConnection, actor: Actor, run_id: str) -> Run:
+    """Remove a run that is at rest, with its steps and events. Its messages stay in history.
 
+    The runs of one request go on from one another's steps, so that none of them goes before all
+    are at rest.
 
-async def list_open_runs(connection: AsyncConnection, *, older_than_s: float) -> list[RunOfAgent]:
-    """Open runs of a certain age, in the order they were made."""
-    rows = await connection.execute(
-        _open_runs()
-        .where(runs.c.created_at < func.now() - timedelta(seconds=older_than_s))
-        .order_by(runs.c.created_at)
-    )
-    return [with_agent(row) for row in rows.mappings()]
-
-
-async def open_conversations(connection: AsyncConnection) -> list[str]:
-    """Ids of the conversations, and so of the workflows, that have an open run."""
-    rows = await connection.execute(select(runs.c.conversation_id).where(IS_OPEN).distinct())
-    return list(rows.scalars())
-
-
-async def first_open_run(connection: AsyncConnection, conversation_id: str) -> RunOfAgent | None:
-    """The run whose turn it is, None when none is open.
-
-    The one that has begun, else the answer to an approval request, else the oldest.
+    Raises:
+        NotFound: There is none for this actor.
+        Conflict: It is open, or waits for approval, or a run that carries it on does.
     """
     rows = await connection.execute(
-        _open_runs()
-        .where(runs.c.conversation_id == conversation_id)
-        .order_by(
-            (runs.c.status == RunStatus.RUNNING).desc(),
-            runs.c.approval_id.is_not(None).desc(),
-            runs.c.created_at,
-            runs.c.id,
+        delete(runs)
+        .where(
+            runs.c.id == run_id,
+            runs.c.organization_id == actor.organization_id,
+            ~_is_of_unfinished_request(),
+            runs.c.agent_id == agents.c.id,
+            agents.c.deleted_at.is_(None),
         )
-        .limit(1)
+        .returning(*columns_of(runs, Run))
     )
     row = rows.mappings().one_or_none()
-    return with_agent(row) if row else None
-
-
-def _runs() -> Select[Any]:
-    return (
-        select(
-            *columns_of(runs, Run),
-            agents.c.name.label("agent_name"),
-            func.coalesce(conversations.c.model, agents.c.model).label("agent_model"),
-        )
-        .join(agents, agents.c.id == runs.c.agent_id)
-        .join(conversations, conversations.c.id == runs.c.conversation_id)
-        .where(agents.c.deleted_at.is_(None), conversations.c.deleted_at.is_(None))
+    if row is not None:
+        return model_of(Run, row)
+    await find_run(connection, actor, run_id)
+    raise Conflict(
+        f"Run {run_id}, or one that carries it on, is open or waits for approval; cancel it, or "
+        "wait for its end"
     )
 
 
-def runs_of(actor: Actor, thread: Thread) -> Select[Any]:
-    """Runs of a thread that is the actor's, with what their workflow shows of the agent."""
-    return _runs().where(is_meant(thread), runs.c.organization_id == actor.organization_id)
+def _is_of_unfinished_request() -> ColumnElement[bool]:
+    """Whether a run of the same request as this row of `runs` is open or waits for approval."""
+    other = runs.alias("other")
+    origin = func.coalesce(runs.c.origin_run_id, runs.c.id)
+    waits = exists().where(approvals.c.run_id == other.c.id, IS_PENDING)
+    return exists().where(
+        or_(other.c.id == origin, other.c.origin_run_id == origin), or_(is_open(other), waits)
+    )
 
 
-def _open_runs() -> Select[Any]:
-    return _runs().where(IS_OPEN)
+async def tools_used(connection: AsyncConnection, run_id: str) -> list[str]:
+    """Names of the tools that were called in a run which the caller has already found."""
+    name = messages.c.tool_return["name"].astext
+    rows = await connection.execute(
+        select(distinct(name))
+        .where(
+            messages.c.run_id == run_id,
+            messages.c.role == Role.TOOL,
+            messages.c.tool_return["duration_ns"].astext.is_not(None),
+        )
+        .order_by(name)
+    )
+    return list(rows.scalars())
 
 
-def with_agent(row: RowMapping) -> RunOfAgent:
-    """A row of such a question."""
-    run = model_of(Run, row)
-    return RunOfAgent(run, row["agent_name"], run.options.override_model or row["agent_model"])
+_PURGE_EVENTS = text(
+    """
+    WITH old AS (
+        SELECT id FROM runs
+        WHERE events_kept AND completed_at < now() - make_interval(hours => :hours)
+        ORDER BY completed_at LIMIT :limit
+        FOR UPDATE SKIP LOCKED
+    ), gone AS (
+        DELETE FROM run_events USING old WHERE run_events.run_id = old.id
+    )
+    UPDATE runs SET events_kept = false FROM old WHERE runs.id = old.id
+    """
+).bindparams(bindparam("limit", type_=Integer, literal_execute=True))  # so that plans know it
 
 
-async def advance_run(
-    connection: AsyncConnection,
-    run_id: str,
-    *,
-    events: int,
-    closed: RunClosed | None = None,
-) -> int | None:
-    """Take numbers for `events` more events of an open run, lock it, and close it if told to.
+async def purge_events(connection: AsyncConnection, *, retention_h: int, limit: int) -> int:
+    """Remove the events of up to `limit` runs that have been at rest for `retention_h` hours.
 
     Returns:
-        The first number, or None when the run is closed or gone, so that nothing may be added.
+        Of how many runs.
     """
-    question = (
-        update(runs)
-        .where(runs.c.id == run_id, IS_OPEN)
-        .values(next_seq=runs.c.next_seq + events)
-        .returning(runs.c.next_seq - events)
-    )
-    if closed is not None:
-        question = question.values(
-            status=closed.stop_reason.status,
-            stop_reason=closed.stop_reason,
-            usage=closed.usage.model_dump(mode="json"),
-            error=closed.error.model_dump(mode="json") if closed.error else None,
-            completed_at=func.now(),
-        ).add_cte(
-            update(agents)
-            .where(and_(runs.c.id == run_id, agents.c.id == runs.c.agent_id))
-            .values(last_run_completion=func.now(), last_stop_reason=closed.stop_reason)
-            .cte("agent")
+    purged = await connection.execute(_PURGE_EVENTS, {"hours": retention_h, "limit": limit})
+    return purged.rowcount
+
+
+def _visible(actor: Actor) -> Select[Any]:
+    return (
+        select(*columns_of(runs, Run), approvals.c.id.label("pending_approval_id"))
+        .join(agents, agents.c.id == runs.c.agent_id)
+        .join(conversations, conversations.c.id == runs.c.conversation_id)
+        .outerjoin(
+            approvals,
+            and_(
+                approvals.c.conversation_id == runs.c.conversation_id,
+                IS_PENDING,
+                approvals.c.run_id == runs.c.id,
+            ),
         )
-    first: int | None = await connection.scalar(question)
-    return first
+        .where(
+            runs.c.organization_id == actor.organization_id,
+            agents.c.deleted_at.is_(None),
+            conversations.c.deleted_at.is_(None),
+        )
+    )
+
+
+def _not_found(run_id: str) -> NotFound:
+    return NotFound(f"Run with id {run_id} not found")

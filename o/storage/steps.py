@@ -1,73 +1,147 @@
-"""Questions about steps: one model call and the tools it asks for."""
+"""Questions about steps as clients read them."""
 
-from sqlalchemy import func, or_, select, update
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Select, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from o.domain.messages import Message, Role, ToolCall, ToolReturn, return_message_id
-from o.storage.rows import columns_of, model_of
-from o.storage.tables import messages, runs, steps
+from o.domain.actors import Actor
+from o.domain.messages import Role
+from o.domain.steps import Step, StepTimes
+from o.errors import NotFound
+from o.storage.pages import Page, page_of_rows
+from o.storage.rows import columns_of, model_of, models_of
+from o.storage.tables import agents, messages, runs, steps
 
 
-async def fail_steps(connection: AsyncConnection, run_id: str) -> None:
-    """Mark what a failed run left unfinished."""
+@dataclass(frozen=True)
+class StepFilter:
+    """Which steps a list shows; None of a field means any.
+
+    Attributes:
+        model: A handle, or its part behind the provider.
+        since: Steps that began at that time or later.
+        until: Steps that began before that time.
+        tags: Steps that have one of these.
+    """
+
+    run_id: str | None = None
+    agent_id: str | None = None
+    model: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    feedback: str | None = None
+    has_feedback: bool | None = None
+    tags: Sequence[str] | None = None
+
+
+async def find_step(connection: AsyncConnection, actor: Actor, step_id: str) -> Step:
+    """The step by that id.
+
+    Raises:
+        NotFound: There is none for this actor, or its agent was deleted.
+    """
+    rows = await connection.execute(_visible(actor).where(steps.c.id == step_id))
+    row = rows.mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"Step with id {step_id} not found")
+    return model_of(Step, row)
+
+
+async def list_steps(
+    connection: AsyncConnection, actor: Actor, only: StepFilter, page: Page
+) -> list[Step]:
+    """Steps by the time they began.
+
+    Raises:
+        NotFound: A cursor names no step of this actor.
+    """
+    question = await page_of_rows(
+        connection,
+        _filtered(_visible(actor), only),
+        page,
+        time=steps.c.created_at,
+        id_=steps.c.id,
+        of_actor=steps.c.organization_id == actor.organization_id,
+    )
+    rows = await connection.execute(question)
+    return models_of(Step, rows.mappings().all())
+
+
+async def find_step_times(connection: AsyncConnection, actor: Actor, step_id: str) -> StepTimes:
+    """The step with what its tools took.
+
+    Raises:
+        NotFound: There is no such step for this actor.
+    """
+    step = await find_step(connection, actor, step_id)
+    took_ns = messages.c.tool_return["duration_ns"].astext.cast(BigInteger)
+    tools_ns = await connection.scalar(
+        select(func.sum(took_ns).cast(BigInteger)).where(
+            messages.c.step_id == step_id, messages.c.role == Role.TOOL
+        )
+    )
+    return StepTimes(step=step, tools_ns=tools_ns)
+
+
+async def set_feedback(
+    connection: AsyncConnection,
+    actor: Actor,
+    step_id: str,
+    feedback: str | None,
+    tags: Sequence[str] | None,
+) -> Step:
+    """Keep what a person thinks of a step; `tags` None leaves the tags as they are.
+
+    Raises:
+        NotFound: There is no such step for this actor.
+    """
+    changes: dict[str, Any] = {"feedback": feedback}
+    if tags is not None:
+        changes["tags"] = list(tags)
     await connection.execute(
         update(steps)
-        .where(steps.c.run_id == run_id, steps.c.status == "pending")
-        .values(status="failed", completed_at=func.now())
+        .where(steps.c.id == step_id, steps.c.organization_id == actor.organization_id)
+        .values(changes)
     )
+    return await find_step(connection, actor, step_id)
 
 
-async def get_step_reply(connection: AsyncConnection, run_id: str, index: int) -> Message | None:
-    """The reply that a step has committed, None while there is none."""
-    rows = await connection.execute(
-        select(*columns_of(messages, Message))
-        .join(steps, steps.c.id == messages.c.step_id)
-        .where(steps.c.run_id == run_id, steps.c.index == index, messages.c.role == Role.ASSISTANT)
+def _filtered(question: Select[Any], only: StepFilter) -> Select[Any]:
+    for column, value in (
+        (steps.c.run_id, only.run_id),
+        (steps.c.agent_id, only.agent_id),
+        (steps.c.feedback, only.feedback),
+    ):
+        if value is not None:
+            question = question.where(column == value)
+    if only.model is not None:
+        behind_provider = func.substr(steps.c.model, func.strpos(steps.c.model, "/") + 1)
+        question = question.where(or_(steps.c.model == only.model, behind_provider == only.model))
+    if only.since is not None:
+        question = question.where(steps.c.created_at >= only.since)
+    if only.until is not None:
+        question = question.where(steps.c.created_at < only.until)
+    if only.has_feedback is not None:
+        question = question.where(steps.c.feedback.is_not(None) == only.has_feedback)
+    if only.tags is not None:
+        question = question.where(steps.c.tags.overlap(only.tags))
+    return question
+
+
+def _visible(actor: Actor) -> Select[Any]:
+    return (
+        select(
+            *columns_of(steps, Step),
+            runs.c.status.label("run_status"),
+            runs.c.steps_done.label("run_steps_done"),
+            runs.c.stop_reason.label("run_stop_reason"),
+            runs.c.error.label("run_error"),
+        )
+        .join(runs, runs.c.id == steps.c.run_id)
+        .join(agents, agents.c.id == steps.c.agent_id)
+        .where(steps.c.organization_id == actor.organization_id, agents.c.deleted_at.is_(None))
     )
-    row = rows.mappings().one_or_none()
-    return model_of(Message, row) if row else None
-
-
-async def list_step_returns(connection: AsyncConnection, step_id: str) -> dict[str, ToolReturn]:
-    """What the calls of a step have returned so far, by message id, in the order of history."""
-    rows = await connection.execute(
-        select(messages.c.id, messages.c.tool_return)
-        .where(messages.c.step_id == step_id, messages.c.role == Role.TOOL)
-        .order_by(messages.c.position)
-    )
-    return {row.id: ToolReturn.model_validate(row.tool_return) for row in rows}
-
-
-async def list_request_returns(connection: AsyncConnection, run_id: str) -> list[ToolReturn]:
-    """What the tool calls of a run's request returned, oldest first, over all of its runs.
-
-    A request goes on in a new run when a person has answered what it stopped for.
-    """
-    origin = select(func.coalesce(runs.c.origin_run_id, runs.c.id)).where(runs.c.id == run_id)
-    first = origin.scalar_subquery()
-    of_request = select(runs.c.id).where(or_(runs.c.id == first, runs.c.origin_run_id == first))
-    rows = await connection.execute(
-        select(messages.c.tool_return)
-        .where(messages.c.run_id.in_(of_request), messages.c.role == Role.TOOL)
-        .order_by(messages.c.position)
-    )
-    return [ToolReturn.model_validate(returned) for returned in rows.scalars()]
-
-
-async def list_unanswered_calls(
-    connection: AsyncConnection, run_id: str, index: int
-) -> list[tuple[str, int, ToolCall]]:
-    """Calls of a step that have no return: (step id, ordinal of the call, call)."""
-    reply = await get_step_reply(connection, run_id, index)
-    if reply is None or not reply.tool_calls:
-        return []
-    step_id = str(reply.step_id)
-    rows = await connection.execute(
-        select(messages.c.id).where(messages.c.step_id == step_id, messages.c.role == Role.TOOL)
-    )
-    answered = set(rows.scalars())
-    return [
-        (step_id, n, call)
-        for n, call in enumerate(reply.tool_calls)
-        if return_message_id(step_id, n) not in answered
-    ]

@@ -12,7 +12,7 @@ from letta_client import DefaultHttpxClient, Letta
 from letta_client.types import AgentState
 from temporalio.worker import Replayer
 
-from o.worker import WORKFLOW_RUNNER
+from server.worker import WORKFLOW_RUNNER
 from tests.support.executions import executions_of
 from tests.support.product import Product, eventually
 from tests.support.provider import HANDLE, FakeProvider, call, do, say

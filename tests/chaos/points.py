@@ -35,7 +35,7 @@ class Point:
     command: str = ""
 
 
-_TELL = "o.temporal:submit_run"
+_TELL = "o.temporal.conversations:submit_run"
 _TASK_DONE = "temporalio.bridge.worker:Worker.complete_workflow_activation"
 _APP = "fastapi:FastAPI.__call__"
 
@@ -47,11 +47,13 @@ POINTS = (
     Point("update-answered", "api", _TELL, "after"),
     # A step.
     Point("step-begun", "worker", "activities.steps:StepActivities.take_step", "before", "index"),
-    Point("step-opened", "worker", "o.storage.turns:open_step", "after"),
+    Point("step-opened", "worker", "o.storage.turn.opening:open_step", "after"),
     Point("prompt-built", "worker", "o.llm.models:Models.complete", "before"),
-    Point("tokens-coming", "worker", "activities.deltas:DeltaWriter.write", "before", nth=10),
+    Point("tokens-coming", "worker", "activities.step.deltas:DeltaWriter.write", "before", nth=10),
     Point("model-replied", "worker", "o.llm.models:Models.complete", "after"),
-    Point("step-uncommitted", "worker", "o.storage.turns:commit_reply", "before", "index"),
+    Point(
+        "step-uncommitted", "worker", "o.storage.turn.committing:commit_reply", "before", "index"
+    ),
     Point(
         "step-committed", "worker", "activities.steps:StepActivities.take_step", "after", "index"
     ),
@@ -87,13 +89,13 @@ POINTS = (
     ),
     Point("verdict-begun", "worker", "activities.approvals:ApprovalActivities.decide", "before"),
     Point("verdict-recorded", "worker", "activities.approvals:ApprovalActivities.decide", "after"),
-    Point("expiry-stored", "worker", "o.approval_sweeper:ApprovalSweeper._submit", "before"),
+    Point("expiry-stored", "worker", "server.sweep.approvals:ApprovalSweeper._submit", "before"),
     # A cancel.
-    Point("cancel-stored", "api", "o.temporal:tell_cancelled", "before"),
+    Point("cancel-stored", "api", "o.temporal.conversations:tell_cancelled", "before"),
     Point("cancel-begun", "worker", "activities.runs:RunActivities.cancel_runs", "before"),
     Point("cancel-done", "worker", "activities.runs:RunActivities.cancel_runs", "after"),
     # A callback.
-    Point("run-at-rest", "api", "o.temporal:start_callback", "before"),
+    Point("run-at-rest", "api", "o.temporal.conversations:start_callback", "before"),
     Point("callback-sent", "worker", "o.storage.callbacks:record_callback", "before"),
     # What is not a message.
     Point("agent-stored", "api", "o.storage.agents:add_agent", "after"),

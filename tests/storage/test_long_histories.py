@@ -9,8 +9,8 @@ from letta_client import Letta
 from sqlalchemy import event
 
 from o.domain.actors import Actor
-from o.storage.agent_history import list_agent_messages
 from o.storage.database import Database
+from o.storage.history_pages import list_agent_messages
 from o.storage.pages import Page
 from tests.support.product import Product
 from tests.support.provider import HANDLE

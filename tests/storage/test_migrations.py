@@ -14,8 +14,8 @@ from sqlalchemy import Connection
 from migrations.upgrade import is_migrated, migrate, newest_revision
 from o.storage.database import Database
 from o.storage.tables import metadata
-from o.up.account import choose
-from o.up.launch import guarded
+from server.up.account import choose
+from server.up.launch import guarded
 
 
 @pytest.fixture(params=["pginstall", "pginstall18"], ids=["PostgreSQL 16", "PostgreSQL 18"])

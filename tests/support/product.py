@@ -17,7 +17,7 @@ import psycopg
 from letta_client import Letta
 
 from o.storage.database import libpq_url
-from o.up.ports import free_port
+from server.up.ports import free_port
 
 _Found = TypeVar("_Found")
 REPOSITORY = Path(__file__).parents[2]
@@ -66,7 +66,7 @@ class Product:
         self.data_dir.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "o.cli", "up", *self.flags()],
+                [sys.executable, "-m", "server.cli", "up", *self.flags()],
                 cwd=REPOSITORY,
                 env=self.env | {"O_LIFELINE_FD": str(self._lifeline)},
                 stdout=log,

@@ -8,7 +8,7 @@ from typing import Any
 
 from letta_client.types import AgentState
 
-from o.up.temporal import find_binary
+from server.up.embedded_temporal import find_binary
 from tests.support.product import Product
 
 PATIENCE_S = 15.0

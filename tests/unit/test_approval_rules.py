@@ -7,8 +7,8 @@ import pytest
 from api.new_agents import tools_given
 from api.wire.tools import tool_body
 from o.domain.agents import Agent
-from o.domain.approval_rules import with_approval, with_default_approvals, without_approval
 from o.domain.llm import ToolSpec
+from o.domain.rules.approval import with_approval, with_default_approvals, without_approval
 from o.domain.tools import BASE_TOOLS
 from o.ids import new_id
 

@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.contexts import Contexts
+from activities.step.prompt_cache import Contexts
 from o.domain.messages import Message
 from o.domain.runs import Run
-from o.storage.turns import Mark, OpenStep
+from o.storage.turn.opening import Mark, OpenStep
 from tests.support.prompts import chat_prompt
 from tests.unit.test_context import AGENT, CONVERSATION, NOW, histories
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.deltas import DeltaRelay
+from api.answers.deltas import DeltaRelay
 from api.wire.messages import MessageView, wire_messages
 from o.domain.messages import (
     Message,

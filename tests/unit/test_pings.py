@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from api.stream import EventStream
+from api.answers.stream import EventStream
 from o.domain.messages import Message, Role, TextPart
 from o.domain.runs import EventKind, RunClosed, RunEvent, StopReason, Usage
 from o.ids import new_id

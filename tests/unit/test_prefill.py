@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from o.domain.messages import ToolCall, ToolReturn
-from o.domain.prefill import Foreseen, prefilled
-from o.domain.rules import Rule, standing
+from o.domain.rules.prefill import Foreseen, prefilled
+from o.domain.rules.standing import Rule, standing
 
 TOOLS = ["a", "b", "c"]
 RULES: list[Rule] = [

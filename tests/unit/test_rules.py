@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from o.domain.messages import ToolReturn
-from o.domain.rule_outputs import is_case
-from o.domain.rules import REFUSED, Rule, Standing, need_history, standing
+from o.domain.rules.outputs import is_case
+from o.domain.rules.standing import REFUSED, Rule, Standing, need_history, standing
 
 NAMES = ["a", "b", "c", "d", "e"]
 LACKED = ["x", "y"]

@@ -14,7 +14,7 @@ from o.domain.agents import Agent
 from o.domain.llm import ReplyDelta
 from o.domain.loops import GO_ON, AfterCall, after_call, after_text
 from o.domain.messages import ToolCall, ToolReturn
-from o.domain.rules import standing
+from o.domain.rules.standing import standing
 from o.domain.runs import StopReason
 from o.domain.thoughts import LegacyDeltas, put_back, take_off
 from o.domain.tools import tool_choice, tools_shown

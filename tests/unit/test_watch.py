@@ -1,6 +1,6 @@
 """What a follower of a run is told, and when it must look for itself."""
 
-from api.watch import News
+from api.answers.watch import News
 from o.domain.runs import EventKind, RunEvent
 
 

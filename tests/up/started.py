@@ -8,8 +8,8 @@ from pathlib import Path
 from o.errors import OError
 from o.log import configure_logging
 from o.settings import ProviderSettings, Settings
-from o.up import house, supervisor
-from o.up.commands import Commands
+from server.up import house, supervisor
+from server.up.commands import Commands
 
 
 def main() -> int:

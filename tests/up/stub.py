@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import psycopg
 
-from o import lifeline
+from server import lifeline
 
 
 class _Health(BaseHTTPRequestHandler):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from o.doctor import Finding, examine
 from o.settings import ProviderSettings, Settings
+from server.doctor import Finding, examine
 from tests.up.conftest import NewProduct
 
 NO_PROVIDER = ProviderSettings(_env_file=None)

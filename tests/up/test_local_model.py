@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from o.up import local_model
-from o.up.ports import free_port
+from server.up import local_model
+from server.up.ports import free_port
 from tests.support.product import eventually
 
 pytestmark = pytest.mark.skipif(local_model.find_weights() is None, reason="it is not installed")
@@ -25,7 +25,7 @@ QUESTION = {
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     port = free_port()
-    code = f"from o.up.local_model import serve; serve({port})"
+    code = f"from server.up.local_model import serve; serve({port})"
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as process:
         try:
             eventually(lambda: _answers(port))

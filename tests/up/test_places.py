@@ -12,9 +12,9 @@ import psycopg
 import pytest
 
 from o.errors import Conflict
-from o.up import account
-from o.up.ports import free_port
-from o.up.postgres import find_binaries
+from server.up import account
+from server.up.embedded_postgres import find_binaries
+from server.up.ports import free_port
 from tests.up.conftest import NewProduct
 from tests.up.stubbed import StubbedProduct
 

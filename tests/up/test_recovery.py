@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client, WorkflowHandle
 
-from o.up.child import pause_s
-from o.up.recovery import recover
+from server.up.child import pause_s
+from server.up.recovery import recover
 from tests.up.conftest import NewProduct
 from tests.up.step_worker import TASK_QUEUE, Step
 from tests.up.stubbed import ROOT

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from o.errors import Conflict
-from o.up import clash
+from server.up import clash
 from tests.up.conftest import NewProduct
 
 

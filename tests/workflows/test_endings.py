@@ -9,7 +9,7 @@ import pytest
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.worker import Worker
 
-from o.worker import WORKFLOW_RUNNER
+from server.worker import WORKFLOW_RUNNER
 from tests.support.product import Product
 from workflows import options
 from workflows.contract import ConversationState, Turn

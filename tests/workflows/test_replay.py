@@ -8,7 +8,7 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from o.worker import WORKFLOW_RUNNER
+from server.worker import WORKFLOW_RUNNER
 from tests.workflows.plays import PLAYS
 from tests.workflows.record import HISTORIES, KINDS
 from workflows.callback import Callback

@@ -128,7 +128,7 @@ def _put(module: ModuleType, point: "Point") -> None:
     setattr(owner, last, wrap(getattr(owner, last), point))
 
 
-if _FOLDER and "o.cli" in sys.orig_argv and sys.orig_argv[-1] in ("api", "worker"):
+if _FOLDER and "server.cli" in sys.orig_argv and sys.orig_argv[-1] in ("api", "worker"):
     from tests.chaos.points import POINTS
 
     sys.meta_path.insert(

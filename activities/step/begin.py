@@ -1,0 +1,142 @@
+"""The statement that begins a step: the input takes its place, the context is read."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+from temporalio import activity
+
+from activities.pending import pending_request
+from activities.step.prompt_cache import Contexts
+from o.domain.agents import Agent
+from o.domain.approvals import gate_of
+from o.domain.asking import model_request
+from o.domain.llm import ModelRequest
+from o.domain.messages import Gate, Message, TextPart, ToolReturn
+from o.domain.rules.prefill import Foreseen
+from o.domain.rules.standing import Standing, need_history, standing
+from o.domain.runs import Run
+from o.errors import ModelError
+from o.ids import derived_id
+from o.memory.prompt import compile_prompt, prompt_key, prompt_of_request
+from o.storage.database import Database
+from o.storage.messages import rewrite_system_message
+from o.storage.turn.opening import OpenStep, open_step
+from o.storage.turn.runs import first_open_run, get_run, list_request_runs
+from o.storage.turn.steps import get_step_reply, list_request_returns
+from o.temporal.refs import call_refs, turn_of
+from workflows.contract import StepOutcome, StepRef
+
+
+@dataclass(frozen=True)
+class StepToTake:
+    """A step that has begun: what to ask, and what the reply is committed to.
+
+    Attributes:
+        history: What the request's calls have returned, where the agent's rules ask for it.
+        rules: How the agent's rules stand before the step.
+    """
+
+    run: Run
+    agent: Agent
+    index: int
+    step_id: str
+    attempt: int
+    request: ModelRequest
+    history: list[ToolReturn]
+    rules: Standing
+
+    def foreseen(self) -> Foreseen:
+        """The rules as each call of the reply is likely to find them."""
+        return Foreseen(self.agent.tool_rules, self.agent.tool_names, self.history)
+
+    def gate_of(self, tool: str, rules: Standing) -> Gate | None:
+        """What must come before a call of this tool is answered, with the rules as it finds them.
+
+        What they forbid anyway is not asked for. Should they turn out to allow it, it is refused
+        for want of approval when it is to be made.
+        """
+        gate = gate_of(self.agent, self.run.options.client_tools or (), tool)
+        return None if gate == "approval" and rules.refusal(tool) else gate
+
+
+async def begin_step(
+    database: Database, contexts: Contexts, step: StepRef, crash_attempts: int
+) -> StepToTake | StepOutcome:
+    """Begin a step, or tell what came of it when it has been taken already.
+
+    The database commits each statement by itself.
+
+    Raises:
+        ModelError: `internal_error`, when the step has lost its worker too often.
+    """
+    step_id = derived_id("step", step.run_id, step.index)
+    context = contexts.take(str(activity.info().workflow_id))  # which is the conversation's
+    async with database.connect() as connection:
+        opened = await open_step(connection, step.run_id, step.index, step_id, context.mark)
+        if opened is None:
+            return await _not_this_one(connection, step)
+        if opened.attempt is None:
+            return await _what_is_done(connection, opened)
+        system = await _system_message(connection, opened, is_new_turn=step.index == 0)
+        history: list[ToolReturn] = []
+        if need_history(opened.agent.tool_rules):
+            history = await list_request_returns(connection, step.run_id)
+        carried_on: list[str] = []
+        if opened.agent.message_buffer_autoclear:
+            carried_on = await list_request_runs(connection, opened.run)
+    if opened.attempt > crash_attempts:
+        raise ModelError(
+            "internal_error",
+            f"The step was given up: it was begun {opened.attempt - 1} times in vain.",
+        )
+    handle = opened.run.options.override_model or opened.agent.model
+    rules = standing(opened.agent.tool_rules, opened.agent.tool_names, history)
+    system = prompt_of_request(system, opened.run.options)
+    prompt = contexts.prompt(context, opened, system, carried_on)
+    client_tools = opened.run.options.client_tools or ()
+    request = model_request(opened.agent, handle, prompt, rules, client_tools)
+    return StepToTake(
+        opened.run, opened.agent, step.index, step_id, opened.attempt, request, history, rules
+    )
+
+
+async def _what_is_done(connection: AsyncConnection, opened: OpenStep) -> StepOutcome:
+    """The newest step that is committed, for a workflow that does not know of it."""
+    index = opened.run.steps_done - 1
+    reply = await get_step_reply(connection, opened.run.id, index)
+    calls = reply.tool_calls if reply else []
+    return StepOutcome(index, call_refs(opened.agent, opened.run.id, index, calls))
+
+
+async def _not_this_one(connection: AsyncConnection, step: StepRef) -> StepOutcome:
+    """The run is closed or gone, or has to wait: order is what the database says."""
+    run = await get_run(connection, step.run_id)
+    if run is None:
+        return StepOutcome(step.index, done=True)
+    pending = await pending_request(connection, run.conversation_id)
+    if pending is not None or not run.status.is_open:
+        return StepOutcome(step.index, done=not run.status.is_open, pending=pending)
+    first = await first_open_run(connection, run.conversation_id)
+    if first is None:  # the agent was deleted
+        return StepOutcome(step.index, done=True)
+    return StepOutcome(step.index, first=turn_of(first.run, first.model))
+
+
+async def _system_message(
+    connection: AsyncConnection, opened: OpenStep, *, is_new_turn: bool
+) -> Message | None:
+    """The head of the prompt: memory as it was when the turn began, as V1 shows it."""
+    first, conversation = opened.first, opened.conversation
+    key = prompt_key(opened.agent, opened.blocks)
+    if first is None or not is_new_turn or key == conversation.prompt_key:
+        return first
+    prompt = compile_prompt(
+        opened.agent,
+        conversation,
+        opened.blocks,
+        recall_count=conversation.next_position - 1,
+        now=datetime.now(UTC),
+    )
+    await rewrite_system_message(connection, conversation.id, prompt, key)
+    return first.model_copy(update={"parts": [TextPart(text=prompt)]})

@@ -1,0 +1,166 @@
+"""The statement that commits a step: reply, usage, events and, when nothing is left, the end."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from activities.step.begin import StepToTake
+from o.domain.llm import ModelReply
+from o.domain.loops import GO_ON, AfterCall, after_text, is_legacy
+from o.domain.messages import (
+    Message,
+    Part,
+    ReasoningPart,
+    RedactedPart,
+    Role,
+    TextPart,
+    ToolCall,
+    reply_message_id,
+    tool_call_id,
+)
+from o.domain.rules.prefill import prefilled
+from o.domain.runs import RunClosed, StopReason
+from o.domain.text import storable, storable_json
+from o.domain.thoughts import as_committed
+from o.errors import ModelError
+from o.memory.legacy_events import heartbeat_message
+from o.storage.database import Database
+from o.storage.turn.committing import Reply, commit_reply
+from o.storage.turn.steps import get_step_reply
+from o.temporal.refs import call_refs, waiting_for
+from workflows.contract import StepOutcome
+
+_NO_CALL = "No tool calls found in response, model must make a tool call"
+
+
+@dataclass(frozen=True)
+class CallTime:
+    """When a model was asked (nanoseconds since 1970) and how long it took to answer."""
+
+    started_ns: int
+    took_ns: int
+
+
+async def commit_step(
+    database: Database,
+    step: StepToTake,
+    reply: ModelReply,
+    asked: CallTime,
+    *,
+    approval_timeout_s: int | None = None,
+) -> StepOutcome:
+    """Commit a reply once, by itself. When another attempt was faster, its reply stands.
+
+    Args:
+        database: Where to.
+        step: What was asked.
+        reply: What came.
+        asked: When, and how long it took.
+        approval_timeout_s: After how long an approval that nobody gives is denied, unless the
+            agent says otherwise; None for never.
+
+    Raises:
+        ModelError: `llm_error`, when an agent of the legacy loop called no tool.
+    """
+    if is_legacy(step.agent) and not reply.tool_calls:
+        raise ModelError("llm_error", _NO_CALL)
+    reply = _by_the_rules(step, as_committed(step.agent, reply))
+    message = _as_message(step, reply)
+    then = _after_reply(step, message)
+    stored = _to_store(step, reply, message, then, asked, approval_timeout_s)
+    async with database.connect() as connection:
+        if not await commit_reply(connection, step.run, stored):
+            committed = await get_step_reply(connection, step.run.id, step.index)
+            if committed is None:  # the run was closed meanwhile, by whomever
+                return StepOutcome(step.index, done=True)
+            message = committed
+            then = _after_reply(step, message)
+    refs = call_refs(step.agent, step.run.id, step.index, message.tool_calls)
+    pending = waiting_for(message.id, message.gated_calls) if message.gated_calls else None
+    return StepOutcome(
+        step.index, [] if pending else refs, done=then.stop is not None, pending=pending
+    )
+
+
+def _to_store(
+    step: StepToTake,
+    reply: ModelReply,
+    message: Message,
+    then: AfterCall,
+    asked: CallTime,
+    approval_timeout_s: int | None,
+) -> Reply:
+    run_usage = step.run.usage.plus(reply.usage)
+    return Reply(
+        index=step.index,
+        step_id=step.step_id,
+        attempt=step.attempt,
+        message=message,
+        heartbeat=heartbeat_message(message, step.step_id, then.heartbeat, step.agent.timezone)
+        if then.heartbeat
+        else None,
+        finish_reason=reply.finish_reason,
+        usage=reply.usage,
+        run_usage=run_usage,
+        model_started_ns=asked.started_ns,
+        model_ns=asked.took_ns,
+        closed=RunClosed(stop_reason=then.stop, usage=run_usage) if then.stop else None,
+        gated=message.gated_calls,
+        approval_timeout_s=step.agent.approval_timeout_s or approval_timeout_s,
+    )
+
+
+def _by_the_rules(step: StepToTake, reply: ModelReply) -> ModelReply:
+    """The reply with what the rules fill in, and with what its calls wait for."""
+    foreseen = step.foreseen()
+    calls: list[ToolCall] = []
+    for call in reply.tool_calls:
+        rules = foreseen.before(call.name)
+        gate = step.gate_of(call.name, rules)
+        calls.append(prefilled(call, rules).model_copy(update={"gate": gate}))
+    return reply.model_copy(update={"tool_calls": calls})
+
+
+def _after_reply(step: StepToTake, message: Message) -> AfterCall:
+    """What follows a reply: its calls, or what follows text, which every attempt sees alike."""
+    if message.gated_calls:
+        return AfterCall(stop=StopReason.REQUIRES_APPROVAL)
+    if message.tool_calls:
+        return GO_ON
+    return after_text(step.rules, is_last_step=step.index + 1 >= step.run.options.max_steps)
+
+
+def _as_message(step: StepToTake, reply: ModelReply) -> Message:
+    parts: list[Part] = []
+    if reply.reasoning:
+        parts.append(
+            ReasoningPart(reasoning=storable(reply.reasoning), signature=reply.reasoning_signature)
+        )
+    parts += [RedactedPart(data=storable(data)) for data in reply.redacted_reasoning]
+    if reply.thoughts:
+        parts.append(ReasoningPart(reasoning=storable(reply.thoughts), source="non_reasoner_model"))
+    if reply.text:
+        parts.append(TextPart(text=storable(reply.text)))
+    message_id = reply_message_id(step.step_id, step.attempt)
+    return Message(
+        id=message_id,
+        organization_id=step.run.organization_id,
+        agent_id=step.agent.id,
+        conversation_id=step.run.conversation_id,
+        run_id=step.run.id,
+        step_id=step.step_id,
+        position=0,
+        role=Role.ASSISTANT,
+        parts=parts,
+        tool_calls=[_stored(message_id, n, call) for n, call in enumerate(reply.tool_calls)],
+        created_at=datetime.now(UTC),
+    )
+
+
+def _stored(message_id: str, ordinal: int, call: ToolCall) -> ToolCall:
+    """A call as it is kept."""
+    return call.model_copy(
+        update={
+            **storable_json(call.model_dump()),
+            "id": tool_call_id(message_id, ordinal, storable(call.id)),
+        }
+    )

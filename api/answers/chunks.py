@@ -1,0 +1,95 @@
+"""The log of a run as numbered chunks: what its streams are made of, and cut by."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from api.answers.deltas import DeltaRelay
+from api.wire.messages import MessageView, WireMessage, shown_types, wire_messages
+from api.wire.turns import error_body, stop_reason_body, usage_body
+from o.domain.messages import Message
+from o.domain.runs import EventKind, Run, RunClosed, RunError, RunEvent, StopReason, Usage
+from o.errors import OError
+
+DONE = b"data: [DONE]\n\n"
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One server-sent event.
+
+    Attributes:
+        seq_id: Its number in the run's stream, from 1.
+        frame: What is sent.
+        is_numbered: Whether it shows its number, as V1 does on messages and nothing else.
+    """
+
+    seq_id: int
+    frame: bytes
+    is_numbered: bool = False
+
+
+class ChunkRenderer:
+    """Shows the events of one run, fed in order from the first, as its request asked for them.
+
+    What comes out depends on the log and on what the run keeps of its request, and on nothing
+    else: whoever reads the log again gets the same chunks under the same numbers.
+    """
+
+    def __init__(self, run: Run) -> None:
+        config = run.options.request_config
+        self._run_id = run.id
+        self._view = MessageView.of(config)
+        self._types = config.include_return_message_types
+        self._deltas = DeltaRelay(run, self._view) if run.options.stream_tokens else None
+        self._last = 0
+
+    def show(self, event: RunEvent) -> Iterator[Chunk]:
+        """What the next event is shown as, which may be nothing."""
+        match event.kind:
+            case EventKind.MESSAGE:
+                shown = wire_messages(Message.model_validate(event.body), self._view)
+                yield from self._messages(self._deltas.unseen(shown) if self._deltas else shown)
+            case EventKind.DELTA:
+                if self._deltas is not None:
+                    yield from self._messages(self._deltas.show(event.body))
+            case EventKind.CLOSED:
+                yield from self._tail(RunClosed.model_validate(event.body))
+
+    def _messages(self, messages: Sequence[WireMessage]) -> Iterator[Chunk]:
+        for message in shown_types(messages, self._types):
+            number = self._next()
+            yield Chunk(number, frame(message | {"seq_id": number}), is_numbered=True)
+
+    def _tail(self, closed: RunClosed) -> Iterator[Chunk]:
+        yield Chunk(self._next(), frame(stop_reason_body(closed)))
+        error = error_body(self._run_id, closed)
+        last = frame(usage_body(closed)) if error is None else b"event: error\n" + frame(error)
+        yield Chunk(self._next(), last)
+        yield Chunk(self._next(), DONE)
+
+    def _next(self) -> int:
+        self._last += 1
+        return self._last
+
+
+def refused(error: OError, run_id: str) -> list[bytes]:
+    """A stream that tells why nothing is done: V1 answers 200 and says so in its events.
+
+    Args:
+        error: Why.
+        run_id: The run that is in the way.
+    """
+    run_error = RunError(type="internal_error", message=error.message, detail=error.message)
+    closed = RunClosed(stop_reason=StopReason.ERROR, usage=Usage(), error=run_error)
+    return [
+        frame(stop_reason_body(closed)),
+        b"event: error\n" + frame(error_body(run_id, closed) or {}),
+        DONE,
+    ]
+
+
+def frame(body: dict[str, Any]) -> bytes:
+    """A server-sent event that holds this JSON."""
+    return b"data: " + json.dumps(body, ensure_ascii=False).encode() + b"\n\n"

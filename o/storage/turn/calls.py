@@ -1,0 +1,103 @@
+"""The statements that a tool call costs beside its own: one tells what it needs, one ends it."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from o.domain.agents import Agent
+from o.domain.messages import Message, ToolReturn
+from o.domain.runs import Run, RunClosed
+from o.storage.turn.committing import STORE_AND_NOTIFY, store_and_notify
+
+_READ_STEP = text(
+    """
+    SELECT to_jsonb(reply) AS reply, to_jsonb(agents) AS agent,
+        (SELECT coalesce(jsonb_object_agg(messages.id, messages.tool_return), '{}')
+         FROM messages
+         WHERE messages.step_id = steps.id AND messages.role = 'tool') AS returns
+    FROM steps
+    JOIN messages AS reply ON reply.step_id = steps.id AND reply.role = 'assistant'
+    JOIN agents ON agents.id = steps.agent_id
+    WHERE steps.run_id = :run_id AND steps.index = :index
+    """
+)
+
+_COMMIT_RETURN = text(
+    f"""
+    WITH run AS (
+        UPDATE runs SET
+            next_seq = next_seq + :event_count,
+            status = coalesce(CAST(:status AS text), status),
+            stop_reason = CAST(:stop_reason AS text),
+            completed_at = CASE WHEN CAST(:status AS text) IS NULL THEN NULL ELSE now() END
+        WHERE id = :run_id AND status IN ('created', 'running')
+        RETURNING next_seq - :event_count AS first_seq
+    ), conversation AS (
+        UPDATE conversations SET next_position = next_position + :message_count
+        WHERE conversations.id = :conversation_id
+        RETURNING next_position - :message_count AS position
+    ), {STORE_AND_NOTIFY}
+    SELECT
+    """  # noqa: S608
+)
+
+
+@dataclass(frozen=True)
+class CalledStep:
+    """A step whose calls are being made.
+
+    Attributes:
+        reply: The message that asks for them.
+        agent: None when it was deleted.
+        returns: What they have returned so far, by message id.
+    """
+
+    reply: Message
+    agent: Agent | None
+    returns: dict[str, ToolReturn]
+
+
+async def read_called_step(
+    connection: AsyncConnection, run_id: str, index: int
+) -> CalledStep | None:
+    """A step with what its calls need, None while it has no reply.
+
+    Where returns are to be counted, the caller has locked the run, by a statement of its own: a
+    statement that waits for a lock goes on with what it saw before.
+    """
+    row = (await connection.execute(_READ_STEP, {"run_id": run_id, "index": index})).one_or_none()
+    if row is None:
+        return None
+    returns = {id_: ToolReturn.model_validate(found) for id_, found in row.returns.items()}
+    is_gone = row.agent["deleted_at"] is not None
+    agent = None if is_gone else Agent.model_validate(row.agent)
+    return CalledStep(Message.model_validate(row.reply), agent, returns)
+
+
+async def append_returns(
+    connection: AsyncConnection,
+    run: Run,
+    kept: list[Message],
+    told: list[Message],
+    closed: RunClosed | None,
+) -> None:
+    """Put messages into history and, while the run is open, into its log; close it if told to.
+
+    Args:
+        connection: In the transaction that has locked the run.
+        run: Whose calls returned.
+        kept: In order, with positions that count from 0.
+        told: Those of them that the log tells of.
+        closed: The end of the run, if this is it.
+    """
+    await connection.execute(
+        _COMMIT_RETURN,
+        {
+            "run_id": run.id,
+            "conversation_id": run.conversation_id,
+            "agent_id": run.agent_id,
+            "attempt": 1,
+            **store_and_notify(kept, told, closed),
+        },
+    )

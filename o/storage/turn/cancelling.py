@@ -1,0 +1,233 @@
+"""Cancelling: what is open is closed at once, in one transaction, whoever works at it.
+
+A worker that comes late finds its run closed and writes nothing. The caller then tells the
+conversation's workflow, so that the model call and the tool under way are stopped as well.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, and_, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from o.domain.actors import Actor
+from o.domain.agents import Thread
+from o.domain.approvals import Approval, response_message
+from o.domain.messages import Decision
+from o.domain.runs import Run, RunClosed, RunStatus, StopReason
+from o.errors import Conflict, NotFound
+from o.ids import derived_id
+from o.storage.agents import get_agent, is_meant
+from o.storage.approvals import cancel_approval
+from o.storage.conditions import IS_OPEN, IS_PENDING
+from o.storage.rows import columns_of, models_of
+from o.storage.tables import agents, approvals, conversations, runs
+from o.storage.turn.accepting import find_conversation
+from o.storage.turn.closing import close_open_run, refuse_calls
+from o.storage.turn.committing import append_messages
+from o.storage.turn.events import add_events
+from o.storage.turn.runs import advance_run, get_run
+
+_DENIED = "The user cancelled the request, so the tool call was denied."
+_STOPPED = "The user cancelled the run before this tool call returned."
+_STILL_AT_WORK = timedelta(minutes=30)  # as long as a step may take
+_NEWEST = 50
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a cancel is about.
+
+    Attributes:
+        agent_id: All conversations of this agent.
+        thread: One conversation.
+        run_ids: Only these runs; None for all that is open.
+        only_first: Only what is under way, not what waits for its turn.
+    """
+
+    agent_id: str | None = None
+    thread: Thread | None = None
+    run_ids: Sequence[str] | None = None
+    only_first: bool = False
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """What came of a cancel.
+
+    Attributes:
+        results: Run id to `cancelled`, or `failed` where the run was at rest already.
+        conversations: Whose workflows are to be told, each with the runs that were cancelled.
+    """
+
+    results: dict[str, str] = field(default_factory=dict)
+    conversations: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, run: Run) -> None:
+        """Note a run that was cancelled."""
+        self.results[run.id] = "cancelled"
+        self.conversations.setdefault(run.conversation_id, []).append(run.id)
+
+
+async def cancel_runs(connection: AsyncConnection, actor: Actor, scope: Scope) -> Cancelled:
+    """Cancel open runs, and approval requests that wait, with the runs that ended with them.
+
+    A run that had begun leaves what was said in history, with an error return for every call that
+    has none. One that waited for its turn leaves nothing.
+
+    Args:
+        connection: In a transaction.
+        actor: Whose runs.
+        scope: Which of them.
+
+    Raises:
+        NotFound: There is no such agent, conversation or run for this actor.
+        Conflict: Nothing is named, and there is nothing to cancel.
+    """
+    await _find(connection, actor, scope)
+    pending = await _lock_pending(connection, actor, scope)
+    found = await _lock_runs(connection, actor, scope)
+    done = Cancelled()
+    if scope.run_ids is not None:
+        known = {run.id for run in found}
+        for run_id in scope.run_ids:
+            if run_id not in known:
+                raise NotFound(f"Run with id {run_id[:100]} not found")
+            done.results[run_id] = "failed"
+    await _cancel_meant(connection, scope, pending, done)
+    for run in found:
+        if run.status.is_open and not (scope.only_first and _waits_for_its_turn(run)):
+            await _cancel_run(connection, run)
+            done.add(run)
+    # A run may have ended with a request while its lock was waited for. Whoever has locked that
+    # meanwhile answers or cancels it.
+    late = await _lock_pending(connection, actor, scope, skip_locked=True)
+    await _cancel_meant(connection, scope, late, done)
+    if not done.results:
+        raise Conflict("No active runs to cancel")
+    return done
+
+
+async def list_cancelled_lately(connection: AsyncConnection, conversation_id: str) -> list[str]:
+    """Runs that were cancelled so lately that a model call for them may still be under way."""
+    rows = await connection.execute(
+        select(runs.c.id)
+        .where(
+            runs.c.conversation_id == conversation_id,
+            runs.c.status == RunStatus.CANCELLED,
+            runs.c.completed_at > func.now() - _STILL_AT_WORK,
+        )
+        .order_by(runs.c.completed_at.desc())
+        .limit(_NEWEST)
+    )
+    return list(rows.scalars())
+
+
+async def cancel_requests(connection: AsyncConnection, actor: Actor, scope: Scope) -> Cancelled:
+    """Cancel the approval requests that wait there, if any, and the runs that ended with them."""
+    done = Cancelled()
+    for approval in await _lock_pending(connection, actor, scope):
+        run = await cancel_request(connection, approval)
+        if run is not None:
+            done.add(run)
+    return done
+
+
+async def cancel_request(connection: AsyncConnection, approval: Approval) -> Run | None:
+    """Close a pending approval request that the caller has locked, denying what it asks for.
+
+    Returns:
+        The run that ended with it, which is now cancelled.
+    """
+    await cancel_approval(connection, approval)
+    run = await get_run(connection, approval.run_id, lock=True)
+    if run is None:
+        return None
+    decisions = [
+        Decision(tool_call_id=call, approve=False, reason=_DENIED) for call in approval.undecided
+    ]
+    message_id = derived_id("message", approval.id, "cancelled")
+    said = [*approval.decisions, *decisions]
+    response = response_message(run, approval, message_id, said)
+    await append_messages(connection, run.conversation_id, [response])
+    await refuse_calls(connection, run, run.id, approval.step_index, _DENIED)
+    await connection.execute(
+        update(runs)
+        .where(runs.c.id == run.id)
+        .values(status=RunStatus.CANCELLED, stop_reason=StopReason.CANCELLED)
+    )
+    return run
+
+
+async def _find(connection: AsyncConnection, actor: Actor, scope: Scope) -> None:
+    if scope.agent_id is not None:
+        await get_agent(connection, actor, scope.agent_id)
+    if scope.thread is not None:
+        await find_conversation(connection, actor, scope.thread)
+
+
+async def _cancel_meant(
+    connection: AsyncConnection, scope: Scope, pending: Sequence[Approval], done: Cancelled
+) -> None:
+    for approval in pending:
+        if scope.run_ids is None or approval.run_id in scope.run_ids:
+            run = await cancel_request(connection, approval)
+            if run is not None:
+                done.add(run)
+
+
+def _waits_for_its_turn(run: Run) -> bool:
+    """Whether nothing of it was begun; an answer carries on what was."""
+    return run.status is RunStatus.CREATED and run.approval_id is None
+
+
+async def _cancel_run(connection: AsyncConnection, run: Run) -> None:
+    if not _waits_for_its_turn(run):
+        await close_open_run(connection, run, StopReason.CANCELLED, unanswered=_STOPPED)
+        return
+    closed = RunClosed(stop_reason=StopReason.CANCELLED, usage=run.usage)
+    first_seq = await advance_run(connection, run.id, events=1, closed=closed)
+    if first_seq is not None:
+        await add_events(connection, run.id, first_seq, 1, [closed])
+
+
+async def _lock_runs(connection: AsyncConnection, actor: Actor, scope: Scope) -> list[Run]:
+    """The runs that are meant, all locked before any is changed; none starts meanwhile."""
+    which = IS_OPEN if scope.run_ids is None else runs.c.id.in_(list(scope.run_ids))
+    rows = await connection.execute(
+        select(*columns_of(runs, Run))
+        .join(agents, agents.c.id == runs.c.agent_id)
+        .join(conversations, conversations.c.id == runs.c.conversation_id)
+        .where(which, _is_in(actor, scope))
+        .order_by(runs.c.created_at, runs.c.id)
+        .with_for_update(of=runs)
+    )
+    return models_of(Run, rows.mappings().all())
+
+
+async def _lock_pending(
+    connection: AsyncConnection, actor: Actor, scope: Scope, *, skip_locked: bool = False
+) -> list[Approval]:
+    rows = await connection.execute(
+        select(*columns_of(approvals, Approval))
+        .join(agents, agents.c.id == approvals.c.agent_id)
+        .join(conversations, conversations.c.id == approvals.c.conversation_id)
+        .where(IS_PENDING, _is_in(actor, scope))
+        .order_by(approvals.c.created_at, approvals.c.id)
+        .with_for_update(of=approvals, skip_locked=skip_locked)
+    )
+    return models_of(Approval, rows.mappings().all())
+
+
+def _is_in(actor: Actor, scope: Scope) -> ColumnElement[bool]:
+    owned = and_(
+        agents.c.organization_id == actor.organization_id,
+        agents.c.deleted_at.is_(None),
+        conversations.c.deleted_at.is_(None),
+    )
+    if scope.thread is not None:
+        owned = and_(owned, is_meant(scope.thread))
+    if scope.agent_id is not None:
+        owned = and_(owned, agents.c.id == scope.agent_id)
+    return owned

@@ -1,0 +1,189 @@
+"""The statement that opens a step: input takes its place, an attempt is counted, context is read.
+
+It is spelled in SQL because it does at once what would be five questions otherwise, and a turn
+waits for every one of them. The run's row is locked first, always, so that attempts at the same
+step go one after the other.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from o.domain.agents import Agent, Conversation
+from o.domain.blocks import Block
+from o.domain.messages import Message
+from o.domain.runs import Run
+from o.storage.thread_blocks import SEEN_BLOCKS
+
+# Puts the input of `run` (one row, or none) into history, unless it is there. Where two attempts
+# meet, the second gets the rows of the first.
+_PLACED = """
+    input AS (
+        SELECT o_input_message_id(run.id, said.place - 1) AS id, said.place - 1 AS place,
+            said.value AS body
+        FROM run, jsonb_array_elements(run.input) WITH ORDINALITY AS said (value, place)
+        WHERE run.steps_done = 0
+          AND NOT EXISTS (SELECT FROM messages WHERE id = o_input_message_id(run.id, 0))
+    ), room AS (
+        UPDATE conversations
+        SET next_position = next_position + (SELECT count(*) FROM input)
+        FROM run
+        WHERE conversations.id = run.conversation_id AND EXISTS (SELECT FROM input)
+        RETURNING next_position - (SELECT count(*) FROM input) AS position
+    ), placed AS (
+        INSERT INTO messages (id, organization_id, agent_id, conversation_id, run_id, position,
+                              role, parts, name, otid, sender_id, created_at)
+        SELECT input.id, run.organization_id, run.agent_id, run.conversation_id, run.id,
+            room.position + input.place, body ->> 'role', body -> 'parts', body ->> 'name',
+            body ->> 'otid', body ->> 'sender_id', now()
+        FROM input, run, room
+        ON CONFLICT (id) DO UPDATE SET id = excluded.id
+        RETURNING *
+    )
+"""
+
+_PLACE_INPUT = text(
+    f"""
+    WITH run AS (
+        SELECT runs.* FROM runs JOIN agents ON agents.id = runs.agent_id
+        JOIN conversations ON conversations.id = runs.conversation_id
+        WHERE runs.id = :run_id AND agents.deleted_at IS NULL AND conversations.deleted_at IS NULL
+    ), {_PLACED}
+    SELECT count(*) FROM placed
+    """  # noqa: S608
+)
+
+_OPEN_STEP = text(
+    f"""
+    WITH run AS (
+        UPDATE runs SET status = 'running', started_at = coalesce(started_at, now())
+        FROM agents, conversations
+        WHERE runs.id = :run_id AND runs.status IN ('created', 'running')
+          AND agents.id = runs.agent_id AND agents.deleted_at IS NULL
+          AND conversations.id = runs.conversation_id AND conversations.deleted_at IS NULL
+          AND runs.id = (
+              SELECT other.id FROM runs AS other
+              WHERE other.conversation_id = runs.conversation_id
+                AND other.status IN ('created', 'running')
+              ORDER BY other.status = 'running' DESC, other.approval_id IS NOT NULL DESC,
+                  other.created_at, other.id
+              LIMIT 1
+          )
+          AND NOT EXISTS (
+              SELECT FROM approvals
+              WHERE approvals.conversation_id = runs.conversation_id
+                AND approvals.status = 'pending'
+          )
+        RETURNING runs.*, coalesce(conversations.model, agents.model) AS agent_model
+    ), step AS (
+        INSERT INTO steps (id, organization_id, run_id, agent_id, index, status, model)
+        SELECT :step_id, organization_id, id, agent_id, :index, 'pending',
+               coalesce(options ->> 'override_model', agent_model)
+        FROM run WHERE steps_done <= :index
+        ON CONFLICT (run_id, index) DO UPDATE SET attempts = steps.attempts + 1
+        RETURNING attempts
+    ), {_PLACED}
+    SELECT to_jsonb(run) AS run, to_jsonb(agents) AS agent,
+        to_jsonb(conversations) AS conversation,
+        (SELECT attempts FROM step) AS attempt,
+        {SEEN_BLOCKS} AS blocks,
+        (SELECT to_jsonb(messages) FROM messages
+         WHERE conversation_id = run.conversation_id AND position = 0) AS first,
+        mark.is_good,
+        (SELECT coalesce(jsonb_agg(to_jsonb(messages) ORDER BY messages.position), '[]')
+         FROM messages
+         WHERE messages.conversation_id = run.conversation_id
+           AND messages.position > CASE WHEN mark.is_good THEN :position ELSE 0 END
+        ) AS messages,
+        (SELECT coalesce(jsonb_agg(to_jsonb(placed) ORDER BY placed.position), '[]')
+         FROM placed) AS placed
+    FROM run
+    JOIN agents ON agents.id = run.agent_id
+    JOIN conversations ON conversations.id = run.conversation_id
+    CROSS JOIN LATERAL (
+        SELECT conversations.epoch = :epoch AND EXISTS (
+            SELECT FROM messages
+            WHERE messages.conversation_id = conversations.id
+              AND messages.position = :position AND messages.id = :message_id
+        ) AS is_good
+    ) AS mark
+    """  # noqa: S608
+)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How much of a conversation's history somebody has: up to a message, while it is `epoch`.
+
+    History only grows by appending as long as the epoch stays. The message itself is named too,
+    because a database that lost its last commits, or was restored, has others in its place.
+    """
+
+    epoch: int = -1
+    position: int = 0
+    message_id: str = ""
+
+
+@dataclass(frozen=True)
+class OpenStep:
+    """A run whose turn it is, with what its next model call needs.
+
+    Attributes:
+        agent: As it is in this conversation.
+        attempt: Which try at the step this is, from 1; None when the step is committed.
+        first: The message at the head of the conversation: the system message.
+        is_continued: Whether the mark is good. Else whoever gave it knows nothing.
+        messages: What follows the mark if it is good, else all that follows the head; oldest
+            first, the run's input included.
+    """
+
+    run: Run
+    agent: Agent
+    conversation: Conversation
+    blocks: list[Block]
+    first: Message | None
+    is_continued: bool
+    messages: list[Message]
+    attempt: int | None
+
+
+async def open_step(
+    connection: AsyncConnection, run_id: str, index: int, step_id: str, mark: Mark
+) -> OpenStep | None:
+    """Mark the run as running, place its input, count an attempt at the step, read the context.
+
+    Returns:
+        None when the run is closed or gone, when its conversation waits for an answer to an
+        approval request, or when another run goes first (`first_open_run`).
+    """
+    found = await connection.execute(
+        _OPEN_STEP,
+        {
+            "run_id": run_id,
+            "index": index,
+            "step_id": step_id,
+            "epoch": mark.epoch,
+            "position": mark.position,
+            "message_id": mark.message_id,
+        },
+    )
+    row = found.one_or_none()
+    if row is None:
+        return None
+    conversation = Conversation.model_validate(row.conversation)
+    return OpenStep(
+        run=Run.model_validate(row.run),
+        agent=conversation.agent_here(Agent.model_validate(row.agent)),
+        conversation=conversation,
+        blocks=[Block.model_validate(block) for block in row.blocks],
+        first=Message.model_validate(row.first) if row.first else None,
+        is_continued=row.is_good,
+        messages=[Message.model_validate(message) for message in row.messages + row.placed],
+        attempt=row.attempt,
+    )
+
+
+async def place_input(connection: AsyncConnection, run_id: str) -> None:
+    """Give a run's input its place in history, when it has none and the agent is there."""
+    await connection.execute(_PLACE_INPUT, {"run_id": run_id})

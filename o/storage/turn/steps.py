@@ -1,0 +1,73 @@
+"""Questions about steps: one model call and the tools it asks for."""
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from o.domain.messages import Message, Role, ToolCall, ToolReturn, return_message_id
+from o.storage.rows import columns_of, model_of
+from o.storage.tables import messages, runs, steps
+
+
+async def fail_steps(connection: AsyncConnection, run_id: str) -> None:
+    """Mark what a failed run left unfinished."""
+    await connection.execute(
+        update(steps)
+        .where(steps.c.run_id == run_id, steps.c.status == "pending")
+        .values(status="failed", completed_at=func.now())
+    )
+
+
+async def get_step_reply(connection: AsyncConnection, run_id: str, index: int) -> Message | None:
+    """The reply that a step has committed, None while there is none."""
+    rows = await connection.execute(
+        select(*columns_of(messages, Message))
+        .join(steps, steps.c.id == messages.c.step_id)
+        .where(steps.c.run_id == run_id, steps.c.index == index, messages.c.role == Role.ASSISTANT)
+    )
+    row = rows.mappings().one_or_none()
+    return model_of(Message, row) if row else None
+
+
+async def list_step_returns(connection: AsyncConnection, step_id: str) -> dict[str, ToolReturn]:
+    """What the calls of a step have returned so far, by message id, in the order of history."""
+    rows = await connection.execute(
+        select(messages.c.id, messages.c.tool_return)
+        .where(messages.c.step_id == step_id, messages.c.role == Role.TOOL)
+        .order_by(messages.c.position)
+    )
+    return {row.id: ToolReturn.model_validate(row.tool_return) for row in rows}
+
+
+async def list_request_returns(connection: AsyncConnection, run_id: str) -> list[ToolReturn]:
+    """What the tool calls of a run's request returned, oldest first, over all of its runs.
+
+    A request goes on in a new run when a person has answered what it stopped for.
+    """
+    origin = select(func.coalesce(runs.c.origin_run_id, runs.c.id)).where(runs.c.id == run_id)
+    first = origin.scalar_subquery()
+    of_request = select(runs.c.id).where(or_(runs.c.id == first, runs.c.origin_run_id == first))
+    rows = await connection.execute(
+        select(messages.c.tool_return)
+        .where(messages.c.run_id.in_(of_request), messages.c.role == Role.TOOL)
+        .order_by(messages.c.position)
+    )
+    return [ToolReturn.model_validate(returned) for returned in rows.scalars()]
+
+
+async def list_unanswered_calls(
+    connection: AsyncConnection, run_id: str, index: int
+) -> list[tuple[str, int, ToolCall]]:
+    """Calls of a step that have no return: (step id, ordinal of the call, call)."""
+    reply = await get_step_reply(connection, run_id, index)
+    if reply is None or not reply.tool_calls:
+        return []
+    step_id = str(reply.step_id)
+    rows = await connection.execute(
+        select(messages.c.id).where(messages.c.step_id == step_id, messages.c.role == Role.TOOL)
+    )
+    answered = set(rows.scalars())
+    return [
+        (step_id, n, call)
+        for n, call in enumerate(reply.tool_calls)
+        if return_message_id(step_id, n) not in answered
+    ]

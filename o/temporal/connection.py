@@ -1,0 +1,90 @@
+"""The connection to the operator's Temporal server, and what that has to know before it is used."""
+
+from collections.abc import Awaitable
+
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import (
+    AddSearchAttributesRequest,
+    ListSearchAttributesRequest,
+)
+from temporalio.api.workflowservice.v1 import (
+    DescribeNamespaceRequest,
+    RegisterNamespaceRequest,
+)
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from o.settings import Settings
+from workflows.showing import AGENT_ID, AGENT_NAME, RUN_STATUS
+
+_RETENTION_S = 7 * 24 * 3600
+
+
+async def connect(settings: Settings, *, lazy: bool = False) -> Client:
+    """A client for the operator's Temporal server; a lazy one connects at its first call."""
+    return await Client.connect(
+        settings.temporal_address or "127.0.0.1:7233",
+        namespace=settings.temporal_namespace,
+        lazy=lazy,
+    )
+
+
+async def register(settings: Settings) -> list[str]:
+    """Make the namespace and O's search attributes known to Temporal; repeating it is harmless.
+
+    Returns:
+        What was done, or the commands for an operator where we may not do it.
+    """
+    client = await connect(settings)
+    name = settings.temporal_namespace
+    lines: list[str] = []
+    try:
+        await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=name))
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        lines += await _attempt(
+            client.workflow_service.register_namespace(
+                RegisterNamespaceRequest(
+                    namespace=name,
+                    workflow_execution_retention_period=Duration(seconds=_RETENTION_S),
+                )
+            ),
+            f"temporal operator namespace create --namespace {name} --retention 7d",
+        )
+    known = await _search_attributes(client)
+    for attribute in (AGENT_ID.name, AGENT_NAME.name, RUN_STATUS.name):
+        if attribute not in known:
+            lines += await _attempt(
+                client.operator_service.add_search_attributes(
+                    AddSearchAttributesRequest(
+                        namespace=name,
+                        search_attributes={attribute: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD},
+                    )
+                ),
+                f"temporal operator search-attribute create --namespace {name} "
+                f"--name {attribute} --type Keyword",
+            )
+    return lines
+
+
+async def _search_attributes(client: Client) -> frozenset[str]:
+    try:
+        found = await client.operator_service.list_search_attributes(
+            ListSearchAttributesRequest(namespace=client.namespace)
+        )
+    except RPCError:
+        return frozenset()
+    return frozenset(found.custom_attributes)
+
+
+async def _attempt(call: Awaitable[object], command: str) -> list[str]:
+    """Do it, or name the command that somebody with the right to do it can run."""
+    try:
+        await call
+    except RPCError as error:
+        if error.status is RPCStatusCode.ALREADY_EXISTS:
+            return []
+        return [f"Temporal refused ({error.status.name}); run: {command}"]
+    return [f"done: {command}"]

@@ -1,0 +1,195 @@
+"""Conversations as Temporal runs them: started, handed runs, signalled, listed."""
+
+from collections.abc import Awaitable, Callable
+
+from temporalio.client import Client, WithStartWorkflowOperation
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.service import RPCError, RPCStatusCode
+
+from o.domain.approvals import Approval
+from o.domain.runs import Run
+from o.temporal.refs import turn_of
+from workflows import contract, options
+from workflows.callback import Callback
+from workflows.contract import CallbackRef, Cancel, ConversationState
+from workflows.conversation import Conversation
+from workflows.showing import (
+    AGENT_ID,
+    AGENT_NAME,
+    REQUIRES_APPROVAL,
+    RUN_STATUS,
+    pending_memo,
+)
+
+_SHOWN_CHARS = 90  # Temporal takes 400 bytes, and a character may be four
+
+
+async def submit_run(
+    client: Client,
+    task_queue: str,
+    run: Run,
+    *,
+    agent_name: str,
+    model: str,
+    is_warm: bool = False,
+    update_id: str | None = None,
+) -> None:
+    """Hand a run to its conversation, started if it is not there. A repeat changes nothing.
+
+    Args:
+        client: For the operator's Temporal server.
+        task_queue: Where workers poll.
+        run: A run that is stored.
+        agent_name: Shown in the Temporal UI, as is `model`.
+        model: Handle.
+        is_warm: Whether the conversation is likely to be there; a mere update is faster.
+        update_id: Repeats under the same id are not even shown to the workflow; the run's id
+            unless given.
+
+    Raises:
+        WorkflowUpdateFailedError: The conversation takes no more runs.
+        RPCError: Temporal is away; the sweeper submits the run when it is back.
+    """
+    turn, update_id = turn_of(run, model), update_id or run.id
+    if is_warm:
+        try:
+            conversation = client.get_workflow_handle(run.conversation_id)
+            await conversation.execute_update(Conversation.send, turn, id=update_id)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+        else:
+            return
+    start = _start(task_queue, run, agent_name)
+    await client.execute_update_with_start_workflow(
+        Conversation.send, turn, start_workflow_operation=start, id=update_id
+    )
+
+
+async def tell_cancelled(client: Client, conversation_id: str, run_ids: list[str]) -> None:
+    """Have the work at runs that were cancelled stopped; a conversation that sleeps has none.
+
+    Raises:
+        RPCError: Temporal is away; a worker that comes late writes nothing.
+    """
+    request = Cancel(conversation_id, run_ids)
+    await _signal(client, conversation_id, Conversation.cancel_unanswered, request)
+
+
+def _start(
+    task_queue: str, run: Run, agent_name: str
+) -> WithStartWorkflowOperation[Conversation, None]:
+    """The start of the run's conversation, where it is not there."""
+    return WithStartWorkflowOperation(
+        Conversation.run,
+        ConversationState(run.conversation_id, run.agent_id, agent_name),
+        id=run.conversation_id,
+        task_queue=task_queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        task_timeout=options.TASK_TIMEOUT,
+        static_summary=agent_name[:_SHOWN_CHARS],
+        search_attributes=_attributes(run.agent_id, agent_name, "idle"),
+    )
+
+
+async def show_pending(
+    client: Client, task_queue: str, approval: Approval, request: contract.Approval, agent_name: str
+) -> None:
+    """Start the conversation of a pending request where it is not there, with what it waits for.
+
+    Raises:
+        RPCError: Temporal is away.
+    """
+    await client.start_workflow(
+        Conversation.run,
+        ConversationState(approval.conversation_id, approval.agent_id, agent_name, pending=request),
+        id=approval.conversation_id,
+        task_queue=task_queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        task_timeout=options.TASK_TIMEOUT,
+        static_summary=agent_name[:_SHOWN_CHARS],
+        memo=pending_memo(request),
+        search_attributes=_attributes(approval.agent_id, agent_name, REQUIRES_APPROVAL),
+    )
+
+
+async def list_shown_waiting(client: Client, task_queue: str) -> list[str]:
+    """The conversations of which Temporal's list says that they wait for an answer.
+
+    Raises:
+        RPCError: Temporal is away.
+    """
+    query = (
+        f"{RUN_STATUS.name} = '{REQUIRES_APPROVAL}' AND ExecutionStatus = 'Running' "
+        f"AND TaskQueue = '{task_queue}'"
+    )
+    return [found.id async for found in client.list_workflows(query)]
+
+
+async def refresh(client: Client, conversation_id: str) -> None:
+    """Have a conversation compare what it shows to wait for with what the database knows.
+
+    Raises:
+        RPCError: Temporal is away.
+    """
+    await _signal(client, conversation_id, Conversation.refresh)
+
+
+async def close(client: Client, conversation_id: str) -> None:
+    """Have a conversation that is being deleted take no more turns and end.
+
+    Raises:
+        RPCError: Temporal is away.
+    """
+    await _signal(client, conversation_id, Conversation.close)
+
+
+async def _signal(
+    client: Client,
+    conversation_id: str,
+    signal: Callable[..., Awaitable[None] | None],
+    *given: object,
+) -> None:
+    """Signal a conversation; one that is not there needs none."""
+    try:
+        await client.get_workflow_handle(conversation_id).signal(signal, args=given)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+
+
+def _attributes(agent_id: str, agent_name: str, status: str) -> TypedSearchAttributes:
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(AGENT_ID, agent_id),
+            SearchAttributePair(AGENT_NAME, agent_name[:_SHOWN_CHARS]),
+            SearchAttributePair(RUN_STATUS, status),
+        ]
+    )
+
+
+async def start_callback(client: Client, task_queue: str, run_id: str, *, agent_id: str) -> None:
+    """Have somebody told of the end of a run. A repeat changes nothing.
+
+    Raises:
+        RPCError: Temporal is away; the sweeper starts the callback when it is back.
+    """
+    await client.start_workflow(
+        Callback.run,
+        CallbackRef(run_id),
+        id=f"callback-{run_id}",
+        task_queue=task_queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        # An execution may have ended without result: terminated, or in a database that was lost.
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        task_timeout=options.TASK_TIMEOUT,
+        static_summary="callback of a run",
+        search_attributes=TypedSearchAttributes([SearchAttributePair(AGENT_ID, agent_id)]),
+    )

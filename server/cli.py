@@ -1,0 +1,191 @@
+"""The command line: `o up` for everything at once, the other commands for one part each."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+import uvloop
+from pydantic import ValidationError
+
+from o.errors import OError
+from o.log import configure_logging
+from o.settings import ProviderSettings, Settings
+from server.lifeline import follow_supervisor, report_ready
+
+# Each command imports what it runs when it runs: the parts are heavy, and `o --help` is not.
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("o-server"), package_name="o-server")
+def cli() -> None:
+    """O serves AI agents that remember, and that nothing can kill.
+
+    `o up` starts everything on this machine. Settings are environment variables named O_…;
+    DATABASE_URL and TEMPORAL_ADDRESS put your own servers in the place of the embedded ones.
+    """
+
+
+@cli.command()
+@click.option("--host", help="Address of the API [O_HOST; 127.0.0.1].")
+@click.option("--port", type=int, help="Port of the API [O_PORT; 8283].")
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where everything is kept [O_DATA_DIR; .o].",
+)
+@click.option("--postgres-port", type=int, help="Also serve PostgreSQL on this TCP port.")
+@click.option("--temporal-port", type=int, help="Port of Temporal [a free one].")
+@click.option("--temporal-ui-port", type=int, help="Port of the Temporal UI [8233, or a free one].")
+def up(**flags: Any) -> None:
+    """Start PostgreSQL, Temporal, workers and the API; keep them alive; stop them on Ctrl-C."""
+    from server.up.supervisor import run  # noqa: PLC0415
+
+    settings = _settings(**flags)
+    raise SystemExit(asyncio.run(run(settings, ProviderSettings())))
+
+
+@cli.command()
+@click.option("--host", help="Address to bind [O_HOST; 127.0.0.1].")
+@click.option("--port", type=int, help="Port to bind [O_PORT; 8283].")
+def api(**flags: Any) -> None:
+    """Serve the REST API. Needs DATABASE_URL and TEMPORAL_ADDRESS."""
+    import uvicorn  # noqa: PLC0415
+
+    from api.app import create_app  # noqa: PLC0415
+
+    settings = _with_database(_settings(**flags))
+    uvicorn.run(
+        create_app(settings, ProviderSettings(), on_ready=report_ready),
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=3,
+        # Longer than clients keep idle connections (httpx: 5 s), so that it is they who close them:
+        # a request that meets the server's close is lost.
+        timeout_keep_alive=75,
+    )
+
+
+@cli.command()
+def worker() -> None:
+    """Run conversations and their steps. Needs DATABASE_URL and TEMPORAL_ADDRESS."""
+    from server.worker import run_worker  # noqa: PLC0415
+
+    settings = _with_database(_settings())
+
+    async def run(stop: asyncio.Event) -> None:
+        await run_worker(settings, ProviderSettings(), stop=stop, on_ready=report_ready)
+
+    _until_signal(run)
+    _leave()
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database schema up to date, and make Temporal know O's search attributes."""
+    from migrations.upgrade import migrate as upgrade  # noqa: PLC0415
+    from o.storage.database import Database  # noqa: PLC0415
+    from o.temporal.connection import register  # noqa: PLC0415
+
+    settings = _with_database(_settings())
+
+    async def run() -> None:
+        database = Database(_database_url(settings), name="o migrate")
+        before, after = await upgrade(database)
+        await database.close()
+        click.echo(f"schema: {before or 'empty'} -> {after}")
+        for line in await register(settings):
+            click.echo(line)
+
+    asyncio.run(run())
+    _leave()
+
+
+@cli.command()
+def doctor() -> None:
+    """Say what is wrong with this installation, and what to do."""
+    from server.doctor import examine  # noqa: PLC0415
+
+    findings = examine(_settings(), ProviderSettings())
+    for finding in findings:
+        click.echo(f"{finding.level:4}  {finding.what}")
+        if finding.what_to_do:
+            click.echo(f"      {finding.what_to_do}")
+    if any(finding.level == "bad" for finding in findings):
+        raise SystemExit(1)
+
+
+@cli.command("local-model", hidden=True)
+@click.option("--port", type=int, required=True)
+def local_model(port: int) -> None:
+    """Serve the bundled model on loopback; `o up` starts this when no provider is set."""
+    from server.up.local_model import serve  # noqa: PLC0415
+
+    serve(port)
+
+
+def main() -> None:
+    """Entry point; what O refuses on purpose is one line, not a traceback."""
+    try:
+        follow_supervisor()
+        cli()
+    except OError as error:
+        raise SystemExit(f"o: {error.message}") from None
+
+
+def _settings(**flags: Any) -> Settings:
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}".removeprefix(": ")
+            for problem in error.errors(include_url=False, include_input=False)
+        )
+        raise click.UsageError(problems) from None
+    configure_logging(settings.log_level)
+    return settings
+
+
+def _with_database(settings: Settings) -> Settings:
+    if settings.database_url is None:
+        raise click.UsageError("set DATABASE_URL, or use `o up`, which brings its own database")
+    return settings
+
+
+def _database_url(settings: Settings) -> str:
+    return settings.database_url.get_secret_value() if settings.database_url else ""
+
+
+def _leave() -> NoReturn:
+    """End at once: an interpreter that takes itself down under temporalio's threads may crash."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _until_signal(run: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    """Run until SIGINT or SIGTERM sets the event."""
+
+    async def with_signals() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        await run(stop)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(with_signals())
+
+
+if __name__ == "__main__":
+    main()

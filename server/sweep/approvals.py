@@ -1,0 +1,134 @@
+"""What the sweeper does for approval requests: denies late ones, and has Temporal show the rest."""
+
+import asyncio
+import itertools
+import logging
+
+from temporalio.client import Client
+from temporalio.exceptions import TemporalError
+
+from activities.pending import shown_request
+from o.domain.approvals import Approval
+from o.domain.messages import Decision
+from o.domain.runs import RunOptions
+from o.errors import OError
+from o.ids import derived_id
+from o.storage.approvals import (
+    EXPIRY,
+    Answer,
+    answer_approval,
+    conversations_that_wait,
+    list_expired_approvals,
+    sample_pending_approvals,
+)
+from o.storage.database import Database
+from o.storage.turn.accepting import NewRun
+from o.storage.turn.runs import RunOfAgent, first_open_run
+from o.temporal.conversations import list_shown_waiting, refresh, show_pending, submit_run
+
+_log = logging.getLogger(__name__)
+_SHOWN_AT_ONCE = 20
+_SUBMIT_TIMEOUT_S = 5.0
+_REFRESH_EVERY = 5
+"""Sweeps between looks through all that Temporal shows to wait, which may be much."""
+_LATE = "Nobody answered the approval request in time."
+
+
+class ApprovalSweeper:
+    """Looks after approval requests that wait."""
+
+    def __init__(
+        self, database: Database, client: Client, task_queue: str, *, older_than_s: float
+    ) -> None:
+        self._database = database
+        self._client = client
+        self._task_queue = task_queue
+        self._older_than_s = older_than_s
+        self._sweeps = itertools.count()
+
+    async def sweep(self) -> None:
+        """Look once."""
+        async with self._database.connect() as connection:
+            late = await list_expired_approvals(connection)
+        for approval in late:
+            await self._expire(approval)
+        sample = await self._show()
+        if next(self._sweeps) % _REFRESH_EVERY == 0:
+            await self._refresh(sample)
+
+    async def _expire(self, approval: Approval) -> None:
+        """Deny what nobody has answered; the agent goes on with that."""
+        run_id = derived_id("run", approval.id, EXPIRY)
+        new = NewRun(
+            id=run_id,
+            request_key=run_id,
+            body_hash="",
+            input=[],
+            options=RunOptions(run_type=EXPIRY, background=True),
+        )
+        denied = [
+            Decision(tool_call_id=call, approve=False, reason=_LATE) for call in approval.undecided
+        ]
+        try:
+            async with self._database.begin() as connection:
+                answer = Answer(denied, EXPIRY)
+                await answer_approval(connection, approval.conversation_id, answer, new)
+                first = await first_open_run(connection, approval.conversation_id)
+        except OError as error:  # it was answered a moment ago
+            facts = {"approval_id": approval.id, "error": type(error).__name__}
+            _log.info("approval did not expire", extra=facts)
+            return
+        _log.info("approval expired", extra={"approval_id": approval.id, "run_id": run_id})
+        if first is not None:
+            await self._submit(first)
+
+    async def _submit(self, first: RunOfAgent) -> None:
+        """Have the agent go on at once. An execution that cannot is found by the next sweeps."""
+        try:
+            async with asyncio.timeout(_SUBMIT_TIMEOUT_S):
+                await submit_run(
+                    self._client,
+                    self._task_queue,
+                    first.run,
+                    agent_name=first.agent_name,
+                    model=first.model,
+                )
+        except (TimeoutError, TemporalError) as error:
+            facts = {"run_id": first.run.id, "error": type(error).__name__}
+            _log.warning("expiry was not told; the sweeper will", extra=facts)
+
+    async def _show(self) -> set[str]:
+        """Make sure that Temporal knows of what waits, a few requests each time.
+
+        An execution may have been terminated, or Temporal have lost its database; without one,
+        nobody could decide from Temporal's UI.
+
+        Returns:
+            The conversations that were looked at.
+        """
+        async with self._database.connect() as connection:
+            sample = await sample_pending_approvals(
+                connection, older_than_s=self._older_than_s, limit=_SHOWN_AT_ONCE
+            )
+            shown = [
+                (approval, name, await shown_request(connection, approval))
+                for approval, name in sample
+            ]
+        for approval, name, request in shown:
+            try:
+                await show_pending(self._client, self._task_queue, approval, request, name)
+            except TemporalError as error:
+                facts = {"approval_id": approval.id, "error": type(error).__name__}
+                _log.warning("approval could not be shown", extra=facts)
+        return {approval.conversation_id for approval, _, _ in shown}
+
+    async def _refresh(self, sample: set[str]) -> None:
+        """Make sure that Temporal shows what waits, some of it each time, and nothing else.
+
+        A request may have been cancelled by an API that died before it told the conversation.
+        """
+        shown = set(await list_shown_waiting(self._client, self._task_queue))
+        async with self._database.connect() as connection:
+            waiting = await conversations_that_wait(connection, shown)
+        for conversation_id in (shown - waiting) | (sample - shown):
+            await refresh(self._client, conversation_id)

@@ -1,0 +1,240 @@
+"""Everything that one supervisor runs, in the order in which it starts and stops."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+
+from o.settings import ProviderSettings, Settings
+from server.up import (
+    account,
+    embedded_postgres,
+    embedded_temporal,
+    environment,
+    local_model,
+    ports,
+    screen,
+    state,
+)
+from server.up.child import Child
+from server.up.commands import Commands
+from server.up.launch import Launcher, Program
+from server.up.locks import PATIENCE_S
+from server.up.recovery import Recovery
+
+_log = logging.getLogger(__name__)
+
+_START_TIMEOUT_S = 120.0
+_API_GRACE_S = 5.0
+WORKER_GRACE_S = 8.0
+"""Seconds that a worker has to let its running steps end."""
+_GUARDED_GRACE_S = 25.0
+_HURRIED_GRACE_S = 3.0
+
+
+class House:
+    """The database, Temporal, the model, the workers and the API of one data directory."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        providers: ProviderSettings,
+        commands: Commands,
+        view: screen.Screen,
+        *,
+        namespaces: bool = True,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        """Reserve ports and decide on addresses; nothing runs yet.
+
+        Raises:
+            Conflict: a port is taken.
+        """
+        self._data_dir = settings.data_dir
+        self._screen = view
+        self._commands = commands
+        self._namespaces = namespaces
+        self._launcher = Launcher(self._data_dir, patience_s)
+        self._cluster = (
+            embedded_postgres.Cluster(self._data_dir, settings)
+            if settings.database_url is None
+            else None
+        )
+        self._server = (
+            embedded_temporal.TemporalServer(self._data_dir, settings)
+            if settings.temporal_address is None
+            else None
+        )
+        weights = None if providers.any_remote else local_model.find_weights()
+        self._model_port = None if weights is None else ports.free_port()
+        self._model_words = screen.model_words(providers, bundled=weights is not None)
+        self._settings = self._with_addresses(settings)
+        self._database: Child | None = None
+        self._temporal: Child | None = None
+        self._model: Child | None = None
+        self._workers: list[Child] = []
+        self._api: Child | None = None
+        self._recovery: Recovery | None = None
+        self._up = False
+        self._in_a_hurry = False
+
+    async def start(self) -> None:
+        """Start everything and wait until it serves.
+
+        Raises:
+            OError: a part does not start; the message has the end of its log.
+        """
+        env = self._environment()
+        # Workers load for seconds before they need anything, so they go first.
+        for number in range(1, self._settings.workers + 1):
+            program = Program(f"worker-{number}", self._commands.worker, env)
+            self._workers.append(self._begin(program, worker=True))
+        await _together(self._start_database(), self._start_temporal(), self._start_model(env))
+        await self._launcher.run(Program("migrate", self._commands.migrate, env))
+        self._screen.done("schema migrated")
+        if self._recovery is not None:
+            await self._recovery.warm_up()
+        self._api = self._begin(Program("api", self._commands.api, env))
+        await _together(self._wait_for_api(self._api), self._wait_for_a_worker())
+        self._screen.done("API and workers")
+        self._up = True
+        self._note_state()
+        ui = None if self._server is None else self._server.ui
+        self._screen.addresses(self._api_url, ui, self._model_words)
+
+    async def stop(self) -> None:
+        """Stop everything, whatever needs something before that."""
+        self._up = False
+        await self._stop([self._api], _API_GRACE_S)
+        await self._stop(self._workers, WORKER_GRACE_S)
+        await self._stop([self._model], _HURRIED_GRACE_S)
+        if self._recovery is not None:
+            await self._recovery.close()
+        await self._stop([self._temporal, self._database], _GUARDED_GRACE_S)
+        self._launcher.close()
+        state.remove(self._data_dir)
+
+    def hurry(self) -> None:
+        """Kill what is slow to stop, now and in the stages that follow."""
+        self._in_a_hurry = True
+        for child in (self._api, *self._workers, self._model, self._temporal, self._database):
+            if child is not None:
+                child.hurry()
+
+    async def _stop(self, children: Sequence[Child | None], grace_s: float) -> None:
+        grace_s = min(grace_s, _HURRIED_GRACE_S) if self._in_a_hurry else grace_s
+        await asyncio.gather(*(child.stop(grace_s) for child in children if child is not None))
+
+    @property
+    def _api_url(self) -> str:
+        return f"http://{ports.reachable_host(self._settings.host)}:{self._settings.port}"
+
+    @property
+    def _database_url(self) -> str:
+        url = self._settings.database_url
+        return "" if url is None else url.get_secret_value()
+
+    def _with_addresses(self, settings: Settings) -> Settings:
+        """`settings` with the addresses of what is embedded, which the children get."""
+        port = ports.claim(settings.host, settings.port, "O_PORT")
+        found: dict[str, object] = {"port": port}
+        if self._cluster is not None:
+            found["database_url"] = SecretStr(self._cluster.url)
+        if self._server is not None:
+            found["temporal_address"] = self._server.address
+        return settings.model_copy(update=found)
+
+    def _environment(self) -> dict[str, str]:
+        port = self._model_port
+        url = None if port is None else f"http://127.0.0.1:{port}/v1"
+        return environment.of_children(self._settings, url)
+
+    def _begin(self, program: Program, *, worker: bool = False) -> Child:
+        child = Child(
+            program,
+            self._launcher,
+            on_change=self._note_state,
+            on_death=self._recover if worker else lambda identity: None,
+        )
+        child.start()
+        return child
+
+    async def _start_database(self) -> None:
+        if self._cluster is None:
+            return
+        chosen = await account.choose(
+            self._cluster.home, embedded_postgres.find_binaries(), namespaces=self._namespaces
+        )
+        await self._cluster.prepare(self._launcher, chosen)
+        self._database = self._begin(self._cluster.program())
+        await self._cluster.wait_ready(self._database)
+        self._screen.done(chosen.announcement or "PostgreSQL")
+
+    async def _start_temporal(self) -> None:
+        if self._server is None:
+            client = await embedded_temporal.connect_or_explain(self._settings)
+        else:
+            self._temporal = self._begin(self._server.program())
+            client = await self._server.wait_ready(self._temporal)
+        self._recovery = Recovery(client, self._database_url)
+        self._screen.done("Temporal")
+
+    async def _start_model(self, env: dict[str, str]) -> None:
+        if self._model_port is not None:
+            argv = [*self._commands.local_model, str(self._model_port)]
+            self._model = self._begin(Program("local-model", argv, env))
+            await self._model.wait_ready()
+            self._screen.done("local model")
+
+    async def _wait_for_api(self, api: Child) -> None:
+        limit = time.monotonic() + _START_TIMEOUT_S
+        async with httpx.AsyncClient(trust_env=False, timeout=2.0) as client:
+            while True:
+                api.check(limit)
+                with contextlib.suppress(httpx.HTTPError):
+                    if (await client.get(f"{self._api_url}/v1/health/")).status_code == 200:
+                        return
+                await asyncio.sleep(0.03)
+
+    async def _wait_for_a_worker(self) -> None:
+        limit = time.monotonic() + _START_TIMEOUT_S
+        while not any(worker.ready.is_set() for worker in self._workers):
+            self._workers[0].check(limit, deaths=6)
+            await asyncio.sleep(0.03)
+
+    def _recover(self, identity: str) -> None:
+        """A worker died: tell Temporal."""
+        if self._recovery is not None and self._up:
+            self._recovery.begin(identity)
+
+    def _note_state(self) -> None:
+        if not self._up:
+            return
+        children = (self._api, *self._workers, self._model, self._temporal, self._database)
+        now = state.State(
+            api=self._api_url,
+            temporal_address=self._settings.temporal_address or "",
+            temporal_ui=None if self._server is None else self._server.ui,
+            database_url=self._database_url,
+            processes={child.name: child.pid for child in children if child is not None},
+        )
+        try:
+            state.write(self._data_dir, now)
+        except OSError as error:  # a full disk is no reason to stop
+            _log.warning("cannot write up.json", extra={"reason": error.strerror})
+
+
+async def _together(*parts: Coroutine[Any, Any, None]) -> None:
+    """Await all parts; the first failure cancels the others and is raised as it is."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

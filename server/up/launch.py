@@ -1,0 +1,142 @@
+"""How the supervisor starts a process: its log, its lock, its lifeline and its environment."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from o.errors import Unavailable
+from server.up import locks
+
+LOG_LIMIT_BYTES = 10 * 1024 * 1024
+_TAIL_BYTES = 2_000
+_CUT_SHORT_S = 10.0
+
+
+@dataclass(frozen=True)
+class Program:
+    """What to run under a name.
+
+    Attributes:
+        name: Names the log, the lock and the entry in `up.json`.
+        argv: The command line, absolute path first.
+        env: What its environment has beside the supervisor's.
+        guarded: Whether `guard.py` runs it, whose first report is the pid of the real program.
+        renew: Called before each start, when nobody of its last life is left; answers what to run.
+    """
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    guarded: bool = False
+    renew: "Callable[[], Program] | None" = None
+
+
+@dataclass
+class Running:
+    """One process, from start to end."""
+
+    process: asyncio.subprocess.Process
+    identity: str
+    report: int
+
+    async def end(self) -> int:
+        """Wait for the end of the process; answers its exit status."""
+        return await self.process.wait()
+
+
+def guarded(program: Sequence[str], *, stop: str, account: str | None = None) -> list[str]:
+    """The command line that runs `program` under a guard; see `guard.py` for the options."""
+    guard = str(Path(__file__).with_name("guard.py"))
+    options = [f"stop={stop}"] + ([] if account is None else [f"account={account}"])
+    return [sys.executable, "-I", "-S", guard, *options, "--", *program]
+
+
+class Launcher:
+    """Starts processes that end with this one, one lock and one log for each name."""
+
+    def __init__(self, data_dir: Path, patience_s: float = locks.PATIENCE_S) -> None:
+        self._patience_s = patience_s
+        self.log_dir = data_dir / "logs"
+        self.lock_dir = data_dir / "run"
+        # Nobody else may hold the write end: it closes when this process ends, however it does.
+        self._lifeline, self._life = os.pipe()
+
+    def close(self) -> None:
+        """Let go of the lifeline: what still runs ends now."""
+        os.close(self._life)
+        os.close(self._lifeline)
+
+    async def spawn(self, program: Program) -> Running:
+        """Start `program` once nobody of its last life is left."""
+        lock = await locks.take(self.lock_dir / f"{program.name}.lock", self._patience_s)
+        report, ready = os.pipe()
+        identity = f"{program.name}-{secrets.token_hex(4)}"
+        log = self._open_log(program.name)
+        try:
+            if program.renew is not None:
+                program = program.renew()
+            process = await asyncio.create_subprocess_exec(
+                *program.argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment(program, identity, ready),
+                pass_fds=(self._lifeline, lock, ready),
+                start_new_session=True,  # Ctrl-C is for the supervisor, which stops in order
+                umask=0o077,
+            )
+        except BaseException:
+            os.close(report)
+            raise
+        finally:
+            for fd in (lock, ready, log):
+                os.close(fd)
+        os.set_blocking(report, False)
+        return Running(process, identity, report)
+
+    async def run(self, program: Program) -> None:
+        """Run `program` to its end.
+
+        Raises:
+            Unavailable: it failed; the message has the end of its log.
+        """
+        running = await self.spawn(program)
+        try:
+            status = await running.end()
+        except asyncio.CancelledError:
+            with contextlib.suppress(ProcessLookupError):
+                running.process.terminate()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(running.end(), _CUT_SHORT_S)
+            raise
+        finally:
+            os.close(running.report)
+        if status != 0:
+            raise Unavailable(f"{program.name} failed:\n{self.tail(program.name)}")
+
+    def tail(self, name: str) -> str:
+        """The last lines of a log, for a person to read."""
+        path = self.log_dir / f"{name}.log"
+        with contextlib.suppress(OSError):
+            text = path.read_bytes()[-_TAIL_BYTES:].decode(errors="replace")
+            return "\n".join([*text.splitlines()[-12:], f"(the whole log: {path})"])
+        return f"(no log at {path})"
+
+    def _environment(self, program: Program, identity: str, ready: int) -> dict[str, str]:
+        return {
+            **program.env,
+            "O_LIFELINE_FD": str(self._lifeline),
+            "O_READY_FD": str(ready),
+            "O_WORKER_IDENTITY": identity,
+        }
+
+    def _open_log(self, name: str) -> int:
+        path = self.log_dir / f"{name}.log"
+        if path.exists() and path.stat().st_size > LOG_LIMIT_BYTES:
+            path.replace(path.with_suffix(".log.1"))
+        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)

