@@ -22,6 +22,7 @@ from api.routes import (
     conversation_messages,
     conversations,
     empty_lists,
+    first_page,
     health,
     histories,
     message_records,
@@ -89,6 +90,7 @@ def create_app(
         max_body_size=settings.max_body_bytes,
     )
     routes = _routes()
+    app.include_router(first_page.first_page(settings))
     app.include_router(routes, prefix="/v1")
     app.include_router(routes, prefix="/latest", include_in_schema=False)
     serve_both_spellings(app)
