@@ -87,5 +87,7 @@ def test_calls_that_hang_leave_room_for_other_providers_and_are_cancelled_at_onc
         assert answer.status_code == 200, answer.text
         assert time.monotonic() - began < 5, "the other provider's agent does not wait"
     beset.cancel_all()
-    eventually(lambda: beset.hanging.waiting == 0, within_s=10, what="the end of what was cancelled")
+    eventually(
+        lambda: beset.hanging.waiting == 0, within_s=10, what="the end of what was cancelled"
+    )
     assert beset.send(beset.well, "and now?").status_code == 200
