@@ -41,6 +41,7 @@ from o.llm.catalogue import Catalogue
 from o.llm.providers import Providers
 from o.settings import ProviderSettings, Settings
 from o.storage.database import Database
+from o.storage.reach import until_shutdown
 from o.temporal.connection import connect
 
 _DESCRIPTION = "A server for AI agents that remember. The API is that of the Letta V1 server."
@@ -74,7 +75,7 @@ def create_app(
             callbacks=Callbacks(temporal, watcher, settings.task_queue),
             catalogue=Catalogue(Providers(providers)),
         )
-        listening = asyncio.create_task(watcher.listen())
+        listening = asyncio.create_task(until_shutdown(database, watcher.listen))
         spare_collector()
         on_ready()
         yield
