@@ -12,6 +12,7 @@ from api.answers.watch import RunWatcher
 from api.auth import TokenCheck
 from api.callbacks import Callbacks
 from api.deps import Parts
+from api.edge.body_bounds import BodyBounds
 from api.errors import install_error_handlers
 from api.routes import (
     agent_blocks,
@@ -82,12 +83,13 @@ def create_app(
         version=version("o-server"),
         description=_DESCRIPTION,
         lifespan=lifespan,
-        max_body_size=settings.max_body_bytes,
     )
     routes = _routes()
     app.include_router(routes, prefix="/v1")
     app.include_router(routes, prefix="/latest", include_in_schema=False)
     install_error_handlers(app)
+    # The last one that is added is asked first.
+    app.add_middleware(BodyBounds, max_bytes=settings.max_body_bytes)
     if settings.api_token is not None:
         app.add_middleware(TokenCheck, token=settings.api_token.get_secret_value())
     return app

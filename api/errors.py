@@ -49,6 +49,12 @@ def unauthorized() -> JSONResponse:
     return JSONResponse({"detail": "Unauthorized"}, status_code=401)
 
 
+def too_large(most_bytes: int) -> JSONResponse:
+    """The answer to a body that says itself that it is too big; it is not read."""
+    detail = f"The body is larger than {most_bytes} bytes."
+    return JSONResponse({"detail": detail}, status_code=413)
+
+
 async def _of_o(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, OError)  # noqa: S101  registered for this type
     headers = NO_RETRY if error.status == 409 else None
