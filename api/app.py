@@ -35,6 +35,7 @@ from api.turns import Turns
 from o.collector import spare_collector
 from o.llm.catalogue import Catalogue
 from o.llm.providers import Providers
+from o.outbound import OutboundGuard
 from o.settings import ProviderSettings, Settings
 from o.storage.database import Database
 from o.temporal.connection import connect
@@ -68,6 +69,7 @@ def create_app(
             turns=Turns(database, temporal, watcher, settings),
             callbacks=Callbacks(temporal, watcher, settings.task_queue),
             catalogue=Catalogue(Providers(providers)),
+            outbound=OutboundGuard(settings.outbound_allow),
         )
         listening = asyncio.create_task(watcher.listen())
         spare_collector()
