@@ -96,9 +96,10 @@ def _failed(error: Exception) -> _Try:
     """Why nothing answered."""
     if isinstance(error, TimeoutError):
         return _Try(error="The receiver did not answer within 5 seconds.")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        if isinstance(error.os_error, AddressRefused):
-            return _Try(error=_REFUSED, is_final=True)
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(
+        error.os_error, AddressRefused
+    ):
+        return _Try(error=_REFUSED, is_final=True)
     if isinstance(error, aiohttp.ClientOSError):
         return _Try(error=f"The receiver could not be reached: {error.strerror}.")
     return _Try(error=f"The receiver could not be asked: {type(error).__name__}.")

@@ -22,15 +22,20 @@ from api.routes import (
     cancels,
     conversation_messages,
     conversations,
+    empty_lists,
+    first_page,
     health,
     histories,
     message_records,
     messages,
     models,
+    not_built,
     runs,
     steps,
     streams,
+    tools,
 )
+from api.spelling import serve_both_spellings
 from api.turns import Turns
 from o.collector import spare_collector
 from o.llm.catalogue import Catalogue
@@ -87,8 +92,10 @@ def create_app(
         lifespan=lifespan,
     )
     routes = _routes()
+    app.include_router(first_page.first_page(settings))
     app.include_router(routes, prefix="/v1")
     app.include_router(routes, prefix="/latest", include_in_schema=False)
+    serve_both_spellings(app)
     install_error_handlers(app)
     # The last one that is added is asked first.
     app.add_middleware(BodyBounds, max_bytes=settings.max_body_bytes)
@@ -113,9 +120,12 @@ def _routes() -> APIRouter:
         blocks,
         runs,
         steps,
+        empty_lists,  # its `batches` is no message
         message_records,
         models,
+        tools,
         health,
+        not_built,
     ):
         routes.include_router(module.router)
     return routes
