@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from o.errors import NotFound
 from o.llm.providers import Providers
 from o.settings import ProviderSettings, Settings
+from server.up.environment import of_children
 
 
 def test_listening_off_loopback_needs_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
