@@ -71,6 +71,7 @@ def create_app(
         app.state.parts = Parts(
             settings=settings,
             database=database,
+            temporal=temporal,
             turns=Turns(database, temporal, watcher, settings),
             callbacks=Callbacks(temporal, watcher, settings.task_queue),
             catalogue=Catalogue(Providers(providers)),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query, Request
 from sqlalchemy.ext.asyncio import AsyncConnection
+from temporalio.client import Client
 
 from api.auth import current_actor
 from api.callbacks import Callbacks
@@ -32,6 +33,7 @@ class Parts:
 
     settings: Settings
     database: Database
+    temporal: Client
     turns: Turns
     callbacks: Callbacks
     catalogue: Catalogue
