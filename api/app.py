@@ -9,10 +9,9 @@ from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 
 from api.answers.watch import RunWatcher
-from api.auth import TokenCheck
 from api.callbacks import Callbacks
 from api.deps import Parts
-from api.edge.body_bounds import BodyBounds
+from api.edge.front import stand_in_front
 from api.errors import install_error_handlers
 from api.routes import (
     agent_blocks,
@@ -91,6 +90,7 @@ def create_app(
         version=version("o-server"),
         description=_DESCRIPTION,
         lifespan=lifespan,
+        strict_content_type=False,  # as V1; whose page sends is checked by its origin
     )
     routes = _routes()
     app.include_router(first_page.first_page(settings))
@@ -98,10 +98,7 @@ def create_app(
     app.include_router(routes, prefix="/latest", include_in_schema=False)
     serve_both_spellings(app)
     install_error_handlers(app)
-    # The last one that is added is asked first.
-    app.add_middleware(BodyBounds, max_bytes=settings.max_body_bytes)
-    if settings.api_token is not None:
-        app.add_middleware(TokenCheck, token=settings.api_token.get_secret_value())
+    stand_in_front(app, settings)
     return app
 
 

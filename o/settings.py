@@ -13,8 +13,16 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from o.addresses import parse_allowed
+from o.addresses import check_origin, parse_allowed
 
+# Where V1 expects a page that is being developed.
+V1_ORIGINS = (
+    "http://letta.localhost",
+    "http://localhost:8283",
+    "http://localhost:8083",
+    "http://localhost:3000",
+    "http://localhost:4200",
+)
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -31,8 +39,13 @@ def _outbound(entries: tuple[str, ...]) -> tuple[str, ...]:
     return entries
 
 
+def _origins(entries: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(check_origin(entry.rstrip("/")) for entry in entries)
+
+
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 OutboundAllow = Annotated[Listed, AfterValidator(_outbound)]
+Origins = Annotated[Listed, AfterValidator(_origins)]
 
 
 def _known_as(name: str) -> AliasChoices:
@@ -145,6 +158,16 @@ class Settings(BaseSettings):
     )
     callback_attempts: int = Field(
         10, ge=1, description="Times a callback is sent before it is given up, over two hours."
+    )
+    allowed_hosts: Listed = Field(
+        (),
+        description="Names beside those of loopback by which a server without a token is asked, "
+        "separated by commas.",
+    )
+    cors_origins: Origins = Field(
+        V1_ORIGINS,
+        validation_alias=AliasChoices("O_CORS_ORIGINS", "ACCEPTABLE_ORIGINS"),
+        description="Whose pages may use the API from a browser, separated by commas; * for all.",
     )
     outbound_allow: OutboundAllow = Field(
         (),
