@@ -20,7 +20,7 @@ from o.domain.runs import BusyPolicy, Run, RunEvent, RunOptions
 from o.errors import Conflict
 from o.ids import new_id
 from o.settings import Settings
-from o.storage.approvals import Answer, answer_approval
+from o.storage.approvals import Answer, answer_approval, check_same_answer
 from o.storage.database import Database, with_patience
 from o.storage.turn.accepting import (
     NewRun,
@@ -220,6 +220,7 @@ class Turns:
             conversation_id, agent_name, model = await find_conversation(connection, actor, thread)
             repeated = await find_run_by_key(connection, actor, thread, new.request_key)
             if repeated is not None:
+                await check_same_answer(connection, repeated.run, decisions)
                 return repeated
             answer = Answer(decisions, decided_by=actor.user_id)
             run = await answer_approval(connection, conversation_id, answer, new)
