@@ -29,7 +29,7 @@ from o.storage.database import Database
 from o.temporal.connection import connect
 from server.sweep.runs import Sweeper
 from workflows.callback import Callback
-from workflows.conversation import Conversation
+from workflows.conversation import ConversationWorkflow
 
 _log = logging.getLogger(__name__)
 _STARTUP_PATIENCE_S = 120.0
@@ -99,7 +99,7 @@ def _worker(settings: Settings, client: Client, database: Database, model: Langu
     return Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=[Conversation, Callback],
+        workflows=[ConversationWorkflow, Callback],
         activities=[
             steps.take_step,
             tools.run_tool,
