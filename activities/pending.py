@@ -21,7 +21,9 @@ async def pending_request(
     return await shown_request(connection, pending) if pending else None
 
 
-async def shown_request(connection: AsyncConnection, approval: Approval) -> contract.PendingApproval:
+async def shown_request(
+    connection: AsyncConnection, approval: Approval
+) -> contract.PendingApproval:
     """A pending request, less the calls that were answered already."""
     request = await get_message(connection, approval.id)
     waiting = set(approval.undecided)

@@ -9,7 +9,6 @@ from typing import Any, Literal
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
-from activities.built_in_tools import BUILT_IN_TOOLS
 from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
 from o.domain.agents import Agent
@@ -20,11 +19,14 @@ from o.domain.rules.standing import REFUSED, need_history, standing
 from o.domain.runs import Run
 from o.domain.text import storable
 from o.errors import NotFound, ToolFailed
+from o.storage.agent_memory import AgentMemory
 from o.storage.database import Database
 from o.storage.turn.calls import read_called_step
 from o.storage.turn.closing import commit_return
 from o.storage.turn.runs import get_run
 from o.storage.turn.steps import list_request_returns
+from o.tools.registry import BUILT_IN_TOOLS
+from o.tools.tool import Caller
 from workflows.contract import CallOutcome, CallRef
 
 _CLOSED = CallOutcome("closed", done=True)
@@ -144,7 +146,8 @@ async def _call(connection: AsyncConnection, wanted: _Wanted) -> ToolReturn:
     began_ns = time.monotonic_ns()
     status: Literal["success", "error"] = "success"
     try:
-        content = await BUILT_IN_TOOLS[call.name](connection, agent, _arguments(call))
+        caller = Caller(agent, AgentMemory(connection, agent))
+        content = await BUILT_IN_TOOLS[call.name](caller, _arguments(call))
     except ToolFailed as error:
         status, content = "error", error.message
     return ToolReturn(

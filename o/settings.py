@@ -80,13 +80,26 @@ class Settings(BaseSettings):
     )
     temporal_port: int | None = Field(None, description="Unset means a free one.")
     temporal_ui_port: int | None = Field(None, description="Unset means 8233, or a free one.")
+    temporal_ui_url: str | None = Field(
+        None,
+        pattern="^https?://",
+        description="Where people look at Temporal, for the first page; `o up` knows its own.",
+    )
     workers: int = Field(2, ge=1, le=64, description="Worker processes that `o up` keeps alive.")
     database_pool: int = Field(10, ge=1, description="Connections a process may hold.")
     database_patience_s: float = Field(
         20.0, gt=0, description="How long the API waits for a database that restarts."
     )
     max_body_bytes: int = Field(20 * 1024 * 1024, gt=0, description="Larger requests get 413.")
-    model_timeout_s: float = Field(600.0, gt=0, description="Seconds one model call may take.")
+    model_timeout_s: float = Field(
+        600.0, gt=0, le=1_500, description="Seconds one model call may take, to its last word."
+    )
+    model_calls: int = Field(
+        100,
+        ge=1,
+        le=10_000,
+        description="Calls that a worker makes to one provider at once; more wait their turn.",
+    )
     model_attempts: int = Field(3, ge=1, description="Calls to a provider that is busy or down.")
     crash_attempts: int = Field(
         8, ge=1, description="Times a step may lose its worker before its run fails."

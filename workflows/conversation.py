@@ -178,6 +178,7 @@ class ConversationWorkflow:
         return await workflow.execute_activity(
             stub,
             argument,
+            task_queue=options.control_queue(workflow.info().task_queue),
             start_to_close_timeout=options.RECORD_TIMEOUT,
             heartbeat_timeout=options.HEARTBEAT_TIMEOUT,
             retry_policy=options.RETRY,

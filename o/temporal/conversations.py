@@ -99,7 +99,11 @@ def _start(
 
 
 async def show_pending(
-    client: Client, task_queue: str, approval: Approval, request: contract.PendingApproval, agent_name: str
+    client: Client,
+    task_queue: str,
+    approval: Approval,
+    request: contract.PendingApproval,
+    agent_name: str,
 ) -> None:
     """Start the conversation of a pending request where it is not there, with what it waits for.
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from o.domain.agents import Agent
 from o.domain.messages import ToolCall
 from o.domain.runs import Run
-from o.domain.tools import PARALLEL_TOOLS, calls_in_parallel
+from o.tools.registry import only_reads
+from o.tools.shown import calls_in_parallel
 from workflows import contract
 from workflows.contract import CallRef, Turn
 
@@ -32,7 +33,7 @@ def call_refs(
             n,
             call.name[:_SHOWN_NAME_CHARS],
             asked_in=asked_in,
-            parallel=at_once and call.name in PARALLEL_TOOLS,
+            parallel=at_once and only_reads(call.name),
         )
         for n, call in enumerate(calls)
     ]

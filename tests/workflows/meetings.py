@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 from temporalio import activity
 from temporalio.api.enums.v1 import EventType
@@ -24,6 +25,7 @@ from workflows.contract import (
     StepRef,
 )
 from workflows.conversation import ConversationWorkflow
+from workflows.options import control_queue
 
 Handle = WorkflowHandle[ConversationWorkflow, None]
 DONE = EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED
@@ -106,13 +108,19 @@ class Meeting:
     async def activities(self) -> AsyncIterator[None]:
         """A worker that runs the script's activities and no workflow."""
         script = self.script
-        async with Worker(
-            self._client,
-            task_queue=self._queue,
-            activities=[script.take_step, script.run_tool, script.cancel_runs, script.close_run],
-            max_heartbeat_throttle_interval=timedelta(milliseconds=100),
+        async with (
+            self._worker(self._queue, [script.take_step, script.run_tool]),
+            self._worker(control_queue(self._queue), [script.cancel_runs, script.close_run]),
         ):
             yield
+
+    def _worker(self, queue: str, activities: list[Callable[..., Any]]) -> Worker:
+        return Worker(
+            self._client,
+            task_queue=queue,
+            activities=activities,
+            max_heartbeat_throttle_interval=timedelta(milliseconds=100),
+        )
 
     @asynccontextmanager
     async def workflows(self) -> AsyncIterator[None]:
