@@ -26,6 +26,7 @@ from o.domain.llm import LanguageModel
 from o.errors import Unavailable
 from o.llm.models import Models
 from o.llm.providers import Providers
+from o.outbound import OutboundGuard
 from o.settings import ProviderSettings, Settings
 from o.storage.database import Database
 from o.temporal.connection import connect
@@ -109,7 +110,12 @@ async def _polling(
     tools = ToolActivities(database)
     runs = RunActivities(database)
     approvals = ApprovalActivities(database)
-    callbacks = CallbackActivities(database, callback_body, attempts=settings.callback_attempts)
+    callbacks = CallbackActivities(
+        database,
+        callback_body,
+        OutboundGuard(settings.outbound_allow),
+        attempts=settings.callback_attempts,
+    )
     control: list[Callable[..., Any]] = [
         runs.close_run,
         runs.cancel_runs,
