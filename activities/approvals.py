@@ -119,7 +119,7 @@ class ApprovalActivities:
         )
 
     @activity.defn(name="find_pending")
-    async def find_pending(self, conversation: ConversationRef) -> contract.Approval | None:
+    async def find_pending(self, conversation: ConversationRef) -> contract.PendingApproval | None:
         """The approval request that a conversation waits for, as Temporal shows it."""
         with as_activity_failure(), heartbeating():
             async with self._database.connect() as connection:
