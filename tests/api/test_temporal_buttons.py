@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -51,6 +52,11 @@ def assert_goes_on(client: Letta, agent: AgentState) -> None:
     assert said.messages[-1].content == "You said: and now?"
 
 
+def has_hung_up(provider: FakeProvider, before: int) -> bool:
+    """Whether a model call was given up since."""
+    return provider.hung_up > before
+
+
 @contextmanager
 def in_model_call(
     client: Letta, agent: AgentState, provider: FakeProvider, text: str
@@ -75,10 +81,10 @@ def test_cancel_stops_the_turn_and_all_that_waits_and_the_conversation_goes_on_e
             behind = client.agents.messages.create_async(agent.id, input="and me")
             press(server, agent, "cancel")
             assert sent.result(20).stop_reason.stop_reason == "cancelled"
-            eventually(lambda at=before: provider.hung_up > at, what="the end of the model call")
+            eventually(partial(has_hung_up, provider, before), what="the end of the model call")
             assert client.runs.retrieve(str(behind.id)).status == "cancelled"
         assert_goes_on(client, agent)
-    statuses = [run.status for run in client.runs.list(agent_id=agent.id).items]
+    statuses = [str(run.status) for run in client.runs.list(agent_id=agent.id).items]
     assert sorted(statuses) == ["cancelled"] * 4 + ["completed"] * 2
 
 
