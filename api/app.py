@@ -21,15 +21,20 @@ from api.routes import (
     cancels,
     conversation_messages,
     conversations,
+    empty_lists,
+    first_page,
     health,
     histories,
     message_records,
     messages,
     models,
+    not_built,
     runs,
     steps,
     streams,
+    tools,
 )
+from api.spelling import serve_both_spellings
 from api.turns import Turns
 from o.collector import spare_collector
 from o.llm.catalogue import Catalogue
@@ -85,8 +90,10 @@ def create_app(
         max_body_size=settings.max_body_bytes,
     )
     routes = _routes()
+    app.include_router(first_page.first_page(settings))
     app.include_router(routes, prefix="/v1")
     app.include_router(routes, prefix="/latest", include_in_schema=False)
+    serve_both_spellings(app)
     install_error_handlers(app)
     if settings.api_token is not None:
         app.add_middleware(TokenCheck, token=settings.api_token.get_secret_value())
@@ -109,9 +116,12 @@ def _routes() -> APIRouter:
         blocks,
         runs,
         steps,
+        empty_lists,  # its `batches` is no message
         message_records,
         models,
+        tools,
         health,
+        not_built,
     ):
         routes.include_router(module.router)
     return routes

@@ -80,6 +80,11 @@ class Settings(BaseSettings):
     )
     temporal_port: int | None = Field(None, description="Unset means a free one.")
     temporal_ui_port: int | None = Field(None, description="Unset means 8233, or a free one.")
+    temporal_ui_url: str | None = Field(
+        None,
+        pattern="^https?://",
+        description="Where people look at Temporal, for the first page; `o up` knows its own.",
+    )
     workers: int = Field(2, ge=1, le=64, description="Worker processes that `o up` keeps alive.")
     database_pool: int = Field(10, ge=1, description="Connections a process may hold.")
     database_patience_s: float = Field(

@@ -99,12 +99,13 @@ class House:
         self._screen.done("schema migrated")
         if self._recovery is not None:
             await self._recovery.warm_up()
-        self._api = self._begin(Program("api", self._commands.api, env))
+        ui = None if self._server is None else self._server.ui
+        shown = {} if ui is None else {"O_TEMPORAL_UI_URL": ui}
+        self._api = self._begin(Program("api", self._commands.api, env | shown))
         await _together(self._wait_for_api(self._api), self._wait_for_a_worker())
         self._screen.done("API and workers")
         self._up = True
         self._note_state()
-        ui = None if self._server is None else self._server.ui
         self._screen.addresses(self._api_url, ui, self._model_words)
 
     async def stop(self) -> None:
