@@ -49,6 +49,12 @@ def unauthorized() -> JSONResponse:
     return JSONResponse({"detail": "Unauthorized"}, status_code=401)
 
 
+def too_large(most_bytes: int) -> JSONResponse:
+    """The answer to a body that says itself that it is too big; it is not read."""
+    detail = f"The body is larger than {most_bytes} bytes."
+    return JSONResponse({"detail": detail}, status_code=413)
+
+
 def not_built(operation: str) -> JSONResponse:
     """What V1 serves and O does not: no client should try again, or think that an id is wrong.
 

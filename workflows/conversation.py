@@ -163,6 +163,7 @@ class Conversation:
         return await workflow.execute_activity(
             stub,
             argument,
+            task_queue=options.control_queue(workflow.info().task_queue),
             start_to_close_timeout=options.RECORD_TIMEOUT,
             heartbeat_timeout=options.HEARTBEAT_TIMEOUT,
             retry_policy=options.RETRY,

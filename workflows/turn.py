@@ -153,6 +153,7 @@ class TurnRunner:
             closing,
             options.RECORD_TIMEOUT,
             f"close the run · {closing.stop_reason}",
+            task_queue=options.control_queue(workflow.info().task_queue),
         )
 
     async def _do(
@@ -161,11 +162,14 @@ class TurnRunner:
         argument: _Argument,
         at_most: timedelta,
         summary: str,
+        *,
+        task_queue: str | None = None,
     ) -> _Result:
-        """Carry out an activity that `stop` can reach."""
+        """Carry out an activity that `stop` can reach; on the turn's own queue unless told."""
         activity = workflow.start_activity(
             stub,
             argument,
+            task_queue=task_queue,
             start_to_close_timeout=at_most,
             heartbeat_timeout=options.HEARTBEAT_TIMEOUT,
             retry_policy=options.RETRY,

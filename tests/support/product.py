@@ -22,6 +22,9 @@ from server.up.ports import free_port
 _Found = TypeVar("_Found")
 REPOSITORY = Path(__file__).parents[2]
 
+# Tests have receivers on this address of loopback; other loopback addresses are refused.
+TEST_SETTINGS = {"O_SWEEP_INTERVAL_S": "1", "O_OUTBOUND_ALLOW": "127.0.0.1"}
+
 LIFELINE_GRACE_S = 20.0
 """Seconds that what a supervisor started may outlive it: a guard stops PostgreSQL in stages."""
 
@@ -50,7 +53,7 @@ class Product:
             if not name.endswith(("_API_KEY", "_BASE_URL")) and not name.startswith("O_")
         }
         kept.pop("PYTHONDONTWRITEBYTECODE", None)
-        self.env = kept | {"O_SWEEP_INTERVAL_S": "1"} | (env or {})
+        self.env = kept | TEST_SETTINGS | (env or {})
         self.process: subprocess.Popen[bytes] | None = None
         # What was seen running when the supervisor was killed: to be gone when all is over.
         self._bereaved: list[psutil.Process] = []
