@@ -39,9 +39,9 @@ def call_refs(
     ]
 
 
-def waiting_for(request_id: str, calls: Sequence[ToolCall]) -> contract.Approval:
+def waiting_for(request_id: str, calls: Sequence[ToolCall]) -> contract.PendingApproval:
     """What a conversation waits for: ids and names, never arguments."""
-    return contract.Approval(
+    return contract.PendingApproval(
         request_id,
         calls=[call.id for call in calls],
         tools=[call.name[:_SHOWN_NAME_CHARS] for call in calls],
