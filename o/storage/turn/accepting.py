@@ -39,7 +39,10 @@ class NewRun:
 
 
 # Requests of one body, which a client's own retry has to find while they are still being stored.
-_LINE = "hashtextextended(concat_ws(' ', CAST(:thread AS text), CAST(:user_id AS text), CAST(:body_hash AS text)), 0)"
+_LINE = (
+    "hashtextextended(concat_ws(' ', CAST(:thread AS text), CAST(:user_id AS text), "
+    "CAST(:body_hash AS text)), 0)"
+)
 
 # The conditions stand in texts of their own, so that each is planned by its index.
 _NAMED = {
