@@ -32,7 +32,7 @@ from o.storage.database import Database
 from o.temporal.connection import connect
 from server.sweep.runs import Sweeper
 from workflows.callback import Callback
-from workflows.conversation import Conversation
+from workflows.conversation import ConversationWorkflow
 from workflows.options import callback_queue, control_queue
 
 _log = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ async def _polling(
     turns = Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=[Conversation, Callback],
+        workflows=[ConversationWorkflow, Callback],
         activities=[
             steps.take_step,
             tools.run_tool,

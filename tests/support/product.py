@@ -46,6 +46,7 @@ class Product:
     def __init__(self, data_dir: Path, env: dict[str, str] | None = None) -> None:
         self.data_dir = data_dir
         self.port = free_port()
+        self.front_port: int | None = None
         kept = {
             name: value
             for name, value in os.environ.items()
@@ -93,7 +94,7 @@ class Product:
     @property
     def url(self) -> str:
         """Address of the API."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://127.0.0.1:{self.front_port or self.port}"
 
     @property
     def state(self) -> dict[str, Any]:
@@ -103,6 +104,9 @@ class Product:
 
     def client(self, **options: Any) -> Letta:
         """The official client for this server."""
+        if self.front_port is not None:  # a connection of its own for each request
+            unpooled = httpx.Limits(max_keepalive_connections=0)
+            options.setdefault("http_client", httpx.Client(limits=unpooled, timeout=600))
         return Letta(base_url=self.url, api_key="unused", **options)
 
     def pid_of(self, name: str) -> int:
