@@ -219,6 +219,7 @@ class Turns:
         return accepted
 
     async def _answer(self, actor: Actor, thread: Thread, request: Send, new: NewRun) -> RunOfAgent:
+        decisions = request.decisions or []
         async with self._database.begin() as connection:
             conversation_id, agent_name, model = await find_conversation(connection, actor, thread)
             repeated = await self._repeated(
@@ -227,7 +228,7 @@ class Turns:
             if repeated is not None:
                 await check_same_answer(connection, repeated.run, decisions)
                 return repeated
-            answer = Answer(request.decisions or [], decided_by=actor.user_id)
+            answer = Answer(decisions, decided_by=actor.user_id)
             run = await answer_approval(connection, conversation_id, answer, new)
         return RunOfAgent(run, agent_name, run.options.override_model or model, is_warm=True)
 
