@@ -19,6 +19,7 @@ from o.domain.agents import Thread
 from o.errors import InvalidArgument
 from o.ids import is_id, pattern
 from o.llm.catalogue import Catalogue
+from o.outbound import OutboundGuard
 from o.settings import Settings
 from o.storage.database import Database
 from o.storage.pages import Page
@@ -36,6 +37,7 @@ class Parts:
     turns: Turns
     callbacks: Callbacks
     catalogue: Catalogue
+    outbound: OutboundGuard
 
 
 async def _parts(request: Request) -> Parts:

@@ -25,13 +25,14 @@ from o.domain.llm import LanguageModel
 from o.errors import Unavailable
 from o.llm.models import Models
 from o.llm.providers import Providers
+from o.outbound import OutboundGuard
 from o.settings import ProviderSettings, Settings
 from o.storage.database import Database
 from o.storage.reach import until_shutdown
 from o.temporal.connection import connect
 from server.sweep.runs import Sweeper
 from workflows.callback import Callback
-from workflows.conversation import Conversation
+from workflows.conversation import ConversationWorkflow
 from workflows.options import callback_queue, control_queue
 
 _log = logging.getLogger(__name__)
@@ -114,7 +115,12 @@ async def _polling(
     tools = ToolActivities(database)
     runs = RunActivities(database)
     approvals = ApprovalActivities(database)
-    callbacks = CallbackActivities(database, callback_body, attempts=settings.callback_attempts)
+    callbacks = CallbackActivities(
+        database,
+        callback_body,
+        OutboundGuard(settings.outbound_allow),
+        attempts=settings.callback_attempts,
+    )
     control: list[Callable[..., Any]] = [
         runs.close_run,
         runs.cancel_runs,
@@ -124,7 +130,7 @@ async def _polling(
     turns = Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=[Conversation, Callback],
+        workflows=[ConversationWorkflow, Callback],
         activities=[
             steps.take_step,
             tools.run_tool,
