@@ -65,7 +65,12 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         database_url = settings.database_url.get_secret_value() if settings.database_url else ""
-        database = Database(database_url, pool_size=settings.database_pool, name="o api")
+        database = Database(
+            database_url,
+            pool_size=settings.database_pool,
+            name="o api",
+            place=settings.database_dir,
+        )
         watcher = RunWatcher(database, database_url, patience_s=settings.database_patience_s)
         temporal = await connect(settings, lazy=True)
         app.state.parts = Parts(

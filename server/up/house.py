@@ -151,6 +151,7 @@ class House:
         found: dict[str, object] = {"port": port}
         if self._cluster is not None:
             found["database_url"] = SecretStr(self._cluster.url)
+            found["database_dir"] = self._cluster.home
         if self._server is not None:
             found["temporal_address"] = self._server.address
         return settings.model_copy(update=found)
