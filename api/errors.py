@@ -20,6 +20,7 @@ NO_RETRY = {"x-should-retry": "false"}
 
 # What ids in paths are named after; every other parameter is named after its id's prefix.
 _PREFIXES = {"conversation": "conv", "folder": "source", "environment_variable": "agent-env"}
+_NOT_JSON = "The body is read as JSON only with the header 'content-type: application/json'."
 _EXAMPLE_UUID = "123e4567-e89b-42d3-8456-426614174000"
 
 _CONTRADICTIONS = {"23503", "23505"}  # foreign key, unique
@@ -47,6 +48,12 @@ def run_failed(error: RunError) -> JSONResponse:
 def unauthorized() -> JSONResponse:
     """V1's answer to a request without a valid token."""
     return JSONResponse({"detail": "Unauthorized"}, status_code=401)
+
+
+def too_large(most_bytes: int) -> JSONResponse:
+    """The answer to a body that says itself that it is too big; it is not read."""
+    detail = f"The body is larger than {most_bytes} bytes."
+    return JSONResponse({"detail": detail}, status_code=413)
 
 
 def not_built(operation: str) -> JSONResponse:
@@ -85,7 +92,10 @@ async def _of_validation(request: Request, error: Exception) -> JSONResponse:
         {key: value for key, value in problem.items() if key not in ("url", "ctx")}
         for problem in error.errors()
     ]
-    body: dict[str, object] = {"trace_id": "", "detail": repr(problems)[:8_000]}
+    detail = repr(problems)[:8_000]
+    if not may_be_json(request.headers.get("content-type")):
+        detail = f"{detail} {_NOT_JSON}"
+    body: dict[str, object] = {"trace_id": "", "detail": detail}
     examples = [
         _example(problem["loc"][1])
         for problem in problems
@@ -101,6 +111,11 @@ async def _of_http(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse(
         {"detail": error.detail}, status_code=error.status_code, headers=error.headers
     )
+
+
+def may_be_json(content_type: str | None) -> bool:
+    """Whether a body may be parsed as JSON: it says that it is, or says nothing."""
+    return content_type is None or "json" in content_type.lower()
 
 
 def _example(parameter: str) -> str:

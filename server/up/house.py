@@ -66,7 +66,7 @@ class House:
             else None
         )
         self._server = (
-            embedded_temporal.TemporalServer(self._data_dir, settings)
+            embedded_temporal.TemporalServer(self._data_dir, settings, view.say)
             if settings.temporal_address is None
             else None
         )
@@ -80,6 +80,7 @@ class House:
         self._workers: list[Child] = []
         self._api: Child | None = None
         self._recovery: Recovery | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._up = False
         self._in_a_hurry = False
 
@@ -111,6 +112,8 @@ class House:
     async def stop(self) -> None:
         """Stop everything, whatever needs something before that."""
         self._up = False
+        if self._watching is not None:
+            self._watching.cancel()
         await self._stop([self._api], _API_GRACE_S)
         await self._stop(self._workers, WORKER_GRACE_S)
         await self._stop([self._model], _HURRIED_GRACE_S)
@@ -182,6 +185,7 @@ class House:
         else:
             self._temporal = self._begin(self._server.program())
             client = await self._server.wait_ready(self._temporal)
+            self._watching = asyncio.create_task(self._server.watch(self._temporal, client))
         self._recovery = Recovery(client, self._database_url)
         self._screen.done("Temporal")
 
