@@ -99,7 +99,7 @@ class ModelFields(RequestBody):
         return str(config.get("handle") or f"{provider or ''}/{config.get('model') or ''}")
 
     def embedding_shown(self) -> dict[str, Any] | None:
-        """V1's deprecated `embedding_config`, filled from the handle; None when neither is given."""
+        """V1's deprecated `embedding_config`, filled from the handle; None without either."""
         handle = self.embedding_handle()
         if handle is None:
             return None

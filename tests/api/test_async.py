@@ -129,7 +129,7 @@ def test_the_messages_of_an_async_run_are_of_the_types_that_it_asked_for(
     server: Product, client: Letta, agent: AgentState
 ) -> None:
     text = do(call("memory_insert", label="human", new_string="x"), say("done"))
-    wanted = ["tool_return_message", "assistant_message"]
+    wanted: Any = ["tool_return_message", "assistant_message"]
     run = client.agents.messages.create_async(
         agent.id, input=text, include_return_message_types=wanted
     )
