@@ -12,7 +12,7 @@ from o.domain.agents import Agent
 from o.domain.llm import ModelRequest
 from o.domain.messages import Message, TextPart, ToolReturn
 from o.domain.rules.foresight import Foresight
-from o.domain.rules.standing import Standing, need_history, standing
+from o.domain.rules.state import RuleState, need_history, rule_state
 from o.domain.runs import Run
 from o.errors import ModelError
 from o.ids import derived_id
@@ -43,7 +43,7 @@ class StepToTake:
     attempt: int
     request: ModelRequest
     history: list[ToolReturn]
-    rules: Standing
+    rules: RuleState
 
     def foresight(self) -> Foresight:
         """What is known of the calls of the reply, of the first at first."""
@@ -81,7 +81,7 @@ async def begin_step(
             f"The step was given up: it was begun {opened.attempt - 1} times in vain.",
         )
     handle = opened.run.options.override_model or opened.agent.model
-    rules = standing(opened.agent.tool_rules, opened.agent.tool_names, history)
+    rules = rule_state(opened.agent.tool_rules, opened.agent.tool_names, history)
     system = prompt_of_request(system, opened.run.options)
     prompt = contexts.prompt(context, opened, system, handle, carried_on)
     client_tools = opened.run.options.client_tools or ()

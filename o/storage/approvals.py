@@ -253,7 +253,7 @@ async def check_same_answer(
 ) -> None:
     """Make sure that an answer is the one that made this run, which has the same `otid`.
 
-    A client that counts its ids anew would otherwise be told that it has answered what it has not.
+    A client that counts its ids anew would otherwise believe that it has answered what it has not.
 
     Raises:
         Conflict: It is another one.

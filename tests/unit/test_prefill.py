@@ -8,7 +8,7 @@ import pytest
 from o.domain.messages import ToolCall, ToolReturn
 from o.domain.rules.foresight import Foresight
 from o.domain.rules.prefill import prefilled
-from o.domain.rules.standing import Rule, standing
+from o.domain.rules.state import Rule, rule_state
 from o.domain.runs import ClientTool
 from tests.unit import test_context
 
@@ -55,7 +55,7 @@ def test_what_was_called_before_counts() -> None:
     [("", '{"p": 1}'), ("{", "{"), ("[1]", "[1]"), ('{"p": "\u00e9"}', '{"p": 1}')],
 )
 def test_arguments_that_are_no_object_stay_for_the_tool_to_refuse(written: str, kept: Any) -> None:
-    assert prefilled(called("a", written), standing(RULES, TOOLS)).arguments == kept
+    assert prefilled(called("a", written), rule_state(RULES, TOOLS)).arguments == kept
 
 
 def test_a_call_waits_unless_rules_forbid_it_when_it_will_be_found() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from o.domain.agents import Agent
 from o.domain.messages import Gate, ToolReturn
 from o.domain.rules.gate import gate_of
-from o.domain.rules.standing import Standing, standing
+from o.domain.rules.state import RuleState, rule_state
 from o.domain.runs import ClientTool
 
 
@@ -19,7 +19,7 @@ class ForeseenCall:
         gate: What must come before it is answered, None for nothing.
     """
 
-    rules: Standing
+    rules: RuleState
     gate: Gate | None
 
 
@@ -45,7 +45,7 @@ class Foresight:
         What rules forbid anyway is not asked for. Should they turn out to allow it, it is refused
         for want of approval when it is to be made.
         """
-        rules = standing(self._agent.tool_rules, self._agent.tool_names, self._made)
+        rules = rule_state(self._agent.tool_rules, self._agent.tool_names, self._made)
         gate = gate_of(self._agent, self._client_tools, tool)
         if tool in rules.allowed:
             self._made.append(ToolReturn(tool_call_id="", name=tool, status="success", content=""))

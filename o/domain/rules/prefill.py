@@ -4,10 +4,10 @@ import json
 
 from o.domain.json_bounds import parse_json
 from o.domain.messages import ToolCall
-from o.domain.rules.standing import Standing
+from o.domain.rules.state import RuleState
 
 
-def prefilled(call: ToolCall, rules: Standing) -> ToolCall:
+def prefilled(call: ToolCall, rules: RuleState) -> ToolCall:
     """The call with the arguments that the rules prefill, which override those of the model.
 
     Arguments that are no JSON object stay as they are; running the tool then tells why not.
