@@ -58,14 +58,18 @@ def api(**flags: Any) -> None:
     import uvicorn  # noqa: PLC0415
 
     from api.app import create_app  # noqa: PLC0415
+    from api.edge.connection import BoundedConnection  # noqa: PLC0415
+    from api.edge.descriptors import raise_limit  # noqa: PLC0415
 
     settings = _with_database(_settings(**flags))
+    raise_limit()
     uvicorn.run(
         create_app(settings, ProviderSettings(), on_ready=report_ready),
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=BoundedConnection,
+        ws="none",
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=3,
