@@ -11,10 +11,10 @@ from temporalio import activity
 from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
 from o.domain.agents import Agent
-from o.domain.approvals import gate_of
 from o.domain.json_bounds import JsonOutOfBounds, parse_json
 from o.domain.loops import after_call
 from o.domain.messages import ToolCall, ToolReturn, return_message_id
+from o.domain.rules.gate import gate_of
 from o.domain.rules.standing import REFUSED, need_history, standing
 from o.domain.runs import Run
 from o.domain.text import storable

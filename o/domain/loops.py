@@ -45,13 +45,13 @@ class AfterCall:
 
     Attributes:
         heartbeat: Why the model is woken again by a heartbeat message; None for none.
-        is_told: Whether clients are shown the heartbeat in the answer too, as V1 does with what
+        is_shown: Whether clients are shown the heartbeat in the answer too, as V1 does with what
             rules require, but not in the legacy loop.
         stop: Why the run ends here; None when it goes on.
     """
 
     heartbeat: str | None = None
-    is_told: bool = False
+    is_shown: bool = False
     stop: StopReason | None = None
 
 
@@ -64,7 +64,7 @@ def after_text(rules: Standing, *, is_last_step: bool) -> AfterCall:
         return AfterCall(stop=StopReason.END_TURN)
     if is_last_step:
         return AfterCall(stop=StopReason.MAX_STEPS)
-    return AfterCall(heartbeat=f"{_HIDDEN} {rules.reminder}", is_told=True)
+    return AfterCall(heartbeat=f"{_HIDDEN} {rules.reminder}", is_shown=True)
 
 
 def after_call(
