@@ -65,16 +65,20 @@ def api(**flags: Any) -> None:
     import uvicorn  # noqa: PLC0415
 
     from api.app import create_app  # noqa: PLC0415
+    from api.edge.connection import BoundedConnection  # noqa: PLC0415
+    from api.edge.descriptors import raise_limit  # noqa: PLC0415
     from migrations.upgrade import wait_for_schema  # noqa: PLC0415
 
     settings = _with_database(_settings(**flags))
     _on_database(settings, "o api start", partial(wait_for_schema, patience_s=_PATIENCE_S))
+    raise_limit()
     uvicorn.run(
         create_app(settings, ProviderSettings(), on_ready=report_ready),
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=BoundedConnection,
+        ws="none",
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=3,
