@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -89,7 +90,7 @@ async def address(product: NewProduct, files: Files) -> AsyncIterator[str]:
 
 
 def _settings(address: str, files: Files, **more: object) -> Settings:
-    wanted = {
+    wanted: dict[str, Any] = {
         "temporal_address": address,
         "temporal_ca_file": files.ca,
         "temporal_server_name": NAME,
