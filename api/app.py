@@ -59,7 +59,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         database_url = settings.database_url.get_secret_value() if settings.database_url else ""
         database = Database(database_url, pool_size=settings.database_pool, name="o api")
-        watcher = RunWatcher(database, database_url, patience_s=settings.database_patience_s)
+        watcher = RunWatcher(database_url, patience_s=settings.database_patience_s)
         temporal = await connect(settings, lazy=True)
         app.state.parts = Parts(
             settings=settings,
@@ -68,13 +68,13 @@ def create_app(
             callbacks=Callbacks(temporal, watcher, settings.task_queue),
             catalogue=Catalogue(Providers(providers)),
         )
-        listening = asyncio.create_task(watcher.listen())
+        watching = asyncio.create_task(watcher.run())
         spare_collector()
         on_ready()
         yield
-        listening.cancel()
+        watching.cancel()
         with suppress(asyncio.CancelledError):
-            await listening
+            await watching
         await database.close()
 
     app = FastAPIOffline(
