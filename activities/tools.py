@@ -1,6 +1,5 @@
 """Activities that run the tools which a step asked for."""
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
 from o.domain.agents import Agent
 from o.domain.approvals import gate_of
+from o.domain.json_bounds import JsonOutOfBounds, parse_json
 from o.domain.loops import after_call
 from o.domain.messages import ToolCall, ToolReturn, return_message_id
 from o.domain.rules.standing import REFUSED, need_history, standing
@@ -161,8 +161,10 @@ async def _call(connection: AsyncConnection, wanted: _Wanted) -> ToolReturn:
 
 def _arguments(call: ToolCall) -> dict[str, Any]:
     try:
-        arguments = json.loads(call.arguments or "{}", strict=False)
-    except (ValueError, RecursionError):
+        arguments = parse_json(call.arguments or "{}")
+    except JsonOutOfBounds as error:
+        raise ToolFailed(f"The arguments cannot be read: {error}. Nothing was done.") from None
+    except ValueError:
         raise ToolFailed("The arguments are not valid JSON. Nothing was done.") from None
     if not isinstance(arguments, dict):
         raise ToolFailed("The arguments are not a JSON object. Nothing was done.")

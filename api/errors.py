@@ -20,6 +20,7 @@ NO_RETRY = {"x-should-retry": "false"}
 
 # What ids in paths are named after; every other parameter is named after its id's prefix.
 _PREFIXES = {"conversation": "conv", "folder": "source", "environment_variable": "agent-env"}
+_NOT_JSON = "The body is read as JSON only with the header 'content-type: application/json'."
 _EXAMPLE_UUID = "123e4567-e89b-42d3-8456-426614174000"
 
 _CONTRADICTIONS = {"23503", "23505"}  # foreign key, unique
@@ -49,6 +50,22 @@ def unauthorized() -> JSONResponse:
     return JSONResponse({"detail": "Unauthorized"}, status_code=401)
 
 
+def too_large(most_bytes: int) -> JSONResponse:
+    """The answer to a body that says itself that it is too big; it is not read."""
+    detail = f"The body is larger than {most_bytes} bytes."
+    return JSONResponse({"detail": detail}, status_code=413)
+
+
+def not_built(operation: str) -> JSONResponse:
+    """What V1 serves and O does not: no client should try again, or think that an id is wrong.
+
+    Args:
+        operation: Method and path, as the API spells them.
+    """
+    detail = f"NOT_IMPLEMENTED: {operation} of the Letta V1 API is not built in this release of O."
+    return JSONResponse({"detail": detail}, status_code=501, headers=NO_RETRY)
+
+
 async def _of_o(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, OError)  # noqa: S101  registered for this type
     headers = NO_RETRY if error.status == 409 else None
@@ -75,7 +92,10 @@ async def _of_validation(request: Request, error: Exception) -> JSONResponse:
         {key: value for key, value in problem.items() if key not in ("url", "ctx")}
         for problem in error.errors()
     ]
-    body: dict[str, object] = {"trace_id": "", "detail": repr(problems)[:8_000]}
+    detail = repr(problems)[:8_000]
+    if not may_be_json(request.headers.get("content-type")):
+        detail = f"{detail} {_NOT_JSON}"
+    body: dict[str, object] = {"trace_id": "", "detail": detail}
     examples = [
         _example(problem["loc"][1])
         for problem in problems
@@ -91,6 +111,11 @@ async def _of_http(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse(
         {"detail": error.detail}, status_code=error.status_code, headers=error.headers
     )
+
+
+def may_be_json(content_type: str | None) -> bool:
+    """Whether a body may be parsed as JSON: it says that it is, or says nothing."""
+    return content_type is None or "json" in content_type.lower()
 
 
 def _example(parameter: str) -> str:

@@ -56,7 +56,7 @@ async def preview_request(
     request = model_request(
         agent,
         handle,
-        prompt.chat(system),
+        prompt.chat(system, handle),
         standing(agent.tool_rules, agent.tool_names, []),
         options.client_tools or (),
     )

@@ -1,12 +1,51 @@
 """What an operator can set, read once, in `server.cli`, and handed on."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AliasChoices, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from o.addresses import check_origin, parse_allowed
+
+# Where V1 expects a page that is being developed.
+V1_ORIGINS = (
+    "http://letta.localhost",
+    "http://localhost:8283",
+    "http://localhost:8083",
+    "http://localhost:3000",
+    "http://localhost:4200",
+)
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def _split(value: object) -> object:
+    """The parts of a list as it stands in the environment: separated by commas."""
+    if isinstance(value, str):
+        return tuple(filter(None, (part.strip() for part in value.split(","))))
+    return value
+
+
+def _outbound(entries: tuple[str, ...]) -> tuple[str, ...]:
+    for entry in entries:
+        parse_allowed(entry)
+    return entries
+
+
+def _origins(entries: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(check_origin(entry.rstrip("/")) for entry in entries)
+
+
+Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+OutboundAllow = Annotated[Listed, AfterValidator(_outbound)]
+Origins = Annotated[Listed, AfterValidator(_origins)]
 
 
 def _known_as(name: str) -> AliasChoices:
@@ -80,13 +119,26 @@ class Settings(BaseSettings):
     )
     temporal_port: int | None = Field(None, description="Unset means a free one.")
     temporal_ui_port: int | None = Field(None, description="Unset means 8233, or a free one.")
+    temporal_ui_url: str | None = Field(
+        None,
+        pattern="^https?://",
+        description="Where people look at Temporal, for the first page; `o up` knows its own.",
+    )
     workers: int = Field(2, ge=1, le=64, description="Worker processes that `o up` keeps alive.")
     database_pool: int = Field(10, ge=1, description="Connections a process may hold.")
     database_patience_s: float = Field(
         20.0, gt=0, description="How long the API waits for a database that restarts."
     )
     max_body_bytes: int = Field(20 * 1024 * 1024, gt=0, description="Larger requests get 413.")
-    model_timeout_s: float = Field(600.0, gt=0, description="Seconds one model call may take.")
+    model_timeout_s: float = Field(
+        600.0, gt=0, le=1_500, description="Seconds one model call may take, to its last word."
+    )
+    model_calls: int = Field(
+        100,
+        ge=1,
+        le=10_000,
+        description="Calls that a worker makes to one provider at once; more wait their turn.",
+    )
     model_attempts: int = Field(3, ge=1, description="Calls to a provider that is busy or down.")
     crash_attempts: int = Field(
         8, ge=1, description="Times a step may lose its worker before its run fails."
@@ -106,6 +158,21 @@ class Settings(BaseSettings):
     )
     callback_attempts: int = Field(
         10, ge=1, description="Times a callback is sent before it is given up, over two hours."
+    )
+    allowed_hosts: Listed = Field(
+        (),
+        description="Names beside those of loopback by which a server without a token is asked, "
+        "separated by commas.",
+    )
+    cors_origins: Origins = Field(
+        V1_ORIGINS,
+        validation_alias=AliasChoices("O_CORS_ORIGINS", "ACCEPTABLE_ORIGINS"),
+        description="Whose pages may use the API from a browser, separated by commas; * for all.",
+    )
+    outbound_allow: OutboundAllow = Field(
+        (),
+        description="Where clients may have O send (callbacks) beside public addresses: networks, "
+        "addresses and names, with a port or without, separated by commas.",
     )
     event_retention_h: int = Field(
         24, ge=1, le=87_600, description="Hours that a run's events are kept once it is at rest."

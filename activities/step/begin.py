@@ -93,7 +93,7 @@ async def begin_step(
     handle = opened.run.options.override_model or opened.agent.model
     rules = standing(opened.agent.tool_rules, opened.agent.tool_names, history)
     system = prompt_of_request(system, opened.run.options)
-    prompt = contexts.prompt(context, opened, system, carried_on)
+    prompt = contexts.prompt(context, opened, system, handle, carried_on)
     client_tools = opened.run.options.client_tools or ()
     request = model_request(opened.agent, handle, prompt, rules, client_tools)
     return StepToTake(

@@ -7,6 +7,7 @@ from activities.step.begin import StepToTake
 from o.domain.llm import ModelReply
 from o.domain.loops import GO_ON, AfterCall, after_text, is_legacy
 from o.domain.messages import (
+    GivenId,
     Message,
     Part,
     ReasoningPart,
@@ -151,16 +152,17 @@ def _as_message(step: StepToTake, reply: ModelReply) -> Message:
         position=0,
         role=Role.ASSISTANT,
         parts=parts,
-        tool_calls=[_stored(message_id, n, call) for n, call in enumerate(reply.tool_calls)],
+        tool_calls=[
+            _stored(call, tool_call_id(message_id, n), step.request.handle)
+            for n, call in enumerate(reply.tool_calls)
+        ],
         created_at=datetime.now(UTC),
     )
 
 
-def _stored(message_id: str, ordinal: int, call: ToolCall) -> ToolCall:
-    """A call as it is kept."""
+def _stored(call: ToolCall, own_id: str, model: str) -> ToolCall:
+    """A call as it is kept: under an id of ours, beside the one that its model gave it."""
+    given = GivenId(id=storable(call.id), model=model) if call.id else None
     return call.model_copy(
-        update={
-            **storable_json(call.model_dump()),
-            "id": tool_call_id(message_id, ordinal, storable(call.id)),
-        }
+        update={**storable_json(call.model_dump()), "id": own_id, "given": given}
     )

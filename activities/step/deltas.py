@@ -60,8 +60,7 @@ class DeltaWriter:
         """What of a piece is told otherwise than it came, as the whole reply will be."""
         kept: dict[str, object] = {"text": storable(piece.text)}
         if piece.tool_call_id is not None:
-            given = storable(piece.tool_call_id)
-            kept["tool_call_id"] = tool_call_id(self._message_id, piece.call, given)
+            kept["tool_call_id"] = tool_call_id(self._message_id, piece.call)
             name = piece.name or ""
             rules = self._foreseen.before(name)
             kept["gate"] = self._step.gate_of(name, rules)

@@ -21,6 +21,7 @@ from o.domain.llm import DeltaSink, ModelReply, ModelRequest, ReplyDelta, ToolSp
 from o.errors import ModelError
 from o.llm.chat import Completion, reply_of, streamed_reply
 from o.llm.failures import refused, unreachable
+from o.llm.images import without_addresses
 from o.llm.providers import Provider
 from o.llm.warm_up import stand_in
 
@@ -29,6 +30,7 @@ litellm.drop_params = True
 litellm.telemetry = False
 
 _WIRE_PREFIX = {"anthropic": "anthropic", "ollama": "ollama_chat"}
+_IMAGE_ADDRESSES = {"anthropic": ("https://",), "ollama": ()}
 _NO_KEY = "none"
 
 # V1's settings, in the words of the OpenAI wire, which litellm's callers use.
@@ -80,7 +82,10 @@ class LiteLLMWires:
         key = provider.api_key.get_secret_value() if provider.api_key else _NO_KEY
         arguments: dict[str, Any] = {
             "model": f"{_WIRE_PREFIX[provider.wire]}/{model}",
-            "messages": copy.deepcopy(request.prompt),  # litellm may change what it is given
+            # litellm may change what it is given, and would fetch images by their address itself.
+            "messages": copy.deepcopy(
+                without_addresses(request.prompt, taken=_IMAGE_ADDRESSES[provider.wire])
+            ),
             "api_base": provider.base_url,
             "api_key": key,
             "timeout": self._timeout_s,

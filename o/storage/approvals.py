@@ -16,6 +16,7 @@ from o.domain.approvals import (
     Approval,
     ApprovalStatus,
     decided_with,
+    find_answered,
     is_about,
 )
 from o.domain.messages import Decision, Message, only_calls
@@ -40,7 +41,7 @@ class Answer:
     """What is said to an approval request.
 
     Attributes:
-        decisions: As they came, with ids of calls or of the request's message.
+        decisions: As they came, with ids of calls or of the request's message, never without.
         decided_by: The user's id, `temporal`, or `expiry`.
     """
 
@@ -86,9 +87,10 @@ async def answer_approval(
 
     Raises:
         InvalidArgument: Nothing waits, or the answer is about calls that do not wait.
-        Conflict: A call was answered otherwise before, or with something else said behind it.
+        Conflict: A call was answered otherwise before, or with something else said behind it; or
+            the ids that are given fit several calls or requests.
     """
-    approval = await _lock_meant(connection, conversation_id, answer.decisions)
+    approval = await _lock_answered(connection, conversation_id, answer.decisions)
     decisions = decided_with(approval, answer.decisions)
     if approval.answer_run_id is not None and approval.decisions == decisions:
         first = await get_run(connection, approval.answer_run_id)
@@ -246,10 +248,29 @@ async def conversations_that_wait(
     return set(rows.scalars())
 
 
-async def _lock_meant(
+async def check_same_answer(
+    connection: AsyncConnection, run: Run, given: Sequence[Decision]
+) -> None:
+    """Make sure that an answer is the one that made this run, which has the same `otid`.
+
+    A client that counts its ids anew would otherwise be told that it has answered what it has not.
+
+    Raises:
+        Conflict: It is another one.
+    """
+    approval = await get_approval(connection, run.approval_id) if run.approval_id else None
+    if approval is None or not is_about(approval, given):
+        raise Conflict(
+            "The otid was used before, and not for an answer to this approval request: give each "
+            "answer an otid of its own"
+        )
+    decided_with(approval, given)
+
+
+async def _lock_answered(
     connection: AsyncConnection, conversation_id: str, given: Sequence[Decision]
 ) -> Approval:
-    """The request that an answer is about: the pending one, else the newest that it fits."""
+    """The request that an answer is about, locked; see `find_answered`."""
     rows = await connection.execute(
         select(*columns_of(approvals, Approval))
         .where(approvals.c.conversation_id == conversation_id)
@@ -257,12 +278,4 @@ async def _lock_meant(
         .limit(_NEWEST)
         .with_for_update()
     )
-    found = models_of(Approval, rows.mappings().all())
-    meant = next((one for one in found if is_about(one, given)), None)
-    if meant is not None and meant.status in (ApprovalStatus.PENDING, ApprovalStatus.DECIDED):
-        return meant
-    for one in found:
-        if one.status is ApprovalStatus.PENDING:
-            return one
-    reason = f": the request was {meant.status.value}" if meant else ""
-    raise InvalidArgument(f"{NOTHING_WAITS}{reason}")
+    return find_answered(models_of(Approval, rows.mappings().all()), given)

@@ -1,5 +1,6 @@
 """Each provider's wire, over real HTTP: where requests go, and what comes of the replies."""
 
+import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -285,6 +286,65 @@ async def test_a_forced_call_is_forced_in_the_words_of_the_wire(
     assert wires.requests[-1][2]["tool_choice"] == {"type": "any"} | alone
     await model.complete(request.model_copy(update={"parallel_calls": True}))
     assert not wires.requests[-1][2]["tool_choice"]["disable_parallel_tool_use"]
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize(
+    ("handle", "scheme", "reaches_provider"),
+    [
+        ("anthropic/claude-x", "http", False),
+        ("anthropic/claude-x", "https", True),
+        ("ollama/llama:1b", "http", False),
+        ("ollama/llama:1b", "https", False),
+    ],
+)
+async def test_an_image_by_address_is_fetched_by_the_provider_or_by_nobody(
+    wires: Wires,
+    settings: ProviderSettings,
+    handle: str,
+    scheme: str,
+    reaches_provider: bool,
+    streams: bool,
+) -> None:
+    came: list[bytes] = []
+
+    async def keep(delta: ReplyDelta) -> None:
+        """Read on."""
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(await reader.read(1))
+        writer.close()
+
+    async with await asyncio.start_server(accept, "127.0.0.1", 0) as listener:
+        url = f"{scheme}://127.0.0.1:{listener.sockets[0].getsockname()[1]}/cat.png"
+        content = [
+            {"type": "text", "text": "What is this?"},
+            {"type": "image_url", "image_url": {"url": url}},
+        ]
+        request = request_to(handle)
+        prompt = [*request.prompt, {"role": "user", "content": content}]
+        model = Models(Providers(settings), timeout_s=20)
+        reply = await model.complete(
+            request.model_copy(update={"prompt": prompt}), keep if streams else None
+        )
+    assert reply.text == "noting"
+    assert came == []
+    sent = json.dumps(wires.requests[-1][2])
+    assert url in sent, "the model is told of it"
+    assert (f'"url": "{url}"' in sent) is reaches_provider
+    assert ("which you cannot be shown" in sent) is not reaches_provider
+
+
+async def test_an_image_in_the_message_itself_reaches_every_provider(
+    wires: Wires, settings: ProviderSettings
+) -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGVsbG8="}}
+    for handle in ("anthropic/claude-x", "ollama/llama:1b"):
+        request = request_to(handle)
+        prompt = [*request.prompt, {"role": "user", "content": [image]}]
+        model = Models(Providers(settings), timeout_s=20)
+        await model.complete(request.model_copy(update={"prompt": prompt}))
+        assert "aGVsbG8=" in json.dumps(wires.requests[-1][2])
 
 
 async def test_the_catalogue_lists_what_each_provider_offers(settings: ProviderSettings) -> None:
