@@ -201,7 +201,7 @@ class FakeProvider:
             return False
         key = f"break {last_user_text(prompt)}"
         self._failures[key] = self._failures.get(key, 0) + 1
-        return self._failures[key] <= action.get("times", 1)
+        return self._failures[key] <= int(action.get("times", 1))
 
     def _failure(self, action: Action, prompt: Prompt) -> Response | None:
         """The error that the action asks for, `times` times for the same user message."""
