@@ -24,7 +24,7 @@ from o.domain.messages import (
     ToolReturn,
     response_message_id,
 )
-from o.domain.rules.standing import need_history, standing
+from o.domain.rules.state import need_history, rule_state
 from o.domain.runs import Run, RunOptions
 from o.errors import Conflict, InvalidArgument, NotFound
 from o.storage.agents import get_agent
@@ -178,7 +178,7 @@ async def _commit(
         agent,
         reply.tool_calls[ordinal],
         [*before.values(), returned],
-        standing(agent.tool_rules, agent.tool_names, [*history, returned]),
+        rule_state(agent.tool_rules, agent.tool_names, [*history, returned]),
         is_last_call=len(before) + 1 == len(reply.tool_calls),
         is_last_step=False,
     )

@@ -125,7 +125,9 @@ class Turns:
             ConversationBusy: Other runs are in the way.
             InvalidArgument: An answer does not fit what waits for one.
             Conflict: A call was answered otherwise before.
+            Unavailable: There is no room on the disk for what would come of it.
         """
+        self._database.check_room()
         proposed_id = new_id("run")
         accepted = await with_patience(
             lambda: self._store(actor, thread, request, proposed_id),

@@ -53,6 +53,12 @@ def _known_as(name: str) -> AliasChoices:
     return AliasChoices(f"O_{name}", name)
 
 
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+    BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
+]
+
+
 class ProviderSettings(BaseSettings):
     """Where models come from. A provider exists when its key (or address) is set."""
 
@@ -106,6 +112,11 @@ class Settings(BaseSettings):
         None,
         validation_alias=_known_as("DATABASE_URL"),
         description="PostgreSQL 16 to 18; replaces the embedded one.",
+    )
+    database_dir: Path | None = Field(
+        None,
+        description="Where PostgreSQL keeps its files, if on this machine: messages are refused "
+        "while its disk is full. `o up` knows its own.",
     )
     temporal_address: str | None = Field(
         None,
@@ -179,7 +190,7 @@ class Settings(BaseSettings):
     )
     sweep_interval_s: float = Field(3.0, gt=0, description="Pause between looks for lost runs.")
     ping_interval_s: float = Field(20.0, gt=0, description="Silence before a stream sends a ping.")
-    log_level: str = "INFO"
+    log_level: LogLevel = "INFO"
     worker_identity: str | None = Field(
         None, description="How Temporal names this worker; `o up` gives each its own."
     )
