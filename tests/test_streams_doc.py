@@ -31,7 +31,9 @@ def test_the_reader_shows_nothing_but_what_counts(client: Letta, agent: AgentSta
 def test_the_command_reads_on(server: Product, client: Letta, agent: AgentState) -> None:
     steps = [call("memory_insert", label="human", new_string=f"line {n}") for n in range(7)]
     reply = client.agents.messages.create(agent.id, input=do(*steps, say("That was it.")))
-    done = run_in_shell(server, of_kind("sh"), O=server.url, RUN=str(reply.messages[0].run_id))
+    run = client.runs.retrieve(str(reply.messages[0].run_id))
+    variables = {"O": server.url, "RUN": run.id, "CONVERSATION": str(run.conversation_id)}
+    done = run_in_shell(server, of_kind("sh"), **variables)
     assert done.returncode == 0, done.stderr
     assert '"seq_id": 12,' in done.stdout.split("\n")[0], "a ping with what the reader has"
     assert '"seq_id": 13,' in done.stdout

@@ -117,19 +117,22 @@ def refused(error: OError, run_id: str) -> list[bytes]:
     ]
 
 
-def interrupted(run_id: str, last_shown: int | None, reason: str | None) -> bytes:
+def interrupted(run: Run, last_shown: int | None, reason: str | None) -> bytes:
     """The end of a stream that cannot go on, without `[DONE]`: the run is not over.
 
     Args:
-        run_id: Which run.
+        run: Which run.
         last_shown: The number of the last message that the client has, None for none.
         reason: Why, where reading on would not help; None where it would.
     """
-    on = f"POST /v1/runs/{run_id}/stream with starting_after {last_shown or 0}"
-    resume = f"The stream was interrupted; its run goes on. To resume: {on}."
+    resume = (
+        "The stream was interrupted; its run goes on. To resume, POST to "
+        f"/v1/conversations/{run.conversation_id}/stream with run_id {run.id} and "
+        f"starting_after {last_shown or 0}."
+    )
     body = {
         "message_type": "error_message",
-        "run_id": run_id,
+        "run_id": run.id,
         "error_type": "stream_incomplete",
         "message": reason or resume,
         "detail": "" if reason else "resume",

@@ -41,7 +41,7 @@ class EventStream(Following):
         starting_after: int = 0,
         ping_interval_s: float | None,
     ) -> None:
-        self._run_id = run.id
+        self._run = run
         self._chunks = ChunkRenderer(run)
         self._starting_after = starting_after
         self._last_shown = starting_after or None
@@ -60,11 +60,11 @@ class EventStream(Following):
             async for one in self._relayed(events):
                 yield one
         except OError as error:  # the run was deleted, say
-            yield interrupted(self._run_id, self._last_shown, error.message)
+            yield interrupted(self._run, self._last_shown, error.message)
         except Exception as error:
-            facts = {"run_id": self._run_id, "error": type(error).__name__}
+            facts = {"run_id": self._run.id, "error": type(error).__name__}
             _log.warning("a stream cannot go on", extra=facts)
-            yield interrupted(self._run_id, self._last_shown, None)
+            yield interrupted(self._run, self._last_shown, None)
 
     async def _relayed(self, events: Events) -> AsyncIterator[bytes]:
         last = time.monotonic()
@@ -89,5 +89,5 @@ class EventStream(Following):
     def _ping(self) -> bytes:
         """A sign of life with the number of the last message that the client has."""
         now = message_time(datetime.now(UTC))
-        ping = envelope("ping", message_id="ping", date=now, otid=None, run_id=self._run_id)
+        ping = envelope("ping", message_id="ping", date=now, otid=None, run_id=self._run.id)
         return frame(ping | {"seq_id": self._last_shown})

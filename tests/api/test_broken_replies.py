@@ -68,7 +68,8 @@ def test_a_reader_who_comes_later_never_sees_what_is_void(
 ) -> None:
     path = f"agents/{agent.id}/messages"
     text = do(broken(say(WORDS), after=3))  # the provider breaks off once for each text
-    first, *frames = read(server, path, input=text, streaming=True, stream_tokens=True)
+    body = {"input": text, "streaming": True, "stream_tokens": True, "background": True}
+    first, *frames = read(server, path, **body)
     run_id = body_of(first[1])["run_id"]
 
     def joined(frames: list[Frame]) -> str:

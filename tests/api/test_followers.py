@@ -1,6 +1,7 @@
 """Those who wait for runs: what they cost others, and what may happen while they wait."""
 
 import json
+import re
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -52,7 +53,7 @@ class Held:
     def __init__(self, product: Product, provider: FakeProvider, agent: AgentState) -> None:
         self.text = f"hold {agent.id}"
         self.gate: Gate = provider.hold(self._is_mine)
-        body = {"input": self.text, "streaming": True}
+        body = {"input": self.text, "streaming": True, "background": True}
         self.stream: Iterator[Frame] = read(product, f"agents/{agent.id}/messages", **body)
         self.run_id = str(body_of(next(self.stream)[1])["run_id"])
         assert self.gate.reached.wait(30)
@@ -188,7 +189,9 @@ def test_a_stream_whose_database_stays_away_says_how_to_resume(
         held.run_id,
     )
     held.gate.opened.set()
-    rest = without_pings(read(product, f"runs/{held.run_id}/stream", starting_after=0))
+    named = re.search(r"/v1/(\S+) with run_id (\S+) and starting_after (\d+)", error["message"])
+    assert named is not None
+    rest = without_pings(read(product, named[1], run_id=named[2], starting_after=int(named[3])))
     assert body_of(rest[0][1])["content"] == f"You said: {held.text}"
     assert is_done(rest[-1][1])
 

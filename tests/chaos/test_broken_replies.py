@@ -57,7 +57,7 @@ def test_the_official_client_has_the_whole_under_one_id_and_knows_what_is_void(
 
 def test_a_plain_reader_has_the_whole_by_reading_again(product: KillableProduct) -> None:
     agent = new_agent(product)
-    body = {"input": do(REPLY), "streaming": True, "stream_tokens": True}
+    body = {"input": do(REPLY), "streaming": True, "stream_tokens": True, "background": True}
     with product.stopped_at("tokens-coming") as reached:
         listening = Background(
             lambda: without_pings(read(product, f"agents/{agent.id}/messages", **body))

@@ -100,4 +100,5 @@ async def test_a_stream_that_cannot_go_on_says_how_to_resume() -> None:
         "resume",
         2,
     )
-    assert "POST /v1/runs/run-1/stream with starting_after 2" in error["message"]
+    assert f"/v1/conversations/{RUN.conversation_id}/stream" in error["message"]
+    assert "run_id run-1 and starting_after 2" in error["message"]
