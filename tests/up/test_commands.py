@@ -143,3 +143,10 @@ def test_a_disk_that_is_full_at_the_start_is_named(tmp_path: Path, mib: int) -> 
     assert "No space left on device" in said
     assert "Traceback" not in said
     assert done.returncode != 0
+
+
+def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "fixed", 1, is_read_only=True) as place:
+        line = the_line(o("up", O_DATA_DIR=str(place / "data"), O_PORT="0"))
+    assert "Read-only file system" in line
+    assert "O_DATA_DIR" in line
