@@ -38,8 +38,9 @@ def chat_body(
         # OpenAI's own newer models refuse the old name, which most other servers only know.
         name = "max_completion_tokens" if is_openai else "max_tokens"
         body[name] = settings["max_output_tokens"]
+    body["stream"] = streams  # some gateways stream unless told not to
     if streams:
-        body |= {"stream": True, "stream_options": {"include_usage": True}}
+        body["stream_options"] = {"include_usage": True}
     return body
 
 
