@@ -8,7 +8,14 @@ from activities.heartbeat import heartbeating
 from activities.pending import pending_request
 from o.domain.actors import Actor
 from o.domain.agents import Agent
-from o.domain.approvals import Approval, client_return, digest_of, refusal, response_message
+from o.domain.approvals import (
+    NOTHING_WAITS,
+    Approval,
+    client_return,
+    digest_of,
+    refusal,
+    response_message,
+)
 from o.domain.loops import GO_ON, after_call
 from o.domain.messages import (
     Decision,
@@ -17,11 +24,11 @@ from o.domain.messages import (
     ToolReturn,
     response_message_id,
 )
-from o.domain.rules.standing import need_history, standing
+from o.domain.rules.state import need_history, rule_state
 from o.domain.runs import Run, RunOptions
-from o.errors import Conflict, NotFound
+from o.errors import Conflict, InvalidArgument, NotFound
 from o.storage.agents import get_agent
-from o.storage.approvals import Answer, answer_approval, get_approval
+from o.storage.approvals import Answer, answer_approval, get_approval, get_pending_approval
 from o.storage.database import Database
 from o.storage.messages import get_message
 from o.storage.turn.accepting import NewRun
@@ -42,11 +49,24 @@ TEMPORAL = "temporal"
 """Who decides what comes from Temporal's UI or CLI."""
 
 
+_SWITCHED_OFF = (
+    "Decisions are not taken from Temporal here, because it asks nobody for O_API_TOKEN: "
+    "answer through the API, or have the operator set O_TEMPORAL_DECISIONS=1"
+)
+
+
 class ApprovalActivities:
     """What is answered to approval requests."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, takes_decisions: bool = True) -> None:
+        """Nothing is connected yet.
+
+        Args:
+            database: Where requests and answers are.
+            takes_decisions: Whether whoever reaches Temporal may decide.
+        """
         self._database = database
+        self._takes_decisions = takes_decisions
 
     @activity.defn(name="begin_answer")
     async def begin_answer(self, turn: Turn) -> StepOutcome:
@@ -77,7 +97,11 @@ class ApprovalActivities:
             ApplicationError: `InvalidArgument` or `Conflict`, as the API would answer; not retried.
         """
         with as_activity_failure(), heartbeating():
+            if not self._takes_decisions:
+                raise Conflict(_SWITCHED_OFF)
             verdict = request.verdict
+            if not verdict.tool_call_id:
+                raise InvalidArgument(await self._ask_for_id(request.conversation_id))
             decision = Decision(
                 tool_call_id=verdict.tool_call_id,
                 approve=verdict.approve,
@@ -98,8 +122,19 @@ class ApprovalActivities:
                 pending = await pending_request(connection, request.conversation_id)
                 return Decided(pending=pending, run_id=run.id)
 
+    async def _ask_for_id(self, conversation_id: str) -> str:
+        """What is answered to a verdict that names nothing, and could be about anything."""
+        async with self._database.connect() as connection:
+            pending = await get_pending_approval(connection, conversation_id)
+        if pending is None:
+            return NOTHING_WAITS
+        return (
+            f"Say in tool_call_id what is decided: one of {', '.join(pending.undecided)}, or "
+            f"{pending.id} for all of them"
+        )
+
     @activity.defn(name="find_pending")
-    async def find_pending(self, conversation: ConversationRef) -> contract.Approval | None:
+    async def find_pending(self, conversation: ConversationRef) -> contract.PendingApproval | None:
         """The approval request that a conversation waits for, as Temporal shows it."""
         with as_activity_failure(), heartbeating():
             async with self._database.connect() as connection:
@@ -158,7 +193,7 @@ async def _commit(
         agent,
         reply.tool_calls[ordinal],
         [*before.values(), returned],
-        standing(agent.tool_rules, agent.tool_names, [*history, returned]),
+        rule_state(agent.tool_rules, agent.tool_names, [*history, returned]),
         is_last_call=len(before) + 1 == len(reply.tool_calls),
         is_last_step=False,
     )

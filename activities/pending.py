@@ -1,4 +1,4 @@
-"""What a conversation waits for, as its workflow is told of it."""
+"""What a conversation waits for, as its workflow knows it."""
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -11,17 +11,19 @@ from workflows import contract
 
 async def pending_request(
     connection: AsyncConnection, conversation_id: str
-) -> contract.Approval | None:
+) -> contract.PendingApproval | None:
     """What a conversation waits for, if anything.
 
-    Also what a workflow is told with a run that closed long ago: it may have closed with the
+    Also what a workflow learns with a run that closed long ago: it may have closed with the
     request, and its worker have died before it could say so.
     """
     pending = await get_pending_approval(connection, conversation_id)
     return await shown_request(connection, pending) if pending else None
 
 
-async def shown_request(connection: AsyncConnection, approval: Approval) -> contract.Approval:
+async def shown_request(
+    connection: AsyncConnection, approval: Approval
+) -> contract.PendingApproval:
     """A pending request, less the calls that were answered already."""
     request = await get_message(connection, approval.id)
     waiting = set(approval.undecided)

@@ -60,3 +60,7 @@ EVENTS_INSIDE_TURN = 1_000
 
 # A turn shorter than this does not change the search attribute RunStatus: each change costs.
 WORTH_SHOWING = timedelta(seconds=1)
+
+# What executions that are open may have decided otherwise before; see `workflow.patched`.
+CANCEL_BUTTON = "cancel-button"
+CLOSE_STOPS_WORK = "close-stops-work"

@@ -16,7 +16,6 @@ from o.domain.llm import ModelReply
 from o.domain.messages import ToolCall
 from o.domain.runs import Usage
 from o.errors import ModelError
-from o.ids import new_id
 from o.llm.bounds import MAX_CALLS, MAX_ID_CHARS, MAX_NAME_CHARS
 
 
@@ -188,7 +187,7 @@ def whole_arguments(written: str | None) -> str:
 
 def _tool_call(call: Call) -> ToolCall:
     return ToolCall(
-        id=call.id or new_id("call"),
+        id=call.id or "",
         name=call.function.name or "",
         arguments=whole_arguments(call.function.arguments),
     )

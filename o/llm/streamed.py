@@ -10,7 +10,6 @@ from o.domain.llm import DeltaSink, ModelReply, ReplyDelta
 from o.domain.messages import ToolCall
 from o.domain.runs import Usage
 from o.errors import ModelError
-from o.ids import new_id
 from o.llm.bounds import MAX_REPLY_BYTES, ReplyOutOfBounds
 from o.llm.chat import Call, Completion, Said, refuse_beyond, short, usage_of, whole_arguments
 
@@ -96,7 +95,7 @@ class _GrowingCall:
 
     def goes_on_with(self, piece: Call) -> bool:
         """Whether a piece at its place is more of it."""
-        if piece.id and piece.id != self.id:
+        if piece.id and self.id and piece.id != self.id:
             return not (piece.function.name and self.name) and not self.is_whole
         is_call = piece.function.name and piece.function.arguments
         return not (is_call and self.name and self.is_whole)
@@ -106,6 +105,7 @@ class _GrowingCall:
         more = piece.function.arguments or ""
         if more:
             self.written.append(more)
+        self.id = self.id or piece.id or ""
         self.name = self.name or piece.function.name or ""
         if self.is_told:
             return ReplyDelta(kind="tool_call", call=self.ordinal, text=more)
@@ -194,7 +194,7 @@ class _Growing:
         known = next((call for call in here if piece.id and call.id == piece.id), None)
         call = known or (here[-1] if here else None)
         if call is None or not call.goes_on_with(piece):
-            call = _GrowingCall(len(self._calls), piece.id or new_id("call"), piece.index)
+            call = _GrowingCall(len(self._calls), piece.id or "", piece.index)
             self._calls.append(call)
         return call
 

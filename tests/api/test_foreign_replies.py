@@ -158,6 +158,7 @@ def test_half_a_surrogate_pair_does_not_fail_the_turn(scene: Scene, streams: boo
     else:
         scene.odd.says(json.dumps(choice(content=text)))
     messages = scene.product.client(max_retries=0).agents.messages
+    found: list[Any]
     if streams:
         found = list(messages.create(agent_id, input="hello", streaming=True, stream_tokens=True))
     else:
