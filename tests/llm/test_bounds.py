@@ -49,7 +49,7 @@ async def refusal_of(server: Server, *, streams: bool) -> ModelError:
 
 @pytest.mark.parametrize("streams", [False, True])
 async def test_a_reply_without_end_is_refused(server: Server, streams: bool) -> None:
-    server.forever = b'{"choices": [' if not streams else b"data: " + b"x" * 1000
+    server.forever = (b"data: " if streams else b'{"choices": [') * 10_000
     error = await refusal_of(server, streams=streams)
     assert "larger than 8 MB" in error.message
 
@@ -68,7 +68,7 @@ async def test_a_reply_is_measured_as_it_is_unpacked(server: Server, streams: bo
 
 
 async def test_a_refusal_without_end_is_told_as_far_as_it_is_read(server: Server) -> None:
-    server.status, server.forever = 400, b"no " * 1000
+    server.status, server.forever = 400, b"no " * 10_000
     with pytest.raises(ModelError) as failure:
         await asyncio.wait_for(ask(server), 20)
     assert failure.value.kind == "llm_bad_request"
@@ -134,7 +134,7 @@ async def test_a_list_of_models_without_end_lists_nothing(server: Server) -> Non
     catalogue = Catalogue(
         Providers(ProviderSettings(openai_api_key=SecretStr("sk"), openai_base_url=server.url))
     )
-    server.forever = b'{"data": [' + b'{"id": "x"},' * 1000
+    server.forever = b'{"data": [' + b'{"id": "x"},' * 10_000
     assert await asyncio.wait_for(catalogue.list_models(), 20) == []
     server.forever, server.headers = b"", {"content-encoding": "gzip"}
     server.says(gzip.compress(b'{"data": [{"id": "x"}]}'))
