@@ -27,7 +27,7 @@ from o.llm.providers import Providers
 from o.settings import ProviderSettings, Settings
 from o.storage.database import Database
 from o.temporal.connection import connect
-from server.sweep.runs import Sweeper
+from server.sweep.sweeper import Sweeper
 from workflows.callback import Callback
 from workflows.conversation import Conversation
 
