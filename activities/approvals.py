@@ -99,7 +99,7 @@ class ApprovalActivities:
                 return Decided(pending=pending, run_id=run.id)
 
     @activity.defn(name="find_pending")
-    async def find_pending(self, conversation: ConversationRef) -> contract.Approval | None:
+    async def find_pending(self, conversation: ConversationRef) -> contract.PendingApproval | None:
         """The approval request that a conversation waits for, as Temporal shows it."""
         with as_activity_failure(), heartbeating():
             async with self._database.connect() as connection:

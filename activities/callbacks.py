@@ -11,6 +11,7 @@ from temporalio.exceptions import ApplicationError
 from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
 from o.domain.runs import Run, RunEvent
+from o.outbound import AddressRefused, OutboundGuard
 from o.storage.callbacks import record_callback
 from o.storage.database import Database
 from o.storage.turn.events import list_events, replay_events
@@ -18,6 +19,7 @@ from o.storage.turn.runs import get_run
 from workflows.contract import CallbackRef
 
 _TIMEOUT = aiohttp.ClientTimeout(total=5.0)
+_REFUSED = "The receiver has no public address; an operator may name its own in O_OUTBOUND_ALLOW."
 
 CallbackBody = Callable[[Run, Sequence[RunEvent]], dict[str, Any]]
 """Spells what is sent, from a run at rest and its log."""
@@ -25,18 +27,22 @@ CallbackBody = Callable[[Run, Sequence[RunEvent]], dict[str, Any]]
 
 @dataclass(frozen=True)
 class _Try:
-    """How a POST went; without an error it was heard."""
+    """How a POST went; without an error it was received. A final one is not worth another try."""
 
     status_code: int | None = None
     error: str | None = None
+    is_final: bool = False
 
 
 class CallbackActivities:
     """Telling clients of runs."""
 
-    def __init__(self, database: Database, body: CallbackBody, *, attempts: int) -> None:
+    def __init__(
+        self, database: Database, body: CallbackBody, outbound: OutboundGuard, *, attempts: int
+    ) -> None:
         self._database = database
         self._body = body
+        self._outbound = outbound
         self._attempts = attempts
 
     @activity.defn(name="send_callback")
@@ -56,8 +62,8 @@ class CallbackActivities:
                     return
                 events = await list_events(connection, run.id)
                 body = self._body(run, events or await replay_events(connection, run))
-            tried = await _post(run.callback_url or "", body)
-            is_last = activity.info().attempt >= self._attempts
+            tried = await self._post(run.callback_url or "", body)
+            is_last = tried.is_final or activity.info().attempt >= self._attempts
             async with self._database.connect() as connection:
                 await record_callback(
                     connection,
@@ -71,20 +77,29 @@ class CallbackActivities:
         if tried.error is not None:
             raise ApplicationError(tried.error, type="CallbackFailed", non_retryable=is_last)
 
+    async def _post(self, url: str, body: dict[str, Any]) -> _Try:
+        """One POST. What went wrong is told without the URL, which may hold a secret."""
+        connector = self._outbound.connector(url)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=_TIMEOUT, connector=connector) as session,
+                session.post(url, json=body, allow_redirects=False) as answer,
+            ):
+                if 200 <= answer.status < 300:
+                    return _Try(answer.status)
+                return _Try(answer.status, f"The receiver answered {answer.status}.")
+        except (TimeoutError, aiohttp.ClientError, ValueError) as error:
+            return _failed(error)
 
-async def _post(url: str, body: dict[str, Any]) -> _Try:
-    """One POST. What went wrong is told without the URL, which may hold a secret."""
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=_TIMEOUT) as session,
-            session.post(url, json=body, allow_redirects=False) as answer,
-        ):
-            if 200 <= answer.status < 300:
-                return _Try(answer.status)
-            return _Try(answer.status, f"The receiver answered {answer.status}.")
-    except TimeoutError:
+
+def _failed(error: Exception) -> _Try:
+    """Why nothing answered."""
+    if isinstance(error, TimeoutError):
         return _Try(error="The receiver did not answer within 5 seconds.")
-    except aiohttp.ClientOSError as error:
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(
+        error.os_error, AddressRefused
+    ):
+        return _Try(error=_REFUSED, is_final=True)
+    if isinstance(error, aiohttp.ClientOSError):
         return _Try(error=f"The receiver could not be reached: {error.strerror}.")
-    except (aiohttp.ClientError, ValueError) as error:
-        return _Try(error=f"The receiver could not be asked: {type(error).__name__}.")
+    return _Try(error=f"The receiver could not be asked: {type(error).__name__}.")

@@ -11,7 +11,7 @@ from workflows import contract
 
 async def pending_request(
     connection: AsyncConnection, conversation_id: str
-) -> contract.Approval | None:
+) -> contract.PendingApproval | None:
     """What a conversation waits for, if anything.
 
     Also what a workflow is told with a run that closed long ago: it may have closed with the
@@ -21,7 +21,9 @@ async def pending_request(
     return await shown_request(connection, pending) if pending else None
 
 
-async def shown_request(connection: AsyncConnection, approval: Approval) -> contract.Approval:
+async def shown_request(
+    connection: AsyncConnection, approval: Approval
+) -> contract.PendingApproval:
     """A pending request, less the calls that were answered already."""
     request = await get_message(connection, approval.id)
     waiting = set(approval.undecided)

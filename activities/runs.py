@@ -13,7 +13,7 @@ from o.storage.database import Database
 from o.storage.turn.cancelling import Scope, cancel_runs
 from o.storage.turn.closing import close_open_run, close_unreadable_run
 from o.storage.turn.runs import get_run
-from workflows.contract import Cancel, Cancelled, Closing
+from workflows.contract import Cancel, CancelledRuns, Closing
 
 _INTERRUPTED = "The run ended before this tool call was made."
 
@@ -51,7 +51,7 @@ class RunActivities:
         )
 
     @activity.defn(name="cancel_runs")
-    async def cancel_runs(self, request: Cancel) -> Cancelled:
+    async def cancel_runs(self, request: Cancel) -> CancelledRuns:
         """Cancel what is open in a conversation, or the runs that are named.
 
         Safe to retry, and to ask for what the API has done already: naming runs that are at rest
@@ -66,7 +66,7 @@ class RunActivities:
                 actor = await actor_of(connection, request.conversation_id)
                 done = await cancel_runs(connection, actor, scope)
                 pending = await pending_request(connection, request.conversation_id)
-        return Cancelled(list(done.results), pending)
+        return CancelledRuns(list(done.results), pending)
 
 
 def _error(closing: Closing) -> RunError | None:

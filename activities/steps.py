@@ -12,8 +12,9 @@ from activities.step.commit import CallTime, commit_step
 from activities.step.deltas import DeltaWriter
 from activities.step.prompt_cache import Contexts
 from o.domain.llm import LanguageModel, ModelReply
-from o.errors import ModelError
+from o.errors import ModelError, ProviderFull
 from o.storage.database import Database
+from o.storage.turn.opening import uncount_attempt
 from workflows.contract import StepOutcome, StepRef
 
 
@@ -47,17 +48,20 @@ class StepActivities:
         and a run that is closed or gone stays so.
 
         Raises:
-            ApplicationError: `ModelError`, retried while the provider is busy or down.
+            ApplicationError: `ModelError`, retried while the provider is busy or down;
+                `ProviderFull`, retried until there is room, which takes no slot meanwhile.
         """
-        failure = as_activity_failure(model_attempts=self._limits.model_attempts)
-        with failure, heartbeating():
+        with as_activity_failure(), heartbeating():
             begun = await begin_step(
                 self._database, self._contexts, step, self._limits.crash_attempts
             )
             if isinstance(begun, StepOutcome):
                 return begun
             started_ns, clock_ns = time.time_ns(), time.monotonic_ns()
-            reply = await self._ask(begun)
+            with as_activity_failure(
+                asked=begun.attempt, model_attempts=self._limits.model_attempts
+            ):
+                reply = await self._ask(begun)
             asked = CallTime(started_ns, time.monotonic_ns() - clock_ns)
             outcome = await commit_step(
                 self._database,
@@ -77,11 +81,12 @@ class StepActivities:
         return outcome
 
     async def _ask(self, step: StepToTake) -> ModelReply:
-        if not step.run.options.stream_tokens:
-            reply = await self._model.complete(step.request)
-        else:
-            async with DeltaWriter(self._database, step) as deltas:
-                reply = await self._model.complete(step.request, deltas.write)
+        try:
+            reply = await self._reply(step)
+        except ProviderFull:
+            async with self._database.connect() as connection:
+                await uncount_attempt(connection, step.step_id, step.attempt)
+            raise
         if not reply.text.strip() and not reply.tool_calls:
             raise ModelError(
                 "llm_empty_response",
@@ -89,3 +94,9 @@ class StepActivities:
                 detail=f"finish reason: {reply.finish_reason}",
             )
         return reply
+
+    async def _reply(self, step: StepToTake) -> ModelReply:
+        if not step.run.options.stream_tokens:
+            return await self._model.complete(step.request)
+        async with DeltaWriter(self._database, step) as deltas:
+            return await self._model.complete(step.request, deltas.write)

@@ -1,6 +1,5 @@
 """Activities that run the tools which a step asked for."""
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,22 +8,25 @@ from typing import Any, Literal
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
-from activities.built_in_tools import BUILT_IN_TOOLS
 from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
 from o.domain.agents import Agent
 from o.domain.approvals import gate_of
+from o.domain.json_bounds import JsonOutOfBounds, parse_json
 from o.domain.loops import after_call
 from o.domain.messages import ToolCall, ToolReturn, return_message_id
 from o.domain.rules.standing import REFUSED, need_history, standing
 from o.domain.runs import Run
 from o.domain.text import storable
 from o.errors import NotFound, ToolFailed
+from o.storage.agent_memory import AgentMemory
 from o.storage.database import Database
 from o.storage.turn.calls import read_called_step
 from o.storage.turn.closing import commit_return
 from o.storage.turn.runs import get_run
 from o.storage.turn.steps import list_request_returns
+from o.tools.registry import BUILT_IN_TOOLS
+from o.tools.tool import Caller
 from workflows.contract import CallOutcome, CallRef
 
 _CLOSED = CallOutcome("closed", done=True)
@@ -144,7 +146,8 @@ async def _call(connection: AsyncConnection, wanted: _Wanted) -> ToolReturn:
     began_ns = time.monotonic_ns()
     status: Literal["success", "error"] = "success"
     try:
-        content = await BUILT_IN_TOOLS[call.name](connection, agent, _arguments(call))
+        caller = Caller(agent, AgentMemory(connection, agent))
+        content = await BUILT_IN_TOOLS[call.name](caller, _arguments(call))
     except ToolFailed as error:
         status, content = "error", error.message
     return ToolReturn(
@@ -158,8 +161,10 @@ async def _call(connection: AsyncConnection, wanted: _Wanted) -> ToolReturn:
 
 def _arguments(call: ToolCall) -> dict[str, Any]:
     try:
-        arguments = json.loads(call.arguments or "{}", strict=False)
-    except (ValueError, RecursionError):
+        arguments = parse_json(call.arguments or "{}")
+    except JsonOutOfBounds as error:
+        raise ToolFailed(f"The arguments cannot be read: {error}. Nothing was done.") from None
+    except ValueError:
         raise ToolFailed("The arguments are not valid JSON. Nothing was done.") from None
     if not isinstance(arguments, dict):
         raise ToolFailed("The arguments are not a JSON object. Nothing was done.")

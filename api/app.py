@@ -12,6 +12,7 @@ from api.answers.watch import RunWatcher
 from api.auth import TokenCheck
 from api.callbacks import Callbacks
 from api.deps import Parts
+from api.edge.body_bounds import BodyBounds
 from api.errors import install_error_handlers
 from api.routes import (
     agent_blocks,
@@ -21,19 +22,25 @@ from api.routes import (
     cancels,
     conversation_messages,
     conversations,
+    empty_lists,
+    first_page,
     health,
     histories,
     message_records,
     messages,
     models,
+    not_built,
     runs,
     steps,
     streams,
+    tools,
 )
+from api.spelling import serve_both_spellings
 from api.turns import Turns
 from o.collector import spare_collector
 from o.llm.catalogue import Catalogue
 from o.llm.providers import Providers
+from o.outbound import OutboundGuard
 from o.settings import ProviderSettings, Settings
 from o.storage.database import Database
 from o.temporal.connection import connect
@@ -64,9 +71,11 @@ def create_app(
         app.state.parts = Parts(
             settings=settings,
             database=database,
+            temporal=temporal,
             turns=Turns(database, temporal, watcher, settings),
             callbacks=Callbacks(temporal, watcher, settings.task_queue),
             catalogue=Catalogue(Providers(providers)),
+            outbound=OutboundGuard(settings.outbound_allow),
         )
         listening = asyncio.create_task(watcher.listen())
         spare_collector()
@@ -82,12 +91,15 @@ def create_app(
         version=version("o-server"),
         description=_DESCRIPTION,
         lifespan=lifespan,
-        max_body_size=settings.max_body_bytes,
     )
     routes = _routes()
+    app.include_router(first_page.first_page(settings))
     app.include_router(routes, prefix="/v1")
     app.include_router(routes, prefix="/latest", include_in_schema=False)
+    serve_both_spellings(app)
     install_error_handlers(app)
+    # The last one that is added is asked first.
+    app.add_middleware(BodyBounds, max_bytes=settings.max_body_bytes)
     if settings.api_token is not None:
         app.add_middleware(TokenCheck, token=settings.api_token.get_secret_value())
     return app
@@ -109,9 +121,12 @@ def _routes() -> APIRouter:
         blocks,
         runs,
         steps,
+        empty_lists,  # its `batches` is no message
         message_records,
         models,
+        tools,
         health,
+        not_built,
     ):
         routes.include_router(module.router)
     return routes

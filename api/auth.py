@@ -10,7 +10,21 @@ from o.domain.actors import Actor
 from o.errors import InvalidArgument
 from o.ids import is_id
 
-_OPEN_PATHS = ("/v1/health", "/v1/ready", "/latest/health", "/latest/ready")
+# Those of health, and what a browser shows of the API: it says nothing about this server's data.
+_OPEN_PATHS = frozenset(
+    {
+        "",
+        "/v1/health",
+        "/v1/ready",
+        "/latest/health",
+        "/latest/ready",
+        "/docs",
+        "/docs/oauth2-redirect",
+        "/redoc",
+        "/openapi.json",
+    }
+)
+_OPEN_FILES = "/static-offline-docs/"
 
 
 class TokenCheck:
@@ -28,7 +42,8 @@ class TokenCheck:
             await unauthorized()(scope, receive, send)
 
     def _may(self, scope: Scope) -> bool:
-        if scope["path"].rstrip("/") in _OPEN_PATHS:
+        path = scope["path"]
+        if path.removesuffix("/") in _OPEN_PATHS or path.startswith(_OPEN_FILES):
             return True
         headers = dict(scope["headers"])
         given = (headers.get(b"authorization", b""), headers.get(b"x-bare-password", b""))

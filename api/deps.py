@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query, Request
 from sqlalchemy.ext.asyncio import AsyncConnection
+from temporalio.client import Client
 
 from api.auth import current_actor
 from api.callbacks import Callbacks
@@ -18,6 +19,7 @@ from o.domain.agents import Thread
 from o.errors import InvalidArgument
 from o.ids import is_id, pattern
 from o.llm.catalogue import Catalogue
+from o.outbound import OutboundGuard
 from o.settings import Settings
 from o.storage.database import Database
 from o.storage.pages import Page
@@ -31,9 +33,11 @@ class Parts:
 
     settings: Settings
     database: Database
+    temporal: Client
     turns: Turns
     callbacks: Callbacks
     catalogue: Catalogue
+    outbound: OutboundGuard
 
 
 async def _parts(request: Request) -> Parts:

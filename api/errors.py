@@ -49,6 +49,22 @@ def unauthorized() -> JSONResponse:
     return JSONResponse({"detail": "Unauthorized"}, status_code=401)
 
 
+def too_large(most_bytes: int) -> JSONResponse:
+    """The answer to a body that says itself that it is too big; it is not read."""
+    detail = f"The body is larger than {most_bytes} bytes."
+    return JSONResponse({"detail": detail}, status_code=413)
+
+
+def not_built(operation: str) -> JSONResponse:
+    """What V1 serves and O does not: no client should try again, or think that an id is wrong.
+
+    Args:
+        operation: Method and path, as the API spells them.
+    """
+    detail = f"NOT_IMPLEMENTED: {operation} of the Letta V1 API is not built in this release of O."
+    return JSONResponse({"detail": detail}, status_code=501, headers=NO_RETRY)
+
+
 async def _of_o(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, OError)  # noqa: S101  registered for this type
     headers = NO_RETRY if error.status == 409 else None

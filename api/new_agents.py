@@ -9,15 +9,15 @@ from api.wire.agent_requests import CreateAgentBody, UpdateAgentBody, random_nam
 from api.wire.llm import ModelFields
 from api.wire.tools import tool_names_by_id
 from o.domain.actors import Actor
-from o.domain.agent_types import SERVED_TYPES
 from o.domain.agents import Agent
 from o.domain.blocks import Block
 from o.domain.instructions import default_system
 from o.domain.rules.approval import with_default_approvals
-from o.domain.tools import BASE_TOOLS
 from o.errors import InvalidArgument, NotFound
 from o.ids import new_id
 from o.llm.catalogue import Catalogue, CatalogueEntry
+from o.tools.agent_types import SERVED_TYPES
+from o.tools.registry import BUILT_IN_TOOLS
 
 # V1's hosted handles, which clients name without knowing the server.
 _ANY_MODEL = ("letta/auto", "letta/letta-free")
@@ -77,7 +77,7 @@ async def new_agent(
     if entry is None:
         raise InvalidArgument("INVALID_ARGUMENT: model must be a handle 'provider/model'")
     for name in body.tools or ():
-        if name not in BASE_TOOLS:
+        if name not in BUILT_IN_TOOLS:
             raise NotFound(f"Tool with name {name} not found")
     by_id = _tools_by_id(actor, body.tool_ids or ())
     tools = list(dict.fromkeys([*body.tool_names(), *by_id]))
@@ -88,7 +88,7 @@ async def new_agent(
         "project_id": project_id,
         **body.columns(),
         "tool_rules": with_default_approvals(
-            body.rules(tools), [BASE_TOOLS[name] for name in tools]
+            body.rules(tools), [BUILT_IN_TOOLS[name].spec for name in tools]
         ),
         "message_buffer_autoclear": body.autoclears(),
     }
@@ -154,7 +154,7 @@ def tools_given(
         tool_names: All that it is to have.
         tool_rules: The rules that it is given at the same time, None when it keeps its own.
     """
-    added = [BASE_TOOLS[name] for name in tool_names if name not in agent.tool_names]
+    added = [BUILT_IN_TOOLS[name].spec for name in tool_names if name not in agent.tool_names]
     rules = agent.tool_rules if tool_rules is None else tool_rules
     return {
         "tool_names": list(tool_names),

@@ -10,7 +10,6 @@ from api.prompts import compiled_prompt
 from api.wire.turns import SendBody
 from o.domain.actors import Actor
 from o.domain.agents import Agent, Conversation, Thread
-from o.domain.asking import model_request
 from o.domain.messages import InputMessage, Message
 from o.domain.rules.standing import standing
 from o.errors import InvalidArgument
@@ -22,6 +21,7 @@ from o.storage.agents import get_agent
 from o.storage.conversations import get_thread
 from o.storage.messages import list_thread_messages
 from o.storage.pages import Page
+from o.tools.shown import model_request
 
 
 async def preview_request(

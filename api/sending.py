@@ -61,9 +61,12 @@ async def accept_send(
     Raises:
         NotFound: There is no such agent, conversation or model.
         ApprovalPending: The conversation waits for an answer first.
-        InvalidInput: There is nothing to send.
+        InvalidInput: There is nothing to send, or `callback_url` is not where O may send.
     """
     send = await checked_send(request, parts, body, streams=False)
+    refusal = await parts.outbound.refusal(body.callback_url) if body.callback_url else None
+    if refusal is not None:
+        raise InvalidInput(f"callback_url: {refusal}")
     sent = await parts.turns.send(actor, thread, replace(send, callback_url=body.callback_url))
     parts.callbacks.expect(sent.run)
     return sent.run

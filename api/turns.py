@@ -28,6 +28,7 @@ from o.storage.turn.accepting import (
     find_conversation,
     find_repeated_run,
     find_run_by_key,
+    lock_repeats,
     lock_thread,
 )
 from o.storage.turn.cancelling import Cancelled, Scope, cancel_runs
@@ -109,9 +110,6 @@ class Turns:
         self._watcher = watcher
         self._settings = settings
         self._telling: set[asyncio.Task[None]] = set()
-        self._storing: WeakValueDictionary[tuple[Thread, str, str], asyncio.Lock] = (
-            WeakValueDictionary()
-        )
         # Those of conversations that a run is being handed to; gone with their last user.
         self._lines: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -129,11 +127,10 @@ class Turns:
             Conflict: A call was answered otherwise before.
         """
         proposed_id = new_id("run")
-        async with self._one_at_a_time(actor, thread, request):
-            accepted = await with_patience(
-                lambda: self._store(actor, thread, request, proposed_id),
-                patience_s=self._settings.database_patience_s,
-            )
+        accepted = await with_patience(
+            lambda: self._store(actor, thread, request, proposed_id),
+            patience_s=self._settings.database_patience_s,
+        )
         run = accepted.run
         is_new = run.id == proposed_id
         if run.status.is_open or is_new:  # with a part of an answer, Temporal shows what is left
@@ -164,64 +161,72 @@ class Turns:
         """The run's events from the first; see `RunWatcher.follow`."""
         return self._watcher.follow(sent.run.id, is_new=sent.is_new)
 
-    def _one_at_a_time(self, actor: Actor, thread: Thread, request: Send) -> asyncio.Lock:
-        """Lets one body be stored after the other, so that a client's own retry finds what it sent.
-
-        A client that has waited for long sends again what may still be on its way to the database.
-        Requests with keys find one another there.
-        """
-        same = (thread, actor.user_id, request.key or request.body_hash)
-        return self._storing.setdefault(same, asyncio.Lock())
-
     async def _store(self, actor: Actor, thread: Thread, request: Send, run_id: str) -> RunOfAgent:
         new = request.to_run(actor, run_id)
-        if request.is_retry and request.key is None:
-            async with self._database.connect() as connection:
-                repeated = await find_repeated_run(connection, actor, thread, request.body_hash)
-            if repeated is not None:
-                return repeated
         if request.decisions is not None:
-            return await self._answer(actor, thread, request.decisions, new)
+            return await self._answer(actor, thread, request, new)
         match request.busy_policy or self._settings.busy_policy:
             case "interrupt":
-                return await self._interrupt(actor, thread, new)
+                return await self._interrupt(actor, thread, request, new)
             case "reject":
                 async with self._database.begin() as connection:
                     await lock_thread(connection, thread)
-                    return await accept_run(connection, actor, thread, new, most_open=1)
+                    repeated = await self._repeated(connection, actor, thread, request)
+                    return repeated or await accept_run(connection, actor, thread, new, most_open=1)
             case _:
-                async with self._database.connect() as connection:
-                    return await self._queue(connection, actor, thread, new)
+                return await self._queue(actor, thread, request, new)
 
-    async def _queue(
-        self, connection: AsyncConnection, actor: Actor, thread: Thread, new: NewRun
-    ) -> RunOfAgent:
+    async def _repeated(
+        self, connection: AsyncConnection, actor: Actor, thread: Thread, request: Send
+    ) -> RunOfAgent | None:
+        """The run of the first request, where a client says that it sends it again.
+
+        Requests with keys find one another by them.
+        """
+        if not request.is_retry or request.key is not None:
+            return None
+        return await find_repeated_run(connection, actor, thread, request.body_hash)
+
+    async def _queue(self, actor: Actor, thread: Thread, request: Send, new: NewRun) -> RunOfAgent:
         most_open = self._settings.queue_limit + 1
-        return await accept_run(connection, actor, thread, new, most_open=most_open)
+        if not request.is_retry or request.key is not None:
+            async with self._database.connect() as connection:  # one statement, the usual case
+                return await accept_run(connection, actor, thread, new, most_open=most_open)
+        async with self._database.begin() as connection:
+            # A client that has waited for long sends again what may be on its way to the database,
+            # through this process or another one.
+            await lock_repeats(connection, actor, thread, request.body_hash)
+            repeated = await self._repeated(connection, actor, thread, request)
+            return repeated or await accept_run(connection, actor, thread, new, most_open=most_open)
 
-    async def _interrupt(self, actor: Actor, thread: Thread, new: NewRun) -> RunOfAgent:
+    async def _interrupt(
+        self, actor: Actor, thread: Thread, request: Send, new: NewRun
+    ) -> RunOfAgent:
         cancelled = Cancelled()
         async with self._database.begin() as connection:
             await lock_thread(connection, thread)
-            repeated = await find_run_by_key(connection, actor, thread, new.request_key)
+            repeated = await self._repeated(
+                connection, actor, thread, request
+            ) or await find_run_by_key(connection, actor, thread, new.request_key)
             if repeated is not None:
                 return repeated
             with suppress(Conflict):  # there was nothing to interrupt
                 scope = Scope(thread=thread, only_first=True)
                 cancelled = await cancel_runs(connection, actor, scope)
-            accepted = await self._queue(connection, actor, thread, new)
+            most_open = self._settings.queue_limit + 1
+            accepted = await accept_run(connection, actor, thread, new, most_open=most_open)
         self.stop(cancelled)
         return accepted
 
-    async def _answer(
-        self, actor: Actor, thread: Thread, decisions: list[Decision], new: NewRun
-    ) -> RunOfAgent:
+    async def _answer(self, actor: Actor, thread: Thread, request: Send, new: NewRun) -> RunOfAgent:
         async with self._database.begin() as connection:
             conversation_id, agent_name, model = await find_conversation(connection, actor, thread)
-            repeated = await find_run_by_key(connection, actor, thread, new.request_key)
+            repeated = await self._repeated(
+                connection, actor, thread, request
+            ) or await find_run_by_key(connection, actor, thread, new.request_key)
             if repeated is not None:
                 return repeated
-            answer = Answer(decisions, decided_by=actor.user_id)
+            answer = Answer(request.decisions or [], decided_by=actor.user_id)
             run = await answer_approval(connection, conversation_id, answer, new)
         return RunOfAgent(run, agent_name, run.options.override_model or model, is_warm=True)
 

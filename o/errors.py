@@ -100,6 +100,13 @@ class Unreadable(OError):
         self.row_id = row_id
 
 
+class ProviderFull(Unavailable):
+    """As many model calls as this process makes to one provider at once are under way."""
+
+    def __init__(self, provider: str) -> None:
+        super().__init__(f"Every call to the provider {provider} that may be made at once is made.")
+
+
 class ToolFailed(OError):
     """A tool call went wrong; the text is what the model reads as the tool's return."""
 

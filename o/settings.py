@@ -1,12 +1,38 @@
 """What an operator can set, read once, in `server.cli`, and handed on."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AliasChoices, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from o.addresses import parse_allowed
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def _split(value: object) -> object:
+    """The parts of a list as it stands in the environment: separated by commas."""
+    if isinstance(value, str):
+        return tuple(filter(None, (part.strip() for part in value.split(","))))
+    return value
+
+
+def _outbound(entries: tuple[str, ...]) -> tuple[str, ...]:
+    for entry in entries:
+        parse_allowed(entry)
+    return entries
+
+
+Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+OutboundAllow = Annotated[Listed, AfterValidator(_outbound)]
 
 
 def _known_as(name: str) -> AliasChoices:
@@ -80,6 +106,11 @@ class Settings(BaseSettings):
     )
     temporal_port: int | None = Field(None, description="Unset means a free one.")
     temporal_ui_port: int | None = Field(None, description="Unset means 8233, or a free one.")
+    temporal_ui_url: str | None = Field(
+        None,
+        pattern="^https?://",
+        description="Where people look at Temporal, for the first page; `o up` knows its own.",
+    )
     workers: int = Field(2, ge=1, le=64, description="Worker processes that `o up` keeps alive.")
     database_pool: int = Field(
         10,
@@ -91,7 +122,15 @@ class Settings(BaseSettings):
         20.0, gt=0, description="How long the API waits for a database that restarts."
     )
     max_body_bytes: int = Field(20 * 1024 * 1024, gt=0, description="Larger requests get 413.")
-    model_timeout_s: float = Field(600.0, gt=0, description="Seconds one model call may take.")
+    model_timeout_s: float = Field(
+        600.0, gt=0, le=1_500, description="Seconds one model call may take, to its last word."
+    )
+    model_calls: int = Field(
+        100,
+        ge=1,
+        le=10_000,
+        description="Calls that a worker makes to one provider at once; more wait their turn.",
+    )
     model_attempts: int = Field(3, ge=1, description="Calls to a provider that is busy or down.")
     crash_attempts: int = Field(
         8, ge=1, description="Times a step may lose its worker before its run fails."
@@ -111,6 +150,11 @@ class Settings(BaseSettings):
     )
     callback_attempts: int = Field(
         10, ge=1, description="Times a callback is sent before it is given up, over two hours."
+    )
+    outbound_allow: OutboundAllow = Field(
+        (),
+        description="Where clients may have O send (callbacks) beside public addresses: networks, "
+        "addresses and names, with a port or without, separated by commas.",
     )
     event_retention_h: int = Field(
         24, ge=1, le=87_600, description="Hours that a run's events are kept once it is at rest."

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import httpx
 import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -16,7 +17,16 @@ from migrations.upgrade import MINIMUM_POSTGRES, NEWEST_TESTED_POSTGRES, is_migr
 from o.errors import OError
 from o.settings import ProviderSettings, Settings
 from o.storage.database import Database, libpq_url
-from server.up import clash, embedded_postgres, embedded_temporal, local_model, locks, ports
+from server.up import (
+    clash,
+    embedded_postgres,
+    embedded_temporal,
+    local_model,
+    locks,
+    ports,
+    state,
+    temporal_file,
+)
 
 _TIMEOUT_S = 10
 
@@ -44,6 +54,9 @@ def examine(settings: Settings, providers: ProviderSettings) -> list[Finding]:
         lambda: _data_dir(settings.data_dir.resolve()),
         lambda: _api_port(settings),
     ]
+    runs = locks.holder(settings.data_dir.resolve()) is not None
+    if runs:
+        looks.append(lambda: _running(settings))
     if settings.database_url is None:
         looks.append(_embedded_postgres)
     else:
@@ -51,6 +64,8 @@ def examine(settings: Settings, providers: ProviderSettings) -> list[Finding]:
         looks += [lambda: _database(url), lambda: _schema(url)]
     if settings.temporal_address is None:
         looks.append(_embedded_temporal)
+        if not runs:
+            looks.append(lambda: _temporal_file(settings.data_dir.resolve()))
     else:
         looks.append(lambda: _temporal_server(settings))
     looks.append(lambda: _models(providers))
@@ -87,6 +102,34 @@ def _api_port(settings: Settings) -> Finding:
     if locks.holder(settings.data_dir.resolve()) is not None:
         return Finding("ok", f"{where} is taken, as it is while `o up` runs")
     return Finding("bad", f"{where} is taken", "set O_PORT to another one")
+
+
+def _running(settings: Settings) -> Finding:
+    """What the `o up` that runs here says of itself."""
+    logs = f"it starts, or see the logs in {settings.data_dir.resolve() / 'logs'}"
+    try:
+        api = state.read(settings.data_dir.resolve()).api
+        answer = httpx.get(f"{api}/v1/ready/", timeout=_TIMEOUT_S, trust_env=False)
+    except (OSError, ValueError, TypeError, httpx.HTTPError) as error:
+        return Finding("bad", f"`o up` does not serve ({type(error).__name__})", logs)
+    if answer.status_code != 200:
+        return Finding("bad", f"`o up` is not ready: {_detail(answer)}", logs)
+    return Finding("ok", f"`o up` serves at {api}")
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, LookupError, TypeError):
+        return f"status {answer.status_code}"
+
+
+def _temporal_file(data_dir: Path) -> Finding:
+    wrong = temporal_file.what_is_wrong(data_dir / temporal_file.NAME, thorough=True)
+    if wrong is None:
+        return Finding("ok", "Temporal's file can be used")
+    what_to_do = "nothing: `o up` sets it aside and goes on from PostgreSQL"
+    return Finding("warn", f"Temporal's file cannot be used: {wrong}", what_to_do)
 
 
 def _embedded_postgres() -> Finding:

@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
@@ -24,16 +26,21 @@ from o.domain.llm import LanguageModel
 from o.errors import Unavailable
 from o.llm.models import Models
 from o.llm.providers import Providers
+from o.outbound import OutboundGuard
 from o.settings import ProviderSettings, Settings
 from o.storage.database import Database
 from o.temporal.connection import connect
 from server.sweep.sweeper import Sweeper
 from workflows.callback import Callback
-from workflows.conversation import Conversation
+from workflows.conversation import ConversationWorkflow
+from workflows.options import callback_queue, control_queue
 
 _log = logging.getLogger(__name__)
 _STARTUP_PATIENCE_S = 120.0
 _GRACE_S = 3.0
+_SIDE_SLOTS = 50
+_SPARE_SLOTS = 100
+"""Slots that model calls cannot take: for tools, and to find that there is no room for a call."""
 
 # One runner for workers and for replays in tests: workflow code imports no more than the
 # standard library, temporalio and our own data, and the sandbox would cost half of each task.
@@ -52,7 +59,10 @@ async def run_worker(
     Raises:
         Unavailable: Database, schema or Temporal did not come up within two minutes.
     """
-    model = await _load_models(settings, providers)
+    known = Providers(providers)
+    model = Models(known, timeout_s=settings.model_timeout_s, calls_at_once=settings.model_calls)
+    await model.warm_up()  # now, before the first task: it may take seconds of blocking work
+    spare_collector()
     database_url = settings.database_url
     database = Database(
         database_url.get_secret_value() if database_url else "",
@@ -73,7 +83,8 @@ async def run_worker(
             interval_s=settings.sweep_interval_s,
             event_retention_h=settings.event_retention_h,
         )
-        async with _worker(settings, client, database, model):
+        slots = settings.model_calls * len(known.all()) + _SPARE_SLOTS
+        async with _polling(settings, client, database, model, slots):
             sweeping = asyncio.create_task(sweeper.run())
             on_ready()
             _log.info("worker polls", extra={"identity": worker_identity(settings)})
@@ -87,7 +98,11 @@ def worker_identity(settings: Settings) -> str:
     return settings.worker_identity or f"worker-{os.getpid()}"
 
 
-def _worker(settings: Settings, client: Client, database: Database, model: LanguageModel) -> Worker:
+@asynccontextmanager
+async def _polling(
+    settings: Settings, client: Client, database: Database, model: LanguageModel, slots: int
+) -> AsyncIterator[None]:
+    """Poll every queue while the block lasts; see `workflows.options` for what goes where."""
     limits = StepLimits(
         settings.model_attempts, settings.crash_attempts, settings.approval_timeout_s
     )
@@ -95,38 +110,63 @@ def _worker(settings: Settings, client: Client, database: Database, model: Langu
     tools = ToolActivities(database)
     runs = RunActivities(database)
     approvals = ApprovalActivities(database)
-    callbacks = CallbackActivities(database, callback_body, attempts=settings.callback_attempts)
-    return Worker(
+    callbacks = CallbackActivities(
+        database,
+        callback_body,
+        OutboundGuard(settings.outbound_allow),
+        attempts=settings.callback_attempts,
+    )
+    control: list[Callable[..., Any]] = [
+        runs.close_run,
+        runs.cancel_runs,
+        approvals.decide,
+        approvals.find_pending,
+    ]
+    turns = Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=[Conversation, Callback],
+        workflows=[ConversationWorkflow, Callback],
         activities=[
             steps.take_step,
             tools.run_tool,
-            runs.close_run,
-            runs.cancel_runs,
             approvals.begin_answer,
-            approvals.decide,
-            approvals.find_pending,
+            # What was scheduled before these had queues of their own comes here.
+            *control,
             callbacks.send_callback,
         ],
         workflow_runner=WORKFLOW_RUNNER,
         identity=worker_identity(settings),
         max_cached_workflows=500,
-        max_concurrent_activities=100,
+        max_concurrent_activities=slots,
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
         graceful_shutdown_timeout=timedelta(seconds=_GRACE_S),
         max_heartbeat_throttle_interval=timedelta(seconds=1),
         workflow_task_executor=ThreadPoolExecutor(max_workers=4),
     )
+    async with (
+        _side_worker(settings, client, control_queue(settings.task_queue), control),
+        _side_worker(
+            settings, client, callback_queue(settings.task_queue), [callbacks.send_callback]
+        ),
+        turns,
+    ):
+        yield
 
 
-async def _load_models(settings: Settings, providers: ProviderSettings) -> LanguageModel:
-    """Load what model calls need now, before the first task: it may take seconds of blocking."""
-    models = Models(Providers(providers), timeout_s=settings.model_timeout_s)
-    await models.warm_up()
-    spare_collector()
-    return models
+def _side_worker(
+    settings: Settings, client: Client, queue: str, activities: Sequence[Callable[..., Any]]
+) -> Worker:
+    """A worker in this process for activities that are not to wait for others."""
+    return Worker(
+        client,
+        task_queue=queue,
+        activities=activities,
+        identity=worker_identity(settings),
+        max_concurrent_activities=_SIDE_SLOTS,
+        max_concurrent_activity_task_polls=2,
+        graceful_shutdown_timeout=timedelta(seconds=_GRACE_S),
+        max_heartbeat_throttle_interval=timedelta(seconds=1),
+    )
 
 
 async def _connected(database: Database, settings: Settings) -> Client:

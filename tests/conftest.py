@@ -1,5 +1,6 @@
 """One product and one provider for all tests that do not kill anything."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,7 @@ from letta_client.types import AgentState
 
 from tests.support.product import Product
 from tests.support.provider import HANDLE, FakeProvider
+from tests.support.two_apis import TwoApis
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +26,10 @@ def server(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> 
     env = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": provider.url}
     product = Product(tmp_path_factory.mktemp("product") / "o", env)
     product.start()
+    second = TwoApis(product) if os.environ.get("O_TEST_API_PROCESSES") == "2" else None
     yield product
+    if second is not None:
+        second.stop()
     product.stop()
 
 

@@ -17,6 +17,7 @@ class Callback:
         await workflow.execute_activity(
             contract.send_callback,
             callback,
+            task_queue=options.callback_queue(workflow.info().task_queue),
             start_to_close_timeout=options.CALLBACK_TIMEOUT,
             heartbeat_timeout=options.HEARTBEAT_TIMEOUT,
             retry_policy=options.CALLBACK_RETRY,

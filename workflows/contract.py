@@ -25,7 +25,7 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Approval:
+class PendingApproval:
     """An approval request that the conversation waits for, as Temporal shows it.
 
     Attributes:
@@ -51,7 +51,7 @@ class ConversationState:
     agent_id: str
     agent_name: str = ""
     queue: list[Turn] = field(default_factory=list)
-    pending: Approval | None = None
+    pending: PendingApproval | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class StepOutcome:
     calls: list[CallRef] = field(default_factory=list)
     done: bool = False
     first: Turn | None = None
-    pending: Approval | None = None
+    pending: PendingApproval | None = None
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class Decided:
     """
 
     turn: Turn | None = None
-    pending: Approval | None = None
+    pending: PendingApproval | None = None
     run_id: str = ""
 
 
@@ -173,11 +173,11 @@ class Cancel:
 
 
 @dataclass(frozen=True)
-class Cancelled:
+class CancelledRuns:
     """Which runs were cancelled, and the approval request that still waits, if one does."""
 
     run_ids: list[str] = field(default_factory=list)
-    pending: Approval | None = None
+    pending: PendingApproval | None = None
 
 
 @dataclass(frozen=True)
@@ -219,20 +219,20 @@ async def decide(request: Decide) -> Decided:
 
 
 @activity.defn(name="cancel_runs")
-async def cancel_runs(request: Cancel) -> Cancelled:
+async def cancel_runs(request: Cancel) -> CancelledRuns:
     """Close runs as cancelled; see `activities.runs`."""
     _only_a_name(request)
 
 
 @activity.defn(name="find_pending")
-async def find_pending(conversation: ConversationRef) -> Approval | None:
+async def find_pending(conversation: ConversationRef) -> PendingApproval | None:
     """Look what a conversation waits for; see `activities.approvals`."""
     _only_a_name(conversation)
 
 
 @activity.defn(name="close_run")
 async def close_run(closing: Closing) -> None:
-    """Bring a run to rest; see `activities.runs`."""
+    """Close a run; see `activities.runs`."""
     _only_a_name(closing)
 
 

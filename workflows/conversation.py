@@ -12,17 +12,17 @@ from temporalio.exceptions import ApplicationError, FailureError
 from workflows import contract, options
 from workflows.contract import (
     Accepted,
-    Approval,
     Cancel,
-    Cancelled,
+    CancelledRuns,
     ConversationRef,
     ConversationState,
     Decide,
     Decided,
+    PendingApproval,
     Turn,
     Verdict,
 )
-from workflows.showing import REQUIRES_APPROVAL, RUN_STATUS, how_to_decide, pending_memo
+from workflows.showing import Display
 from workflows.turn import TurnRunner
 
 _Argument = TypeVar("_Argument")
@@ -30,42 +30,49 @@ _Result = TypeVar("_Result")
 
 
 @workflow.defn(name="Conversation")
-class Conversation:
+class ConversationWorkflow:
     """Queues the runs of one conversation and drives them through their steps.
 
-    The workflow's id is the conversation's. All that is said is in the database, from which an
+    The workflow's id is the conversation's. All messages are in the database, from which an
     execution can be made again at any time: sending a run that is half done carries it on.
     """
 
     @workflow.init
     def __init__(self, state: ConversationState) -> None:
         self._state = state
+        self._display = Display(state)
         self._current: TurnRunner | None = None
-        self._closed = False
+        self._cancelling: asyncio.Task[None] | None = None
+        self._is_closed = False
+        self._is_expired = False
+        self._must_hand_over = False
         self._served = 0
-        self._expired = False
-        self._began = workflow.now()
-        self._waits = state.pending is not None
-        self._told = 0
-        self._heard: Approval | None = None
+        self._is_waiting = state.pending is not None
+        self._notices = 0
+        self._latest_pending: PendingApproval | None = None
 
     @workflow.run
     async def run(self, state: ConversationState) -> None:
-        """Take turns until the conversation is closed or idle; hand over before history is long."""
-        if state.pending is not None:
-            details = how_to_decide(state.conversation_id, state.pending)
-            workflow.set_current_details(details)
-        clock = asyncio.create_task(self._expire())
-        while await self._something_to_do():
-            await self._take(self._state.queue.pop(0))
-            if await self._is_time_to_hand_over():
-                await workflow.wait_condition(workflow.all_handlers_finished)
-                if self._state.queue and not self._waits:
-                    self._show_pending(None)  # the next execution is to look again
-                workflow.continue_as_new(self._state)
-        clock.cancel()
-        if self._closed:
-            self._set_status("closed")
+        """Take turns until the conversation is closed or idle; hand over before history is long.
+
+        Turns have a task of their own, because Temporal's cancel button cancels this one: it is a
+        request to cancel what is open, and the conversation goes on.
+        """
+        turns = asyncio.create_task(self._take_turns())
+        is_cancel_followed = False  # an execution is asked but once
+        while not turns.done():
+            try:
+                await workflow.wait([turns])
+            except asyncio.CancelledError:
+                if workflow.cancellation_reason() is None or is_cancel_followed:
+                    raise  # this worker forgets the execution
+                is_cancel_followed = True
+                if workflow.patched(options.CANCEL_BUTTON):
+                    self._cancelling = asyncio.create_task(self._follow_cancel_button())
+                else:
+                    turns.cancel()
+        if await turns:
+            workflow.continue_as_new(self._state)
 
     @workflow.update
     async def send(self, turn: Turn) -> Accepted:
@@ -84,18 +91,18 @@ class Conversation:
 
     @workflow.signal(name="decide")
     async def decide_unanswered(self, *given: object) -> None:
-        """The same without an answer: what cannot be is logged and dropped."""
+        """The same without an answer: what cannot be done is logged and dropped."""
         with _dropped("decide"):
             await self._decide(_the_one(Verdict, given))
 
     @workflow.update
-    async def cancel(self, request: Cancel) -> Cancelled:
+    async def cancel(self, request: Cancel) -> CancelledRuns:
         """Cancel what is under way and what waits, or the runs that are named; tells which were."""
         return await self._cancel(request)
 
     @workflow.signal(name="cancel")
     async def cancel_unanswered(self, *given: object) -> None:
-        """The same without an answer: what cannot be is logged and dropped."""
+        """The same without an answer: what cannot be done is logged and dropped."""
         with _dropped("cancel"):
             await self._cancel(_the_one(Cancel, given))
 
@@ -104,14 +111,14 @@ class Conversation:
         """What is shown to be waited for may be out of date; the database knows."""
         with _dropped("refresh"):
             conversation = ConversationRef(self._state.conversation_id)
-            before = (self._told, self._served)
+            before = (self._notices, self._served)
             pending = await self._record(contract.find_pending, conversation, "look what waits")
-            if before != (self._told, self._served):
+            if before != (self._notices, self._served):
                 return  # more is known by now
             if self._current is None:
                 self._look_again(pending)
             elif pending is None:
-                self._show_work()
+                self._display.work()
 
     @send.validator
     def _check_send(self, turn: Turn) -> None:
@@ -127,11 +134,13 @@ class Conversation:
 
     @workflow.signal
     def close(self, *_: object) -> None:
-        """The agent is being deleted: take no more turns and end."""
-        self._closed = True
+        """The agent is being deleted: stop what is under way, take no more turns and end."""
+        self._is_closed = True
+        if self._current is not None and workflow.patched(options.CLOSE_STOPS_WORK):
+            self._current.stop()
 
     def _refuse_when_closed(self) -> None:
-        if self._closed:
+        if self._is_closed:
             raise ApplicationError("the agent was deleted", type="Conflict")
 
     async def _decide(self, verdict: Verdict) -> Decided:
@@ -144,15 +153,21 @@ class Conversation:
             self._look_again(decided.pending)
         return decided
 
-    async def _cancel(self, request: Cancel) -> Cancelled:
+    async def _cancel(self, request: Cancel) -> CancelledRuns:
         request = Cancel(self._state.conversation_id, request.run_ids)
         cancelled = await self._record(contract.cancel_runs, request, "cancel")
-        at_rest = set(cancelled.run_ids)
-        self._state.queue = [turn for turn in self._state.queue if turn.run_id not in at_rest]
-        if self._current is not None and self._current.turn.run_id in at_rest:
+        closed = set(cancelled.run_ids)
+        self._state.queue = [turn for turn in self._state.queue if turn.run_id not in closed]
+        if self._current is not None and self._current.turn.run_id in closed:
             self._current.stop()
         self._look_again(cancelled.pending)
         return cancelled
+
+    async def _follow_cancel_button(self) -> None:
+        """Cancel all that is open, then begin a new execution, whose button works again."""
+        with _dropped("cancel request"):
+            await self._cancel(Cancel())
+        self._must_hand_over = True
 
     async def _record(
         self,
@@ -163,6 +178,7 @@ class Conversation:
         return await workflow.execute_activity(
             stub,
             argument,
+            task_queue=options.control_queue(workflow.info().task_queue),
             start_to_close_timeout=options.RECORD_TIMEOUT,
             heartbeat_timeout=options.HEARTBEAT_TIMEOUT,
             retry_policy=options.RETRY,
@@ -173,48 +189,90 @@ class Conversation:
         current = [self._current.turn.run_id] if self._current else []
         return current + [turn.run_id for turn in self._state.queue]
 
+    async def _take_turns(self) -> bool:
+        """Take turns until there is no more to do here; True when another execution follows."""
+        self._display.begin_execution()
+        self._clock = asyncio.create_task(self._expire())
+        while await self._something_to_do():
+            if not self._must_hand_over:
+                await self._take(self._state.queue.pop(0))
+            if not await self._is_time_to_hand_over():
+                continue
+            await self._settle()
+            if not self._is_closed:  # it may have been meanwhile
+                if self._state.queue and not self._is_waiting:
+                    self._display.pending(None)  # the next execution is to look again
+                return True
+        self._clock.cancel()
+        if self._is_closed:
+            self._display.status("closed")
+        return False
+
     async def _something_to_do(self) -> bool:
         """Wait for a turn; False when the conversation is closed, or long after the last one."""
-        while not (self._closed or self._expired):
-            await workflow.wait_condition(lambda: self._closed or self._expired or self._can_take())
-            await workflow.wait_condition(workflow.all_handlers_finished)
-            if self._can_take():  # else a cancel, which was a handler, took all that waited
-                break
-        return self._can_take() and not self._closed
+        while True:
+            await workflow.wait_condition(
+                lambda: (
+                    self._is_closed or self._is_expired or self._must_hand_over or self._can_take()
+                )
+            )
+            await self._settle()
+            if self._is_closed:
+                return False
+            if self._must_hand_over or self._can_take():
+                return True
+            # Else a cancel, which was a handler, took all that waited.
+            if self._is_expired:
+                if not self._is_needed():
+                    return False
+                self._is_expired = False
+                self._clock = asyncio.create_task(self._expire())
+
+    async def _settle(self) -> None:
+        """Wait for what was begun beside the turns: an execution must not end without it."""
+        await workflow.wait_condition(
+            lambda: (
+                workflow.all_handlers_finished()
+                and (self._cancelling is None or self._cancelling.done())
+            )
+        )
 
     def _can_take(self) -> bool:
-        return bool(self._state.queue) and not self._waits
+        return bool(self._state.queue) and not self._is_waiting
+
+    def _is_needed(self) -> bool:
+        return bool(self._known()) or self._state.pending is not None
 
     def _queue(self, turn: Turn) -> None:
         if turn.run_id not in self._known():
             self._state.queue.append(turn)
         self._look_again()
 
-    def _look_again(self, pending: Approval | None = None) -> None:
-        """Something was said: what is known here of an approval request may be out of date.
+    def _look_again(self, pending: PendingApproval | None = None) -> None:
+        """A notice came: what is known here of an approval request may be out of date.
 
         Args:
-            pending: What is waited for now, as far as whoever said it knows.
+            pending: What is waited for now, as far as whoever sent the notice knows.
         """
-        self._told += 1
-        self._heard = pending
-        self._waits = False
+        self._notices += 1
+        self._latest_pending = pending
+        self._is_waiting = False
         self._state.queue.sort(key=lambda turn: not turn.answers)  # the others keep their order
         if self._current is None and not self._state.queue:
-            self._show_rest(pending)
+            self._display.idle(pending, self._served)
 
     async def _expire(self) -> None:
         """End an execution that served nothing for long. One timer for all turns: they cost."""
         served = -1
-        while served != self._served or self._known() or self._state.pending:
+        while served != self._served or self._is_needed():
             served = self._served
             await asyncio.sleep(options.IDLE_TIMEOUT.total_seconds())
-        self._expired = True
+        self._is_expired = True
 
     async def _take(self, turn: Turn) -> None:
-        self._began = workflow.now()
-        told = self._told
-        self._current = runner = TurnRunner(turn, self._is_closed, self._show_step)
+        self._display.begin_turn()
+        notices = self._notices
+        self._current = runner = TurnRunner(turn, lambda: self._is_closed, self._display.step)
         try:
             then = await runner.run()
         finally:
@@ -224,63 +282,29 @@ class Conversation:
         self._state.queue = then.turns + later
         self._served += 1
         pending = then.pending
-        self._waits = pending is not None and told == self._told
-        if told != self._told:  # something was said since the turn looked
-            pending = None if runner.is_stopped else self._heard or pending
+        self._is_waiting = pending is not None and notices == self._notices
+        if notices != self._notices:  # a notice came since the turn looked
+            pending = None if runner.is_stopped else self._latest_pending or pending
         if self._state.queue:
-            self._show_pending(pending)
+            self._display.pending(pending)
         else:
-            self._show_rest(pending)
+            self._display.idle(pending, self._served)
 
     async def _is_time_to_hand_over(self) -> bool:
         length = workflow.info().get_current_history_length()
-        if self._closed or length <= options.EVENTS_BETWEEN_TURNS:
+        if self._is_closed or self._must_hand_over:
+            return self._must_hand_over
+        if length <= options.EVENTS_BETWEEN_TURNS:
             return False
         if length > options.EVENTS_BETWEEN_TURNS_LIMIT:
             return True
         try:
             await workflow.wait_condition(
-                lambda: self._closed or self._can_take(), timeout=options.QUIET
+                lambda: self._is_closed or self._can_take(), timeout=options.QUIET
             )
         except TimeoutError:
             return True
         return False
-
-    def _is_closed(self) -> bool:
-        return self._closed
-
-    def _show_step(self, text: str) -> None:
-        """Tell the Temporal UI what happens; in its list of workflows only what takes a while."""
-        waiting = f"\n\n{len(self._state.queue)} more runs wait." if self._state.queue else ""
-        workflow.set_current_details(text + waiting)
-        if workflow.now() - self._began > options.WORTH_SHOWING:
-            self._set_status("running")
-
-    def _show_work(self) -> None:
-        """Tell the Temporal UI that nothing is waited for, although the turn is not over."""
-        self._show_pending(None)
-        self._set_status("running")
-
-    def _show_rest(self, pending: Approval | None) -> None:
-        """Tell the Temporal UI that no run is left, and what is waited for, if anything is."""
-        self._show_pending(pending)
-        if pending is None:
-            workflow.set_current_details(f"Idle. {self._served} turns taken by this execution.")
-            self._set_status("idle")
-
-    def _show_pending(self, pending: Approval | None) -> None:
-        """Tell the Temporal UI what the conversation waits for, and how to answer it there."""
-        if pending == self._state.pending:
-            return
-        self._state.pending = pending
-        workflow.upsert_memo(pending_memo(pending))
-        if pending is not None:
-            self._set_status(REQUIRES_APPROVAL)
-            workflow.set_current_details(how_to_decide(self._state.conversation_id, pending))
-
-    def _set_status(self, status: str) -> None:
-        if workflow.info().typed_search_attributes.get(RUN_STATUS) != status:
-            workflow.upsert_search_attributes([RUN_STATUS.value_set(status)])
 
 
 @contextmanager

@@ -18,6 +18,24 @@ TOOL_TIMEOUT = timedelta(minutes=10)
 RECORD_TIMEOUT = timedelta(seconds=30)
 HEARTBEAT_TIMEOUT = timedelta(seconds=2)
 
+# What is short and what others wait for (a cancel, a decision, the end of a run) has a task queue
+# of its own, and so have callbacks, which wait for foreign receivers: no number of model calls that
+# hang keeps them waiting. Steps and tools stay on the queue of the conversation, because a worker
+# is handed the activities of its own workflow tasks at once.
+_CONTROL = "-control"
+_CALLBACKS = "-callbacks"
+
+
+def control_queue(task_queue: str) -> str:
+    """Where the short activities of the conversations on `task_queue` are carried out."""
+    return task_queue + _CONTROL
+
+
+def callback_queue(task_queue: str) -> str:
+    """Where the callbacks of the runs on `task_queue` are sent."""
+    return task_queue + _CALLBACKS
+
+
 # A receiver that is away is asked again after 1 s, 3 s, 9 s, … up to an hour; how often in all is
 # the operator's to say (`callback_attempts`).
 CALLBACK_TIMEOUT = timedelta(seconds=30)
@@ -42,3 +60,7 @@ EVENTS_INSIDE_TURN = 1_000
 
 # A turn shorter than this does not change the search attribute RunStatus: each change costs.
 WORTH_SHOWING = timedelta(seconds=1)
+
+# What executions that are open may have decided otherwise before; see `workflow.patched`.
+CANCEL_BUTTON = "cancel-button"
+CLOSE_STOPS_WORK = "close-stops-work"

@@ -1,11 +1,13 @@
-"""What Temporal's UI and CLI show of a conversation, without asking its workflow."""
+"""What Temporal's UI and CLI show of a conversation."""
 
 from dataclasses import asdict
 from typing import Any
 
+from temporalio import workflow
 from temporalio.common import SearchAttributeKey
 
-from workflows.contract import Approval
+from workflows import options
+from workflows.contract import ConversationState, PendingApproval
 
 RUN_STATUS = SearchAttributeKey.for_keyword("RunStatus")
 AGENT_ID = SearchAttributeKey.for_keyword("AgentId")
@@ -14,12 +16,12 @@ REQUIRES_APPROVAL = "requires_approval"
 """The RunStatus of a conversation that waits for an answer to an approval request."""
 
 
-def pending_memo(pending: Approval | None) -> dict[str, Any]:
+def pending_memo(pending: PendingApproval | None) -> dict[str, Any]:
     """What Temporal shows, without asking the workflow, of what a conversation waits for."""
     return {"pending_approval": asdict(pending) if pending else None}
 
 
-def how_to_decide(conversation_id: str, pending: Approval) -> str:
+def how_to_decide(conversation_id: str, pending: PendingApproval) -> str:
     """What a person reads in Temporal's UI about a request that waits, in Markdown."""
     calls = "\n".join(
         f"- `{tool}`, tool call `{call}`"
@@ -30,3 +32,59 @@ def how_to_decide(conversation_id: str, pending: Approval) -> str:
         f"    temporal workflow update execute --workflow-id {conversation_id} --name decide "
         """--input '{"tool_call_id": "…", "approve": true}'"""
     )
+
+
+class Display:
+    """What one execution shows: details on its own page, status and memo in the list as well.
+
+    Each change of status or memo is an event in history and costs as much, so only what differs
+    is written, and `running` only of a turn that takes a while.
+    """
+
+    def __init__(self, state: ConversationState) -> None:
+        self._state = state
+        self._turn_began = workflow.now()
+
+    def begin_execution(self) -> None:
+        """Details do not outlive an execution, as status and memo do."""
+        if self._state.pending is not None:
+            details = how_to_decide(self._state.conversation_id, self._state.pending)
+            workflow.set_current_details(details)
+
+    def begin_turn(self) -> None:
+        """A turn begins now."""
+        self._turn_began = workflow.now()
+
+    def step(self, text: str) -> None:
+        """What the turn does now."""
+        count = len(self._state.queue)
+        workflow.set_current_details(text + (f"\n\n{count} more runs wait." if count else ""))
+        if workflow.now() - self._turn_began > options.WORTH_SHOWING:
+            self.status("running")
+
+    def work(self) -> None:
+        """Nothing is waited for, although the turn is not over."""
+        self.pending(None)
+        self.status("running")
+
+    def idle(self, pending: PendingApproval | None, served: int) -> None:
+        """No run is left; what is waited for, if anything is."""
+        self.pending(pending)
+        if pending is None:
+            workflow.set_current_details(f"Idle. {served} turns taken by this execution.")
+            self.status("idle")
+
+    def pending(self, pending: PendingApproval | None) -> None:
+        """What the conversation waits for, and how to answer it there."""
+        if pending == self._state.pending:
+            return
+        self._state.pending = pending
+        workflow.upsert_memo(pending_memo(pending))
+        if pending is not None:
+            self.status(REQUIRES_APPROVAL)
+            workflow.set_current_details(how_to_decide(self._state.conversation_id, pending))
+
+    def status(self, status: str) -> None:
+        """The search attribute, by which the list is filtered."""
+        if workflow.info().typed_search_attributes.get(RUN_STATUS) != status:
+            workflow.upsert_search_attributes([RUN_STATUS.value_set(status)])

@@ -11,7 +11,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from workflows import contract, options
-from workflows.contract import Approval, CallRef, Closing, StepOutcome, StepRef, Turn
+from workflows.contract import CallRef, Closing, PendingApproval, StepOutcome, StepRef, Turn
 
 _Argument = TypeVar("_Argument")
 _Result = TypeVar("_Result")
@@ -28,7 +28,7 @@ class Next:
     """
 
     turns: list[Turn] = field(default_factory=list)
-    pending: Approval | None = None
+    pending: PendingApproval | None = None
 
 
 class TurnRunner:
@@ -51,12 +51,8 @@ class TurnRunner:
         """Take the run to its end. A failure fails the run, never the conversation."""
         try:
             return await self._steps()
-        except ActivityError as error:
-            if not self.is_stopped:
-                await self._close(_failed(self.turn.run_id, error))
-        except Exception:
-            workflow.logger.exception("turn failed", extra={"run_id": self.turn.run_id})
-            await self._close(_internal_error(self.turn.run_id))
+        except (Exception, asyncio.CancelledError) as error:
+            await self._end(error)
         return Next()
 
     def stop(self) -> None:
@@ -64,6 +60,23 @@ class TurnRunner:
         self.is_stopped = True
         for activity in self._under_way:
             activity.cancel()
+
+    async def _end(self, error: BaseException) -> None:
+        """The one end of a turn that cannot go on. It never raises: that would end the workflow.
+
+        An activity that is stopped fails with `ActivityError`, but with a bare `CancelledError`
+        when its result arrives together with the cancel. Either is what was asked for.
+        """
+        if self.is_stopped:
+            return
+        facts = {"run_id": self.turn.run_id, "error": type(error).__name__}
+        if not isinstance(error, ActivityError):
+            workflow.logger.error("turn failed", extra=facts, exc_info=error)
+        try:
+            await self._close(_closing_of(self.turn.run_id, error))
+        except (Exception, asyncio.CancelledError):
+            if not self.is_stopped:  # the run is open, so the sweeper sends it again
+                workflow.logger.exception("run could not be closed", extra=facts)
 
     async def _steps(self) -> Next:
         if self.turn.answers:
@@ -153,6 +166,7 @@ class TurnRunner:
             closing,
             options.RECORD_TIMEOUT,
             f"close the run · {closing.stop_reason}",
+            task_queue=options.control_queue(workflow.info().task_queue),
         )
 
     async def _do(
@@ -161,11 +175,14 @@ class TurnRunner:
         argument: _Argument,
         at_most: timedelta,
         summary: str,
+        *,
+        task_queue: str | None = None,
     ) -> _Result:
-        """Carry out an activity that `stop` can reach."""
+        """Carry out an activity that `stop` can reach; on the turn's own queue unless told."""
         activity = workflow.start_activity(
             stub,
             argument,
+            task_queue=task_queue,
             start_to_close_timeout=at_most,
             heartbeat_timeout=options.HEARTBEAT_TIMEOUT,
             retry_policy=options.RETRY,
@@ -183,14 +200,10 @@ def _short(kind: str, name: str, step: int) -> str:
     return f"{kind} {name[:80]} · step {step}"
 
 
-def _failed(run_id: str, error: ActivityError) -> Closing:
-    """What is known about a failure, as the API will tell it."""
-    cause = error.cause
+def _closing_of(run_id: str, error: BaseException) -> Closing:
+    """What is known about a failure, as the API will show it."""
+    cause = error.cause if isinstance(error, ActivityError) else None
     if isinstance(cause, ApplicationError) and cause.details:
         kind, detail, status = cause.details
         return Closing(run_id, "llm_api_error", kind, cause.message, detail, status)
-    return _internal_error(run_id)
-
-
-def _internal_error(run_id: str) -> Closing:
     return Closing(run_id, "error", "internal_error", "The turn failed inside the server.")

@@ -10,7 +10,6 @@ from activities.pending import pending_request
 from activities.step.prompt_cache import Contexts
 from o.domain.agents import Agent
 from o.domain.approvals import gate_of
-from o.domain.asking import model_request
 from o.domain.llm import ModelRequest
 from o.domain.messages import Gate, Message, TextPart, ToolReturn
 from o.domain.rules.prefill import Foreseen
@@ -26,6 +25,7 @@ from o.storage.turn.opening import OpenStep, open_step
 from o.storage.turn.runs import RunOfAgent, first_open_run, get_run, list_request_runs
 from o.storage.turn.steps import get_step_reply, list_request_returns
 from o.temporal.refs import call_refs, turn_of
+from o.tools.shown import model_request
 from workflows.contract import StepOutcome, StepRef
 
 

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
 
-from activities.built_in_tools import BUILT_IN_TOOLS
 from api.bodies import answer
 from api.deps import ActorDep, AgentId, ReadsDep, ToolId, TransactionDep
 from api.new_agents import tools_given
@@ -26,7 +25,10 @@ from o.domain.agents import Agent
 from o.domain.rules.approval import with_approval, without_approval
 from o.domain.text import storable
 from o.errors import InvalidInput, NotFound, ToolFailed
+from o.storage.agent_memory import AgentMemory
 from o.storage.agents import change_agent, get_agent, get_agent_state
+from o.tools.registry import BUILT_IN_TOOLS
+from o.tools.tool import Caller
 
 router = APIRouter(prefix="/agents/{agent_id}/tools", tags=["agents"])
 
@@ -117,9 +119,9 @@ async def run(
     """
     agent = await get_agent(connection, actor, agent_id)
     _check_has(agent, tool_name)
-    tool = BUILT_IN_TOOLS[tool_name]
+    caller = Caller(agent, AgentMemory(connection, agent))
     try:
-        returned = await tool(connection, agent, body.args if body else {})
+        returned = await BUILT_IN_TOOLS[tool_name](caller, body.args if body else {})
     except ToolFailed as failure:
         return answer(ToolExecutionBody(status="error", stderr=[failure.message]))
     return answer(ToolExecutionBody(status="success", func_return=storable(returned)))

@@ -1,11 +1,12 @@
 """Runs as resources: list, retrieve, what they said and cost, delete."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
 from api.bodies import messages_answer
 from api.deps import ActorDep, ReadsDep, RunId, TransactionDep
+from api.errors import not_built
 from api.pagination import page_query
 from api.wire.messages import MessageView
 from api.wire.runs import RunBody, RunMetricsBody, RunUsageBody, StopReasonName
@@ -116,8 +117,10 @@ async def steps(
     return [StepBody.of(step) for step in found]
 
 
-@router.get("/{run_id}/trace", operation_id="retrieve_trace_for_run", status_code=501)
-async def trace(run_id: RunId, connection: ReadsDep, actor: ActorDep) -> dict[str, Any]:
+@router.get(
+    "/{run_id}/trace", operation_id="retrieve_trace_for_run", status_code=501, response_model=None
+)
+async def trace(run_id: RunId, connection: ReadsDep, actor: ActorDep) -> Response:
     """V1 answers 501 without ClickHouse, which it keeps traces in; O keeps none."""
     await stored.find_run(connection, actor, run_id)
-    return {"detail": "Traces are not kept; see the run's workflow in the Temporal UI"}
+    return not_built("GET /v1/runs/{run_id}/trace")

@@ -12,7 +12,7 @@ from api.wire.fields import Json, Moment, RequestBody, Text
 from api.wire.llm import ModelFields
 from api.wire.rules import ToolRuleBody
 from api.wire.turns import MessageCreateBody
-from o.domain.agent_types import base_rules, base_tools, clears_buffer, has_base_rules
+from o.tools.agent_types import base_rules, base_tools, clears_buffer, has_base_rules
 
 _FIRST = ("amber", "brisk", "calm", "eager", "gentle", "lucid", "merry", "quiet", "steady")
 _SECOND = ("badger", "curlew", "falcon", "heron", "ibis", "lynx", "marten", "otter", "robin")

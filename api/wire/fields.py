@@ -4,8 +4,13 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic_core import to_json
 
+from o.domain.json_bounds import check_json
 from o.domain.text import storable_json
+
+MAX_JSON_BYTES = 1024 * 1024
+"""What one field of free JSON (metadata, a schema, settings) may hold: lists show many of them."""
 
 
 class RequestBody(BaseModel):
@@ -31,10 +36,14 @@ ZonelessTime = Annotated[datetime, PlainSerializer(_zoneless_time, return_type=s
 
 
 def _storable(value: Any) -> Any:
-    try:
-        return storable_json(value)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    check_json(value)  # else making it storable may go too deep
+    return storable_json(value)
+
+
+def _small(value: dict[str, Any]) -> dict[str, Any]:
+    if len(to_json(value)) > MAX_JSON_BYTES:
+        raise ValueError(f"larger than {MAX_JSON_BYTES} bytes")
+    return value
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -50,4 +59,5 @@ Moment = Annotated[datetime, AfterValidator(_in_utc)]
 """A time from outside, of a year that it has in UTC too; without a zone it is UTC."""
 
 Text = Annotated[str, BeforeValidator(_storable)]
-Json = Annotated[dict[str, Any], BeforeValidator(_storable)]
+Json = Annotated[dict[str, Any], BeforeValidator(_storable), AfterValidator(_small)]
+"""An object of a client's own making: within bounds, and fit to be stored."""

@@ -1,6 +1,5 @@
 """V1's spelling of messages: one stored message is shown as one for each of its parts."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,6 +7,7 @@ from typing import Any, Self
 
 from api.wire.approvals import request_fields, response_fields
 from o.domain.agents import PendingApproval
+from o.domain.json_bounds import parse_json
 from o.domain.messages import (
     ImagePart,
     Message,
@@ -62,8 +62,8 @@ class MessageView:
         if not self.says(call.name):
             return None
         try:
-            arguments = json.loads(call.arguments, strict=False)
-        except (ValueError, RecursionError):
+            arguments = parse_json(call.arguments)
+        except ValueError:
             return None
         said = arguments.get(self.tool_kwarg) if isinstance(arguments, dict) else None
         return storable(said) if isinstance(said, str) else None

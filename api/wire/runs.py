@@ -7,8 +7,8 @@ from pydantic import BaseModel
 
 from api.wire.fields import EntityTime, ZonelessTime
 from o.domain.runs import RequestConfig, Run, RunError, Usage
-from o.domain.tools import BASE_TOOLS
 from o.ids import derived_id
+from o.tools.registry import BUILT_IN_TOOLS
 
 StopReasonName = Literal[
     "end_turn",
@@ -121,7 +121,7 @@ class RunMetricsBody(BaseModel):
             tools_used=[
                 derived_id("tool", run.organization_id, name)
                 for name in tools
-                if name in BASE_TOOLS
+                if name in BUILT_IN_TOOLS
             ],
         )
 

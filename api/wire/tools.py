@@ -7,8 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from api.wire.fields import Json, RequestBody
-from o.domain.tools import BASE_TOOLS, PARALLEL_TOOLS
 from o.ids import derived_id
+from o.tools.registry import BUILT_IN_TOOLS
 
 
 class ToolBody(BaseModel):
@@ -60,21 +60,22 @@ class ToolExecutionBody(BaseModel):
 @lru_cache(maxsize=1_000)
 def tool_body(organization_id: str, tool: str) -> ToolBody:
     """The built-in tool by that name, as V1 shows it to an organisation."""
-    spec = BASE_TOOLS[tool]
+    built_in = BUILT_IN_TOOLS[tool]
+    spec = built_in.spec
     return ToolBody(
         id=tool_id(organization_id, tool),
         name=tool,
         description=spec.description,
         tool_type=spec.tool_type,
         json_schema=spec.model_dump(),
-        enable_parallel_execution=tool in PARALLEL_TOOLS,
+        enable_parallel_execution=built_in.only_reads,
         default_requires_approval=spec.default_requires_approval,
     )
 
 
 def tool_bodies(organization_id: str, names: Sequence[str]) -> list[ToolBody]:
     """The tools by those names, in that order."""
-    return [tool_body(organization_id, name) for name in names if name in BASE_TOOLS]
+    return [tool_body(organization_id, name) for name in names if name in BUILT_IN_TOOLS]
 
 
 def tool_id(organization_id: str, name: str) -> str:
@@ -84,4 +85,4 @@ def tool_id(organization_id: str, name: str) -> str:
 
 def tool_names_by_id(organization_id: str) -> dict[str, str]:
     """The names of the built-in tools by the ids that this organisation knows them by."""
-    return {tool_id(organization_id, name): name for name in BASE_TOOLS}
+    return {tool_id(organization_id, name): name for name in BUILT_IN_TOOLS}

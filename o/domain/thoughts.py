@@ -10,6 +10,7 @@ from typing import Any
 
 from o.domain.agents import Agent
 from o.domain.argument_stream import ArgumentReader
+from o.domain.json_bounds import parse_json
 from o.domain.llm import ModelReply, ReplyDelta, ToolSpec
 from o.domain.loops import is_legacy
 from o.domain.messages import ToolCall
@@ -74,8 +75,8 @@ def take_off(call: ToolCall) -> tuple[ToolCall, str]:
     Arguments that are not a JSON object stay as they are; running the tool then tells why not.
     """
     try:
-        arguments = json.loads(call.arguments)
-    except (ValueError, RecursionError):
+        arguments = parse_json(call.arguments)
+    except ValueError:
         return call, ""
     if not isinstance(arguments, dict):
         return call, ""

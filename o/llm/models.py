@@ -1,9 +1,12 @@
 """The language models of all providers behind one door: a handle says which wire to speak."""
 
+import asyncio
+from collections import Counter
 from typing import Protocol
 
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest
-from o.errors import ModelError, NotFound
+from o.errors import ModelError, NotFound, ProviderFull
+from o.llm.failures import unreachable
 from o.llm.openai_wire import OpenAIWire
 from o.llm.providers import Provider, Providers
 
@@ -27,9 +30,18 @@ class Wire(Protocol):
 class Models:
     """A `LanguageModel` that reaches every provider."""
 
-    def __init__(self, providers: Providers, *, timeout_s: float) -> None:
-        """Load the wires that the providers speak, which may take seconds of blocking work."""
+    def __init__(self, providers: Providers, *, timeout_s: float, calls_at_once: int = 100) -> None:
+        """Load the wires that the providers speak, which may take seconds of blocking work.
+
+        Args:
+            providers: Which there are.
+            timeout_s: How long a call may take, to its last word.
+            calls_at_once: How many calls to one provider may be under way here.
+        """
         self._providers = providers
+        self._timeout_s = timeout_s
+        self._calls_at_once = calls_at_once
+        self._under_way: Counter[str] = Counter()
         self._wires: dict[str, Wire] = {OPENAI: OpenAIWire(timeout_s=timeout_s)}
         others = {provider.wire for provider in providers.all()} - {OPENAI}
         if others:
@@ -45,9 +57,25 @@ class Models:
     async def complete(
         self, request: ModelRequest, on_delta: DeltaSink | None = None
     ) -> ModelReply:
-        """Ask once; see `LanguageModel.complete`."""
+        """Ask once; see `LanguageModel.complete`.
+
+        A provider that hangs would take every slot of a worker, so that nobody else is served:
+        whoever finds as many calls under way as may be is told at once, and comes again.
+
+        Raises:
+            ProviderFull: There is no room for another call to this provider.
+        """
         try:
             provider, model = self._providers.resolve(request.handle)
         except NotFound as error:
             raise ModelError("llm_bad_request", error.message, status=400) from error
-        return await self._wires[provider.wire].complete(provider, model, request, on_delta)
+        if self._under_way[provider.name] >= self._calls_at_once:
+            raise ProviderFull(provider.name)
+        self._under_way[provider.name] += 1
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._wires[provider.wire].complete(provider, model, request, on_delta)
+        except TimeoutError as error:
+            raise unreachable(provider, error, timed_out=True) from error
+        finally:
+            self._under_way[provider.name] -= 1

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from o.domain.agents import Agent
+from o.domain.json_bounds import check_json_text
 from o.domain.messages import (
     ImagePart,
     Message,
@@ -154,8 +155,9 @@ def _arguments(call: ToolCall, thoughts: str) -> str:
     """Arguments that providers accept: what the model broke is shown to it as text."""
     arguments = call.arguments
     try:
+        check_json_text(arguments)
         is_object = isinstance(json.loads(arguments), dict)
-    except (ValueError, RecursionError):
+    except ValueError:
         is_object = False
     if not is_object:
         arguments = json.dumps({"unreadable_arguments": arguments}, ensure_ascii=False)

@@ -1,6 +1,7 @@
 """The connection to the operator's Temporal server, and what that has to know before it is used."""
 
 from collections.abc import Awaitable
+from datetime import timedelta
 
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import IndexedValueType
@@ -27,6 +28,18 @@ async def connect(settings: Settings, *, lazy: bool = False) -> Client:
         settings.temporal_address or "127.0.0.1:7233",
         namespace=settings.temporal_namespace,
         lazy=lazy,
+    )
+
+
+async def check_serving(client: Client, *, timeout_s: float = 5.0) -> None:
+    """Make sure that Temporal serves the client's namespace now.
+
+    Raises:
+        RuntimeError: Nothing answers.
+        RPCError: Something answers, but not for the namespace.
+    """
+    await client.workflow_service.describe_namespace(
+        DescribeNamespaceRequest(namespace=client.namespace), timeout=timedelta(seconds=timeout_s)
     )
 
 

@@ -17,7 +17,7 @@ from o.temporal.refs import turn_of
 from workflows import contract, options
 from workflows.callback import Callback
 from workflows.contract import CallbackRef, Cancel, ConversationState
-from workflows.conversation import Conversation
+from workflows.conversation import ConversationWorkflow
 from workflows.showing import (
     AGENT_ID,
     AGENT_NAME,
@@ -59,7 +59,7 @@ async def submit_run(
     if is_warm:
         try:
             conversation = client.get_workflow_handle(run.conversation_id)
-            await conversation.execute_update(Conversation.send, turn, id=update_id)
+            await conversation.execute_update(ConversationWorkflow.send, turn, id=update_id)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
@@ -67,7 +67,7 @@ async def submit_run(
             return
     start = _start(task_queue, run, agent_name)
     await client.execute_update_with_start_workflow(
-        Conversation.send, turn, start_workflow_operation=start, id=update_id
+        ConversationWorkflow.send, turn, start_workflow_operation=start, id=update_id
     )
 
 
@@ -78,15 +78,15 @@ async def tell_cancelled(client: Client, conversation_id: str, run_ids: list[str
         RPCError: Temporal is away; a worker that comes late writes nothing.
     """
     request = Cancel(conversation_id, run_ids)
-    await _signal(client, conversation_id, Conversation.cancel_unanswered, request)
+    await _signal(client, conversation_id, ConversationWorkflow.cancel_unanswered, request)
 
 
 def _start(
     task_queue: str, run: Run, agent_name: str
-) -> WithStartWorkflowOperation[Conversation, None]:
+) -> WithStartWorkflowOperation[ConversationWorkflow, None]:
     """The start of the run's conversation, where it is not there."""
     return WithStartWorkflowOperation(
-        Conversation.run,
+        ConversationWorkflow.run,
         ConversationState(run.conversation_id, run.agent_id, agent_name),
         id=run.conversation_id,
         task_queue=task_queue,
@@ -99,7 +99,11 @@ def _start(
 
 
 async def show_pending(
-    client: Client, task_queue: str, approval: Approval, request: contract.Approval, agent_name: str
+    client: Client,
+    task_queue: str,
+    approval: Approval,
+    request: contract.PendingApproval,
+    agent_name: str,
 ) -> None:
     """Start the conversation of a pending request where it is not there, with what it waits for.
 
@@ -107,7 +111,7 @@ async def show_pending(
         RPCError: Temporal is away.
     """
     await client.start_workflow(
-        Conversation.run,
+        ConversationWorkflow.run,
         ConversationState(approval.conversation_id, approval.agent_id, agent_name, pending=request),
         id=approval.conversation_id,
         task_queue=task_queue,
@@ -139,7 +143,7 @@ async def refresh(client: Client, conversation_id: str) -> None:
     Raises:
         RPCError: Temporal is away.
     """
-    await _signal(client, conversation_id, Conversation.refresh)
+    await _signal(client, conversation_id, ConversationWorkflow.refresh)
 
 
 async def close(client: Client, conversation_id: str) -> None:
@@ -148,7 +152,7 @@ async def close(client: Client, conversation_id: str) -> None:
     Raises:
         RPCError: Temporal is away.
     """
-    await _signal(client, conversation_id, Conversation.close)
+    await _signal(client, conversation_id, ConversationWorkflow.close)
 
 
 async def _signal(

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from o.domain.agents import Agent
 from o.domain.messages import ToolCall
 from o.domain.runs import Run
-from o.domain.tools import PARALLEL_TOOLS, calls_in_parallel
+from o.tools.registry import only_reads
+from o.tools.shown import calls_in_parallel
 from workflows import contract
 from workflows.contract import CallRef, Turn
 
@@ -32,15 +33,15 @@ def call_refs(
             n,
             call.name[:_SHOWN_NAME_CHARS],
             asked_in=asked_in,
-            parallel=at_once and call.name in PARALLEL_TOOLS,
+            parallel=at_once and only_reads(call.name),
         )
         for n, call in enumerate(calls)
     ]
 
 
-def waiting_for(request_id: str, calls: Sequence[ToolCall]) -> contract.Approval:
+def waiting_for(request_id: str, calls: Sequence[ToolCall]) -> contract.PendingApproval:
     """What a conversation waits for: ids and names, never arguments."""
-    return contract.Approval(
+    return contract.PendingApproval(
         request_id,
         calls=[call.id for call in calls],
         tools=[call.name[:_SHOWN_NAME_CHARS] for call in calls],

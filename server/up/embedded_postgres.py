@@ -83,7 +83,7 @@ class Cluster:
         """PostgreSQL itself: a fast stop first, an immediate one when that takes too long."""
         program = self._program("postgres", self._postgres(), "INT:10,QUIT:6")
 
-        def renew() -> Program:
+        async def renew() -> Program:
             self._remove_stale_locks()
             return program
 

@@ -2,26 +2,32 @@
 
 import asyncio
 import contextlib
+import logging
 import shutil
 import subprocess
 import sys
 import time
-from datetime import timedelta
+from collections.abc import Callable
 from pathlib import Path
 
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
 from o.errors import Unavailable
 from o.settings import Settings
-from server.up import environment, ports
+from o.temporal.connection import check_serving
+from server.up import environment, ports, temporal_file
 from server.up.child import Child
 from server.up.launch import Program, guarded
+
+_log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 _USUAL_UI_PORT = 8233
 _PATIENCE_S = 10.0
+_WATCH_S = 1.0
+_PROBE_TIMEOUT_S = 2.0
+_LOG_PART_BYTES = 1024 * 1024
 _TUNING = (
     # The stock server polls 20 times a second: 50 ms for every activity.
     "history.transferProcessorMaxPollRPS=5000",
@@ -50,15 +56,32 @@ def find_binary() -> Path:
 
 
 class TemporalServer:
-    """One embedded Temporal. Its port stays the same for as long as this object lives."""
+    """One embedded Temporal. Its port stays the same for as long as this object lives.
 
-    def __init__(self, data_dir: Path, settings: Settings) -> None:
+    A file that it cannot use is set aside, before it is started and while it runs.
+    """
+
+    def __init__(
+        self, data_dir: Path, settings: Settings, say: Callable[[str], None] = lambda text: None
+    ) -> None:
+        """Reserve its ports; nothing runs yet.
+
+        Args:
+            data_dir: Where its file is.
+            settings: Ports and namespace.
+            say: Tells the operator what it did by itself.
+        """
         self.port = ports.claim(HOST, settings.temporal_port, "O_TEMPORAL_PORT")
         self._any_ui_port = settings.temporal_ui_port is None
         ports.claim(HOST, settings.temporal_ui_port, "O_TEMPORAL_UI_PORT")
         self.ui_port = settings.temporal_ui_port or _USUAL_UI_PORT
-        self._file = data_dir / "temporal.db"
+        self._file = data_dir / temporal_file.NAME
         self._namespace = settings.temporal_namespace
+        self._say = say
+        self._life_log = _LogOfALife(data_dir / "logs" / "temporal.log")
+        self._served = False
+        self._lives_in_vain = 0
+        self._set_aside_on_trial = False
 
     @property
     def address(self) -> str:
@@ -89,20 +112,101 @@ class TemporalServer:
         argv = guarded(argv, stop="TERM:8")
         return Program("temporal", argv, env, guarded=True, renew=self._renew)
 
-    def _renew(self) -> Program:
-        """Give way when another supervisor took the port of the UI: nothing depends on it."""
+    async def _renew(self) -> Program:
+        """Make ready for the next life, when nobody of the last one is left."""
         if self._any_ui_port and not ports.is_free(HOST, self.ui_port):
-            self.ui_port = ports.free_port()
+            self.ui_port = ports.free_port()  # another supervisor has it, and nothing depends on it
+        if (reason := await asyncio.to_thread(self._why_not)) is not None:
+            aside = temporal_file.set_aside(self._file)
+            _log.warning("temporal's file is set aside", extra={"reason": reason})
+            self._say(
+                f"Temporal cannot use its file ({reason}): it is now {aside.name}, and Temporal "
+                "begins anew. Nothing is lost: PostgreSQL has every run, and O hands them over"
+            )
+        self._life_log.begin()
+        self._served = False
+        self._lives_in_vain += 1
         return self.program()
+
+    def _why_not(self) -> str | None:
+        """Why the next life needs another file, None when it does not.
+
+        After a life that served only the beginning is looked at: a restart is waited for.
+        """
+        found = temporal_file.what_is_wrong(self._file, thorough=not self._served)
+        if found is not None or self._lives_in_vain < 2 or self._set_aside_on_trial:
+            return found
+        if self._file.exists() and temporal_file.may_be_to_blame(self._life_log.read()):
+            self._set_aside_on_trial = True
+            return "it does not start with it, and nothing else explains that"
+        return None
 
     async def wait_ready(self, child: Child, timeout_s: float = 60.0) -> Client:
         """Wait until it answers for the namespace; answers a client of it."""
         limit = time.monotonic() + timeout_s
         while True:
-            child.check(limit)
+            child.check(limit, deaths=5)
             with contextlib.suppress(RuntimeError, RPCError):
-                return await connect(self.address, self._namespace)
+                client = await connect(self.address, self._namespace)
+                self._note_served()
+                return client
             await asyncio.sleep(0.05)
+
+    async def watch(self, child: Child, client: Client) -> None:
+        """For as long as it lives: end a life whose file is damaged, so that the next has another.
+
+        Temporal goes on with a damaged file, answers some calls and fails others. What it logs
+        raises the suspicion, and a look at every page decides.
+        """
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            if not self._served and child.pid is not None:
+                with contextlib.suppress(RuntimeError, RPCError, TimeoutError):
+                    await asyncio.wait_for(check_serving(client), _PROBE_TIMEOUT_S)
+                    self._note_served()
+            if not temporal_file.speaks_of_damage(self._life_log.read_on()):
+                continue
+            look = temporal_file.what_is_wrong
+            if await asyncio.to_thread(look, self._file, thorough=True) is not None:
+                self._served = False
+                child.kill()
+
+    def _note_served(self) -> None:
+        self._served = True
+        self._lives_in_vain = 0
+
+
+class _LogOfALife:
+    """What Temporal has logged since it was started last."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._begin = self._end = 0
+
+    def begin(self) -> None:
+        """A new life begins where the log ends."""
+        self._begin = self._end = self._size()
+
+    def read(self) -> bytes:
+        """The last part of all of it."""
+        size = self._size()
+        return self._from(max(self._begin if self._begin <= size else 0, size - _LOG_PART_BYTES))
+
+    def read_on(self) -> bytes:
+        """What came since this was asked last, of much the last part only."""
+        size = self._size()
+        new = self._from(max(self._end if self._end <= size else 0, size - _LOG_PART_BYTES))
+        self._end = size
+        return new
+
+    def _size(self) -> int:
+        return self._path.stat().st_size if self._path.exists() else 0
+
+    def _from(self, begin: int) -> bytes:
+        with contextlib.suppress(OSError), self._path.open("rb") as file:
+            file.seek(begin)
+            return file.read(_LOG_PART_BYTES)
+        return b""
 
 
 async def connect(address: str, namespace: str) -> Client:
@@ -113,9 +217,7 @@ async def connect(address: str, namespace: str) -> Client:
         RPCError: it answers, but not for the namespace.
     """
     client = await Client.connect(address, namespace=namespace)
-    await client.workflow_service.describe_namespace(
-        DescribeNamespaceRequest(namespace=namespace), timeout=timedelta(seconds=5)
-    )
+    await check_serving(client)
     return client
 
 

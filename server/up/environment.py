@@ -35,4 +35,6 @@ def of_children(settings: Settings, local_model_url: str | None = None) -> dict[
 def _text(value: object) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
+    if isinstance(value, tuple):
+        return ",".join(value)
     return str(value.resolve()) if isinstance(value, Path) else str(value)

@@ -66,7 +66,7 @@ class House:
             else None
         )
         self._server = (
-            embedded_temporal.TemporalServer(self._data_dir, settings)
+            embedded_temporal.TemporalServer(self._data_dir, settings, view.say)
             if settings.temporal_address is None
             else None
         )
@@ -80,6 +80,7 @@ class House:
         self._workers: list[Child] = []
         self._api: Child | None = None
         self._recovery: Recovery | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._up = False
         self._in_a_hurry = False
 
@@ -99,17 +100,20 @@ class House:
         self._screen.done("schema migrated")
         if self._recovery is not None:
             await self._recovery.warm_up()
-        self._api = self._begin(Program("api", self._commands.api, env))
+        ui = None if self._server is None else self._server.ui
+        shown = {} if ui is None else {"O_TEMPORAL_UI_URL": ui}
+        self._api = self._begin(Program("api", self._commands.api, env | shown))
         await _together(self._wait_for_api(self._api), self._wait_for_a_worker())
         self._screen.done("API and workers")
         self._up = True
         self._note_state()
-        ui = None if self._server is None else self._server.ui
         self._screen.addresses(self._api_url, ui, self._model_words)
 
     async def stop(self) -> None:
         """Stop everything, whatever needs something before that."""
         self._up = False
+        if self._watching is not None:
+            self._watching.cancel()
         await self._stop([self._api], _API_GRACE_S)
         await self._stop(self._workers, WORKER_GRACE_S)
         await self._stop([self._model], _HURRIED_GRACE_S)
@@ -181,6 +185,7 @@ class House:
         else:
             self._temporal = self._begin(self._server.program())
             client = await self._server.wait_ready(self._temporal)
+            self._watching = asyncio.create_task(self._server.watch(self._temporal, client))
         self._recovery = Recovery(client, self._database_url)
         self._screen.done("Temporal")
 

@@ -5,7 +5,7 @@ import contextlib
 import os
 import secrets
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +33,7 @@ class Program:
     argv: Sequence[str]
     env: Mapping[str, str]
     guarded: bool = False
-    renew: "Callable[[], Program] | None" = None
+    renew: "Callable[[], Awaitable[Program]] | None" = None
 
 
 @dataclass
@@ -79,7 +79,7 @@ class Launcher:
         log = self._open_log(program.name)
         try:
             if program.renew is not None:
-                program = program.renew()
+                program = await program.renew()
             process = await asyncio.create_subprocess_exec(
                 *program.argv,
                 stdin=asyncio.subprocess.DEVNULL,

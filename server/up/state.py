@@ -34,6 +34,19 @@ def write(data_dir: Path, state: State) -> None:
     new.replace(data_dir / NAME)
 
 
+def read(data_dir: Path) -> State:
+    """What the supervisor noted last.
+
+    Raises:
+        OSError: nothing is up.
+        ValueError: it is no such file.
+        TypeError: it was written by another release.
+    """
+    noted = json.loads((data_dir / NAME).read_text())
+    noted.pop("pid")
+    return State(**noted)
+
+
 def remove(data_dir: Path) -> None:
     """Nothing runs."""
     with contextlib.suppress(FileNotFoundError):

@@ -126,7 +126,7 @@ def test_models_and_health(client: Letta, server: Product) -> None:
     assert model.handle == HANDLE
     assert model.max_context_window >= model.context_window
     assert client.health().status == "ok"
-    assert httpx.get(f"{server.url}/v1/health", follow_redirects=False).status_code == 307
+    assert httpx.get(f"{server.url}/v1/health", follow_redirects=False).status_code == 200
     assert httpx.get(f"{server.url}/latest/health/").json()["status"] == "ok"
 
 

@@ -92,7 +92,7 @@ def test_a_body_over_the_limit_is_413(http: httpx.Client, agent: AgentState, chu
     content = iter([big[: len(big) // 2], big[len(big) // 2 :]]) if chunked else big
     answer = http.post(f"/v1/agents/{agent.id}/messages", content=content)
     assert answer.status_code == 413
-    assert "Content Too Large" in answer.text
+    assert "larger than" in answer.json()["detail"]
 
 
 def test_text_that_postgres_cannot_hold_is_replaced_at_the_edge(

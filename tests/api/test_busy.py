@@ -1,7 +1,7 @@
 """A conversation that is busy: messages wait, are refused, or interrupt; repeats join."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -197,7 +197,7 @@ def test_what_a_client_sends_again_while_the_first_is_on_its_way_to_the_database
         first = pool.submit(send, 0)
         eventually(lambda: blocked() == 1, what="the first request at the database")
         again = [pool.submit(send, n) for n in (1, 2)]
-        wait(again, timeout=0.5)  # nothing tells when they have come in
+        eventually(lambda: blocked() == 3, what="the repeats waiting for the first")
     replies = [one.result(20).json() for one in (first, *again)]
     assert replies[0]["messages"][-1]["content"] == "You said: hello?"
     assert replies == [replies[0]] * 3

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from letta_client import Letta
+from letta_client import APIStatusError, Letta
 from letta_client.types import AgentState
 from letta_client.types.agents import Run
 from temporalio.client import Client, WorkflowFailureError
@@ -177,3 +177,41 @@ async def test_what_cannot_be_told_is_given_up_and_recorded(
     temporal = await Client.connect(small.state["temporal_address"])
     with pytest.raises(WorkflowFailureError):
         await temporal.get_workflow_handle(f"callback-{moved.id}").result()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.2:80/x",
+        "http://localhost.localdomain.invalid@127.0.0.3/",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[::1]:5432/",
+        "https://10.0.0.1/",
+        "http://2130706434/",
+    ],
+)
+def test_a_callback_to_an_address_that_is_not_public_is_422(
+    client: Letta, agent: AgentState, url: str
+) -> None:
+    with pytest.raises(APIStatusError) as refused:
+        client.agents.messages.create_async(agent.id, input="hello", callback_url=url)
+    assert refused.value.status_code == 422
+    assert "O_OUTBOUND_ALLOW" in str(refused.value)
+    assert client.runs.list(agent_id=agent.id).items == []
+
+
+def test_a_callback_whose_address_became_private_is_given_up_without_a_packet(
+    server: Product, client: Letta, agent: AgentState, receiver: Receiver, provider: FakeProvider
+) -> None:
+    gate = provider.hold(lambda prompt: prompt[-1].get("content") == "soon")
+    run = client.agents.messages.create_async(
+        agent.id, input="soon", callback_url=receiver.url("/inner")
+    )
+    assert gate.reached.wait(20)
+    inner = receiver.url("/inner").replace("127.0.0.1", "127.0.0.2")
+    server.query("UPDATE runs SET callback_url = %s WHERE id = %s", inner, run.id)
+    gate.opened.set()
+    done = called_back(client, run)
+    assert done.callback_status_code is None
+    assert "no public address" in str(done.callback_error)
+    assert receiver.on("/inner") == []

@@ -16,7 +16,7 @@ from server.worker import WORKFLOW_RUNNER
 from tests.support.executions import executions_of
 from tests.support.product import Product, eventually
 from tests.support.provider import HANDLE, FakeProvider, call, do, say
-from workflows.conversation import Conversation
+from workflows.conversation import ConversationWorkflow
 
 _CALLS = 100
 _PAST = 800  # messages of a thousand characters, about 200,000 tokens
@@ -92,7 +92,7 @@ async def test_a_hundred_calls_over_a_long_conversation_keep_histories_short(
     assert patient_provider.problems == []
     found = await executions_of(product, agent)
     assert len(found) >= 2, "it continued as new inside the turn"
-    replayer = Replayer(workflows=[Conversation], workflow_runner=WORKFLOW_RUNNER)
+    replayer = Replayer(workflows=[ConversationWorkflow], workflow_runner=WORKFLOW_RUNNER)
     for _, history in found:
         assert len(history.events) < 2_000
         assert len(history.to_json()) < 1_000_000

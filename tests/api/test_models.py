@@ -3,6 +3,7 @@
 import httpx
 import pytest
 from letta_client import Letta
+from letta_client.types import AgentState
 
 from tests.support.product import Product
 from tests.support.provider import HANDLE, MODEL, OTHER_HANDLE
@@ -56,17 +57,32 @@ def test_health_and_readiness_name_the_version(client: Letta, server: Product) -
 @pytest.mark.parametrize(
     "path", ["agents/", "runs/", "steps/", "models/", "models/embedding", "health/", "ready/"]
 )
-def test_an_address_with_the_other_ending_leads_to_the_one_that_is_served(
+def test_an_address_is_served_with_and_without_its_last_slash(
     server: Product, mount: str, path: str
 ) -> None:
-    served = f"{server.url}/{mount}/{path}"
-    other = served.removesuffix("/") if path.endswith("/") else f"{served}/"
-    assert httpx.get(served).status_code == 200
-    redirect = httpx.get(other, follow_redirects=False)
-    assert (redirect.status_code, redirect.headers["location"]) == (307, served)
+    plain = f"{server.url}/{mount}/{path}".removesuffix("/")
+    for address in (plain, f"{plain}/"):
+        assert httpx.get(address, follow_redirects=False).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/v1/", "/v1/agent", "/v2/agents/", "/v1/agents/x/y/z", "/"])
+@pytest.mark.parametrize(
+    "path", ["/v1/", "/v1/agent", "/v2/agents/", "/v1/agents/x/y/z", "/docs/x"]
+)
 def test_an_address_that_is_not_served_is_404_in_json(server: Product, path: str) -> None:
-    answer = httpx.get(server.url + path)
+    answer = httpx.get(server.url + path, follow_redirects=False)
     assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
+
+
+def test_a_body_reaches_both_spellings_of_its_address(server: Product, agent: AgentState) -> None:
+    for path in ("/v1/agents", "/v1/agents/"):
+        made = httpx.post(server.url + path, json={"model": HANDLE}, follow_redirects=False)
+        assert made.status_code == 200, made.text
+    for path in ("messages", "messages/"):
+        url = f"{server.url}/v1/agents/{agent.id}/{path}"
+        said = httpx.post(url, json={"input": "hello"}, follow_redirects=False, timeout=60)
+        assert said.status_code == 200, said.text
+
+
+def test_a_method_that_an_address_does_not_take_is_405_in_both_spellings(server: Product) -> None:
+    for path in ("/v1/models", "/v1/models/"):
+        assert httpx.delete(server.url + path, follow_redirects=False).status_code == 405

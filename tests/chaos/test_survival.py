@@ -67,8 +67,9 @@ def product(provider: FakeProvider, tmp_path: Path) -> Iterator[KillableProduct]
     product.stop()
 
 
+@pytest.mark.parametrize("how", ["lost", "damaged"])
 def test_turns_survive_the_loss_of_temporals_database(
-    product: KillableProduct, provider: FakeProvider
+    product: KillableProduct, provider: FakeProvider, how: str
 ) -> None:
     agent = new_agent(product)
     asked_before, problems_before = provider.asked(TURN), len(provider.problems)
@@ -80,6 +81,8 @@ def test_turns_survive_the_loss_of_temporals_database(
         product.kill("temporal")
         for file in product.data_dir.glob("temporal.db*"):
             file.unlink()
+        if how == "damaged":
+            (product.data_dir / "temporal.db").write_bytes(b"what a bad disk gives back" * 10_000)
     reply = running.reply(90)
     assert reply.messages[-1].content == "done"
     answers = {sending.reply(90).messages[0].content for sending in queued}

@@ -18,12 +18,12 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from o.domain.llm import ModelReply, ModelRequest, ReplyDelta
-from o.domain.memory_specs import MEMORY_INSERT
 from o.errors import ModelError
 from o.llm.bodies import chat_body
 from o.llm.chat import Completion, reply_of
 from o.llm.openai_wire import OpenAIWire
 from o.llm.providers import Provider
+from o.tools.registry import BUILT_IN_TOOLS
 
 KEY = "sk-secret-key"
 ARGUMENTS = {"label": "human", "new_string": "Ada"}
@@ -34,7 +34,7 @@ REQUEST = ModelRequest(
         {"role": "user", "content": "I am Ada"},
         {"role": "assistant", "content": "Hm", "thinking_blocks": [{"signature": "s"}]},
     ],
-    tools=[MEMORY_INSERT],
+    tools=[BUILT_IN_TOOLS["memory_insert"].spec],
     settings={"temperature": 0.5, "max_output_tokens": 99},
 )
 

@@ -14,12 +14,12 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from o.domain.llm import ModelRequest, ReplyDelta
-from o.domain.memory_specs import MEMORY_INSERT
 from o.errors import ModelError, NotFound
 from o.llm.catalogue import Catalogue
 from o.llm.models import Models
 from o.llm.providers import Providers
 from o.settings import ProviderSettings
+from o.tools.registry import BUILT_IN_TOOLS
 
 ARGUMENTS = {"label": "human", "new_string": "Ada"}
 
@@ -214,7 +214,7 @@ def request_to(handle: str) -> ModelRequest:
     return ModelRequest(
         handle=handle,
         prompt=prompt,
-        tools=[MEMORY_INSERT],
+        tools=[BUILT_IN_TOOLS["memory_insert"].spec],
         settings={"temperature": 0.5, "max_output_tokens": 99},
     )
 

@@ -22,6 +22,9 @@ from server.up.ports import free_port
 _Found = TypeVar("_Found")
 REPOSITORY = Path(__file__).parents[2]
 
+# Tests have receivers on this address of loopback; other loopback addresses are refused.
+TEST_SETTINGS = {"O_SWEEP_INTERVAL_S": "1", "O_OUTBOUND_ALLOW": "127.0.0.1"}
+
 LIFELINE_GRACE_S = 20.0
 """Seconds that what a supervisor started may outlive it: a guard stops PostgreSQL in stages."""
 
@@ -43,13 +46,14 @@ class Product:
     def __init__(self, data_dir: Path, env: dict[str, str] | None = None) -> None:
         self.data_dir = data_dir
         self.port = free_port()
+        self.front_port: int | None = None
         kept = {
             name: value
             for name, value in os.environ.items()
             if not name.endswith(("_API_KEY", "_BASE_URL")) and not name.startswith("O_")
         }
         kept.pop("PYTHONDONTWRITEBYTECODE", None)
-        self.env = kept | {"O_SWEEP_INTERVAL_S": "1"} | (env or {})
+        self.env = kept | TEST_SETTINGS | (env or {})
         self.process: subprocess.Popen[bytes] | None = None
         # What was seen running when the supervisor was killed: to be gone when all is over.
         self._bereaved: list[psutil.Process] = []
@@ -90,7 +94,7 @@ class Product:
     @property
     def url(self) -> str:
         """Address of the API."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://127.0.0.1:{self.front_port or self.port}"
 
     @property
     def state(self) -> dict[str, Any]:
@@ -100,6 +104,9 @@ class Product:
 
     def client(self, **options: Any) -> Letta:
         """The official client for this server."""
+        if self.front_port is not None:  # a connection of its own for each request
+            unpooled = httpx.Limits(max_keepalive_connections=0)
+            options.setdefault("http_client", httpx.Client(limits=unpooled, timeout=600))
         return Letta(base_url=self.url, api_key="unused", **options)
 
     def pid_of(self, name: str) -> int:

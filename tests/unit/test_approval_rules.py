@@ -9,8 +9,9 @@ from api.wire.tools import tool_body
 from o.domain.agents import Agent
 from o.domain.llm import ToolSpec
 from o.domain.rules.approval import with_approval, with_default_approvals, without_approval
-from o.domain.tools import BASE_TOOLS
 from o.ids import new_id
+from o.tools.registry import BUILT_IN_TOOLS
+from o.tools.tool import Arguments, BuiltIn, Caller
 
 _RULE = {"tool_name": "pay", "type": "requires_approval", "prompt_template": None}
 _OTHERS = [
@@ -21,6 +22,13 @@ _OTHERS = [
 
 def tool(*, asks: bool | None = None) -> ToolSpec:
     return ToolSpec(name="pay", description="Pay.", parameters={}, default_requires_approval=asks)
+
+
+def built_in(spec: ToolSpec) -> BuiltIn[Arguments]:
+    async def run(caller: Caller, arguments: Arguments) -> str:
+        return "paid"
+
+    return BuiltIn(spec, Arguments, run)
 
 
 def test_a_rule_is_added_once_and_taken_away_without_the_others() -> None:
@@ -41,7 +49,7 @@ def test_a_tool_that_asks_by_default_brings_its_rule(
 def test_an_agent_that_is_given_such_a_tool_gets_the_rule_then_and_not_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(BASE_TOOLS, "pay", tool(asks=True))
+    monkeypatch.setitem(BUILT_IN_TOOLS, "pay", built_in(tool(asks=True)))
     agent = Agent(
         id=new_id("agent"),
         organization_id=new_id("org"),
@@ -65,5 +73,5 @@ def test_models_are_not_shown_what_is_not_theirs() -> None:
 
 
 def test_clients_are_shown_whether_a_tool_asks_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(BASE_TOOLS, "pay", tool(asks=True))
+    monkeypatch.setitem(BUILT_IN_TOOLS, "pay", built_in(tool(asks=True)))
     assert tool_body(new_id("org"), "pay").default_requires_approval is True

@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from activities.recall_tools import SearchArguments, _moment
 from activities.tools import _arguments
 from api.wire.agent_requests import CreateAgentBody
 from api.wire.blocks import UpdateBlockBody
@@ -16,6 +15,7 @@ from api.wire.turns import SendBody
 from o.domain.agents import Agent
 from o.domain.messages import ToolCall
 from o.errors import ToolFailed
+from o.tools.conversation import SearchArguments, _moment
 
 # How long it takes says something about the machine, not about the code.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])

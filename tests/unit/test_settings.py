@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from o.errors import NotFound
 from o.llm.providers import Providers
 from o.settings import ProviderSettings, Settings
+from server.up.environment import of_children
 
 
 def test_listening_off_loopback_needs_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,3 +38,10 @@ def test_a_handle_goes_to_the_provider_it_names_with_the_whole_rest_as_model(
     for handle in ("anthropic/claude", "openai/", "openai", ""):
         with pytest.raises(NotFound):
             providers.resolve(handle)
+
+
+def test_lists_reach_the_children_as_they_were_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("O_OUTBOUND_ALLOW", "10.0.0.0/8, hooks.lan:9000")
+    env = of_children(Settings())
+    monkeypatch.setenv("O_OUTBOUND_ALLOW", env["O_OUTBOUND_ALLOW"])
+    assert Settings().outbound_allow == ("10.0.0.0/8", "hooks.lan:9000")

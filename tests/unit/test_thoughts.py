@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from o.domain.agent_types import base_rules, has_base_rules
 from o.domain.agents import Agent
 from o.domain.llm import ReplyDelta
 from o.domain.loops import GO_ON, AfterCall, after_call, after_text
@@ -17,7 +16,8 @@ from o.domain.messages import ToolCall, ToolReturn
 from o.domain.rules.standing import standing
 from o.domain.runs import StopReason
 from o.domain.thoughts import LegacyDeltas, put_back, take_off
-from o.domain.tools import tool_choice, tools_shown
+from o.tools.agent_types import base_rules, has_base_rules
+from o.tools.shown import tool_choice, tools_shown
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

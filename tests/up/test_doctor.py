@@ -3,6 +3,8 @@
 import socket
 from pathlib import Path
 
+import psutil
+import pytest
 from pydantic import SecretStr
 
 from o.settings import ProviderSettings, Settings
@@ -53,6 +55,31 @@ def test_servers_of_a_running_product_are_found(product: NewProduct) -> None:
     assert not _bad(findings)
     said = " / ".join(finding.what for finding in findings)
     assert f"process {up.process.pid}" in said
+    assert f"`o up` serves at {up.state['api']}" in said
     assert "PostgreSQL 18 answers" in said
     assert "Temporal answers" in said
     assert "schema is not up to date" in said  # a stub migrated it
+
+
+def test_a_product_that_is_up_and_does_not_serve_is_named(product: NewProduct) -> None:
+    up = product().start()
+    api = psutil.Process(up.pid("api"))
+    api.suspend()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("server.doctor._TIMEOUT_S", 0.5)
+            findings = examine(Settings(data_dir=up.data_dir, port=0), NO_PROVIDER)
+    finally:
+        api.resume()
+    (found,) = _bad(findings)
+    assert "does not serve" in found.what
+    assert "logs" in found.what_to_do
+
+
+def test_a_file_that_temporal_cannot_use_is_named(tmp_path: Path) -> None:
+    (tmp_path / "temporal.db").write_bytes(b"")
+    findings = examine(Settings(data_dir=tmp_path, port=0), NO_PROVIDER)
+    assert not _bad(findings), "`o up` deals with it"
+    (found,) = [one for one in findings if "Temporal's file" in one.what]
+    assert found.level == "warn"
+    assert "it is empty" in found.what

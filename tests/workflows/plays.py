@@ -20,7 +20,7 @@ from tests.support.approvals import (
 )
 from tests.support.product import Product, eventually
 from tests.support.provider import FakeProvider, call, do, say
-from tests.support.terminal import list_workflows, signal, update, waiting
+from tests.support.terminal import list_workflows, signal, temporal, update, waiting
 
 _TWO = {"calls": [*INSERT["calls"], *call("memory_insert", label="human", new_string="B")["calls"]]}
 
@@ -156,6 +156,27 @@ def _interrupted(stage: Stage) -> None:
     httpx.post(url, json={"input": "never mind", "busy_policy": "interrupt"}, timeout=60)
 
 
+def _by_button(stage: Stage) -> None:
+    """Temporal's own cancel: in a model call with one behind it, of what waits, of nothing."""
+    with stage.queued("stop me", "and me") as sent:
+        temporal(stage.product, "workflow", "cancel", "--workflow-id", stage.thread)
+        for each in sent:
+            each.result(20)
+    stage.say("still there?")
+    stage.request()
+    temporal(stage.product, "workflow", "cancel", "--workflow-id", stage.thread)
+    stage.await_rest()
+    temporal(stage.product, "workflow", "cancel", "--workflow-id", stage.thread)
+    stage.say("and now?")
+
+
+def _deleted_in_turn(stage: Stage) -> None:
+    with stage.queued("a long story", "and one more"):
+        stage.client.agents.delete(stage.agent.id)
+        running = f"WorkflowId = '{stage.thread}' AND ExecutionStatus = 'Running'"
+        eventually(lambda: not list_workflows(stage.product, running), what="the end of it")
+
+
 def _expired(stage: Stage) -> None:
     url = f"{stage.product.url}/v1/agents/{stage.agent.id}"
     httpx.patch(url, json={"approval_timeout_s": 1}).raise_for_status()
@@ -188,4 +209,6 @@ PLAYS: dict[str, Callable[[Stage], None]] = {
     "cancelled": _cancelled,
     "queue": _queue,
     "interrupted": _interrupted,
+    "cancelled_by_button": _by_button,
+    "deleted_in_turn": _deleted_in_turn,
 }

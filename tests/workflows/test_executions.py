@@ -11,7 +11,7 @@ from server.worker import WORKFLOW_RUNNER
 from tests.support.executions import executions_of
 from tests.support.product import Product
 from tests.support.provider import call, do, say
-from workflows.conversation import Conversation
+from workflows.conversation import ConversationWorkflow
 
 
 async def test_a_turn_reads_in_the_temporal_ui_like_an_account_of_what_happened(
@@ -50,7 +50,7 @@ async def test_a_long_conversation_continues_as_new_with_short_histories(
         assert reply.messages[0].content == f"You said: n {n}"
     found = await executions_of(server, agent)
     assert len(found) >= 2
-    replayer = Replayer(workflows=[Conversation], workflow_runner=WORKFLOW_RUNNER)
+    replayer = Replayer(workflows=[ConversationWorkflow], workflow_runner=WORKFLOW_RUNNER)
     for _, history in found:
         assert len(history.events) <= 650
         await replayer.replay_workflow(history)

@@ -1,7 +1,8 @@
 """How a tool's return is compared with the cases of a conditional tool rule."""
 
-import json
 from typing import Any
+
+from o.domain.json_bounds import parse_json
 
 _PYTHON_WORDS = {"true": True, "false": False, "none": None, "null": None}
 
@@ -24,8 +25,8 @@ def _value(text: str) -> Any:
     if text.lower() in _PYTHON_WORDS:
         return _PYTHON_WORDS[text.lower()]
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return parse_json(text)
+    except ValueError:
         return text
 
 

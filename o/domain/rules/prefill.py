@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 
+from o.domain.json_bounds import parse_json
 from o.domain.messages import ToolCall, ToolReturn
 from o.domain.rules.standing import Rule, Standing, standing
 
@@ -40,8 +41,8 @@ def prefilled(call: ToolCall, rules: Standing) -> ToolCall:
     if not filled:
         return call
     try:
-        arguments = json.loads(call.arguments or "{}", strict=False)
-    except (ValueError, RecursionError):
+        arguments = parse_json(call.arguments or "{}")
+    except ValueError:
         return call
     if not isinstance(arguments, dict):
         return call

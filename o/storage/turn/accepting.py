@@ -40,21 +40,30 @@ class NewRun:
     callback_url: str | None = None
 
 
+# Requests of one body, which a client's own retry has to find while they are still being stored.
+_LINE = (
+    "hashtextextended(concat_ws(' ', CAST(:thread AS text), CAST(:user_id AS text), "
+    "CAST(:body_hash AS text)), 0)"
+)
+
 # The conditions stand in texts of their own, so that each is planned by its index.
-_MEANT = {
+_NAMED = {
     True: "conversations.agent_id = :thread AND conversations.is_default",
     False: "conversations.id = :thread",
 }
 _ACCEPT = {
     is_own: text(
         f"""
-        WITH thread AS (
+        WITH line AS MATERIALIZED (
+            SELECT pg_advisory_xact_lock_shared({_LINE})
+        ), thread AS (
             SELECT conversations.id, agents.id AS agent_id, agents.organization_id, agents.name,
                 coalesce(conversations.model, agents.model) AS model,
                 coalesce(conversations.last_message_at > now() - interval '12 hours', false)
                     AS is_warm
-            FROM conversations JOIN agents ON agents.id = conversations.agent_id
-            WHERE {meant} AND conversations.deleted_at IS NULL
+            FROM line CROSS JOIN conversations
+            JOIN agents ON agents.id = conversations.agent_id
+            WHERE {named} AND conversations.deleted_at IS NULL
               AND agents.organization_id = :organization_id AND agents.deleted_at IS NULL
         ), open AS (
             SELECT count(*) AS runs,
@@ -85,8 +94,9 @@ _ACCEPT = {
             ON approvals.conversation_id = thread.id AND approvals.status = 'pending'
         """  # noqa: S608
     )
-    for is_own, meant in _MEANT.items()
+    for is_own, named in _NAMED.items()
 }
+_WAIT_FOR_LINE = text(f"SELECT pg_advisory_xact_lock({_LINE})")
 
 
 async def accept_run(
@@ -147,10 +157,31 @@ async def lock_thread(connection: AsyncConnection, thread: Thread) -> None:
     await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
+async def lock_repeats(
+    connection: AsyncConnection, actor: Actor, thread: Thread, body_hash: str
+) -> None:
+    """Wait until what was sent with the same body is stored, and keep its repeats waiting.
+
+    Args:
+        connection: In the transaction that looks for the run of the first request after this.
+        actor: Who sends.
+        thread: Where to.
+        body_hash: Of what is sent.
+    """
+    await connection.execute(
+        _WAIT_FOR_LINE,
+        {
+            "thread": thread.agent_id or thread.conversation_id,
+            "user_id": actor.user_id,
+            "body_hash": body_hash,
+        },
+    )
+
+
 async def find_conversation(
     connection: AsyncConnection, actor: Actor, thread: Thread
 ) -> tuple[str, str, str]:
-    """The id of the conversation that is meant, its agent's name and its model.
+    """The id of the conversation that is named, its agent's name and its model.
 
     Raises:
         NotFound: There is no such agent or conversation for this actor.

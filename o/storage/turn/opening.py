@@ -113,6 +113,12 @@ _OPEN_STEP = text(
 )
 
 
+_UNCOUNT = text(
+    "UPDATE steps SET attempts = attempts - 1 "
+    "WHERE id = :step_id AND attempts = :attempt AND status = 'pending'"
+)
+
+
 @dataclass(frozen=True)
 class Mark:
     """How much of a conversation's history somebody has: up to a message, while it is `epoch`.
@@ -192,3 +198,11 @@ async def open_step(
 async def place_input(connection: AsyncConnection, run_id: str) -> None:
     """Give a run's input its place in history, when it has none and the agent is there."""
     await connection.execute(_PLACE_INPUT, {"run_id": run_id})
+
+
+async def uncount_attempt(connection: AsyncConnection, step_id: str, attempt: int) -> None:
+    """Take back an attempt in which the model was not asked, unless another has begun since.
+
+    Attempts are counted to find steps that kill their workers and models that stay busy.
+    """
+    await connection.execute(_UNCOUNT, {"step_id": step_id, "attempt": attempt})

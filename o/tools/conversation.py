@@ -1,21 +1,43 @@
-"""The built-in tools that speak and that search recall memory."""
+"""The built-in tools that speak, and that search what was said."""
 
 import json
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from activities.built_in import Arguments, BuiltIn
 from o.domain.agents import Agent
+from o.domain.llm import ToolSpec
 from o.domain.loops import SEND_MESSAGE
 from o.domain.messages import Message, Role
 from o.errors import ToolFailed
 from o.memory.legacy_events import SENT
 from o.memory.prompt import local_time, zone_of
-from o.storage.messages import search_messages
+from o.tools.tool import Arguments, BuiltIn, Caller, Tool, integer, schema, string
 
 _MAX_RESULTS = 50
+
+_SEND = ToolSpec(
+    name=SEND_MESSAGE,
+    description="Say something to the person you talk with. They read nothing else of what you do.",
+    parameters=schema({"message": string("What they read.")}, ["message"]),
+)
+
+_SEARCH = ToolSpec(
+    name="conversation_search",
+    description="Search everything that was said in earlier messages, also what is out of view.",
+    parameters=schema(
+        {
+            "query": string("Text that the messages must hold; upper and lower case are alike."),
+            "roles": {
+                "type": "array",
+                "items": {"type": "string", "enum": ["assistant", "user", "tool"]},
+                "description": "Only messages from these roles. All when left out.",
+            },
+            "limit": integer("How many at most.", default=5),
+            "start_date": string("Earliest day or time, ISO 8601, in your time zone."),
+            "end_date": string("Latest day or time, ISO 8601; a bare day counts whole."),
+        }
+    ),
+)
 
 
 class SendArguments(Arguments):
@@ -34,19 +56,16 @@ class SearchArguments(Arguments):
     end_date: str | None = None
 
 
-async def send_message(connection: AsyncConnection, agent: Agent, arguments: SendArguments) -> str:
-    """Say something: the call itself is what the client is shown, so there is nothing to do."""
+async def _send(caller: Caller, arguments: SendArguments) -> str:
+    """The call itself is what the client is shown, so there is nothing to do."""
     return SENT
 
 
-async def conversation_search(
-    connection: AsyncConnection, agent: Agent, arguments: SearchArguments
-) -> str:
-    """Search the agent's messages; returns V1's JSON of results, the newest first."""
+async def _search(caller: Caller, arguments: SearchArguments) -> str:
+    """V1's JSON of results, the newest first."""
+    agent = caller.agent
     default_roles = [Role.USER, Role.ASSISTANT]
-    found = await search_messages(
-        connection,
-        agent.id,
+    found = await caller.memory.search_messages(
         query=arguments.query,
         roles=[role for role in arguments.roles or default_roles if role is not Role.SYSTEM],
         since=_moment(arguments.start_date, agent, end_of_day=False),
@@ -59,10 +78,10 @@ async def conversation_search(
     return json.dumps({"message": summary, "results": results}, ensure_ascii=False)
 
 
-RECALL_TOOLS: dict[str, BuiltIn[Any]] = {
-    SEND_MESSAGE: BuiltIn(SendArguments, send_message),
-    "conversation_search": BuiltIn(SearchArguments, conversation_search),
-}
+CONVERSATION_TOOLS: tuple[Tool, ...] = (
+    BuiltIn(_SEND, SendArguments, _send),
+    BuiltIn(_SEARCH, SearchArguments, _search, only_reads=True),
+)
 
 
 def _result(agent: Agent, message: Message, now: datetime) -> dict[str, Any]:

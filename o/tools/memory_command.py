@@ -2,23 +2,41 @@
 
 from typing import Literal
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from activities.blocks import (
-    block_to_edit,
-    create_block,
-    delete_block,
-    describe_block,
-    rename_block,
-    store_value,
-)
-from activities.built_in import Arguments
-from o.domain.agents import Agent
+from o.domain.llm import ToolSpec
 from o.errors import ToolFailed
 from o.memory import edits
+from o.tools.tool import Arguments, BuiltIn, Caller, Tool, integer, schema, string
 
 _FOLDER = "/memories"
 _RECOMPILED = "Your system prompt has been recompiled: the next turn begins with it."
+
+
+_SPEC = ToolSpec(
+    name="memory",
+    description="Create, change, rename or delete memory blocks. "
+    "A block's path is /memories/<label>.",
+    parameters=schema(
+        {
+            "command": {
+                "type": "string",
+                "enum": ["create", "str_replace", "insert", "delete", "rename"],
+                "description": "What to do.",
+            },
+            "path": string("The block. For rename, only to give it a new description."),
+            "file_text": string("create: the value of the new block."),
+            "description": string("create, rename: what the block is for."),
+            "old_string": string("str_replace: the text to replace; it must occur once."),
+            "new_string": string("str_replace: what stands there afterwards."),
+            "insert_line": integer(
+                "insert: line after which the text goes; 0 is the top, -1 the end."
+            ),
+            "insert_text": string("insert: the text to insert."),
+            "old_path": string("rename: the block's path now."),
+            "new_path": string("rename: the block's path afterwards."),
+        },
+        ["command"],
+    ),
+)
 
 
 class MemoryArguments(Arguments):
@@ -36,55 +54,58 @@ class MemoryArguments(Arguments):
     new_path: str | None = None
 
 
-async def memory(connection: AsyncConnection, agent: Agent, arguments: MemoryArguments) -> str:
+async def _memory(caller: Caller, arguments: MemoryArguments) -> str:
     """Carry out one command; edits return the block's new value, the others say what was done."""
     match arguments.command:
         case "create":
-            return await _create(connection, agent, arguments)
+            return await _create(caller, arguments)
         case "str_replace":
-            return await _replace(connection, agent, arguments)
+            return await _replace(caller, arguments)
         case "insert":
-            return await _insert(connection, agent, arguments)
+            return await _insert(caller, arguments)
         case "delete":
             label = _label(arguments.path, "path")
-            await delete_block(connection, agent, label)
+            await caller.memory.delete_block(label)
             return f"Successfully deleted memory block '{label}'. {_RECOMPILED}"
         case "rename":
-            return await _rename(connection, agent, arguments)
+            return await _rename(caller, arguments)
 
 
-async def _create(connection: AsyncConnection, agent: Agent, arguments: MemoryArguments) -> str:
+async def _create(caller: Caller, arguments: MemoryArguments) -> str:
     label = _label(arguments.path, "path")
     value = edits.rethink(arguments.file_text or "")
-    await create_block(connection, agent, label, value, arguments.description or "")
+    await caller.memory.create_block(label, value, arguments.description or "")
     return f"Successfully created memory block '{label}'. {_RECOMPILED}"
 
 
-async def _replace(connection: AsyncConnection, agent: Agent, arguments: MemoryArguments) -> str:
+async def _replace(caller: Caller, arguments: MemoryArguments) -> str:
     label = _label(arguments.path, "path")
     old = _given(arguments.old_string, "old_string")
-    block = await block_to_edit(connection, agent, label)
+    block = await caller.memory.block(label)
     value = edits.replace(block.value, old, arguments.new_string or "")
-    return await store_value(connection, agent, block, value)
+    return await caller.memory.set_value(block, value)
 
 
-async def _insert(connection: AsyncConnection, agent: Agent, arguments: MemoryArguments) -> str:
+async def _insert(caller: Caller, arguments: MemoryArguments) -> str:
     label = _label(arguments.path, "path")
     text = _given(arguments.insert_text, "insert_text")
     line = -1 if arguments.insert_line is None else arguments.insert_line
-    block = await block_to_edit(connection, agent, label)
-    return await store_value(connection, agent, block, edits.insert(block.value, text, line))
+    block = await caller.memory.block(label)
+    return await caller.memory.set_value(block, edits.insert(block.value, text, line))
 
 
-async def _rename(connection: AsyncConnection, agent: Agent, arguments: MemoryArguments) -> str:
+async def _rename(caller: Caller, arguments: MemoryArguments) -> str:
     """A new label, or with `path` and `description` a new description."""
     if arguments.path is not None and arguments.description is not None:
         label = _label(arguments.path, "path")
-        await describe_block(connection, agent, label, arguments.description)
+        await caller.memory.describe_block(label, arguments.description)
         return f"Successfully updated description of memory block '{label}'. {_RECOMPILED}"
     old, new = _label(arguments.old_path, "old_path"), _label(arguments.new_path, "new_path")
-    await rename_block(connection, agent, old, new)
+    await caller.memory.rename_block(old, new)
     return f"Successfully renamed memory block '{old}' to '{new}'. {_RECOMPILED}"
+
+
+MEMORY_COMMAND: Tool = BuiltIn(_SPEC, MemoryArguments, _memory)
 
 
 def _label(path: str | None, name: str) -> str:

@@ -1,0 +1,71 @@
+"""How big a request's body may be, and how deep its JSON: looked at before anything parses it."""
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import too_large
+from o.domain.json_bounds import JsonOutOfBounds, check_json_text
+
+
+class BodyBounds:
+    """Refuses what is too big with 413, and JSON that is out of bounds with 422."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; its body is held to the bounds while the application reads it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self._max_bytes:
+            await too_large(self._max_bytes)(scope, receive, send)
+            return
+        body = _Body(receive, self._max_bytes, is_json=may_be_json(headers.get(b"content-type")))
+        await self._app(scope, body.receive, send)
+
+
+def may_be_json(content_type: bytes | None) -> bool:
+    """Whether a body may be parsed as JSON: it says that it is, or says nothing."""
+    return content_type is None or b"json" in content_type.lower()
+
+
+class _Body:
+    """The body of one request, counted while it comes in."""
+
+    def __init__(self, receive: Receive, max_bytes: int, *, is_json: bool) -> None:
+        self._receive = receive
+        self._max_bytes = max_bytes
+        self._is_json = is_json
+        self._size = 0
+        self._pieces: list[bytes] = []
+
+    async def receive(self) -> Message:
+        """The next piece. An exception here is one in the application, which answers with it.
+
+        Raises:
+            HTTPException: 413 as soon as it is too big, 422 when it ends and its JSON will not do.
+        """
+        message = await self._receive()
+        if message["type"] != "http.request":
+            return message
+        piece = message.get("body", b"")
+        self._size += len(piece)
+        if self._size > self._max_bytes:
+            raise HTTPException(413, f"The body is larger than {self._max_bytes} bytes.")
+        if self._is_json:
+            self._pieces.append(piece)
+            if not message.get("more_body", False):
+                self._check()
+        return message
+
+    def _check(self) -> None:
+        try:
+            check_json_text(b"".join(self._pieces))
+        except JsonOutOfBounds as error:
+            raise HTTPException(422, f"The body cannot be taken: {error}.") from None
+        finally:
+            self._pieces.clear()

@@ -1,0 +1,82 @@
+"""Internet addresses: which are public, and which an operator names."""
+
+import re
+from dataclasses import dataclass
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+
+_NAT64 = IPv6Network("64:ff9b::/96")
+_GLOBAL = IPv6Network("2000::/3")
+# What older releases of `ipaddress` take for public, and an address that answers inside Azure
+# only: the host's agent, which gives out credentials.
+_INNER = tuple(map(IPv4Network, ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32")))
+
+_NAME = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
+
+Address = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """One entry of O_OUTBOUND_ALLOW: a network or a name, on one port or on all."""
+
+    network: IPv4Network | IPv6Network | None = None
+    name: str = ""
+    port: int | None = None
+
+    def fits_address(self, address: Address, port: int) -> bool:
+        """Whether it names this address on this port."""
+        return self.network is not None and address in self.network and self.port in (None, port)
+
+    def fits_name(self, host: str, port: int) -> bool:
+        """Whether it names this host, or `*.` and a part of it, on this port."""
+        is_name = host == self.name or (self.name.startswith("*.") and host.endswith(self.name[1:]))
+        return bool(self.name) and is_name and self.port in (None, port)
+
+
+def parse_allowed(entry: str) -> Allowed:
+    """An entry as an operator writes it: `10.0.0.0/8`, `127.0.0.1:9000`, `[::1]:80`, `hooks.lan`.
+
+    Raises:
+        ValueError: It is neither an address, nor a network, nor a name.
+    """
+    text, port = entry.strip().lower(), None
+    found = re.fullmatch(r"\[([^\]]*)\](?::(\d+))?|([^:]*)(?::(\d+))", text)
+    if found is not None:
+        text = found[1] or found[3] or ""
+        port = int(found[2] or found[4]) if found[2] or found[4] else None
+    try:
+        return Allowed(network=ip_network(text), port=port)
+    except ValueError:
+        if not _NAME.fullmatch(text) or re.fullmatch(r"[0-9./]+", text):
+            raise ValueError(f"{entry!r} is no address, network (10.0.0.0/8) or name") from None
+    return Allowed(name=text, port=port)
+
+
+def parse_address(text: str) -> Address:
+    """An address as the system gives it; the IPv4 address where IPv6 only wraps one.
+
+    Raises:
+        ValueError: It is no address.
+    """
+    address = ip_address(text.split("%", 1)[0])
+    if isinstance(address, IPv4Address):
+        return address
+    if address in _NAT64:
+        return IPv4Address(address.packed[12:])
+    return address.ipv4_mapped or address.sixtofour or address
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address belongs to the internet: no machine's own, no local network's."""
+    if isinstance(address, IPv6Address):
+        return address in _GLOBAL and address.teredo is None and address.is_global
+    return (
+        address.is_global and not address.is_multicast and not any(address in net for net in _INNER)
+    )

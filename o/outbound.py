@@ -1,0 +1,90 @@
+"""The guard of outbound requests: where a client may have this server send something.
+
+An address is judged when its socket is made, after its name was resolved and for the very address
+that is connected to. So neither a name that resolves differently a moment later nor a redirect
+comes past it, nor one of the many spellings of an address.
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from o.addresses import is_public, parse_address, parse_allowed
+
+_RESOLVE_S = 2.0
+
+Resolve = Callable[[str, int], Awaitable[Iterable[str]]]
+"""The addresses of a host, given its port. Raises OSError when it has none."""
+
+
+class AddressRefused(OSError):
+    """The address is not one that this server sends to."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(0, f"{address} is not a public address, and O_OUTBOUND_ALLOW has no such")
+
+
+async def _resolve(host: str, port: int) -> list[str]:
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(sockaddr[0]) for *_, sockaddr in found]
+
+
+class OutboundGuard:
+    """Says where requests may go, and makes the connections of those that do."""
+
+    def __init__(self, allow: Iterable[str] = (), *, resolve: Resolve = _resolve) -> None:
+        """Entries of `allow` are what O_OUTBOUND_ALLOW names beside the public addresses."""
+        self._allowed = [parse_allowed(entry) for entry in allow]
+        self._resolve = resolve
+
+    def allows(self, address: str, port: int) -> bool:
+        """Whether something may be sent to this address."""
+        parsed = parse_address(address)
+        return is_public(parsed) or any(one.fits_address(parsed, port) for one in self._allowed)
+
+    async def refusal(self, url: str) -> str | None:
+        """Why nothing may be sent to a URL that is well formed, None when something may.
+
+        Its host is looked up. One that has no address now may have one later, and is not refused:
+        what counts is the connection.
+        """
+        host, port = _place(url)
+        if self._allows_name(host, port):
+            return None
+        try:
+            found = await asyncio.wait_for(self._resolve(host, port), _RESOLVE_S)
+        except (OSError, UnicodeError, TimeoutError):
+            return None
+        if any(self.allows(address, port) for address in found):
+            return None
+        return f"{host} is no public address; an operator may name it in O_OUTBOUND_ALLOW"
+
+    def connector(self, url: str) -> aiohttp.TCPConnector:
+        """What a session that sends to this URL connects by.
+
+        Connecting raises `aiohttp.ClientConnectorError` with an `AddressRefused` where no address
+        of the host will do. Proxies of the environment are not used.
+        """
+        if self._allows_name(*_place(url)):
+            return aiohttp.TCPConnector()
+        return aiohttp.TCPConnector(socket_factory=self._socket, use_dns_cache=False)
+
+    def _allows_name(self, host: str, port: int) -> bool:
+        return any(one.fits_name(host, port) for one in self._allowed)
+
+    def _socket(self, address: Any) -> socket.socket:
+        family, kind, protocol, _, sockaddr = address
+        if not self.allows(str(sockaddr[0]), int(sockaddr[1])):
+            raise AddressRefused(str(sockaddr[0]))
+        return socket.socket(family, kind, protocol)
+
+
+def _place(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return (parts.hostname or "").rstrip("."), parts.port or (
+        443 if parts.scheme == "https" else 80
+    )

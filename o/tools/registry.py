@@ -1,0 +1,17 @@
+"""Every tool that comes with the server, by its name, in the order of lists."""
+
+from o.tools.blocks import BLOCK_TOOLS
+from o.tools.conversation import CONVERSATION_TOOLS
+from o.tools.memory_command import MEMORY_COMMAND
+from o.tools.tool import Tool
+from o.tools.web import WEB_TOOLS
+
+BUILT_IN_TOOLS: dict[str, Tool] = {
+    tool.spec.name: tool for tool in (*CONVERSATION_TOOLS, *BLOCK_TOOLS, MEMORY_COMMAND, *WEB_TOOLS)
+}
+
+
+def only_reads(name: str) -> bool:
+    """Whether calls of the tool by that name may run beside one another."""
+    tool = BUILT_IN_TOOLS.get(name)
+    return tool is not None and tool.only_reads

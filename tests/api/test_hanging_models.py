@@ -1,0 +1,93 @@
+"""A provider that hangs keeps its own agents waiting, and nobody else."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from tests.support.hanging import HangingProvider
+from tests.support.product import Product, eventually
+from tests.support.provider import MODEL, FakeProvider
+
+CALLS = 130
+"""More than the calls that one worker makes to one provider at once."""
+
+LIMIT = 100
+
+
+@dataclass
+class Beset:
+    """One worker, a provider that hangs, one that answers, and one agent of each."""
+
+    product: Product
+    hanging: HangingProvider
+    hung: str
+    well: str
+
+    def send(self, agent_id: str, text: str) -> httpx.Response:
+        url = f"{self.product.url}/v1/agents/{agent_id}/messages"
+        return httpx.post(url, json={"input": text}, timeout=20)
+
+    def send_to_all(self) -> list[str]:
+        """Make more model calls to the provider that hangs than there is room for; their runs."""
+        run_ids = []
+        with httpx.Client(base_url=f"{self.product.url}/v1", timeout=20) as client:
+            for _ in range(CALLS):
+                path = f"/conversations/?agent_id={self.hung}"
+                conversation = client.post(path, json={}).raise_for_status().json()
+                body = {"input": "hello", "background": True, "streaming": True}
+                path = f"/conversations/{conversation['id']}/messages"
+                with client.stream("POST", path, json=body) as answer:
+                    answer.raise_for_status()
+            runs = client.get("/runs/", params={"agent_id": self.hung, "limit": 1000}).json()
+            run_ids = [run["id"] for run in runs]
+        assert len(run_ids) == CALLS
+        return run_ids
+
+    def cancel_all(self) -> None:
+        httpx.post(
+            f"{self.product.url}/v1/agents/{self.hung}/messages/cancel", json={}, timeout=20
+        ).raise_for_status()
+
+
+@pytest.fixture(scope="module")
+def beset(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beset]:
+    well, hanging = FakeProvider(), HangingProvider()
+    well.start()
+    hanging.start()
+    env = {
+        "OPENAI_API_KEY": "sk-test",
+        "OPENAI_BASE_URL": hanging.url,
+        "GROQ_API_KEY": "gsk-test",
+        "GROQ_BASE_URL": well.url,
+        "O_WORKERS": "1",
+    }
+    product = Product(tmp_path_factory.mktemp("beset") / "o", env)
+    product.start()
+    client = product.client(max_retries=0)
+    hung = client.agents.create(model="openai/x")
+    other = client.agents.create(model=f"groq/{MODEL}")
+    yield Beset(product, hanging, hung.id, other.id)
+    product.stop()
+    hanging.stop()
+    well.stop()
+
+
+@pytest.mark.timeout(180)
+def test_calls_that_hang_leave_room_for_other_providers_and_are_cancelled_at_once(
+    beset: Beset,
+) -> None:
+    beset.send_to_all()
+    eventually(lambda: beset.hanging.waiting == LIMIT, what="as many calls as may be made at once")
+    for _ in range(3):
+        began = time.monotonic()
+        answer = beset.send(beset.well, "hello")
+        assert answer.status_code == 200, answer.text
+        assert time.monotonic() - began < 5, "the other provider's agent does not wait"
+    beset.cancel_all()
+    eventually(
+        lambda: beset.hanging.waiting == 0, within_s=10, what="the end of what was cancelled"
+    )
+    assert beset.send(beset.well, "and now?").status_code == 200

@@ -1,0 +1,154 @@
+"""Whatever V1 serves is served, or says plainly that it is not built: no id is blamed for it."""
+
+import re
+from pathlib import Path
+
+import httpx
+import letta_client
+import pytest
+from letta_client import APIStatusError, Letta
+from letta_client.types import AgentState
+
+from api.app import create_app
+from api.routes.empty_lists import COUNTS, LISTS, LISTS_OF_AGENT
+from api.routes.not_built import operations
+from o.ids import new_id
+from o.settings import ProviderSettings, Settings
+from tests.support.product import Product
+from tests.support.provider import HANDLE
+
+_CALL = re.compile(
+    r"self\._(get|post|patch|put|delete|get_api_list)\(\s*(?:path_template\(\s*)?f?\"(/v1/[^\"]*)\""
+)
+_SEGMENT = re.compile(r"\{\w+\}")
+
+
+def spoken_by_the_client() -> set[tuple[str, str]]:
+    """Method and path of every request that the official client can make."""
+    found = set()
+    for file in (Path(letta_client.__file__).parent / "resources").rglob("*.py"):
+        for verb, path in _CALL.findall(file.read_text()):
+            method = "get" if verb == "get_api_list" else verb
+            found.add((method.upper(), _SEGMENT.sub("{}", path).rstrip("/")))
+    return found
+
+
+def served() -> set[tuple[str, str]]:
+    """Method and path of every operation that this server documents."""
+    paths = create_app(Settings(), ProviderSettings()).openapi()["paths"]
+    return {
+        (method.upper(), _SEGMENT.sub("{}", path).rstrip("/"))
+        for path, item in paths.items()
+        for method in item
+    }
+
+
+def refused() -> set[tuple[str, str]]:
+    return {(m, _SEGMENT.sub("{}", f"/v1{path}").rstrip("/")) for m, path in operations()}
+
+
+@pytest.fixture(scope="module")
+def http(server: Product) -> httpx.Client:
+    return httpx.Client(base_url=server.url, timeout=30, follow_redirects=False)
+
+
+@pytest.mark.parametrize(("method", "path"), operations())
+def test_what_is_not_built_says_so_in_a_sentence(
+    http: httpx.Client, method: str, path: str
+) -> None:
+    address = _SEGMENT.sub("x", path)
+    for spelling in (address, address.removesuffix("/") if address[-1] == "/" else f"{address}/"):
+        for mount in ("/v1", "/latest"):
+            answer = http.request(method, mount + spelling)
+            assert answer.status_code == 501, (mount + spelling, answer.text)
+            assert answer.headers["x-should-retry"] == "false"
+            assert f"{method} /v1{path} of the Letta V1 API" in answer.json()["detail"]
+
+
+def test_every_request_of_the_official_client_is_served_or_says_that_it_is_not_built() -> None:
+    asked = spoken_by_the_client()
+    assert len(asked) > 120
+    assert asked - served() - refused() == set()
+
+
+def test_nothing_that_is_served_is_in_the_table_of_what_is_not() -> None:
+    assert served() & refused() == set()
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_what_nobody_can_make_yet_is_an_empty_list(http: httpx.Client, path: str) -> None:
+    for address in (f"/v1{path}", f"/latest{path}"):
+        answer = http.get(address, params={"limit": 5})
+        assert (answer.status_code, answer.json()) == (200, [])
+
+
+@pytest.mark.parametrize("path", COUNTS)
+def test_what_nobody_can_make_yet_counts_zero(http: httpx.Client, path: str) -> None:
+    assert http.get(f"/v1{path}").json() == 0
+
+
+@pytest.mark.parametrize("name", LISTS_OF_AGENT)
+def test_an_agent_has_none_of_what_nobody_can_make_yet(
+    http: httpx.Client, agent: AgentState, name: str
+) -> None:
+    assert http.get(f"/v1/agents/{agent.id}/{name}").json() == []
+    assert http.get(f"/v1/agents/{new_id('agent')}/{name}").status_code == 404
+
+
+def test_the_official_client_reads_the_empty_lists(client: Letta, agent: AgentState) -> None:
+    assert list(client.archives.list()) == []
+    assert list(client.folders.list()) == []
+    assert client.mcp_servers.list() == []
+    assert client.models.embeddings.list() == []
+    assert list(client.agents.folders.list(agent.id)) == []
+    assert list(client.agents.files.list(agent.id)) == []
+    assert client.agents.passages.list(agent.id) == []
+
+
+def test_older_forms_of_lists_are_empty_too(http: httpx.Client, agent: AgentState) -> None:
+    assert http.get("/v1/tools/mcp/servers").json() == {}
+    nothing = {"total_sources": 0, "total_files": 0, "total_size": 0, "sources": []}
+    assert http.get("/v1/sources/metadata").json() == nothing
+    files: dict[str, object] = {"files": [], "next_cursor": None, "has_more": False}
+    assert http.get(f"/v1/agents/{agent.id}/files").json() == files
+
+
+def test_the_official_client_does_not_repeat_what_is_not_built(server: Product) -> None:
+    # Its own retries would take seconds; the header tells it not to.
+    with pytest.raises(APIStatusError) as refusal:
+        server.client(max_retries=2).archives.create(name="facts", embedding="openai/none")
+    assert refusal.value.status_code == 501
+    assert refusal.value.response.request.headers["x-stainless-retry-count"] == "0"
+
+
+def test_tools_that_come_with_the_server_are_listed_and_found_by_name(
+    client: Letta, http: httpx.Client
+) -> None:
+    every = list(client.tools.list())
+    names = {tool.name for tool in every}
+    assert {"memory_insert", "send_message", "web_search"} <= names
+    (found,) = client.tools.list(name="send_message")
+    assert client.tools.retrieve(found.id).name == "send_message"
+    assert http.get("/v1/tools/count").json() == len(every)
+    assert http.get("/v1/tools/count", params={"exclude_letta_tools": True}).json() == 0
+    assert {t.name for t in client.tools.list(search="MEMORY_")} == {
+        name for name in names if "memory_" in (name or "")
+    }
+    of_type = http.get("/v1/tools/", params={"tool_types": "letta_builtin,custom"}).json()
+    assert {tool["name"] for tool in of_type} == {"web_search", "fetch_webpage"}
+    ids = http.get("/v1/tools/", params={"tool_ids": f"{found.id},{every[0].id}"}).json()
+    assert {tool["id"] for tool in ids} == {found.id, every[0].id}
+
+
+def test_a_tool_that_is_listed_can_be_attached(client: Letta) -> None:
+    agent = client.agents.create(model=HANDLE, include_base_tools=False)
+    (tool,) = client.tools.list(name="conversation_search")
+    client.agents.tools.attach(tool.id, agent_id=agent.id)
+    assert [one.name for one in client.agents.tools.list(agent.id)] == ["conversation_search"]
+
+
+def test_tools_are_paged_in_both_orders(http: httpx.Client) -> None:
+    whole = [t["id"] for t in http.get("/v1/tools/", params={"order": "asc"}).json()]
+    assert [t["id"] for t in http.get("/v1/tools/").json()] == whole[::-1]
+    page = http.get("/v1/tools/", params={"order": "asc", "limit": 2, "after": whole[1]})
+    assert [t["id"] for t in page.json()] == whole[2:4]
