@@ -115,7 +115,7 @@ class ApprovalSweeper:
             sample = await sample_pending_approvals(
                 connection, older_than_s=self._older_than_s, limit=_SHOWN_AT_ONCE
             )
-            shown: list[tuple[Approval, str, contract.Approval]] = []
+            shown: list[tuple[Approval, str, contract.PendingApproval]] = []
             for approval, name in sample:
                 try:
                     request = await shown_request(connection, approval)

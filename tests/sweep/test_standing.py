@@ -1,51 +1,29 @@
-"""Which executions the sweeper gives up: those that fail, not those that are slow."""
+"""Which executions the sweeper gives up: those that fail, not those that are slow.
 
-import asyncio
-import time
-from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+Each test is the worker itself, so that it decides what becomes of each try at a workflow task.
+"""
+
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from temporalio import workflow
-from temporalio.client import Client, WorkflowHandle
-from temporalio.service import RPCError
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.api.enums.v1 import WorkflowTaskFailedCause
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import (
+    PollWorkflowTaskQueueRequest,
+    RespondWorkflowTaskCompletedRequest,
+    RespondWorkflowTaskFailedRequest,
+)
+from temporalio.client import Client
 
 from o.ids import new_id
 from server.sweep.standing import Standing, find_execution
 from tests.support.product import Product
 
 _DOUBTFUL_ATTEMPTS = 4
-
-
-@workflow.defn
-class Timely:
-    """Waits for its end."""
-
-    @workflow.run
-    async def run(self) -> None:
-        await workflow.wait_condition(lambda: False)
-
-
-@workflow.defn
-class Slow:
-    """Takes longer than a workflow task may; on a crowded machine any workflow does."""
-
-    @workflow.run
-    async def run(self, seconds: float) -> None:
-        time.sleep(seconds)
-
-
-@workflow.defn
-class Broken:
-    """Fails whenever it is tried, as code does that does not fit its history."""
-
-    @workflow.run
-    async def run(self) -> None:
-        raise RuntimeError("this cannot go on")
+_TASK_TIMEOUT = timedelta(seconds=1)
+_BROKEN = "[TMPRL1100] Nondeterminism error: the history is not that of this code"
+_SLOW = "[TMPRL1101] Potential deadlock detected: workflow didn't yield within 2 second(s)."
 
 
 @pytest.fixture
@@ -53,75 +31,65 @@ async def temporal(server: Product) -> Client:
     return await Client.connect(server.state["temporal_address"])
 
 
-@pytest.fixture(params=[True, False], ids=["unwatched", "watched"])
-async def queue(temporal: Client, request: pytest.FixtureRequest) -> AsyncIterator[str]:
-    """A worker of its own; unwatched, the SDK lets workflow tasks take as long as they want."""
-    name = new_id("queue")
-    with ThreadPoolExecutor(4) as threads:
-        async with Worker(
-            temporal,
-            task_queue=name,
-            workflows=[Timely, Slow, Broken],
-            workflow_runner=UnsandboxedWorkflowRunner(),
-            workflow_task_executor=threads,
-            debug_mode=request.param,
-        ):
-            yield name
+async def started(temporal: Client) -> str:
+    """The id of an execution, and the name of its task queue."""
+    name = new_id("conv")
+    await temporal.start_workflow("Any", id=name, task_queue=name, task_timeout=_TASK_TIMEOUT)
+    return name
 
 
-async def started(
-    temporal: Client, queue: str, kind: Any, *given: object, task_timeout_s: float = 2.0
-) -> WorkflowHandle[Any, Any]:
-    return await temporal.start_workflow(
-        kind,
-        args=given,
-        id=new_id("conv"),
-        task_queue=queue,
-        task_timeout=timedelta(seconds=task_timeout_s),
+async def try_task(temporal: Client, name: str) -> tuple[bytes, int]:
+    """Take the next try at the workflow task: its token, and its number."""
+    request = PollWorkflowTaskQueueRequest(
+        namespace=temporal.namespace, task_queue=TaskQueue(name=name), identity="a test"
+    )
+    task = await temporal.workflow_service.poll_workflow_task_queue(
+        request, timeout=timedelta(seconds=40)
+    )
+    return task.task_token, task.attempt
+
+
+async def fail_task(temporal: Client, token: bytes, message: str) -> None:
+    cause = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE
+    await temporal.workflow_service.respond_workflow_task_failed(
+        RespondWorkflowTaskFailedRequest(
+            namespace=temporal.namespace,
+            task_token=token,
+            cause=cause,
+            failure=Failure(message=message),
+        )
     )
 
 
-async def tried_again_and_again(handle: WorkflowHandle[Any, Any]) -> None:
-    async with asyncio.timeout(40):
-        while True:
-            found = await handle.describe()
-            if found.raw_description.pending_workflow_task.attempt >= _DOUBTFUL_ATTEMPTS:
-                return
-            await asyncio.sleep(0.02)
-
-
-async def ended(handle: WorkflowHandle[Any, Any]) -> None:
-    with suppress(RPCError):
-        await handle.terminate()
-
-
-async def test_an_execution_whose_tasks_are_slow_again_and_again_is_busy(
-    temporal: Client, queue: str
+@pytest.mark.parametrize(
+    ("first_failure", "expected"),
+    [(None, Standing.BUSY), (_SLOW, Standing.BUSY), (_BROKEN, Standing.STUCK)],
+    ids=["slow", "given up for its slowness", "broken"],
+)
+async def test_an_execution_is_stuck_when_its_task_fails_and_not_when_it_is_slow(
+    temporal: Client, first_failure: str | None, expected: Standing
 ) -> None:
-    handle = await started(temporal, queue, Slow.run, 2.6)
-    await tried_again_and_again(handle)
-    found = await find_execution(temporal, handle.id)
-    assert found.standing is Standing.BUSY
-    await ended(handle)
-
-
-async def test_an_execution_whose_tasks_fail_again_and_again_is_stuck(
-    temporal: Client, queue: str
-) -> None:
-    handle = await started(temporal, queue, Broken.run)
-    await tried_again_and_again(handle)
-    found = await find_execution(temporal, handle.id)
-    assert (found.standing, found.run_id) == (Standing.STUCK, handle.first_execution_run_id)
-    await ended(handle)
+    name = await started(temporal)
+    token, attempt = await try_task(temporal, name)
+    if first_failure is not None:
+        await fail_task(temporal, token, first_failure)
+    while attempt < _DOUBTFUL_ATTEMPTS:  # workers let the later tries time out, whatever fails
+        assert (await find_execution(temporal, name)).standing is Standing.BUSY
+        _, attempt = await try_task(temporal, name)
+    found = await find_execution(temporal, name)
+    assert found.standing is expected
+    await temporal.get_workflow_handle(name, run_id=found.run_id).terminate()
 
 
 async def test_an_execution_that_waits_is_idle_and_one_that_is_over_or_never_was_is_gone(
-    temporal: Client, queue: str
+    temporal: Client,
 ) -> None:
-    handle = await started(temporal, queue, Timely.run)
-    async with asyncio.timeout(20):
-        while (await find_execution(temporal, handle.id)).standing is not Standing.IDLE:
-            await asyncio.sleep(0.02)
-    await ended(handle)
-    assert (await find_execution(temporal, handle.id)).standing is Standing.GONE
+    name = await started(temporal)
+    token, _ = await try_task(temporal, name)
+    await temporal.workflow_service.respond_workflow_task_completed(
+        RespondWorkflowTaskCompletedRequest(namespace=temporal.namespace, task_token=token)
+    )
+    assert (await find_execution(temporal, name)).standing is Standing.IDLE
+    await temporal.get_workflow_handle(name).terminate()
+    assert (await find_execution(temporal, name)).standing is Standing.GONE
     assert (await find_execution(temporal, new_id("conv"))).standing is Standing.GONE
