@@ -8,7 +8,14 @@ from activities.heartbeat import heartbeating
 from activities.pending import pending_request
 from o.domain.actors import Actor
 from o.domain.agents import Agent
-from o.domain.approvals import Approval, client_return, digest_of, refusal, response_message
+from o.domain.approvals import (
+    NOTHING_WAITS,
+    Approval,
+    client_return,
+    digest_of,
+    refusal,
+    response_message,
+)
 from o.domain.loops import GO_ON, after_call
 from o.domain.messages import (
     Decision,
@@ -17,11 +24,11 @@ from o.domain.messages import (
     ToolReturn,
     response_message_id,
 )
-from o.domain.rules.standing import need_history, standing
+from o.domain.rules.state import need_history, rule_state
 from o.domain.runs import Run, RunOptions
-from o.errors import Conflict, NotFound
+from o.errors import Conflict, InvalidArgument, NotFound
 from o.storage.agents import get_agent
-from o.storage.approvals import Answer, answer_approval, get_approval
+from o.storage.approvals import Answer, answer_approval, get_approval, get_pending_approval
 from o.storage.database import Database
 from o.storage.messages import get_message
 from o.storage.turn.accepting import NewRun
@@ -78,6 +85,8 @@ class ApprovalActivities:
         """
         with as_activity_failure(), heartbeating():
             verdict = request.verdict
+            if not verdict.tool_call_id:
+                raise InvalidArgument(await self._ask_for_id(request.conversation_id))
             decision = Decision(
                 tool_call_id=verdict.tool_call_id,
                 approve=verdict.approve,
@@ -97,6 +106,17 @@ class ApprovalActivities:
                     return Decided(turn=turn_of(run), run_id=run.id)
                 pending = await pending_request(connection, request.conversation_id)
                 return Decided(pending=pending, run_id=run.id)
+
+    async def _ask_for_id(self, conversation_id: str) -> str:
+        """What is answered to a verdict that names nothing, and could be about anything."""
+        async with self._database.connect() as connection:
+            pending = await get_pending_approval(connection, conversation_id)
+        if pending is None:
+            return NOTHING_WAITS
+        return (
+            f"Say in tool_call_id what is decided: one of {', '.join(pending.undecided)}, or "
+            f"{pending.id} for all of them"
+        )
 
     @activity.defn(name="find_pending")
     async def find_pending(self, conversation: ConversationRef) -> contract.PendingApproval | None:
@@ -158,7 +178,7 @@ async def _commit(
         agent,
         reply.tool_calls[ordinal],
         [*before.values(), returned],
-        standing(agent.tool_rules, agent.tool_names, [*history, returned]),
+        rule_state(agent.tool_rules, agent.tool_names, [*history, returned]),
         is_last_call=len(before) + 1 == len(reply.tool_calls),
         is_last_step=False,
     )

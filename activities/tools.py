@@ -11,11 +11,11 @@ from temporalio import activity
 from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
 from o.domain.agents import Agent
-from o.domain.approvals import gate_of
 from o.domain.json_bounds import JsonOutOfBounds, parse_json
 from o.domain.loops import after_call
 from o.domain.messages import ToolCall, ToolReturn, return_message_id
-from o.domain.rules.standing import REFUSED, need_history, standing
+from o.domain.rules.gate import gate_of
+from o.domain.rules.state import REFUSED, need_history, rule_state
 from o.domain.runs import Run
 from o.domain.text import storable
 from o.errors import NotFound, ToolFailed
@@ -116,7 +116,7 @@ async def _commit(
         agent,
         wanted.call,
         [*wanted.returns, returned],
-        standing(agent.tool_rules, agent.tool_names, [*wanted.history, returned]),
+        rule_state(agent.tool_rules, agent.tool_names, [*wanted.history, returned]),
         is_last_call=len(wanted.returns) + 1 == len(wanted.calls),
         is_last_step=not ref.asked_in and ref.step_index + 1 >= run.options.max_steps,
     )
@@ -136,7 +136,7 @@ async def _call(connection: AsyncConnection, wanted: _Wanted) -> ToolReturn:
     """What comes of a call, which is not made when rules forbid it or want approval first."""
     agent, call = wanted.agent, wanted.call
     usable = [name for name in agent.tool_names if name in BUILT_IN_TOOLS]
-    refusal = standing(agent.tool_rules, usable, wanted.history).refusal(call.name)
+    refusal = rule_state(agent.tool_rules, usable, wanted.history).refusal(call.name)
     if call.gate == "client":
         refusal = f"{REFUSED} {call.name} is the client's own tool, which has not made the call."
     elif refusal is None and call.gate is None and gate_of(agent, (), call.name) is not None:

@@ -9,10 +9,9 @@ from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 
 from api.answers.watch import RunWatcher
-from api.auth import TokenCheck
 from api.callbacks import Callbacks
 from api.deps import Parts
-from api.edge.body_bounds import BodyBounds
+from api.edge.front import stand_in_front
 from api.errors import install_error_handlers
 from api.routes import (
     agent_blocks,
@@ -43,6 +42,7 @@ from o.llm.providers import Providers
 from o.outbound import OutboundGuard
 from o.settings import ProviderSettings, Settings
 from o.storage.database import Database
+from o.storage.reach import until_shutdown
 from o.temporal.connection import connect
 
 _DESCRIPTION = "A server for AI agents that remember. The API is that of the Letta V1 server."
@@ -65,7 +65,12 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         database_url = settings.database_url.get_secret_value() if settings.database_url else ""
-        database = Database(database_url, pool_size=settings.database_pool, name="o api")
+        database = Database(
+            database_url,
+            pool_size=settings.database_pool,
+            name="o api",
+            place=settings.database_dir,
+        )
         watcher = RunWatcher(database, database_url, patience_s=settings.database_patience_s)
         temporal = await connect(settings, lazy=True)
         app.state.parts = Parts(
@@ -77,7 +82,7 @@ def create_app(
             catalogue=Catalogue(Providers(providers)),
             outbound=OutboundGuard(settings.outbound_allow),
         )
-        listening = asyncio.create_task(watcher.listen())
+        listening = asyncio.create_task(until_shutdown(database, watcher.listen))
         spare_collector()
         on_ready()
         yield
@@ -91,6 +96,7 @@ def create_app(
         version=version("o-server"),
         description=_DESCRIPTION,
         lifespan=lifespan,
+        strict_content_type=False,  # as V1; whose page sends is checked by its origin
     )
     routes = _routes()
     app.include_router(first_page.first_page(settings))
@@ -98,10 +104,7 @@ def create_app(
     app.include_router(routes, prefix="/latest", include_in_schema=False)
     serve_both_spellings(app)
     install_error_handlers(app)
-    # The last one that is added is asked first.
-    app.add_middleware(BodyBounds, max_bytes=settings.max_body_bytes)
-    if settings.api_token is not None:
-        app.add_middleware(TokenCheck, token=settings.api_token.get_secret_value())
+    stand_in_front(app, settings)
     return app
 
 

@@ -32,7 +32,7 @@ class TokenCheck:
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
-        self._accepted = (f"Bearer {token}".encode(), f"password {token}".encode())
+        self._token = token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer V1's 401."""
@@ -46,11 +46,16 @@ class TokenCheck:
         if path.removesuffix("/") in _OPEN_PATHS or path.startswith(_OPEN_FILES):
             return True
         headers = dict(scope["headers"])
-        given = (headers.get(b"authorization", b""), headers.get(b"x-bare-password", b""))
         return any(
-            secrets.compare_digest(ours, theirs)
-            for ours, theirs in zip(self._accepted, given, strict=True)
+            self._is_ours(headers.get(name, b""), scheme)
+            for name, scheme in ((b"authorization", b"bearer"), (b"x-bare-password", b"password"))
         )
+
+    def _is_ours(self, given: bytes, scheme: bytes) -> bool:
+        """Whether a header says `<scheme> <token>`; the scheme in any case, as HTTP has it."""
+        said, _, token = given.partition(b" ")
+        is_ours = secrets.compare_digest(token.strip(b" "), self._token)
+        return is_ours and said.lower() == scheme
 
 
 async def current_actor(request: Request) -> Actor:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from api.wire.answers import failure_body
 from o.domain.runs import RunError
 from o.errors import ApprovalPending, ConversationBusy, OError
-from o.storage.database import is_unreachable
+from o.storage.database import DISK_IS_FULL, is_disk_full, is_unreachable
 
 _log = logging.getLogger(__name__)
 
@@ -20,6 +20,7 @@ NO_RETRY = {"x-should-retry": "false"}
 
 # What ids in paths are named after; every other parameter is named after its id's prefix.
 _PREFIXES = {"conversation": "conv", "folder": "source", "environment_variable": "agent-env"}
+_NOT_JSON = "The body is read as JSON only with the header 'content-type: application/json'."
 _EXAMPLE_UUID = "123e4567-e89b-42d3-8456-426614174000"
 
 _CONTRADICTIONS = {"23503", "23505"}  # foreign key, unique
@@ -91,7 +92,10 @@ async def _of_validation(request: Request, error: Exception) -> JSONResponse:
         {key: value for key, value in problem.items() if key not in ("url", "ctx")}
         for problem in error.errors()
     ]
-    body: dict[str, object] = {"trace_id": "", "detail": repr(problems)[:8_000]}
+    detail = repr(problems)[:8_000]
+    if not may_be_json(request.headers.get("content-type")):
+        detail = f"{detail} {_NOT_JSON}"
+    body: dict[str, object] = {"trace_id": "", "detail": detail}
     examples = [
         _example(problem["loc"][1])
         for problem in problems
@@ -109,6 +113,11 @@ async def _of_http(request: Request, error: Exception) -> JSONResponse:
     )
 
 
+def may_be_json(content_type: str | None) -> bool:
+    """Whether a body may be parsed as JSON: it says that it is, or says nothing."""
+    return content_type is None or "json" in content_type.lower()
+
+
 def _example(parameter: str) -> str:
     """An id as the path parameter wants it."""
     name = parameter.removesuffix("_id")
@@ -124,6 +133,8 @@ async def _of_database(request: Request, error: Exception) -> JSONResponse:
     if sqlstate in _CLASHES:
         body = {"detail": "Another request changes the same thing now; try again."}
         return JSONResponse(body, status_code=409, headers={"retry-after": "1"})
+    if isinstance(error, DBAPIError) and is_disk_full(error.orig):
+        return JSONResponse({"detail": DISK_IS_FULL}, status_code=503)
     if isinstance(error, DataError):
         return JSONResponse({"detail": _UNFIT}, status_code=422)
     if isinstance(error, SQLAlchemyError) and is_unreachable(error):

@@ -20,7 +20,7 @@ from o.domain.runs import BusyPolicy, Run, RunEvent, RunOptions
 from o.errors import Conflict
 from o.ids import new_id
 from o.settings import Settings
-from o.storage.approvals import Answer, answer_approval
+from o.storage.approvals import Answer, answer_approval, check_same_answer
 from o.storage.database import Database, with_patience
 from o.storage.turn.accepting import (
     NewRun,
@@ -125,7 +125,9 @@ class Turns:
             ConversationBusy: Other runs are in the way.
             InvalidArgument: An answer does not fit what waits for one.
             Conflict: A call was answered otherwise before.
+            Unavailable: There is no room on the disk for what would come of it.
         """
+        self._database.check_room()
         proposed_id = new_id("run")
         accepted = await with_patience(
             lambda: self._store(actor, thread, request, proposed_id),
@@ -219,14 +221,16 @@ class Turns:
         return accepted
 
     async def _answer(self, actor: Actor, thread: Thread, request: Send, new: NewRun) -> RunOfAgent:
+        decisions = request.decisions or []
         async with self._database.begin() as connection:
             conversation_id, agent_name, model = await find_conversation(connection, actor, thread)
             repeated = await self._repeated(
                 connection, actor, thread, request
             ) or await find_run_by_key(connection, actor, thread, new.request_key)
             if repeated is not None:
+                await check_same_answer(connection, repeated.run, decisions)
                 return repeated
-            answer = Answer(request.decisions or [], decided_by=actor.user_id)
+            answer = Answer(decisions, decided_by=actor.user_id)
             run = await answer_approval(connection, conversation_id, answer, new)
         return RunOfAgent(run, agent_name, run.options.override_model or model, is_warm=True)
 

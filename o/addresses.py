@@ -1,4 +1,4 @@
-"""Internet addresses: which are public, and which an operator names."""
+"""Addresses: which are public, which an operator names, and how they are spelled."""
 
 import re
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
+from urllib.parse import urlsplit
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 _GLOBAL = IPv6Network("2000::/3")
@@ -80,3 +81,15 @@ def is_public(address: Address) -> bool:
     return (
         address.is_global and not address.is_multicast and not any(address in net for net in _INNER)
     )
+
+
+def check_origin(origin: str) -> str:
+    """An origin as browsers send it: scheme, host and port, and nothing behind.
+
+    Raises:
+        ValueError: It is none, nor `*`.
+    """
+    parts = urlsplit(origin)
+    if origin != "*" and (not parts.scheme or origin != f"{parts.scheme}://{parts.netloc}"):
+        raise ValueError(f"{origin!r} is no origin, such as https://example.com:8080, nor *")
+    return origin

@@ -13,8 +13,16 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from o.addresses import parse_allowed
+from o.addresses import check_origin, parse_allowed
 
+# Where V1 expects a page that is being developed.
+V1_ORIGINS = (
+    "http://letta.localhost",
+    "http://localhost:8283",
+    "http://localhost:8083",
+    "http://localhost:3000",
+    "http://localhost:4200",
+)
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -31,13 +39,24 @@ def _outbound(entries: tuple[str, ...]) -> tuple[str, ...]:
     return entries
 
 
+def _origins(entries: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(check_origin(entry.rstrip("/")) for entry in entries)
+
+
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 OutboundAllow = Annotated[Listed, AfterValidator(_outbound)]
+Origins = Annotated[Listed, AfterValidator(_origins)]
 
 
 def _known_as(name: str) -> AliasChoices:
     """Accept the name that people already use beside `O_<NAME>`, which wins."""
     return AliasChoices(f"O_{name}", name)
+
+
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+    BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
+]
 
 
 class ProviderSettings(BaseSettings):
@@ -93,6 +112,11 @@ class Settings(BaseSettings):
         None,
         validation_alias=_known_as("DATABASE_URL"),
         description="PostgreSQL 16 to 18; replaces the embedded one.",
+    )
+    database_dir: Path | None = Field(
+        None,
+        description="Where PostgreSQL keeps its files, if on this machine: messages are refused "
+        "while its disk is full. `o up` knows its own.",
     )
     temporal_address: str | None = Field(
         None,
@@ -151,6 +175,16 @@ class Settings(BaseSettings):
     callback_attempts: int = Field(
         10, ge=1, description="Times a callback is sent before it is given up, over two hours."
     )
+    allowed_hosts: Listed = Field(
+        (),
+        description="Names beside those of loopback by which a server without a token is asked, "
+        "separated by commas.",
+    )
+    cors_origins: Origins = Field(
+        V1_ORIGINS,
+        validation_alias=AliasChoices("O_CORS_ORIGINS", "ACCEPTABLE_ORIGINS"),
+        description="Whose pages may use the API from a browser, separated by commas; * for all.",
+    )
     outbound_allow: OutboundAllow = Field(
         (),
         description="Where clients may have O send (callbacks) beside public addresses: networks, "
@@ -161,7 +195,7 @@ class Settings(BaseSettings):
     )
     sweep_interval_s: float = Field(3.0, gt=0, description="Pause between looks for lost runs.")
     ping_interval_s: float = Field(20.0, gt=0, description="Silence before a stream sends a ping.")
-    log_level: str = "INFO"
+    log_level: LogLevel = "INFO"
     worker_identity: str | None = Field(
         None, description="How Temporal names this worker; `o up` gives each its own."
     )

@@ -28,7 +28,13 @@ def test_a_command_does_what_the_document_says(
     run = client.runs.retrieve(request.run_id)
     thread, call_id = run.conversation_id or "", request.tool_call.tool_call_id
     eventually(lambda: thread in list_of(server), what="the list")
-    done = run_in_shell(server, command, CONVERSATION=thread, CALL=call_id, RUN=run.id)
+    variables = {
+        "CONVERSATION": thread,
+        "CALL": call_id,
+        "REQUEST": request.id,
+        "RUN": run.id,
+    }
+    done = run_in_shell(server, command, **variables)
     assert done.returncode == 0, done.stderr
     if end == "shown":
         assert thread in done.stdout

@@ -132,7 +132,8 @@ class Verdict:
     """What a person decides in Temporal: `{"tool_call_id": "call_1", "approve": true}`.
 
     Attributes:
-        tool_call_id: Which call; every call that waits when empty.
+        tool_call_id: Which call; the id of the request for every call that waits. Empty is
+            refused: it would be about whatever waits when it arrives, seen or not.
         approve: Whether it may be made.
         reason: Why, for the model to read.
     """

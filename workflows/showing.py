@@ -30,7 +30,8 @@ def how_to_decide(conversation_id: str, pending: PendingApproval) -> str:
     return (
         f"Waits for approval (`{pending.id}`; the API shows the arguments):\n\n{calls}\n\n"
         f"    temporal workflow update execute --workflow-id {conversation_id} --name decide "
-        """--input '{"tool_call_id": "…", "approve": true}'"""
+        f"""--input '{{"tool_call_id": "…", "approve": true}}'\n\n"""
+        f"With `{pending.id}` for the tool call it is about all of them."
     )
 
 

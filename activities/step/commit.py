@@ -7,6 +7,7 @@ from activities.step.begin import StepToTake
 from o.domain.llm import ModelReply
 from o.domain.loops import GO_ON, AfterCall, after_text, is_legacy
 from o.domain.messages import (
+    GivenId,
     Message,
     Part,
     ReasoningPart,
@@ -111,12 +112,11 @@ def _to_store(
 
 def _by_the_rules(step: StepToTake, reply: ModelReply) -> ModelReply:
     """The reply with what the rules fill in, and with what its calls wait for."""
-    foreseen = step.foreseen()
+    foresight = step.foresight()
     calls: list[ToolCall] = []
     for call in reply.tool_calls:
-        rules = foreseen.before(call.name)
-        gate = step.gate_of(call.name, rules)
-        calls.append(prefilled(call, rules).model_copy(update={"gate": gate}))
+        found = foresight.of_next(call.name)
+        calls.append(prefilled(call, found.rules).model_copy(update={"gate": found.gate}))
     return reply.model_copy(update={"tool_calls": calls})
 
 
@@ -151,16 +151,17 @@ def _as_message(step: StepToTake, reply: ModelReply) -> Message:
         position=0,
         role=Role.ASSISTANT,
         parts=parts,
-        tool_calls=[_stored(message_id, n, call) for n, call in enumerate(reply.tool_calls)],
+        tool_calls=[
+            _stored(call, tool_call_id(message_id, n), step.request.handle)
+            for n, call in enumerate(reply.tool_calls)
+        ],
         created_at=datetime.now(UTC),
     )
 
 
-def _stored(message_id: str, ordinal: int, call: ToolCall) -> ToolCall:
-    """A call as it is kept."""
+def _stored(call: ToolCall, own_id: str, model: str) -> ToolCall:
+    """A call as it is kept: under an id of ours, beside the one that its model gave it."""
+    given = GivenId(id=storable(call.id), model=model) if call.id else None
     return call.model_copy(
-        update={
-            **storable_json(call.model_dump()),
-            "id": tool_call_id(message_id, ordinal, storable(call.id)),
-        }
+        update={**storable_json(call.model_dump()), "id": own_id, "given": given}
     )

@@ -47,12 +47,20 @@ class Contexts:
         context: Context,
         opened: OpenStep,
         system: Message | None,
+        model: str,
         request: Collection[str] = (),
     ) -> list[dict[str, Any]]:
         """The prompt of a step that has begun with `context`, which is kept for the next one.
 
         An agent that clears its buffer is shown the request under way, which is read whole each
         time: the run, and in `request` those that it carries on.
+
+        Args:
+            context: What was known here when the step began.
+            opened: What the database answered.
+            system: The head of the prompt.
+            model: The handle of the model that reads it.
+            request: The runs that this one carries on.
         """
         conversation = opened.conversation
         if not opened.is_continued:
@@ -67,7 +75,7 @@ class Contexts:
                 newest = opened.messages[-1]
                 context.mark = Mark(conversation.epoch, newest.position, newest.id)
             self._keep(conversation.id, context)
-        return context.prompt.chat(system)
+        return context.prompt.chat(system, model)
 
     def _keep(self, conversation_id: str, context: Context) -> None:
         self._kept[conversation_id] = context

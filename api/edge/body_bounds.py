@@ -3,7 +3,7 @@
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import too_large
+from api.errors import may_be_json, too_large
 from o.domain.json_bounds import JsonOutOfBounds, check_json_text
 
 
@@ -24,13 +24,10 @@ class BodyBounds:
         if length.isdigit() and int(length) > self._max_bytes:
             await too_large(self._max_bytes)(scope, receive, send)
             return
-        body = _Body(receive, self._max_bytes, is_json=may_be_json(headers.get(b"content-type")))
+        kind = headers.get(b"content-type")
+        is_json = may_be_json(kind.decode("latin-1") if kind is not None else None)
+        body = _Body(receive, self._max_bytes, is_json=is_json)
         await self._app(scope, body.receive, send)
-
-
-def may_be_json(content_type: bytes | None) -> bool:
-    """Whether a body may be parsed as JSON: it says that it is, or says nothing."""
-    return content_type is None or b"json" in content_type.lower()
 
 
 class _Body:

@@ -14,7 +14,7 @@ class _ReturnText(RequestBody):
 
 
 class _ReturnImage(RequestBody):
-    """An image in a tool's return, of which the model is told no more than that it is one."""
+    """An image in a tool's return, of which the model reads no more than that it is one."""
 
     type: Literal["image"]
 
@@ -71,18 +71,25 @@ class ApprovalBody(RequestBody):
     otid: Text | None = Field(None, max_length=200)
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        if not self.approvals and self.approve is None:
-            raise ValueError("give 'approvals', or 'approve' for all that waits")
+    def _says_what_about_what(self) -> Self:
+        """What names nothing would answer whatever waits when it comes, seen or not."""
+        if not self.approvals and (self.approve is None or not self.approval_request_id):
+            raise ValueError(
+                "give 'approvals', or 'approve' and 'approval_request_id' for all that waits"
+            )
         return self
 
     def to_decisions(self) -> list[Decision]:
         """What is decided; without `approvals`, of every call that the request is about."""
+        request_id = self.approval_request_id or None
         if self.approvals:
-            return [answer.to_decision() for answer in self.approvals]
+            return [
+                answer.to_decision().model_copy(update={"request_id": request_id})
+                for answer in self.approvals
+            ]
         return [
             Decision(
-                tool_call_id=self.approval_request_id or "",
+                tool_call_id=request_id or "",
                 approve=bool(self.approve),
                 reason=self.reason or None,
             )

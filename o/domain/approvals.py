@@ -12,18 +12,15 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from o.domain.agents import Agent
-from o.domain.loops import tools_ruled
 from o.domain.messages import (
     ApprovalResponse,
     Decision,
-    Gate,
     Message,
     Role,
     ToolCall,
     ToolReturn,
 )
-from o.domain.runs import ClientTool, Run
+from o.domain.runs import Run
 from o.errors import Conflict, InvalidArgument
 
 NOTHING_WAITS = "No tool call is currently awaiting approval"
@@ -77,15 +74,6 @@ class Approval(BaseModel):
         return [call for call in self.calls if call not in decided]
 
 
-def gate_of(agent: Agent, client_tools: Sequence[ClientTool], name: str) -> Gate | None:
-    """What must come before a call of this tool is answered."""
-    if any(tool.name == name for tool in client_tools):
-        return "client"
-    if name in agent.tool_names and name in tools_ruled(agent, "requires_approval"):
-        return "approval"
-    return None
-
-
 def digest_of(calls: Sequence[ToolCall]) -> str:
     """What binds an approval to the calls that were shown."""
     shown = [[call.id, call.name, call.arguments] for call in calls]
@@ -94,8 +82,39 @@ def digest_of(calls: Sequence[ToolCall]) -> str:
 
 def is_about(approval: Approval, given: Sequence[Decision]) -> bool:
     """Whether all that was answered is about this request."""
-    known = {*approval.calls, approval.id, ""}
-    return all(decision.tool_call_id in known for decision in given)
+    known = {*approval.calls, approval.id}
+    return all(
+        decision.tool_call_id in known and decision.request_id in (None, approval.id)
+        for decision in given
+    )
+
+
+def find_answered(found: Sequence[Approval], given: Sequence[Decision]) -> Approval:
+    """The request that an answer is about, or whose calls its sender has to be shown.
+
+    Args:
+        found: The newest requests of a conversation.
+        given: What was answered.
+
+    Raises:
+        InvalidArgument: Nothing waits.
+        Conflict: Older releases stored calls under the ids that models gave, which may repeat:
+            the answer fits several requests, and may be meant for one that was not seen.
+    """
+    fitting = [one for one in found if is_about(one, given)]
+    if len(fitting) > 1:
+        raise Conflict(
+            "Several approval requests hold calls of these ids: say in 'approval_request_id' which "
+            f"of them is answered ({', '.join(one.id for one in fitting)})"
+        )
+    for one in fitting:
+        if one.status in (ApprovalStatus.PENDING, ApprovalStatus.DECIDED):
+            return one
+    for one in found:
+        if one.status is ApprovalStatus.PENDING:
+            return one
+    reason = f": the request was {fitting[0].status.value}" if fitting else ""
+    raise InvalidArgument(f"{NOTHING_WAITS}{reason}")
 
 
 def decided_with(approval: Approval, given: Sequence[Decision]) -> list[Decision]:
@@ -106,23 +125,39 @@ def decided_with(approval: Approval, given: Sequence[Decision]) -> list[Decision
 
     Raises:
         InvalidArgument: Something is about a call that does not wait in this request.
-        Conflict: A call was answered otherwise before.
+        Conflict: A call was answered otherwise before, or two calls have the id that is named.
     """
     if not is_about(approval, given):
-        received = [decision.tool_call_id for decision in given]
-        raise InvalidArgument(
-            f"Invalid tool call IDs. Expected '{approval.calls}', but received '{received}'."
-        )
+        raise InvalidArgument(_why_not_about(approval, given))
     decided = {decision.tool_call_id: decision for decision in approval.decisions}
     for decision in sorted(given, key=lambda one: one.tool_call_id not in approval.calls):
-        is_whole = decision.tool_call_id not in approval.calls
-        meant = approval.calls if is_whole else [decision.tool_call_id]
-        open_calls = [call for call in meant if call not in decided]
-        if not open_calls and not any(_agree(decided[call], decision) for call in meant):
-            raise Conflict(f"Tool call {meant[0]} was answered otherwise before")
+        named = _named_calls(approval, decision)
+        open_calls = [call for call in named if call not in decided]
+        if not open_calls and not any(_agree(decided[call], decision) for call in named):
+            raise Conflict(f"Tool call {named[0]} was answered otherwise before")
         for call in open_calls:
-            decided[call] = decision.model_copy(update={"tool_call_id": call})
+            decided[call] = decision.model_copy(update={"tool_call_id": call, "request_id": None})
     return [decided[call] for call in approval.calls if call in decided]
+
+
+def _named_calls(approval: Approval, decision: Decision) -> list[str]:
+    """The calls that a decision is about: one, or all where it names the request."""
+    if decision.tool_call_id not in approval.calls:
+        return approval.calls
+    if approval.calls.count(decision.tool_call_id) > 1:  # as older releases stored them
+        raise Conflict(
+            f"Several calls of this request have the id {decision.tool_call_id}: answer all of "
+            f"them, by the id of the request ({approval.id})"
+        )
+    return [decision.tool_call_id]
+
+
+def _why_not_about(approval: Approval, given: Sequence[Decision]) -> str:
+    others = [one.request_id for one in given if one.request_id not in (None, approval.id)]
+    if others:
+        return f"Invalid approval request ID. Expected '{approval.id}', but received '{others[0]}'."
+    received = [decision.tool_call_id for decision in given]
+    return f"Invalid tool call IDs. Expected '{approval.calls}', but received '{received}'."
 
 
 def response_message(

@@ -77,7 +77,8 @@ class ReplyDelta(BaseModel):
             `redacted` a whole block of reasoning that the provider encrypted.
         text: More of the text, the reasoning, the thoughts or the tool call's arguments.
         call: Which tool call of the reply, from 0.
-        tool_call_id: Set on the first piece of a tool call, as are `name` and `gate`.
+        tool_call_id: Set on the first piece of a tool call, as are `name` and `gate`; empty where
+            the provider gives none.
     """
 
     model_config = ConfigDict(frozen=True)

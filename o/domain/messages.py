@@ -9,8 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from o.ids import derived_id
 
-_LONG_ENOUGH = 16
-
 Gate = Literal["approval", "client"]
 """What a tool call waits for: a person's word, or the client whose own tool it is."""
 
@@ -63,11 +61,29 @@ class RedactedPart(BaseModel):
 Part = Annotated[TextPart | ImagePart | ReasoningPart | RedactedPart, Field(discriminator="type")]
 
 
+class GivenId(BaseModel):
+    """The id that a model gave its call. It is sent back to this model, and to no other.
+
+    Some count from 0 in each reply, or give all calls the same one: nothing here goes by it.
+
+    Attributes:
+        model: Its handle.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    model: str
+
+
 class ToolCall(BaseModel):
     """A model's wish to have a tool run.
 
     Attributes:
-        id: The provider's id; providers may repeat it, so it keys nothing here.
+        id: Ours, by which clients and returns name the call: no other call has it. In messages of
+            older releases it may be the model's, which others may have too. Of a reply that is
+            not stored yet it is the model's, empty where that gives none.
+        given: The model's id; None where it gave none, or an older release stored the call.
         arguments: JSON text as the model wrote it, which may be broken.
         request_heartbeat: Whether an agent of the legacy loop asked to go on after it; None where
             the tool has no such argument.
@@ -77,6 +93,7 @@ class ToolCall(BaseModel):
     id: str
     name: str
     arguments: str
+    given: GivenId | None = None
     request_heartbeat: bool | None = None
     gate: Gate | None = None
 
@@ -116,11 +133,11 @@ class Decision(BaseModel):
     """What was said to one call of an approval request.
 
     Attributes:
-        tool_call_id: Which call. Where a client means every call, the id of the request's message,
-            or nothing.
+        tool_call_id: Which call; the id of the request's message for every call.
         approve: Whether the call may be made; also true of a call that the client made itself.
         reason: Why, for the model to read.
         returned: What the client's tool returned; the call is then not made here.
+        request_id: The request that the client names beside the call. It is compared, not stored.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -129,6 +146,7 @@ class Decision(BaseModel):
     approve: bool
     reason: str | None = None
     returned: ClientReturn | None = None
+    request_id: str | None = Field(None, exclude=True)
 
 
 class ApprovalResponse(BaseModel):
@@ -210,13 +228,12 @@ def return_message_id(step_id: str, ordinal: int) -> str:
     return derived_id("message", step_id, "return", ordinal)
 
 
-def tool_call_id(message_id: str, ordinal: int, given: str) -> str:
-    """The id by which clients know a call: the provider's, unless it is likely to come again.
+def tool_call_id(message_id: str, ordinal: int) -> str:
+    """The id by which clients know the n-th call of a reply, whatever the provider calls it.
 
-    What approves one call must never fit another, and some providers count from 0 in each reply.
+    What approves one call must never fit another: not of the same reply, nor of a later one, nor
+    of another attempt at this one, which may call with other arguments.
     """
-    if len(given) >= _LONG_ENOUGH:
-        return given
     return derived_id("call", message_id, ordinal).replace("call-", "call_").replace("-", "")
 
 

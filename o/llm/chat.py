@@ -10,7 +10,6 @@ from o.domain.llm import DeltaSink, ModelReply, ReplyDelta
 from o.domain.messages import ToolCall
 from o.domain.runs import Usage
 from o.errors import ModelError
-from o.ids import new_id
 
 
 def _as_text(value: Any) -> Any:
@@ -143,7 +142,8 @@ class _Growing:
         self._reasoning: list[str] = []
         self._signature: str | None = None
         self._redacted: list[str] = []
-        self._calls: dict[int, ToolCall] = {}
+        self._calls: list[ToolCall] = []
+        self._ordinals: dict[int, int] = {}  # by a server's own numbers, which may have gaps
         self._finish_reason: str | None = None
         self._usage = Usage()
 
@@ -180,7 +180,7 @@ class _Growing:
             redacted_reasoning=self._redacted,
             tool_calls=[
                 call if call.arguments else call.model_copy(update={"arguments": "{}"})
-                for _, call in sorted(self._calls.items())
+                for call in self._calls
             ],
             finish_reason=self._finish_reason,
             usage=self._usage,
@@ -190,22 +190,23 @@ class _Growing:
         """Add a piece to the call it belongs to; the first piece of a call names it."""
         index = place if piece.index is None else piece.index
         more = piece.function.arguments or ""
-        known = self._calls.get(index)
-        if known is None:
-            first = ToolCall(
-                id=piece.id or new_id("call"), name=piece.function.name or "", arguments=more
-            )
-            self._calls[index] = first
+        ordinal = self._ordinals.setdefault(index, len(self._calls))
+        if ordinal == len(self._calls):
+            first = ToolCall(id=piece.id or "", name=piece.function.name or "", arguments=more)
+            self._calls.append(first)
             return ReplyDelta(
-                kind="tool_call", call=index, tool_call_id=first.id, name=first.name, text=more
+                kind="tool_call", call=ordinal, tool_call_id=first.id, name=first.name, text=more
             )
-        self._calls[index] = known.model_copy(update={"arguments": known.arguments + more})
-        return ReplyDelta(kind="tool_call", call=index, text=more)
+        known = self._calls[ordinal]
+        self._calls[ordinal] = known.model_copy(
+            update={"id": known.id or piece.id or "", "arguments": known.arguments + more}
+        )
+        return ReplyDelta(kind="tool_call", call=ordinal, text=more)
 
 
 def _tool_call(call: _Call) -> ToolCall:
     return ToolCall(
-        id=call.id or new_id("call"),
+        id=call.id or "",
         name=call.function.name or "",
         arguments=call.function.arguments or "{}",
     )

@@ -13,14 +13,17 @@ from typing import Any
 os.environ.setdefault(
     "LITELLM_LOCAL_MODEL_COST_MAP", "True"
 )  # else it asks the internet for prices
+os.environ.setdefault("LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS", "True")  # else for headers
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # else a count of tokens may wait for a download
 
 import litellm
 
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest, ReplyDelta, ToolSpec
 from o.errors import ModelError
+from o.llm.bodies import response_format
 from o.llm.chat import Completion, reply_of, streamed_reply
 from o.llm.failures import refused, unreachable
+from o.llm.images import without_addresses
 from o.llm.providers import Provider
 from o.llm.warm_up import stand_in
 
@@ -29,6 +32,7 @@ litellm.drop_params = True
 litellm.telemetry = False
 
 _WIRE_PREFIX = {"anthropic": "anthropic", "ollama": "ollama_chat"}
+_IMAGE_ADDRESSES = {"anthropic": ("https://",), "ollama": ()}
 _NO_KEY = "none"
 
 # V1's settings, in the words of the OpenAI wire, which litellm's callers use.
@@ -80,7 +84,10 @@ class LiteLLMWires:
         key = provider.api_key.get_secret_value() if provider.api_key else _NO_KEY
         arguments: dict[str, Any] = {
             "model": f"{_WIRE_PREFIX[provider.wire]}/{model}",
-            "messages": copy.deepcopy(request.prompt),  # litellm may change what it is given
+            # litellm may change what it is given, and would fetch images by their address itself.
+            "messages": copy.deepcopy(
+                without_addresses(request.prompt, taken=_IMAGE_ADDRESSES[provider.wire])
+            ),
             "api_base": provider.base_url,
             "api_key": key,
             "timeout": self._timeout_s,
@@ -97,6 +104,8 @@ class LiteLLMWires:
         for ours, theirs in _SETTINGS.items():
             if request.settings.get(ours) is not None:
                 arguments[theirs] = request.settings[ours]
+        if (wanted := response_format(request.settings)) is not None:
+            arguments["response_format"] = wanted
         return arguments
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from o.domain.agents import Agent
@@ -15,6 +14,7 @@ from o.domain.messages import (
     Role,
     ToolCall,
     ToolReturn,
+    return_message_id,
 )
 from o.domain.thoughts import put_back
 from o.memory.prompt import local_time
@@ -22,14 +22,18 @@ from o.memory.prompt import local_time
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NOTHING_SAID = "(no text)"
 _OVERHEAD_CHARS = 500  # a message takes memory beside its text
+_INTERRUPTED = json.dumps(
+    {"status": "Failed", "message": "The tool call was interrupted before it returned."}
+)
 
 
 class Prompt:
     """A history in the OpenAI chat shape, which grows at its end as the history does.
 
-    Tool call ids are numbered anew, because providers may repeat theirs within a conversation;
-    a call without a return (a crash in an imported history, say) gets an error return, so that
-    no provider refuses the prompt.
+    A model reads its calls under the ids that it gave them, also where it gave several the same:
+    returns follow their calls in order. Calls of other models have ids made here. A call without
+    a return (a crash in an imported history, say) gets an error return, so that no provider
+    refuses the prompt.
 
     Attributes:
         chars: About how much memory it takes, in characters.
@@ -37,31 +41,117 @@ class Prompt:
 
     def __init__(self) -> None:
         self.chars = 0
+        self._model = ""  # by whose ids the calls go
         self._said: list[dict[str, Any]] = []
-        self._open_calls: list[tuple[str, str]] = []
+        self._calls: list[_Calls] = []  # of all replies that have any
+        self._open: _Calls | None = None  # those of the newest, while returns may come
 
     def add(self, agent: Agent, message: Message) -> None:
         """Append the next message. Times are shown in the agent's zone as it is now."""
-        if message.role is Role.APPROVAL:  # the returns tell what came of it
-            return
-        place = len(self._said)
-        if message.role is not Role.TOOL:
-            self._said.extend(_unanswered(self._open_calls))
-            self._open_calls = []
         match message.role:
-            case Role.ASSISTANT:
-                shown, self._open_calls = _assistant(message, len(self._said))
-                self._said.append(shown)
+            case Role.APPROVAL:  # the returns tell what came of it
+                return
             case Role.TOOL:
-                self._said.extend(_tool(agent, message, self._open_calls))
+                if self._open is not None:
+                    self.chars += self._open.add_return(agent, message)
+                return
+            case Role.ASSISTANT:
+                self._settle()
+                calls = _Calls(message, len(self._said)) if message.tool_calls else None
+                shown = _assistant(message, calls.ids(self._model) if calls else [])
+                if calls:
+                    self._calls.append(calls)
+                self._open = calls
             case _:
-                self._said.append(_plain(message))
-        self.chars += sum(_OVERHEAD_CHARS + _chars(shown) for shown in self._said[place:])
+                self._settle()
+                shown = _plain(message)
+        self._said.append(shown)
+        self.chars += _OVERHEAD_CHARS + _chars(shown)
 
-    def chat(self, system: Message | None = None) -> list[dict[str, Any]]:
-        """All of it, behind the system message, always valid. Its messages stay as they are."""
+    def chat(self, system: Message | None = None, model: str = "") -> list[dict[str, Any]]:
+        """All of it, behind the system message, always valid. Its messages stay as they are.
+
+        Args:
+            system: The head.
+            model: The handle of the model that reads it.
+        """
+        if model != self._model:
+            self._model = model
+            self._name_anew()
         head = [_plain(system)] if system else []
-        return [*head, *self._said, *_unanswered(self._open_calls)]
+        last = self._open.returns(model) if self._open else []
+        return [*head, *self._said, *last]
+
+    def _settle(self) -> None:
+        """Put the returns of the newest calls behind them, for none can come any more."""
+        if self._open is not None:
+            self._said.extend(self._open.returns(self._model))
+        self._open = None
+
+    def _name_anew(self) -> None:
+        """Give every call the id by which the model goes; prompts made before keep theirs."""
+        for calls in self._calls:
+            ids, place = calls.ids(self._model), calls.place
+            reply = self._said[place]
+            named = zip(reply["tool_calls"], ids, strict=True)
+            self._said[place] = reply | {"tool_calls": [one | {"id": id_} for one, id_ in named]}
+            if calls is not self._open:
+                for n, id_ in enumerate(ids, place + 1):
+                    self._said[n] = self._said[n] | {"tool_call_id": id_}
+
+
+class _Calls:
+    """The calls of a reply, and what they have returned.
+
+    Attributes:
+        place: Of the reply, in the prompt; the returns follow it.
+    """
+
+    def __init__(self, reply: Message, place: int) -> None:
+        self.place = place
+        self._step_id = str(reply.step_id)
+        self._own_ids = [call.id for call in reply.tool_calls]
+        self._given = [call.given for call in reply.tool_calls]
+        self._contents: list[str | None] = [None] * len(self._own_ids)
+
+    def ids(self, model: str) -> list[str]:
+        """The calls' ids as this model reads them."""
+        return [
+            given.id if given and given.model == model else f"call_{self.place}_{n}"
+            for n, given in enumerate(self._given)
+        ]
+
+    def add_return(self, agent: Agent, message: Message) -> int:
+        """Take a return, if its call is here and has none; answers what it adds to `chars`.
+
+        One without a call would make the prompt invalid.
+        """
+        returned = message.tool_return
+        place = self._place_of(message.id, returned) if returned else None
+        if returned is None or place is None:
+            return 0
+        content = packed_return(returned, local_time(message.created_at, agent.timezone))
+        self._contents[place] = content
+        return _OVERHEAD_CHARS + len(content)
+
+    def returns(self, model: str) -> list[dict[str, Any]]:
+        """The returns in the order of the calls, with errors for those that are missing."""
+        return [
+            {"role": "tool", "tool_call_id": id_, "content": content or _INTERRUPTED}
+            for id_, content in zip(self.ids(model), self._contents, strict=True)
+        ]
+
+    def _place_of(self, message_id: str, returned: ToolReturn) -> int | None:
+        """Which call a return is of."""
+        places = [
+            n
+            for n, own_id in enumerate(self._own_ids)
+            if own_id == returned.tool_call_id and self._contents[n] is None
+        ]
+        if len(places) > 1:  # as older releases stored calls to which a model gave one id
+            exact = (n for n in places if return_message_id(self._step_id, n) == message_id)
+            return next(exact, places[0])
+        return places[0] if places else None
 
 
 def packed_return(tool_return: ToolReturn, time: str) -> str:
@@ -85,22 +175,21 @@ def _chars(shown: dict[str, Any]) -> int:
     return len(str(shown["content"])) + sum(len(call["function"]["arguments"]) for call in calls)
 
 
-def _assistant(message: Message, place: int) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """The message, and its calls as pairs of the stored id and the id in this prompt."""
-    calls = [(call.id, f"call_{place}_{n}") for n, call in enumerate(message.tool_calls)]
+def _assistant(message: Message, ids: list[str]) -> dict[str, Any]:
+    """A reply, with the ids by which its calls go."""
     shown: dict[str, Any] = {"role": "assistant"}
-    shown["content"] = message.text or (None if calls else _NOTHING_SAID)
-    if calls:
+    shown["content"] = message.text or (None if ids else _NOTHING_SAID)
+    if ids:
         thoughts = _thoughts(message)
         shown["tool_calls"] = [
             {
-                "id": prompt_id,
+                "id": id_,
                 "type": "function",
                 "function": {"name": call.name, "arguments": _arguments(call, thoughts)},
             }
-            for (_, prompt_id), call in zip(calls, message.tool_calls, strict=True)
+            for id_, call in zip(ids, message.tool_calls, strict=True)
         ]
-    return shown | _thinking(message), calls
+    return shown | _thinking(message)
 
 
 def _thoughts(message: Message) -> str:
@@ -123,32 +212,6 @@ def _thinking(message: Message) -> dict[str, Any]:
         elif isinstance(part, RedactedPart):
             blocks.append({"type": "redacted_thinking", "data": part.data})
     return {"thinking_blocks": blocks} if blocks else {}
-
-
-def _tool(
-    agent: Agent, message: Message, open_calls: list[tuple[str, str]]
-) -> Iterator[dict[str, Any]]:
-    """The return, if its call is open: one without a call would make the prompt invalid."""
-    tool_return = message.tool_return
-    if tool_return is None:
-        return
-    for pair in open_calls:
-        stored_id, prompt_id = pair
-        if stored_id == tool_return.tool_call_id:
-            open_calls.remove(pair)
-            time = local_time(message.created_at, agent.timezone)
-            yield _answer(prompt_id, packed_return(tool_return, time))
-            return
-
-
-def _unanswered(open_calls: list[tuple[str, str]]) -> Iterator[dict[str, Any]]:
-    for _, prompt_id in open_calls:
-        text = {"status": "Failed", "message": "The tool call was interrupted before it returned."}
-        yield _answer(prompt_id, json.dumps(text))
-
-
-def _answer(prompt_id: str, content: str) -> dict[str, Any]:
-    return {"role": "tool", "tool_call_id": prompt_id, "content": content}
 
 
 def _arguments(call: ToolCall, thoughts: str) -> str:

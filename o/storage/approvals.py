@@ -16,6 +16,7 @@ from o.domain.approvals import (
     Approval,
     ApprovalStatus,
     decided_with,
+    find_answered,
     is_about,
 )
 from o.domain.messages import Decision, Message, only_calls
@@ -40,7 +41,7 @@ class Answer:
     """What is said to an approval request.
 
     Attributes:
-        decisions: As they came, with ids of calls or of the request's message.
+        decisions: As they came, with ids of calls or of the request's message, never without.
         decided_by: The user's id, `temporal`, or `expiry`.
     """
 
@@ -61,11 +62,11 @@ async def get_pending_approval(
     connection: AsyncConnection, conversation_id: str
 ) -> Approval | None:
     """What a conversation waits for, None when it waits for nothing."""
-    question = select(*columns_of(approvals, Approval)).where(
+    statement = select(*columns_of(approvals, Approval)).where(
         approvals.c.conversation_id == conversation_id,
         IS_PENDING,
     )
-    rows = await connection.execute(question)
+    rows = await connection.execute(statement)
     row = rows.mappings().one_or_none()
     return model_of(Approval, row) if row else None
 
@@ -76,7 +77,7 @@ async def answer_approval(
     """Record an answer, and make the run that carries on once nothing is left to be answered.
 
     Answering again what was answered gives the run that the first answer made. An answer to some
-    of the calls makes a run that rests at once with `requires_approval` and shows the others.
+    of the calls makes a run that closes at once with `requires_approval` and shows the others.
 
     Args:
         connection: In a transaction.
@@ -86,9 +87,10 @@ async def answer_approval(
 
     Raises:
         InvalidArgument: Nothing waits, or the answer is about calls that do not wait.
-        Conflict: A call was answered otherwise before, or with something else said behind it.
+        Conflict: A call was answered otherwise before, or with something else said behind it; or
+            the ids that are given fit several calls or requests.
     """
-    approval = await _lock_meant(connection, conversation_id, answer.decisions)
+    approval = await _lock_answered(connection, conversation_id, answer.decisions)
     decisions = decided_with(approval, answer.decisions)
     if approval.answer_run_id is not None and approval.decisions == decisions:
         first = await get_run(connection, approval.answer_run_id)
@@ -104,7 +106,7 @@ async def answer_approval(
     run = await _add_run(connection, approval, new)
     if is_whole:
         return run
-    return await _rest(connection, approval, run, decisions)
+    return await _close_part(connection, approval, run, decisions)
 
 
 async def cancel_approval(connection: AsyncConnection, approval: Approval) -> None:
@@ -136,8 +138,8 @@ async def list_expired_approvals(connection: AsyncConnection) -> list[Approval]:
 
 def _check_nothing_is_lost(first: Run, new: NewRun) -> None:
     """What is said behind an answer that is repeated was said the first time, or is refused."""
-    before = [(said.role, said.parts) for said in first.input]
-    if new.input and before != [(said.role, said.parts) for said in new.input]:
+    before = [(message.role, message.parts) for message in first.input]
+    if new.input and before != [(message.role, message.parts) for message in new.input]:
         raise Conflict(
             "The approval request was answered before, and this was not said behind the answer: "
             "send it by itself"
@@ -195,19 +197,19 @@ async def _add_run(connection: AsyncConnection, approval: Approval, new: NewRun)
     return model_of(Run, rows.mappings().one())
 
 
-async def _rest(
+async def _close_part(
     connection: AsyncConnection, approval: Approval, run: Run, decisions: Sequence[Decision]
 ) -> Run:
-    """Close the run of an answer that leaves calls waiting; it shows which."""
+    """Close the run of an answer to a part of a request; it shows the calls that still wait."""
     request = await get_message(connection, approval.id)
-    told: list[Message | RunClosed] = []
+    shown: list[Message | RunClosed] = []
     if request is not None:
-        told.append(only_calls(request, [decision.tool_call_id for decision in decisions]))
+        shown.append(only_calls(request, [decision.tool_call_id for decision in decisions]))
     closed = RunClosed(stop_reason=StopReason.REQUIRES_APPROVAL, usage=run.usage)
-    told.append(closed)
-    first_seq = await advance_run(connection, run.id, events=len(told), closed=closed)
+    shown.append(closed)
+    first_seq = await advance_run(connection, run.id, events=len(shown), closed=closed)
     if first_seq is not None:
-        await add_events(connection, run.id, first_seq, 1, told)
+        await add_events(connection, run.id, first_seq, 1, shown)
     return run.model_copy(
         update={"status": closed.stop_reason.status, "stop_reason": closed.stop_reason}
     )
@@ -246,10 +248,29 @@ async def conversations_that_wait(
     return set(rows.scalars())
 
 
-async def _lock_meant(
+async def check_same_answer(
+    connection: AsyncConnection, run: Run, given: Sequence[Decision]
+) -> None:
+    """Make sure that an answer is the one that made this run, which has the same `otid`.
+
+    A client that counts its ids anew would otherwise believe that it has answered what it has not.
+
+    Raises:
+        Conflict: It is another one.
+    """
+    approval = await get_approval(connection, run.approval_id) if run.approval_id else None
+    if approval is None or not is_about(approval, given):
+        raise Conflict(
+            "The otid was used before, and not for an answer to this approval request: give each "
+            "answer an otid of its own"
+        )
+    decided_with(approval, given)
+
+
+async def _lock_answered(
     connection: AsyncConnection, conversation_id: str, given: Sequence[Decision]
 ) -> Approval:
-    """The request that an answer is about: the pending one, else the newest that it fits."""
+    """The request that an answer is about, locked; see `find_answered`."""
     rows = await connection.execute(
         select(*columns_of(approvals, Approval))
         .where(approvals.c.conversation_id == conversation_id)
@@ -257,12 +278,4 @@ async def _lock_meant(
         .limit(_NEWEST)
         .with_for_update()
     )
-    found = models_of(Approval, rows.mappings().all())
-    meant = next((one for one in found if is_about(one, given)), None)
-    if meant is not None and meant.status in (ApprovalStatus.PENDING, ApprovalStatus.DECIDED):
-        return meant
-    for one in found:
-        if one.status is ApprovalStatus.PENDING:
-            return one
-    reason = f": the request was {meant.status.value}" if meant else ""
-    raise InvalidArgument(f"{NOTHING_WAITS}{reason}")
+    return find_answered(models_of(Approval, rows.mappings().all()), given)

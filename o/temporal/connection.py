@@ -16,6 +16,7 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from o.errors import Unavailable
 from o.settings import Settings
 from workflows.showing import AGENT_ID, AGENT_NAME, RUN_STATUS
 
@@ -48,8 +49,17 @@ async def register(settings: Settings) -> list[str]:
 
     Returns:
         What was done, or the commands for an operator where we may not do it.
+
+    Raises:
+        Unavailable: Nothing answers at the address.
     """
-    client = await connect(settings)
+    try:
+        client = await connect(settings)
+    except RuntimeError:
+        raise Unavailable(
+            f"Temporal does not answer at {settings.temporal_address}: start it, "
+            "or set TEMPORAL_ADDRESS to another one"
+        ) from None
     name = settings.temporal_namespace
     lines: list[str] = []
     try:

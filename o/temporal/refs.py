@@ -21,11 +21,8 @@ def turn_of(run: Run, model: str = "") -> Turn:
 def call_refs(
     agent: Agent, run_id: str, step_index: int, calls: Sequence[ToolCall], *, asked_in: str = ""
 ) -> list[CallRef]:
-    """The calls of a step by their ordinals; names are for the reader of the history.
-
-    Calls to which the provider gave one id run in order, in which alone their returns are theirs.
-    """
-    at_once = calls_in_parallel(agent) and len({call.id for call in calls}) == len(calls)
+    """The calls of a step by their ordinals; names are for the reader of the history."""
+    at_once = calls_in_parallel(agent)
     return [
         CallRef(
             run_id,

@@ -71,9 +71,7 @@ class ApprovalSweeper:
             input=[],
             options=RunOptions(run_type=EXPIRY, background=True),
         )
-        denied = [
-            Decision(tool_call_id=call, approve=False, reason=_LATE) for call in approval.undecided
-        ]
+        denied = [Decision(tool_call_id=approval.id, approve=False, reason=_LATE)]
         try:
             async with self._database.begin() as connection:
                 answer = Answer(denied, EXPIRY)
@@ -134,7 +132,7 @@ class ApprovalSweeper:
     async def _refresh(self, sample: set[str]) -> None:
         """Make sure that Temporal shows what waits, some of it each time, and nothing else.
 
-        A request may have been cancelled by an API that died before it told the conversation.
+        A request may have been cancelled by an API that died before it notified the conversation.
         """
         shown = set(await list_shown_waiting(self._client, self._task_queue))
         async with self._database.connect() as connection:

@@ -94,7 +94,7 @@ def test_a_reset_leaves_what_an_answer_under_way_goes_on_from(
     assert provider.problems == []
 
 
-def test_an_answer_that_names_nothing_is_never_about_an_older_request(
+def test_an_answer_that_is_late_is_never_about_an_older_request(
     server: Product, client: Letta, guarded: AgentState
 ) -> None:
     first = request_of(ask(client, guarded))
@@ -102,9 +102,8 @@ def test_an_answer_that_names_nothing_is_never_about_an_older_request(
     second = request_of(ask(client, guarded))
     server.query("UPDATE approvals SET expires_at = now() WHERE id = %s", second.id)
     await_rest(client, guarded)
-    blind: Any = {"type": "approval", "approve": True}
     with pytest.raises(BadRequestError, match="the request was expired"):
-        client.agents.messages.create(guarded.id, messages=[blind])
+        answer(client, guarded, approval(second.id))
     assert memory_of(client, guarded).count("likes tea") == 1
 
 

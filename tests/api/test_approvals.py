@@ -351,6 +351,8 @@ def test_queued_messages_wait_behind_an_approval_and_are_answered_after_it(
     [
         {"type": "approval"},
         {"type": "approval", "approvals": []},
+        {"type": "approval", "approve": True},
+        {"type": "approval", "approve": False, "approval_request_id": ""},
         {"type": "approval", "approvals": [{"type": "approval", "approve": True}]},
         {"type": "approval", "approvals": [{"type": "other", "tool_call_id": "x"}]},
         {"type": "tool_return", "tool_returns": []},

@@ -10,7 +10,7 @@ from letta_client.types import AgentState
 from temporalio.client import Client
 
 from tests.support.product import Product
-from tests.support.provider import HANDLE, FakeProvider, call, do, say, together
+from tests.support.provider import HANDLE, FakeProvider, call, do, say, together, with_one_id
 
 SEARCH = call("conversation_search", query="nothing")
 INSERT = call("memory_insert", label="human", new_string="x")
@@ -118,12 +118,13 @@ def test_calls_that_the_model_was_not_to_make_at_once_run_one_after_the_other(
     assert sorted(returned(reply)) == [0, 1]
 
 
-def test_calls_with_one_id_run_in_order(server: Product, client: Letta) -> None:
+def test_calls_to_which_the_model_gave_one_id_run_at_once_and_are_told_apart(
+    server: Product, client: Letta
+) -> None:
     agent = make(client, parallel=True)
-    same = {"calls": [{**SEARCH["calls"][0], "id": "call_that_is_long_enough_to_be_kept"}] * 2}
-    reply = send(client, agent, same, DONE)
-    assert asyncio.run(most_tools_at_once(server, agent)) == 1
-    assert returned(reply) == [0, 0]
+    reply = send(client, agent, with_one_id(together(SEARCH, SEARCH)), DONE)
+    assert asyncio.run(most_tools_at_once(server, agent)) == 2
+    assert sorted(returned(reply)) == [0, 1]
 
 
 def test_an_agent_without_tools_is_told_nothing_about_parallel_calls(

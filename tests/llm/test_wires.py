@@ -1,5 +1,6 @@
 """Each provider's wire, over real HTTP: where requests go, and what comes of the replies."""
 
+import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -287,6 +288,65 @@ async def test_a_forced_call_is_forced_in_the_words_of_the_wire(
     assert not wires.requests[-1][2]["tool_choice"]["disable_parallel_tool_use"]
 
 
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize(
+    ("handle", "scheme", "reaches_provider"),
+    [
+        ("anthropic/claude-x", "http", False),
+        ("anthropic/claude-x", "https", True),
+        ("ollama/llama:1b", "http", False),
+        ("ollama/llama:1b", "https", False),
+    ],
+)
+async def test_an_image_by_address_is_fetched_by_the_provider_or_by_nobody(
+    wires: Wires,
+    settings: ProviderSettings,
+    handle: str,
+    scheme: str,
+    reaches_provider: bool,
+    streams: bool,
+) -> None:
+    came: list[bytes] = []
+
+    async def keep(delta: ReplyDelta) -> None:
+        """Read on."""
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(await reader.read(1))
+        writer.close()
+
+    async with await asyncio.start_server(accept, "127.0.0.1", 0) as listener:
+        url = f"{scheme}://127.0.0.1:{listener.sockets[0].getsockname()[1]}/cat.png"
+        content = [
+            {"type": "text", "text": "What is this?"},
+            {"type": "image_url", "image_url": {"url": url}},
+        ]
+        request = request_to(handle)
+        prompt = [*request.prompt, {"role": "user", "content": content}]
+        model = Models(Providers(settings), timeout_s=20)
+        reply = await model.complete(
+            request.model_copy(update={"prompt": prompt}), keep if streams else None
+        )
+    assert reply.text == "noting"
+    assert came == []
+    sent = json.dumps(wires.requests[-1][2])
+    assert url in sent, "the model is told of it"
+    assert (f'"url": "{url}"' in sent) is reaches_provider
+    assert ("which you cannot be shown" in sent) is not reaches_provider
+
+
+async def test_an_image_in_the_message_itself_reaches_every_provider(
+    wires: Wires, settings: ProviderSettings
+) -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGVsbG8="}}
+    for handle in ("anthropic/claude-x", "ollama/llama:1b"):
+        request = request_to(handle)
+        prompt = [*request.prompt, {"role": "user", "content": [image]}]
+        model = Models(Providers(settings), timeout_s=20)
+        await model.complete(request.model_copy(update={"prompt": prompt}))
+        assert "aGVsbG8=" in json.dumps(wires.requests[-1][2])
+
+
 async def test_the_catalogue_lists_what_each_provider_offers(settings: ProviderSettings) -> None:
     catalogue = Catalogue(Providers(settings))
     handles = [entry.handle for entry in await catalogue.list_models()]
@@ -304,3 +364,30 @@ async def test_a_provider_that_is_down_lists_nothing_and_is_trusted() -> None:
     with pytest.raises(ModelError) as failure:
         await model.complete(request_to("ollama/anything"))
     assert failure.value.retryable
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize("kind", ["json_schema", "json_object"])
+@pytest.mark.parametrize("handle", ["anthropic/claude-x", "ollama/llama:1b"])
+async def test_a_response_format_reaches_the_provider_and_leaves_calls_as_they_are(
+    wires: Wires, settings: ProviderSettings, handle: str, kind: str, streams: bool
+) -> None:
+    schema = {"type": "object", "properties": {"words": {"type": "string"}}}
+    wanted = {"type": kind} | ({"json_schema": {"schema": schema}} if kind == "json_schema" else {})
+    request = request_to(handle)
+    request = request.model_copy(
+        update={"settings": request.settings | {"response_format": wanted}}
+    )
+
+    async def keep(delta: ReplyDelta) -> None:
+        pass
+
+    reply = await Models(Providers(settings), timeout_s=20).complete(
+        request, keep if streams else None
+    )
+    (call,) = reply.tool_calls
+    assert (call.name, json.loads(call.arguments)) == ("memory_insert", ARGUMENTS)
+    assert reply.text == "noting"
+    body = wires.requests[-1][2]
+    if kind == "json_schema":
+        assert '"words"' in json.dumps(body)

@@ -8,9 +8,9 @@ from o.domain.messages import Message
 from o.memory.context import Prompt
 
 
-def chat_prompt(agent: Agent, messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """`messages`, oldest first, in the OpenAI chat shape."""
+def chat_prompt(agent: Agent, messages: Sequence[Message], model: str = "") -> list[dict[str, Any]]:
+    """`messages`, oldest first, in the OpenAI chat shape, as this model reads them."""
     prompt = Prompt()
     for message in messages:
         prompt.add(agent, message)
-    return prompt.chat()
+    return prompt.chat(model=model)

@@ -44,7 +44,17 @@ def call(name: str, **arguments: Any) -> Action:
 def together(*actions: Action) -> Action:
     """Call several tools in one reply."""
     calls = [one for action in actions for one in action["calls"]]
-    return {"calls": [{"id": f"call_{n}", **one} for n, one in enumerate(calls)]}
+    return {"calls": calls}
+
+
+def counting_anew(action: Action) -> Action:
+    """The same action by a model that counts its calls from 0 in each reply, in long ids."""
+    return action | {"ids": "anew"}
+
+
+def with_one_id(action: Action) -> Action:
+    """The same action by a model that gives one long id to all calls of all replies."""
+    return action | {"ids": "one"}
 
 
 def say(text: str) -> Action:
@@ -58,6 +68,37 @@ class Gate:
 
     reached: threading.Event = field(default_factory=threading.Event)
     opened: threading.Event = field(default_factory=threading.Event)
+
+
+class GivenIds:
+    """The ids that models gave their calls, which must come back to them as they went out."""
+
+    def __init__(self) -> None:
+        self._given: dict[tuple[str, str], set[tuple[str, ...]]] = {}
+
+    def note(self, model: str, reply: dict[str, Any]) -> None:
+        """Note the ids of a reply by what it calls."""
+        calls = reply.get("tool_calls", [])
+        ids = tuple(one["id"] for one in calls)
+        self._given.setdefault((model, _called(calls)), set()).add(ids)
+
+    def problems_of(self, model: str, prompt: Prompt) -> list[str]:
+        """Replies of this model in a prompt that have other ids than it gave them.
+
+        Replies with calls that it has never made, or with other arguments, are not judged.
+        """
+        problems = []
+        for message in prompt:
+            calls = message.get("tool_calls") or []
+            ids = tuple(one["id"] for one in calls)
+            known = self._given.get((model, _called(calls))) if calls else None
+            if known is not None and ids not in known:
+                problems.append(f"calls that were given other ids than {ids}")
+        return problems
+
+
+def _called(calls: list[dict[str, Any]]) -> str:
+    return json.dumps([one["function"] for one in calls], sort_keys=True)
 
 
 class FakeProvider:
@@ -74,6 +115,7 @@ class FakeProvider:
         self.prompts: list[Prompt] = []
         self.problems: list[str] = []
         self.hung_up = 0  # how many did not wait at a gate
+        self._given = GivenIds()
         self._gates: list[tuple[Callable[[Prompt], bool], Gate]] = []
         self._failures: dict[str, int] = {}
         routes = [
@@ -125,6 +167,7 @@ class FakeProvider:
         self.requests.append(body)
         self.prompts.append(prompt)
         self.problems += problems_of(prompt) + problems_of_tools(body)
+        self.problems += self._given.problems_of(body["model"], prompt)
         await self._wait_at_gate(request, prompt)
         action = choose(prompt)
         if body.get("tool_choice") == "required" and is_legacy(body):
@@ -132,6 +175,7 @@ class FakeProvider:
         if (failed := self._failure(action, prompt)) is not None:
             return failed
         await asyncio.sleep(action.get("delay_s", 0))
+        self._given.note(body["model"], _message(action))
         if body.get("stream"):
             return StreamingResponse(_chunks(action), media_type="text/event-stream")
         return JSONResponse(_whole(action))
@@ -257,10 +301,19 @@ def problems_of(prompt: Prompt) -> list[str]:
     return problems + (["a call without a return"] if waiting else [])
 
 
+def _call_id(style: str | None, name: str, place: int) -> str:
+    match style:
+        case "anew":
+            return f"functions.{name}:{place}"
+        case "one":
+            return "chatcmpl-tool-0123456789"
+    return f"call_{place}"
+
+
 def _message(action: Action) -> dict[str, Any]:
     calls = [
         {
-            "id": one.get("id", f"call_{n}"),
+            "id": one.get("id") or _call_id(action.get("ids"), one["name"], n),
             "type": "function",
             "function": {"name": one["name"], "arguments": one["arguments"]},
         }

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,17 @@ from hypothesis import strategies as st
 
 from o.domain.agents import Agent, Conversation
 from o.domain.blocks import Block
-from o.domain.messages import Message, Part, ReasoningPart, Role, TextPart, ToolCall, ToolReturn
+from o.domain.messages import (
+    GivenId,
+    Message,
+    Part,
+    ReasoningPart,
+    Role,
+    TextPart,
+    ToolCall,
+    ToolReturn,
+    return_message_id,
+)
 from o.memory.edits import LINE_NUMBER_BANNER
 from o.memory.prompt import compile_prompt, local_time, prompt_key
 from tests.support.prompts import chat_prompt
@@ -53,7 +64,17 @@ def block(**fields: object) -> Block:
 
 ids = st.sampled_from(["call_1", "call_2", "same"])
 texts = st.builds(lambda text: [TextPart(text=text)], st.text(max_size=5))
-calls = st.builds(ToolCall, id=ids, name=st.just("t"), arguments=st.sampled_from(["{}", "[]", "{"]))
+MODELS = ("a/x", "b/x")
+given_ids = st.builds(
+    GivenId, id=st.sampled_from(["t:0", "t:1", "toolu_1"]), model=st.sampled_from(MODELS)
+)
+calls = st.builds(
+    ToolCall,
+    id=ids,
+    name=st.just("t"),
+    arguments=st.sampled_from(["{}", "[]", "{"]),
+    given=st.none() | given_ids,
+)
 returns = st.builds(
     ToolReturn, tool_call_id=ids, name=st.just("t"), status=st.just("success"), content=st.text()
 )
@@ -71,12 +92,32 @@ histories = st.lists(
 )
 
 
-@given(histories)
-def test_a_prompt_of_any_history_is_one_that_providers_take(history: list[Message]) -> None:
-    prompt = chat_prompt(AGENT, history)
+def call_ids(prompt: list[dict[str, Any]]) -> list[list[str]]:
+    """The ids of the calls of each reply that has any."""
+    return [
+        [call["id"] for call in entry["tool_calls"]] for entry in prompt if "tool_calls" in entry
+    ]
+
+
+@given(histories, st.sampled_from([*MODELS, "c/x"]))
+def test_a_prompt_of_any_history_is_one_that_providers_take(
+    history: list[Message], model: str
+) -> None:
+    prompt = chat_prompt(AGENT, history, model)
     assert problems_of(prompt) == []
-    seen = [call["id"] for entry in prompt for call in entry.get("tool_calls") or []]
-    assert len(seen) == len(set(seen)), "ids must not repeat in a prompt"
+    if model not in MODELS:  # which has given no id itself
+        seen = [id_ for reply in call_ids(prompt) for id_ in reply]
+        assert len(seen) == len(set(seen)), "ids must not repeat in a prompt"
+
+
+@given(histories, st.sampled_from(MODELS))
+def test_a_model_reads_its_own_ids_and_no_others(history: list[Message], model: str) -> None:
+    shown = call_ids(chat_prompt(AGENT, history, model))
+    asked = [m.tool_calls for m in history if m.role is Role.ASSISTANT and m.tool_calls]
+    for ids_, made in zip(shown, asked, strict=True):
+        for id_, call in zip(ids_, made, strict=True):
+            is_own = call.given is not None and call.given.model == model
+            assert id_ == call.given.id if is_own and call.given else id_.startswith("call_")
 
 
 @given(histories, histories)
@@ -167,3 +208,25 @@ def test_returns_in_any_order_are_shown_with_their_calls() -> None:
     ids = [call["id"] for call in prompt[0]["tool_calls"]]
     told = {shown["tool_call_id"]: json.loads(shown["content"])["message"] for shown in prompt[1:]}
     assert [told[call_id] for call_id in ids] == ["of call_0", "of call_1"]
+
+
+@pytest.mark.parametrize("is_copied", [False, True])
+def test_calls_that_an_older_release_stored_under_one_id_keep_their_returns(
+    is_copied: bool,
+) -> None:
+    asked = [ToolCall(id="functions.t:0", name="t", arguments="{}") for _ in range(2)]
+    reply = message(Role.ASSISTANT, tool_calls=asked, step_id=None if is_copied else "step-1")
+    places = (0, 1) if is_copied else (1, 0)  # a copy has ids of its own: the order is all there is
+    came = [
+        message(
+            Role.TOOL,
+            id="message-2" if is_copied else return_message_id("step-1", place),
+            tool_return=ToolReturn(
+                tool_call_id="functions.t:0", name="t", status="success", content=f"of {place}"
+            ),
+        )
+        for place in places
+    ]
+    prompt = chat_prompt(AGENT, [reply, *came])
+    told = [json.loads(shown["content"])["message"] for shown in prompt[1:]]
+    assert told == ["of 0", "of 1"]

@@ -8,7 +8,7 @@ from o.domain.messages import Message
 from o.domain.runs import Run
 from o.storage.turn.opening import Mark, OpenStep
 from tests.support.prompts import chat_prompt
-from tests.unit.test_context import AGENT, CONVERSATION, NOW, histories
+from tests.unit.test_context import AGENT, CONVERSATION, MODELS, NOW, histories
 
 RUN = Run(
     id="run-1",
@@ -48,15 +48,21 @@ def placed(history: list[Message]) -> list[Message]:
     ]
 
 
-@given(histories, st.lists(st.integers(0, 10), max_size=4))
+@given(
+    histories,
+    st.lists(st.tuples(st.integers(0, 10), st.sampled_from(["c/x", *MODELS])), max_size=4),
+)
 def test_a_kept_prompt_grows_into_the_one_that_a_whole_read_gives(
-    history: list[Message], cuts: list[int]
+    history: list[Message], cuts: list[tuple[int, str]]
 ) -> None:
     messages, contexts = placed(history), Contexts()
-    for cut in [*sorted(cuts), len(messages)]:
+    given_out = []
+    for cut, model in [*sorted(cuts), (len(messages), "a/x")]:
         context = contexts.take(CONVERSATION.id)
-        prompt = contexts.prompt(context, opened(messages[:cut], context.mark), None)
-        assert prompt == chat_prompt(AGENT, messages[:cut])
+        prompt = contexts.prompt(context, opened(messages[:cut], context.mark), None, model)
+        given_out.append((prompt, chat_prompt(AGENT, messages[:cut], model)))
+    for prompt, whole in given_out:  # what was given out stays as it was
+        assert prompt == whole
 
 
 @given(histories, histories)
@@ -64,7 +70,7 @@ def test_history_that_was_changed_is_read_anew(before: list[Message], after: lis
     contexts = Contexts()
     for epoch, history in enumerate((placed(before), placed(after))):
         context = contexts.take(CONVERSATION.id)
-        prompt = contexts.prompt(context, opened(history, context.mark, epoch=epoch), None)
+        prompt = contexts.prompt(context, opened(history, context.mark, epoch=epoch), None, "")
         assert prompt == chat_prompt(AGENT, history)
 
 
@@ -74,7 +80,7 @@ def test_what_the_database_has_lost_is_forgotten(lost: list[Message], now: list[
     kept = [m.model_copy(update={"id": f"{m.id}-lost"}) for m in placed(lost)]
     for history in (kept, placed(now)):  # the same places, with other messages in them
         context = contexts.take(CONVERSATION.id)
-        prompt = contexts.prompt(context, opened(history, context.mark), None)
+        prompt = contexts.prompt(context, opened(history, context.mark), None, "")
         assert prompt == chat_prompt(AGENT, history)
 
 
@@ -83,7 +89,7 @@ def test_what_was_used_longest_ago_goes_when_there_is_too_much() -> None:
     contexts = Contexts(limit_chars=4_000)
     for name in ("a", "b", "a", "c"):
         context = contexts.take(name)
-        contexts.prompt(context, opened(text, context.mark, conversation_id=name), None)
+        contexts.prompt(context, opened(text, context.mark, conversation_id=name), None, "")
     assert [contexts.take(name).mark.position for name in ("a", "b", "c")] == [1, 0, 1]
 
 
@@ -91,7 +97,7 @@ def test_two_steps_never_share_a_prompt() -> None:
     contexts = Contexts()
     context = contexts.take("a")
     (message,) = placed([Message.model_validate(message_of("x"))])
-    contexts.prompt(context, opened([message], context.mark, conversation_id="a"), None)
+    contexts.prompt(context, opened([message], context.mark, conversation_id="a"), None, "")
     assert contexts.take("a").mark == Mark(0, 1, message.id)
     assert contexts.take("a").mark == Mark()
 

@@ -45,3 +45,16 @@ def test_lists_reach_the_children_as_they_were_set(monkeypatch: pytest.MonkeyPat
     env = of_children(Settings())
     monkeypatch.setenv("O_OUTBOUND_ALLOW", env["O_OUTBOUND_ALLOW"])
     assert Settings().outbound_allow == ("10.0.0.0/8", "hooks.lan:9000")
+
+
+@pytest.mark.parametrize("origin", ["example.com", "https://example.com/path", "null", "https:///"])
+def test_an_origin_is_scheme_host_and_port(monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
+    monkeypatch.setenv("O_CORS_ORIGINS", origin)
+    with pytest.raises(ValidationError, match="is no origin"):
+        Settings()
+
+
+def test_origins_are_those_of_v1_until_others_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "http://localhost:3000" in Settings().cors_origins
+    monkeypatch.setenv("ACCEPTABLE_ORIGINS", "https://a.example/, http://b.example:81")
+    assert Settings().cors_origins == ("https://a.example", "http://b.example:81")

@@ -1,5 +1,6 @@
 """Conversations that take more than one message after the other to play, for `record.py`."""
 
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -116,8 +117,11 @@ def _by_update(stage: Stage) -> None:
 
 
 def _by_signal(stage: Stage) -> None:
-    stage.request()
-    for given in ([], ["1"], ['{"tool_call_id": "x", "approve": true}'], ['{"approve": true}']):
+    (call_id,) = stage.request()
+    verdicts = [
+        json.dumps({"tool_call_id": named, "approve": True}) for named in ("x", "", call_id)
+    ]
+    for given in ([], ["1"], ['{"approve": true}'], *([one] for one in verdicts)):
         signal(stage.product, stage.thread, "decide", *given)
     stage.await_rest()
 

@@ -29,14 +29,14 @@ def message_of(
         message: dict[str, Any] = {"type": "approval", "approve": verdicts[0] == "approve"}
         if form == "old":
             message["approval_request_id"] = waiting.id
-        note(world, thread, message)
+        note(world, message)
         return message
     elif form == "returns":
         returns = [_returned(call_id) for call_id in waiting.calls]
         return {"type": "tool_return", "tool_returns": returns}
     else:
         pairs = _pairs(waiting, form, verdicts)
-    return _approvals(world, thread, pairs)
+    return _approvals(world, pairs)
 
 
 def _pairs(waiting: Waiting, form: str, verdicts: Sequence[str]) -> list[tuple[str, str]]:
@@ -75,25 +75,26 @@ def turned(message: dict[str, Any]) -> dict[str, Any]:
     return other
 
 
-def note(world: World, thread: Thread, message: dict[str, Any]) -> None:
-    """Note what an answer lets run: the calls it names; of the whole, all that were asked for."""
+def is_blind(message: dict[str, Any]) -> bool:
+    """Whether an answer names nothing that it is about; it is refused."""
+    return "approve" in message and "approval_request_id" not in message
+
+
+def note(world: World, message: dict[str, Any]) -> None:
+    """Note what an answer lets run: the calls that it names, or those of the request."""
     world.observe()
     given = message.get("approvals") or [message]
     for one in given:
         if not one.get("approve"):
             continue
-        if message.get("approve") and "approval_request_id" not in message:
-            thread.is_blind = True
-        call_id = one.get("tool_call_id")
-        for meant in [call_id] if call_id in world.tools_of else thread.asked:
-            token, tool = world.tools_of[meant]
+        named = one.get("tool_call_id") or one.get("approval_request_id") or ""
+        for call_id in world.calls_of.get(named, [named]):
+            token, tool = world.tools_of.get(call_id, ("", ""))
             if tool == GUARDED:
                 world.approved.add(token)
 
 
-def _approvals(
-    world: World, thread: Thread, pairs: Sequence[tuple[str, str]]
-) -> dict[str, Any] | None:
+def _approvals(world: World, pairs: Sequence[tuple[str, str]]) -> dict[str, Any] | None:
     if not pairs:
         return None
     given: list[dict[str, Any]] = []
@@ -104,7 +105,7 @@ def _approvals(
         approve = verdict == "approve"
         given.append({"type": "approval", "tool_call_id": call_id, "approve": approve})
     message = {"type": "approval", "approvals": given}
-    note(world, thread, message)
+    note(world, message)
     return message
 
 

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from typing import Any
 
+from tests.chaos.fuzz.answers import is_blind
 from tests.chaos.fuzz.posts import Answer
 from tests.chaos.fuzz.world import FREE, GUARDED, Sent, Thread, World
 
@@ -25,9 +26,7 @@ def broken(world: World) -> list[str]:
 def unapproved(world: World) -> list[str]:
     """What was done that nobody approved, or done twice, or stored twice; at any moment."""
     lines, _ = _notes(world)
-    guarded = {token for token, tool in world.tools_of.values() if tool == GUARDED}
-    blind = [thread for thread in (*world.threads, *world.gone) if thread.is_blind]
-    guarded -= {world.tools_of[call_id][0] for thread in blind for call_id in thread.asked}
+    guarded = {token for token, tool in world.tools.items() if tool == GUARDED}
     asked = Counter(token for token, _ in world.tools_of.values())
     found = [
         f"{line} is there {n} times"
@@ -35,6 +34,7 @@ def unapproved(world: World) -> list[str]:
         if n > max(asked[line], 1) and not world.is_asked_again(line)
     ]
     found += [f"{token} was not approved" for token in guarded & lines.keys() - world.approved]
+    found += [f"two calls have the id {call_id}" for call_id in world.repeated]
     pending = world.product.query(
         "SELECT count(*) FROM approvals WHERE agent_id = %s AND status = 'pending' "
         "GROUP BY conversation_id",
@@ -54,7 +54,7 @@ def _of_answers(world: World) -> list[str]:
 
 def problem_of(world: World, sent: Sent, answer: Answer) -> str | None:
     """What is wrong with an answer to a request, None for nothing."""
-    if answer.status != 200:
+    if answer.status != 200 or is_blind(sent.post.request.body["messages"][0]):
         return _problem_of_refusal(world, sent, answer)
     if answer.error is not None:
         return None if "waiting for approval" in answer.error else "failed"
@@ -71,6 +71,8 @@ def problem_of(world: World, sent: Sent, answer: Answer) -> str | None:
 def _problem_of_refusal(world: World, sent: Sent, answer: Answer) -> str | None:
     detail = answer.body.get("detail") if isinstance(answer.body, dict) else None
     match answer.status:
+        case 422 if is_blind(sent.post.request.body["messages"][0]):
+            return None
         case 400 if sent.kind == "answer":
             return None
         case 404 if world.lost_runs or sent.thread in world.gone:

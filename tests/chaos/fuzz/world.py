@@ -41,13 +41,11 @@ class Thread:
 
     Attributes:
         asked: The ids of the calls that waited for an answer in it, newest last.
-        is_blind: Whether something was approved that named nothing.
     """
 
     id: str
     is_own: bool
     asked: list[str] = field(default_factory=list)
-    is_blind: bool = False
 
 
 @dataclass
@@ -82,7 +80,10 @@ class World:
         self.gone: list[Thread] = []
         self.sent: list[Sent] = []
         self.approved: set[str] = set()  # tokens whose call somebody approved
+        self.tools: dict[str, str] = {}  # by the token that a call was made up about
         self.tools_of: dict[str, tuple[str, str]] = {}  # token by call id, and its tool
+        self.calls_of: dict[str, list[str]] = {}  # of an approval request, those that waited
+        self.repeated: set[str] = set()  # ids that two calls have
         self.was_reset = self.lost_runs = self.lost_tool = False
         self._numbers = itertools.count()
 
@@ -110,10 +111,25 @@ class World:
         return self._send("plain", thread, how, text, **more)
 
     def act(
-        self, thread: Thread, how: How, steps: Sequence[Sequence[str]], delay_s: float, **more: Any
+        self,
+        thread: Thread,
+        how: How,
+        steps: Sequence[Sequence[str]],
+        delay_s: float,
+        ids: str | None = None,
+        **more: Any,
     ) -> Sent:
-        """Say something that makes the model call these tools, step by step."""
-        actions = [self._step(tools, delay_s) for tools in steps]
+        """Say something that makes the model call these tools, step by step.
+
+        Args:
+            thread: Where.
+            how: How the answer is wanted.
+            steps: The tools of each reply.
+            delay_s: How long the model thinks.
+            ids: How the model counts its calls (`tests.support.provider`).
+            more: Of the request's body.
+        """
+        actions = [self._step(tools, delay_s) | {"ids": ids} for tools in steps]
         text = do(*actions, say("done"))
         tools = [{"name": CLIENTS, "description": "Looks."}]
         return self._send("calls", thread, how, text, client_tools=tools, **more)
@@ -261,20 +277,24 @@ class World:
     def observe(self) -> None:
         """Note which tokens the calls that were asked for are about."""
         rows = self.product.query(
-            "SELECT m.conversation_id, m.tool_calls FROM approvals a "
+            "SELECT a.id, m.conversation_id, m.tool_calls FROM approvals a "
             "JOIN messages m ON m.id = a.id WHERE a.agent_id = %s ORDER BY a.created_at",
             self.agent.id,
         )
-        for conversation_id, calls in rows:
+        for request_id, conversation_id, calls in rows:
+            if request_id in self.calls_of:
+                continue
+            waited = [one["id"] for one in calls if one.get("gate")]
+            self.calls_of[request_id] = waited
+            for thread in [*self.threads, *self.gone]:
+                if thread.id == conversation_id:
+                    thread.asked += waited
             for one in calls:
                 if one["id"] in self.tools_of:
-                    continue
+                    self.repeated.add(one["id"])
                 arguments = json.loads(one["arguments"])
                 token = arguments.get("new_string") or arguments.get("content") or ""
                 self.tools_of[one["id"]] = (token, one["name"])
-                for thread in [*self.threads, *self.gone]:
-                    if thread.id == conversation_id and one.get("gate"):
-                        thread.asked.append(one["id"])
 
     def settle(self) -> None:
         """Wait until nothing is open but what stands behind an approval request."""
@@ -319,11 +339,11 @@ class World:
     def _step(self, tools: Sequence[str], delay_s: float) -> Action:
         """One reply that calls these tools, each about a token of its own."""
         calls = [one for tool in tools for one in self._call(tool)["calls"]]
-        ids = [{"id": f"call_{n}", **one} for n, one in enumerate(calls)]
-        return {"calls": ids, "delay_s": delay_s}
+        return {"calls": calls, "delay_s": delay_s}
 
     def _call(self, tool: str) -> Action:
         token = f"token-{next(self._numbers)}"
+        self.tools[token] = tool
         match tool:
             case "memory_insert":
                 return call(GUARDED, label="notes", new_string=token)

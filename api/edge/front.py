@@ -1,0 +1,35 @@
+"""All that a request passes before it reaches a route, in order."""
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from api.auth import TokenCheck
+from api.edge.body_bounds import BodyBounds
+from api.edge.browsers import BrowserCheck
+from o.settings import Settings
+
+# Beside those that every page may read.
+_SHOWN_HEADERS = ("etag", "retry-after", "x-should-retry")
+
+
+def stand_in_front(app: FastAPI, settings: Settings) -> None:
+    """Put the checks in front of the routes. The one that is added last is asked first."""
+    app.add_middleware(BodyBounds, max_bytes=settings.max_body_bytes)
+    if settings.api_token is not None:
+        app.add_middleware(TokenCheck, token=settings.api_token.get_secret_value())
+    else:
+        app.add_middleware(
+            BrowserCheck,
+            allowed_hosts=settings.allowed_hosts,
+            allowed_origins=settings.cors_origins,
+        )
+    # In front of the others, so that a page may read why it was refused.
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        allow_credentials=True,
+        allow_private_network=True,
+        expose_headers=_SHOWN_HEADERS,
+    )
