@@ -6,12 +6,11 @@ terminated: what is open in PostgreSQL is carried on all the same.
 
 import asyncio
 import logging
-import uuid
 from collections import defaultdict
 from enum import Enum, auto
 
 from sqlalchemy import text
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -133,20 +132,13 @@ class Sweeper:
             await self._client.get_workflow_handle(conversation_id).terminate("stuck: see the log")
         for one in runs:
             _log.warning("lost run submitted again", extra={"run_id": one.run.id})
-            try:
-                await submit_run(
-                    self._client,
-                    self._task_queue,
-                    one.run,
-                    agent_name=one.agent_name,
-                    model=one.model,
-                    # Temporal may know the run's id from an update whose turn came to nothing.
-                    update_id=str(uuid.uuid4()),
-                )
-            except WorkflowUpdateFailedError as error:
-                _log.warning(
-                    "run was refused", extra={"run_id": one.run.id, "error": str(error.cause)}
-                )
+            await submit_run(
+                self._client,
+                self._task_queue,
+                one.run,
+                agent_name=one.agent_name,
+                model=one.model,
+            )
         return len(runs)
 
     async def _stop_cancelled(self, conversation_id: str) -> None:
