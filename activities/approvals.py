@@ -24,7 +24,7 @@ from o.domain.messages import (
     ToolReturn,
     response_message_id,
 )
-from o.domain.rules.standing import need_history, standing
+from o.domain.rules.state import need_history, rule_state
 from o.domain.runs import Run, RunOptions
 from o.errors import Conflict, InvalidArgument, NotFound
 from o.storage.agents import get_agent
@@ -49,11 +49,24 @@ TEMPORAL = "temporal"
 """Who decides what comes from Temporal's UI or CLI."""
 
 
+_SWITCHED_OFF = (
+    "Decisions are not taken from Temporal here, because it asks nobody for O_API_TOKEN: "
+    "answer through the API, or have the operator set O_TEMPORAL_DECISIONS=1"
+)
+
+
 class ApprovalActivities:
     """What is answered to approval requests."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, takes_decisions: bool = True) -> None:
+        """Nothing is connected yet.
+
+        Args:
+            database: Where requests and answers are.
+            takes_decisions: Whether whoever reaches Temporal may decide.
+        """
         self._database = database
+        self._takes_decisions = takes_decisions
 
     @activity.defn(name="begin_answer")
     async def begin_answer(self, turn: Turn) -> StepOutcome:
@@ -84,6 +97,8 @@ class ApprovalActivities:
             ApplicationError: `InvalidArgument` or `Conflict`, as the API would answer; not retried.
         """
         with as_activity_failure(), heartbeating():
+            if not self._takes_decisions:
+                raise Conflict(_SWITCHED_OFF)
             verdict = request.verdict
             if not verdict.tool_call_id:
                 raise InvalidArgument(await self._ask_for_id(request.conversation_id))
@@ -178,7 +193,7 @@ async def _commit(
         agent,
         reply.tool_calls[ordinal],
         [*before.values(), returned],
-        standing(agent.tool_rules, agent.tool_names, [*history, returned]),
+        rule_state(agent.tool_rules, agent.tool_names, [*history, returned]),
         is_last_call=len(before) + 1 == len(reply.tool_calls),
         is_last_step=False,
     )

@@ -1,4 +1,4 @@
-"""What a conversation waits for, as its workflow is told of it."""
+"""What a conversation waits for, as its workflow knows it."""
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,7 +14,7 @@ async def pending_request(
 ) -> contract.PendingApproval | None:
     """What a conversation waits for, if anything.
 
-    Also what a workflow is told with a run that closed long ago: it may have closed with the
+    Also what a workflow learns with a run that closed long ago: it may have closed with the
     request, and its worker have died before it could say so.
     """
     pending = await get_pending_approval(connection, conversation_id)

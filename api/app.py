@@ -42,6 +42,7 @@ from o.llm.providers import Providers
 from o.outbound import OutboundGuard
 from o.settings import ProviderSettings, Settings
 from o.storage.database import Database
+from o.storage.reach import until_shutdown
 from o.temporal.connection import connect
 
 _DESCRIPTION = "A server for AI agents that remember. The API is that of the Letta V1 server."
@@ -64,8 +65,13 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         database_url = settings.database_url.get_secret_value() if settings.database_url else ""
-        database = Database(database_url, pool_size=settings.database_pool, name="o api")
-        watcher = RunWatcher(database, database_url, patience_s=settings.database_patience_s)
+        database = Database(
+            database_url,
+            pool_size=settings.database_pool,
+            name="o api",
+            place=settings.database_dir,
+        )
+        watcher = RunWatcher(database_url, patience_s=settings.database_patience_s)
         temporal = await connect(settings, lazy=True)
         app.state.parts = Parts(
             settings=settings,
@@ -76,13 +82,13 @@ def create_app(
             catalogue=Catalogue(Providers(providers)),
             outbound=OutboundGuard(settings.outbound_allow),
         )
-        listening = asyncio.create_task(watcher.listen())
+        watching = asyncio.create_task(until_shutdown(database, watcher.run))
         spare_collector()
         on_ready()
         yield
-        listening.cancel()
+        watching.cancel()
         with suppress(asyncio.CancelledError):
-            await listening
+            await watching
         await database.close()
 
     app = FastAPIOffline(

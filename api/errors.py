@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from api.wire.answers import failure_body
 from o.domain.runs import RunError
 from o.errors import ApprovalPending, ConversationBusy, OError
-from o.storage.database import is_unreachable
+from o.storage.database import DISK_IS_FULL, is_disk_full, is_unreachable
 
 _log = logging.getLogger(__name__)
 
@@ -133,6 +133,8 @@ async def _of_database(request: Request, error: Exception) -> JSONResponse:
     if sqlstate in _CLASHES:
         body = {"detail": "Another request changes the same thing now; try again."}
         return JSONResponse(body, status_code=409, headers={"retry-after": "1"})
+    if isinstance(error, DBAPIError) and is_disk_full(error.orig):
+        return JSONResponse({"detail": DISK_IS_FULL}, status_code=503)
     if isinstance(error, DataError):
         return JSONResponse({"detail": _UNFIT}, status_code=422)
     if isinstance(error, SQLAlchemyError) and is_unreachable(error):

@@ -11,7 +11,7 @@ from api.wire.turns import SendBody
 from o.domain.actors import Actor
 from o.domain.agents import Agent, Conversation, Thread
 from o.domain.messages import InputMessage, Message
-from o.domain.rules.standing import standing
+from o.domain.rules.state import rule_state
 from o.errors import InvalidArgument
 from o.ids import derived_id
 from o.llm.bodies import chat_body
@@ -57,7 +57,7 @@ async def preview_request(
         agent,
         handle,
         prompt.chat(system, handle),
-        standing(agent.tool_rules, agent.tool_names, []),
+        rule_state(agent.tool_rules, agent.tool_names, []),
         options.client_tools or (),
     )
     streams = body.streaming and body.stream_tokens

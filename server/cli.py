@@ -5,18 +5,25 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 import uvloop
 from pydantic import ValidationError
 
-from o.errors import OError
+from o.errors import OError, Unavailable
 from o.log import configure_logging
 from o.settings import ProviderSettings, Settings
 from server.lifeline import follow_supervisor, report_ready
+
+if TYPE_CHECKING:
+    from o.storage.database import Database
+
+_PATIENCE_S = 120.0
+"""How long a part waits for the others, which may be started at the same time."""
 
 # Each command imports what it runs when it runs: the parts are heavy, and `o --help` is not.
 
@@ -58,14 +65,20 @@ def api(**flags: Any) -> None:
     import uvicorn  # noqa: PLC0415
 
     from api.app import create_app  # noqa: PLC0415
+    from api.edge.connection import BoundedConnection  # noqa: PLC0415
+    from api.edge.descriptors import raise_limit  # noqa: PLC0415
+    from migrations.upgrade import wait_for_schema  # noqa: PLC0415
 
     settings = _with_database(_settings(**flags))
+    _on_database(settings, "o api start", partial(wait_for_schema, patience_s=_PATIENCE_S))
+    raise_limit()
     uvicorn.run(
         create_app(settings, ProviderSettings(), on_ready=report_ready),
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=BoundedConnection,
+        ws="none",
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=3,
@@ -93,20 +106,19 @@ def worker() -> None:
 def migrate() -> None:
     """Bring the database schema up to date, and make Temporal know O's search attributes."""
     from migrations.upgrade import migrate as upgrade  # noqa: PLC0415
-    from o.storage.database import Database  # noqa: PLC0415
+    from o.storage.reach import reach  # noqa: PLC0415
     from o.temporal.connection import register  # noqa: PLC0415
 
     settings = _with_database(_settings())
 
-    async def run() -> None:
-        database = Database(_database_url(settings), name="o migrate")
+    async def run(database: "Database") -> None:
+        await reach(database)
         before, after = await upgrade(database)
-        await database.close()
         click.echo(f"schema: {before or 'empty'} -> {after}")
         for line in await register(settings):
             click.echo(line)
 
-    asyncio.run(run())
+    _on_database(settings, "o migrate", run)
     _leave()
 
 
@@ -162,8 +174,27 @@ def _with_database(settings: Settings) -> Settings:
     return settings
 
 
-def _database_url(settings: Settings) -> str:
-    return settings.database_url.get_secret_value() if settings.database_url else ""
+def _on_database(
+    settings: Settings, name: str, work: "Callable[[Database], Coroutine[Any, Any, None]]"
+) -> None:
+    """Do what needs the database for a moment; that it goes away meanwhile is one line as well."""
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
+    from o.storage.database import Database  # noqa: PLC0415
+    from o.storage.reach import reason_of  # noqa: PLC0415
+
+    async def run() -> None:
+        url = settings.database_url.get_secret_value() if settings.database_url else ""
+        database = Database(url, pool_size=2, name=name)
+        try:
+            await work(database)
+        finally:
+            await database.close()
+
+    try:
+        asyncio.run(run())
+    except SQLAlchemyError as error:
+        raise Unavailable(f"the database of DATABASE_URL failed: {reason_of(error)}") from None
 
 
 def _leave() -> NoReturn:

@@ -14,9 +14,10 @@ import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 
 from migrations.upgrade import MINIMUM_POSTGRES, NEWEST_TESTED_POSTGRES, is_migrated
-from o.errors import OError
+from o.errors import Conflict, OError
 from o.settings import ProviderSettings, Settings
 from o.storage.database import Database, libpq_url
+from o.storage.reach import reason_of
 from server.up import (
     clash,
     embedded_postgres,
@@ -158,9 +159,10 @@ def _database(url: str) -> Finding:
     try:
         with psycopg.connect(libpq_url(url), connect_timeout=_TIMEOUT_S) as connection:
             version = connection.info.server_version // 10_000
-    except (psycopg.Error, ValueError) as error:
-        # Its class only: messages of the driver may repeat parts of the URL.
-        what = f"the database of DATABASE_URL does not answer ({type(error).__name__})"
+    except OError as error:
+        return Finding("bad", error.message)
+    except psycopg.Error as error:
+        what = f"the database of DATABASE_URL cannot be used: {reason_of(error)}"
         return Finding("bad", what, "start it, check the address, or unset DATABASE_URL")
     if version < MINIMUM_POSTGRES:
         return Finding("bad", f"PostgreSQL {version}", f"O needs {MINIMUM_POSTGRES} or newer")
@@ -180,7 +182,9 @@ def _schema(url: str) -> Finding:
 
     try:
         migrated = asyncio.run(look())
-    except (SQLAlchemyError, TimeoutError, ValueError):
+    except Conflict as error:
+        return Finding("bad", error.message)
+    except (OError, SQLAlchemyError, TimeoutError):
         return Finding("warn", "the schema could not be looked at", "see the line about PostgreSQL")
     if migrated:
         return Finding("ok", "the schema is up to date")

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
@@ -20,7 +19,7 @@ from activities.runs import RunActivities
 from activities.steps import StepActivities, StepLimits
 from activities.tools import ToolActivities
 from api.wire.callbacks import callback_body
-from migrations.upgrade import is_migrated
+from migrations.upgrade import wait_for_schema
 from o.collector import spare_collector
 from o.domain.llm import LanguageModel
 from o.errors import Unavailable
@@ -29,6 +28,7 @@ from o.llm.providers import Providers
 from o.outbound import OutboundGuard
 from o.settings import ProviderSettings, Settings
 from o.storage.database import Database
+from o.storage.reach import until_shutdown
 from o.temporal.connection import connect
 from server.sweep.runs import Sweeper
 from workflows.callback import Callback
@@ -58,6 +58,7 @@ async def run_worker(
 
     Raises:
         Unavailable: Database, schema or Temporal did not come up within two minutes.
+        Conflict: The schema is none that this release can work with.
     """
     known = Providers(providers)
     model = Models(known, timeout_s=settings.model_timeout_s, calls_at_once=settings.model_calls)
@@ -85,11 +86,15 @@ async def run_worker(
         )
         slots = settings.model_calls * len(known.all()) + _SPARE_SLOTS
         async with _polling(settings, client, database, model, slots):
-            sweeping = asyncio.create_task(sweeper.run())
+            beside = [
+                asyncio.create_task(sweeper.run()),
+                asyncio.create_task(until_shutdown(database)),
+            ]
             on_ready()
             _log.info("worker polls", extra={"identity": worker_identity(settings)})
             await stopping
-            sweeping.cancel()
+            for task in beside:
+                task.cancel()
     await database.close()
 
 
@@ -109,7 +114,7 @@ async def _polling(
     steps = StepActivities(model, database, limits)
     tools = ToolActivities(database)
     runs = RunActivities(database)
-    approvals = ApprovalActivities(database)
+    approvals = ApprovalActivities(database, takes_decisions=settings.takes_temporal_decisions)
     callbacks = CallbackActivities(
         database,
         callback_body,
@@ -171,9 +176,9 @@ def _side_worker(
 
 async def _connected(database: Database, settings: Settings) -> Client:
     """Wait for the database, its schema and Temporal, which may start at the same time as we."""
+    await wait_for_schema(database, patience_s=_STARTUP_PATIENCE_S)
     try:
         async with asyncio.timeout(_STARTUP_PATIENCE_S):
-            await _until_migrated(database)
             while True:
                 try:
                     return await connect(settings)
@@ -181,14 +186,7 @@ async def _connected(database: Database, settings: Settings) -> Client:
                     _log.debug("temporal is away", extra={"error": type(error).__name__})
                 await asyncio.sleep(0.05)
     except TimeoutError:
-        raise Unavailable("The database, its schema or Temporal did not come up.") from None
-
-
-async def _until_migrated(database: Database) -> None:
-    while True:
-        try:
-            if await is_migrated(database):
-                return
-        except SQLAlchemyError as error:
-            _log.debug("database is away", extra={"error": type(error).__name__})
-        await asyncio.sleep(0.05)
+        raise Unavailable(
+            f"Temporal does not answer at {settings.temporal_address}: start it, "
+            "or set TEMPORAL_ADDRESS to another one"
+        ) from None

@@ -9,11 +9,10 @@ from temporalio import activity
 from activities.pending import pending_request
 from activities.step.prompt_cache import Contexts
 from o.domain.agents import Agent
-from o.domain.approvals import gate_of
 from o.domain.llm import ModelRequest
-from o.domain.messages import Gate, Message, TextPart, ToolReturn
-from o.domain.rules.prefill import Foreseen
-from o.domain.rules.standing import Standing, need_history, standing
+from o.domain.messages import Message, TextPart, ToolReturn
+from o.domain.rules.foresight import Foresight
+from o.domain.rules.state import RuleState, need_history, rule_state
 from o.domain.runs import Run
 from o.errors import ModelError
 from o.ids import derived_id
@@ -44,20 +43,11 @@ class StepToTake:
     attempt: int
     request: ModelRequest
     history: list[ToolReturn]
-    rules: Standing
+    rules: RuleState
 
-    def foreseen(self) -> Foreseen:
-        """The rules as each call of the reply is likely to find them."""
-        return Foreseen(self.agent.tool_rules, self.agent.tool_names, self.history)
-
-    def gate_of(self, tool: str, rules: Standing) -> Gate | None:
-        """What must come before a call of this tool is answered, with the rules as it finds them.
-
-        What they forbid anyway is not asked for. Should they turn out to allow it, it is refused
-        for want of approval when it is to be made.
-        """
-        gate = gate_of(self.agent, self.run.options.client_tools or (), tool)
-        return None if gate == "approval" and rules.refusal(tool) else gate
+    def foresight(self) -> Foresight:
+        """What is known of the calls of the reply, of the first at first."""
+        return Foresight(self.agent, self.run.options.client_tools or (), self.history)
 
 
 async def begin_step(
@@ -91,7 +81,7 @@ async def begin_step(
             f"The step was given up: it was begun {opened.attempt - 1} times in vain.",
         )
     handle = opened.run.options.override_model or opened.agent.model
-    rules = standing(opened.agent.tool_rules, opened.agent.tool_names, history)
+    rules = rule_state(opened.agent.tool_rules, opened.agent.tool_names, history)
     system = prompt_of_request(system, opened.run.options)
     prompt = contexts.prompt(context, opened, system, handle, carried_on)
     client_tools = opened.run.options.client_tools or ()

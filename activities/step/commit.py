@@ -71,7 +71,7 @@ async def commit_step(
     async with database.connect() as connection:
         if not await commit_reply(connection, step.run, stored):
             committed = await get_step_reply(connection, step.run.id, step.index)
-            if committed is None:  # the run was closed meanwhile, by whomever
+            if committed is None:  # the run was closed meanwhile, or the step begun anew
                 return StepOutcome(step.index, done=True)
             message = committed
             then = _after_reply(step, message)
@@ -112,12 +112,11 @@ def _to_store(
 
 def _by_the_rules(step: StepToTake, reply: ModelReply) -> ModelReply:
     """The reply with what the rules fill in, and with what its calls wait for."""
-    foreseen = step.foreseen()
+    foresight = step.foresight()
     calls: list[ToolCall] = []
     for call in reply.tool_calls:
-        rules = foreseen.before(call.name)
-        gate = step.gate_of(call.name, rules)
-        calls.append(prefilled(call, rules).model_copy(update={"gate": gate}))
+        found = foresight.of_next(call.name)
+        calls.append(prefilled(call, found.rules).model_copy(update={"gate": found.gate}))
     return reply.model_copy(update={"tool_calls": calls})
 
 

@@ -23,9 +23,9 @@ class DeltaWriter:
         self._database = database
         self._step = step
         self._message_id = reply_message_id(step.step_id, step.attempt)
-        self._foreseen = step.foreseen()
+        self._foresight = step.foresight()
         self._legacy = LegacyDeltas() if is_legacy(step.agent) else None
-        self._told_whole: set[int] = set()  # calls whose arguments the rules fill in
+        self._prefilled: set[int] = set()  # calls that are shown whole, when the reply is
         self._waiting: list[ReplyDelta] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -36,7 +36,7 @@ class DeltaWriter:
         """Take a piece; it is stored within about 30 ms. Raises what storing an earlier one met."""
         for piece in self._legacy.of(delta) if self._legacy else [delta]:
             kept = piece.model_copy(update=self._as_kept(piece))
-            if kept.kind != "tool_call" or kept.call not in self._told_whole:
+            if kept.kind != "tool_call" or kept.call not in self._prefilled:
                 self._add(kept)
         if self._writing is None:
             self._writing = asyncio.create_task(self._write_while_they_come())
@@ -57,15 +57,15 @@ class DeltaWriter:
             await self._write()
 
     def _as_kept(self, piece: ReplyDelta) -> dict[str, object]:
-        """What of a piece is told otherwise than it came, as the whole reply will be."""
+        """What of a piece is shown otherwise than it came, as the whole reply will be."""
         kept: dict[str, object] = {"text": storable(piece.text)}
         if piece.tool_call_id is not None:
             kept["tool_call_id"] = tool_call_id(self._message_id, piece.call)
             name = piece.name or ""
-            rules = self._foreseen.before(name)
-            kept["gate"] = self._step.gate_of(name, rules)
-            if rules.fills_in(name):
-                self._told_whole.add(piece.call)
+            found = self._foresight.of_next(name)
+            kept["gate"] = found.gate
+            if found.rules.fills_in(name):
+                self._prefilled.add(piece.call)
         return kept
 
     def _add(self, delta: ReplyDelta) -> None:

@@ -57,7 +57,7 @@ class Contexts:
 
         Args:
             context: What was known here when the step began.
-            opened: What the database told of it.
+            opened: What the database answered.
             system: The head of the prompt.
             model: The handle of the model that reads it.
             request: The runs that this one carries on.

@@ -27,7 +27,8 @@ async def health() -> dict[str, str]:
 
 @router.get("/ready/", operation_id="check_readiness")
 async def ready(connection: ReadsDep, parts: PartsDep) -> dict[str, str]:
-    """The database and Temporal answer too; 503 with the reason while one of them is away."""
+    """The database has room, it and Temporal answer; else 503 with the reason."""
+    parts.database.check_room()
     await connection.execute(text("SELECT 1"))
     await _check_temporal(parts.temporal)
     return {"version": V1_RELEASE, "status": "ok"}

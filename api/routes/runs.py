@@ -84,11 +84,17 @@ async def messages(
     actor: ActorDep,
     page: Annotated[Page, Depends(page_query(limit=100, order="asc"))],
 ) -> Response:
-    """What the run added to history, the user's message included, oldest first."""
+    """What the run added to history, the user's message included, oldest first.
+
+    They are shown as the run's request asked: only of its `include_return_message_types`.
+    """
     run = await stored.find_run(connection, actor, run_id)
-    view = MessageView.of(run.options.request_config)
-    found = await list_run_messages(connection, actor, run_id, page, says=view.speaking_tool)
-    return messages_answer(found, view=view)
+    config = run.options.request_config
+    view, types = MessageView.of(config), config.include_return_message_types
+    found = await list_run_messages(
+        connection, actor, run_id, page, types=types, says=view.speaking_tool
+    )
+    return messages_answer(found, view=view, types=types)
 
 
 @router.get("/{run_id}/usage", operation_id="retrieve_usage_for_run")

@@ -44,8 +44,14 @@ async def of_run(
     parts: PartsDep,
     body: StreamBody | None = None,
 ) -> Response:
-    """The run's stream behind `starting_after`, until `[DONE]`. 410 once its log is purged."""
-    return _stream(parts, await find_run(connection, actor, run_id), body or StreamBody())
+    """The run's stream behind `starting_after`, until `[DONE]`. 410 once its log is purged.
+
+    As in V1 the run must have been made in the background; that of any other can be read by
+    `run_id` or `otid` at `/v1/conversations/{conversation_id}/stream`.
+    """
+    run = await find_run(connection, actor, run_id)
+    _check_in_background(run)
+    return _stream(parts, run, body or StreamBody())
 
 
 @router.post(
@@ -64,7 +70,8 @@ async def of_conversation(
     """The stream of the newest run that is open, or of the one that `run_id` or `otid` names.
 
     `default` with `agent_id` is the agent's own thread, and so is the agent's id. As in V1, a
-    `run_id` is enough by itself, and 400 means that no run is open.
+    `run_id` is enough by itself, and 400 means that no run is open, or that it was not made in
+    the background.
     """
     asked = body or StreamBody()
     if asked.run_id is not None:
@@ -76,8 +83,18 @@ async def of_conversation(
     if run is None and asked.otid is not None:
         raise NotFound("No run of this conversation was sent with this otid")
     if run is None:
-        raise InvalidArgument("INVALID_ARGUMENT: no run of this conversation is active")
+        raise InvalidArgument("INVALID_ARGUMENT: No active runs found for this conversation.")
+    if asked.otid is None:
+        _check_in_background(run)
     return _stream(parts, run, asked)
+
+
+def _check_in_background(run: Run) -> None:
+    """V1's words, which clients compare."""
+    if not run.options.background:
+        raise InvalidArgument(
+            "INVALID_ARGUMENT: Run was not created in background mode, so it cannot be retrieved."
+        )
 
 
 def _stream(parts: Parts, run: Run, asked: StreamBody) -> EventStream:

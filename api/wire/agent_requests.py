@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from api.wire.blocks import CreateBlockBody
 from api.wire.fields import Json, Moment, RequestBody, Text
 from api.wire.llm import ModelFields
-from api.wire.rules import ToolRuleBody
+from api.wire.rules import ToolRuleBody, distinct
 from api.wire.turns import MessageCreateBody
 from o.tools.agent_types import base_rules, base_tools, clears_buffer, has_base_rules
 
@@ -80,7 +80,9 @@ class _AgentFields(ModelFields):
         if self.tags is not None:
             given["tags"] = list(dict.fromkeys(self.tags))
         if self.tool_rules is not None:
-            given["tool_rules"] = [rule.model_dump() for rule in self.tool_rules]
+            given["tool_rules"] = distinct([rule.model_dump() for rule in self.tool_rules])
+        if (embedding := self.embedding_shown()) is not None:
+            given["embedding_config"] = embedding
         return given
 
 
@@ -104,7 +106,8 @@ class CreateAgentBody(_AgentFields):
         wanted = self.include_base_tool_rules
         if wanted is None:
             wanted = has_base_rules(self.agent_type)
-        return [*(base_rules(tool_names) if wanted else ()), *self.columns().get("tool_rules", ())]
+        base = base_rules(tool_names) if wanted else ()
+        return distinct([*base, *self.columns().get("tool_rules", ())])
 
     def autoclears(self) -> bool:
         """Whether the agent forgets each turn."""
@@ -129,4 +132,4 @@ _KEPT = (set(_AgentFields.model_fields) | set(UpdateAgentBody.model_fields)) - {
     *ModelFields.model_fields,
     "block_ids",
     "tool_ids",
-} | {"embedding_config", "compaction_settings", "response_format"}
+} | {"compaction_settings", "response_format"}

@@ -14,7 +14,7 @@ class _ReturnText(RequestBody):
 
 
 class _ReturnImage(RequestBody):
-    """An image in a tool's return, of which the model is told no more than that it is one."""
+    """An image in a tool's return, of which the model reads no more than that it is one."""
 
     type: Literal["image"]
 

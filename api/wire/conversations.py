@@ -4,9 +4,10 @@ from typing import Any, Self
 
 from pydantic import BaseModel, Field
 
-from api.wire.fields import EntityTime, Json, Moment, RequestBody, Text
+from api.wire.fields import EntityTime, Moment, RequestBody, Text
+from api.wire.llm import ModelSettings, whole_settings
 from api.wire.messages import pending_body
-from o.domain.agents import ConversationState
+from o.domain.agents import Conversation, ConversationState
 from o.ids import pattern
 
 
@@ -38,7 +39,7 @@ class ConversationBody(BaseModel):
             in_context_message_ids=state.message_ids,
             isolated_block_ids=state.isolated_block_ids,
             model=conversation.model,
-            model_settings=conversation.model_settings,
+            model_settings=_settings(conversation),
             last_message_at=conversation.last_message_at,
             pending_approval=pending_body(state.pending),
             created_by_id=conversation.created_by_id,
@@ -48,13 +49,19 @@ class ConversationBody(BaseModel):
         )
 
 
+def _settings(conversation: Conversation) -> dict[str, Any] | None:
+    """Its settings, whole as V1 shows them; None where the agent's hold."""
+    given = conversation.model_settings
+    return None if given is None else whole_settings(conversation.model, given)
+
+
 class CreateConversationBody(RequestBody):
     """V1's `CreateConversation`."""
 
     summary: Text | None = None
     isolated_block_labels: list[Text] | None = None
     model: Text | None = None
-    model_settings: Json | None = None
+    model_settings: ModelSettings | None = None
 
 
 class UpdateConversationBody(RequestBody):
@@ -65,7 +72,7 @@ class UpdateConversationBody(RequestBody):
 
     summary: Text | None = None
     model: Text | None = None
-    model_settings: Json | None = None
+    model_settings: ModelSettings | None = None
     last_message_at: Moment | None = None
 
     def changes(self) -> dict[str, Any]:

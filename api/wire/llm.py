@@ -1,8 +1,8 @@
 """V1's two spellings of how a model is called: `model_settings`, and `llm_config` before it."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from api.wire.fields import Json, RequestBody, Text
 from o.domain.agents import Agent
@@ -44,19 +44,46 @@ _PROVIDER_TYPES = frozenset(
         "zai",
     }
 )
+_DIMENSIONS = {"text-embedding-3-large": 3_072}
+_FORMATS = ("text", "json_object", "json_schema")
+
+
+def _checked_format(asked: Any) -> Any:
+    """V1's `ResponseFormat`: what no provider reads is refused here, not in every turn."""
+    if asked is None:
+        return None
+    if not isinstance(asked, dict) or asked.get("type") not in _FORMATS:
+        raise ValueError(f"response_format needs a 'type' of {', '.join(_FORMATS)}")
+    schema = asked.get("json_schema")
+    if asked["type"] == "json_schema" and not (
+        isinstance(schema, dict) and isinstance(schema.get("schema"), dict)
+    ):
+        raise ValueError("json_schema must be an object with 'name' and 'schema'")
+    return asked
+
+
+def _checked_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    _checked_format(settings.get("response_format"))
+    return settings
+
+
+ModelSettings = Annotated[Json, AfterValidator(_checked_settings)]
+"""V1's `model_settings`, or its older `llm_config`, as a client gives it."""
+
+_GOOGLE = ("google_ai", "google_vertex")
 
 
 class ModelFields(RequestBody):
     """The fields of V1's agent bodies that say which model is called, and how."""
 
     model: Text | None = None
-    llm_config: Json | None = None
-    model_settings: Json | None = None
+    llm_config: ModelSettings | None = None
+    model_settings: ModelSettings | None = None
     context_window_limit: int | None = Field(None, ge=1, le=2_000_000_000)
     embedding: Text | None = None
     embedding_config: Json | None = None
     compaction_settings: Json | None = None
-    response_format: Json | None = None
+    response_format: Annotated[Json, AfterValidator(_checked_format)] | None = None
     parallel_tool_calls: bool | None = None
     max_tokens: int | None = Field(None, ge=1, le=2_000_000_000)
     max_reasoning_tokens: int | None = Field(None, ge=0, le=2_000_000_000)
@@ -70,6 +97,26 @@ class ModelFields(RequestBody):
         config = self.llm_config
         provider = config.get("provider_name") or config.get("model_endpoint_type")
         return str(config.get("handle") or f"{provider or ''}/{config.get('model') or ''}")
+
+    def embedding_shown(self) -> dict[str, Any] | None:
+        """V1's deprecated `embedding_config`, filled from the handle; None without either."""
+        handle = self.embedding_handle()
+        if handle is None:
+            return None
+        provider, _, model = handle.partition("/")
+        filled = {
+            "embedding_endpoint_type": provider,
+            "embedding_endpoint": None,
+            "embedding_model": model,
+            "embedding_dim": _DIMENSIONS.get(model, 1_536),
+            "embedding_chunk_size": 300,
+            "handle": handle,
+            "batch_size": 32,
+            "azure_endpoint": None,
+            "azure_version": None,
+            "azure_deployment": None,
+        }
+        return filled | _given(self.embedding_config or {})
 
     def embedding_handle(self) -> str | None:
         """The handle of the embedding model, None when neither spelling names one."""
@@ -110,12 +157,47 @@ class ModelFields(RequestBody):
 
 
 def shown_settings(agent: Agent) -> dict[str, Any]:
-    """V1's `model_settings`, with the type of provider that tells its shapes apart."""
-    return {
-        "provider_type": _provider_type(agent.model),
+    """V1's `model_settings` of an agent, whole: what was not set is filled as V1 fills it."""
+    return whole_settings(agent.model, agent.model_settings, agent.llm_options)
+
+
+def whole_settings(
+    handle: str | None, given: dict[str, Any], options: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Settings with every field that V1 has for their type of provider.
+
+    Args:
+        handle: The model; None where the settings may say the type of provider.
+        given: What was set, which is shown as it came.
+        options: What only `llm_config` has a word for.
+    """
+    kind = given.get("provider_type") or _provider_type(handle or "")
+    filled = {
+        "provider_type": kind,
+        "max_output_tokens": 65_536 if kind in _GOOGLE else 4_096,
         "parallel_tool_calls": False,
-        **agent.model_settings,
+        "temperature": 1.0,
+        "response_schema" if kind in _GOOGLE else "response_format": None,
     }
+    return filled | _thinking(kind, options or {}) | _given(given)
+
+
+def _thinking(kind: str, options: dict[str, Any]) -> dict[str, Any]:
+    """How the model thinks, in the words of its type of provider; not at all unless that is set."""
+    budget = options.get("max_reasoning_tokens") or 1_024
+    if kind in ("openai", "sglang"):
+        effort = options.get("reasoning_effort") or "minimal"
+        return {"reasoning": {"reasoning_effort": effort}, "strict": bool(options.get("strict"))}
+    if kind == "anthropic":
+        return {
+            "thinking": {"type": "disabled", "budget_tokens": budget},
+            "verbosity": options.get("verbosity"),
+            "effort": options.get("effort"),
+            "strict": bool(options.get("strict")),
+        }
+    if kind in _GOOGLE:
+        return {"thinking_config": {"include_thoughts": False, "thinking_budget": budget}}
+    return {"thinking": {"type": "disabled", "clear_thinking": False}} if kind == "zai" else {}
 
 
 def shown_config(agent: Agent) -> dict[str, Any]:

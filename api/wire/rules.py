@@ -1,8 +1,10 @@
 """V1's spelling of tool rules."""
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
+from pydantic_core import to_json
 
 from api.wire.fields import Json, RequestBody, Text
 
@@ -54,3 +56,13 @@ ToolRuleBody = Annotated[
     Field(discriminator="type"),
 ]
 """One of V1's tool rules, told apart by `type`."""
+
+
+def distinct(rules: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rules in their order, each once: two that are equal say no more than one."""
+    return list({_spelled(rule): rule for rule in rules}.values())
+
+
+def _spelled(rule: dict[str, Any]) -> bytes:
+    """The rule as text; what it leaves out is as if it were null."""
+    return to_json({name: rule[name] for name in sorted(rule) if rule[name] is not None})

@@ -12,18 +12,15 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from o.domain.agents import Agent
-from o.domain.loops import tools_ruled
 from o.domain.messages import (
     ApprovalResponse,
     Decision,
-    Gate,
     Message,
     Role,
     ToolCall,
     ToolReturn,
 )
-from o.domain.runs import ClientTool, Run
+from o.domain.runs import Run
 from o.errors import Conflict, InvalidArgument
 
 NOTHING_WAITS = "No tool call is currently awaiting approval"
@@ -75,15 +72,6 @@ class Approval(BaseModel):
         """The calls that nothing was said to yet."""
         decided = {decision.tool_call_id for decision in self.decisions}
         return [call for call in self.calls if call not in decided]
-
-
-def gate_of(agent: Agent, client_tools: Sequence[ClientTool], name: str) -> Gate | None:
-    """What must come before a call of this tool is answered."""
-    if any(tool.name == name for tool in client_tools):
-        return "client"
-    if name in agent.tool_names and name in tools_ruled(agent, "requires_approval"):
-        return "approval"
-    return None
 
 
 def digest_of(calls: Sequence[ToolCall]) -> str:

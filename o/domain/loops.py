@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from o.domain.agents import Agent
 from o.domain.messages import ToolCall, ToolReturn
-from o.domain.rules.standing import Standing
+from o.domain.rules.state import RuleState
 from o.domain.runs import StopReason
 
 SEND_MESSAGE = "send_message"
@@ -45,33 +45,33 @@ class AfterCall:
 
     Attributes:
         heartbeat: Why the model is woken again by a heartbeat message; None for none.
-        is_told: Whether clients are shown the heartbeat in the answer too, as V1 does with what
+        is_shown: Whether clients are shown the heartbeat in the answer too, as V1 does with what
             rules require, but not in the legacy loop.
         stop: Why the run ends here; None when it goes on.
     """
 
     heartbeat: str | None = None
-    is_told: bool = False
+    is_shown: bool = False
     stop: StopReason | None = None
 
 
 GO_ON = AfterCall()
 
 
-def after_text(rules: Standing, *, is_last_step: bool) -> AfterCall:
+def after_text(rules: RuleState, *, is_last_step: bool) -> AfterCall:
     """What follows a reply in plain text: the end, unless a tool is still to be called."""
     if not rules.required:
         return AfterCall(stop=StopReason.END_TURN)
     if is_last_step:
         return AfterCall(stop=StopReason.MAX_STEPS)
-    return AfterCall(heartbeat=f"{_HIDDEN} {rules.reminder}", is_told=True)
+    return AfterCall(heartbeat=f"{_HIDDEN} {rules.reminder}", is_shown=True)
 
 
 def after_call(
     agent: Agent,
     call: ToolCall,
     returns: Sequence[ToolReturn],
-    rules: Standing,
+    rules: RuleState,
     *,
     is_last_call: bool,
     is_last_step: bool,
@@ -105,7 +105,7 @@ def _after_legacy_call(reason: str | None, *, is_last_step: bool) -> AfterCall:
     return AfterCall(heartbeat=reason)
 
 
-def _why_to_go_on(agent: Agent, call: ToolCall, rules: Standing, *, failed: bool) -> str | None:
+def _why_to_go_on(agent: Agent, call: ToolCall, rules: RuleState, *, failed: bool) -> str | None:
     if failed:
         return _FAILED
     if call.name not in tools_ruled(agent, "exit_loop"):

@@ -38,9 +38,23 @@ def chat_body(
         # OpenAI's own newer models refuse the old name, which most other servers only know.
         name = "max_completion_tokens" if is_openai else "max_tokens"
         body[name] = settings["max_output_tokens"]
+    if (wanted := response_format(settings)) is not None:
+        body["response_format"] = wanted
     if streams:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     return body
+
+
+def response_format(settings: dict[str, Any]) -> dict[str, Any] | None:
+    """The form in which the model is to answer, in OpenAI's words; None for plain text."""
+    wanted = settings.get("response_format")
+    if not isinstance(wanted, dict) or wanted.get("type") not in ("json_object", "json_schema"):
+        return None
+    if wanted["type"] == "json_object":
+        return {"type": "json_object"}
+    schema = wanted.get("json_schema")
+    # V1 lets a client leave out the name, which OpenAI wants.
+    return {"type": "json_schema", "json_schema": {"name": "reply"} | (schema or {})}
 
 
 def _messages(prompt: list[dict[str, Any]]) -> list[dict[str, Any]]:

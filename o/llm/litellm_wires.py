@@ -13,12 +13,14 @@ from typing import Any
 os.environ.setdefault(
     "LITELLM_LOCAL_MODEL_COST_MAP", "True"
 )  # else it asks the internet for prices
+os.environ.setdefault("LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS", "True")  # else for headers
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # else a count of tokens may wait for a download
 
 import litellm
 
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest, ReplyDelta, ToolSpec
 from o.errors import ModelError
+from o.llm.bodies import response_format
 from o.llm.chat import Completion, reply_of, streamed_reply
 from o.llm.failures import refused, unreachable
 from o.llm.images import without_addresses
@@ -102,6 +104,8 @@ class LiteLLMWires:
         for ours, theirs in _SETTINGS.items():
             if request.settings.get(ours) is not None:
                 arguments[theirs] = request.settings[ours]
+        if (wanted := response_format(request.settings)) is not None:
+            arguments["response_format"] = wanted
         return arguments
 
 

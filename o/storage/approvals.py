@@ -62,11 +62,11 @@ async def get_pending_approval(
     connection: AsyncConnection, conversation_id: str
 ) -> Approval | None:
     """What a conversation waits for, None when it waits for nothing."""
-    question = select(*columns_of(approvals, Approval)).where(
+    statement = select(*columns_of(approvals, Approval)).where(
         approvals.c.conversation_id == conversation_id,
         IS_PENDING,
     )
-    rows = await connection.execute(question)
+    rows = await connection.execute(statement)
     row = rows.mappings().one_or_none()
     return model_of(Approval, row) if row else None
 
@@ -77,7 +77,7 @@ async def answer_approval(
     """Record an answer, and make the run that carries on once nothing is left to be answered.
 
     Answering again what was answered gives the run that the first answer made. An answer to some
-    of the calls makes a run that rests at once with `requires_approval` and shows the others.
+    of the calls makes a run that closes at once with `requires_approval` and shows the others.
 
     Args:
         connection: In a transaction.
@@ -106,7 +106,7 @@ async def answer_approval(
     run = await _add_run(connection, approval, new)
     if is_whole:
         return run
-    return await _rest(connection, approval, run, decisions)
+    return await _close_part(connection, approval, run, decisions)
 
 
 async def cancel_approval(connection: AsyncConnection, approval: Approval) -> None:
@@ -138,8 +138,8 @@ async def list_expired_approvals(connection: AsyncConnection) -> list[Approval]:
 
 def _check_nothing_is_lost(first: Run, new: NewRun) -> None:
     """What is said behind an answer that is repeated was said the first time, or is refused."""
-    before = [(said.role, said.parts) for said in first.input]
-    if new.input and before != [(said.role, said.parts) for said in new.input]:
+    before = [(message.role, message.parts) for message in first.input]
+    if new.input and before != [(message.role, message.parts) for message in new.input]:
         raise Conflict(
             "The approval request was answered before, and this was not said behind the answer: "
             "send it by itself"
@@ -197,19 +197,19 @@ async def _add_run(connection: AsyncConnection, approval: Approval, new: NewRun)
     return model_of(Run, rows.mappings().one())
 
 
-async def _rest(
+async def _close_part(
     connection: AsyncConnection, approval: Approval, run: Run, decisions: Sequence[Decision]
 ) -> Run:
-    """Close the run of an answer that leaves calls waiting; it shows which."""
+    """Close the run of an answer to a part of a request; it shows the calls that still wait."""
     request = await get_message(connection, approval.id)
-    told: list[Message | RunClosed] = []
+    shown: list[Message | RunClosed] = []
     if request is not None:
-        told.append(only_calls(request, [decision.tool_call_id for decision in decisions]))
+        shown.append(only_calls(request, [decision.tool_call_id for decision in decisions]))
     closed = RunClosed(stop_reason=StopReason.REQUIRES_APPROVAL, usage=run.usage)
-    told.append(closed)
-    first_seq = await advance_run(connection, run.id, events=len(told), closed=closed)
+    shown.append(closed)
+    first_seq = await advance_run(connection, run.id, events=len(shown), closed=closed)
     if first_seq is not None:
-        await add_events(connection, run.id, first_seq, 1, told)
+        await add_events(connection, run.id, first_seq, 1, shown)
     return run.model_copy(
         update={"status": closed.stop_reason.status, "stop_reason": closed.stop_reason}
     )
@@ -253,7 +253,7 @@ async def check_same_answer(
 ) -> None:
     """Make sure that an answer is the one that made this run, which has the same `otid`.
 
-    A client that counts its ids anew would otherwise be told that it has answered what it has not.
+    A client that counts its ids anew would otherwise believe that it has answered what it has not.
 
     Raises:
         Conflict: It is another one.

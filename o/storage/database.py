@@ -5,46 +5,88 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any, TypeVar
 
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.json import set_json_loads
 from pydantic_core import from_json
 from sqlalchemy import event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.engine import URL, ExceptionContext, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from o.disk import is_full
+from o.errors import InvalidInput, Unavailable
 
 _log = logging.getLogger(__name__)
 set_json_loads(from_json)  # several times as fast as the standard library's
 _Result = TypeVar("_Result")
 
+DISK_IS_FULL = "The disk of the database is full: make room there, then try again."
+_DISK_FULL = "53100"
+_FULL_S = 10.0
 NOTIFY_CHANNEL = "o_run_events"
 
 
 def sqlalchemy_url(database_url: str) -> str:
-    """`database_url` with the driver that O uses, whichever PostgreSQL spelling it has."""
-    url = make_url(database_url)
+    """`database_url` with the driver that O uses, whichever PostgreSQL spelling it has.
+
+    Raises:
+        InvalidInput: It is no PostgreSQL URL.
+    """
+    url = _parsed(database_url)
     return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
 
 
 def libpq_url(database_url: str) -> str:
-    """`database_url` as libpq, and so psycopg by itself, reads it."""
-    url = make_url(database_url)
+    """`database_url` as libpq, and so psycopg by itself, reads it.
+
+    Raises:
+        InvalidInput: It is no PostgreSQL URL.
+    """
+    url = _parsed(database_url)
     return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _parsed(database_url: str) -> URL:
+    try:
+        url = make_url(database_url)
+        if url.drivername.partition("+")[0] in {"postgres", "postgresql"}:
+            conninfo_to_dict(url.set(drivername="postgresql").render_as_string(False))
+            return url
+    except (ArgumentError, ValueError, ProgrammingError):
+        pass  # what they say repeats parts of the URL, which may be its password
+    raise InvalidInput(
+        "DATABASE_URL is not the address of a PostgreSQL database: "
+        "write postgresql://user:password@host:port/database"
+    )
 
 
 class Database:
     """The connections of one process to PostgreSQL; statements that repeat are prepared."""
 
-    def __init__(self, database_url: str, *, pool_size: int = 5, name: str = "o") -> None:
+    def __init__(
+        self, database_url: str, *, pool_size: int = 5, name: str = "o", place: Path | None = None
+    ) -> None:
         """Nothing is connected yet.
 
         Args:
             database_url: Any PostgreSQL URL.
             pool_size: Connections kept, and the most that are opened.
             name: `application_name`, by which PostgreSQL shows who asks.
+            place: Where PostgreSQL keeps its files, None when they are not on this machine.
+
+        Raises:
+            InvalidInput: It is no PostgreSQL URL.
         """
+        self.url = libpq_url(database_url)
+        self._place = place
+        self._full_until = 0.0
+        self._generation = 0
         self.engine = create_async_engine(
             sqlalchemy_url(database_url),
             pool_size=pool_size,
@@ -57,6 +99,9 @@ class Database:
             connect_args={"application_name": name, "connect_timeout": 5, "prepare_threshold": 2},
         )
         event.listen(self.engine.sync_engine, "connect", _prefer_ordered_reads)
+        event.listen(self.engine.sync_engine, "connect", self._note_generation)
+        event.listen(self.engine.sync_engine, "checkin", self._drop_outdated)
+        event.listen(self.engine.sync_engine, "handle_error", self._note_full_disk)
         self._transactional = self.engine.execution_options(isolation_level="READ COMMITTED")
 
     def connect(self) -> AsyncConnection:
@@ -67,9 +112,38 @@ class Database:
         """A connection in a transaction, which commits at the end of `async with`."""
         return self._transactional.begin()
 
+    def check_room(self) -> None:
+        """Refuse now what would wait for room on the disk.
+
+        Raises:
+            Unavailable: The disk is full, or was so for a statement some seconds ago.
+        """
+        if time.monotonic() < self._full_until or (self._place and is_full(self._place)):
+            raise Unavailable(DISK_IS_FULL)
+
+    async def drop_connections(self) -> None:
+        """Close those that are idle now, and the others when their work is done.
+
+        A server that shuts down in its smart way waits for every client to leave, and takes no new
+        ones meanwhile.
+        """
+        self._generation += 1
+        await self.engine.dispose()
+
     async def close(self) -> None:
         """Let go of all connections."""
         await self.engine.dispose()
+
+    def _note_full_disk(self, context: ExceptionContext) -> None:
+        if is_disk_full(context.original_exception):
+            self._full_until = time.monotonic() + _FULL_S
+
+    def _note_generation(self, _: object, entry: ConnectionPoolEntry) -> None:
+        entry.info["generation"] = self._generation
+
+    def _drop_outdated(self, connection: object, entry: ConnectionPoolEntry) -> None:
+        if connection is not None and entry.info.get("generation") != self._generation:
+            entry.invalidate()
 
 
 def _prefer_ordered_reads(connection: Any, record: object) -> None:
@@ -82,8 +156,15 @@ def _prefer_ordered_reads(connection: Any, record: object) -> None:
         cursor.execute("SET enable_bitmapscan = off")
 
 
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether PostgreSQL had no room for what it was to write."""
+    return getattr(error, "sqlstate", None) == _DISK_FULL
+
+
 def is_unreachable(error: BaseException) -> bool:
     """Whether the database was away, so that the same call may work when it is back."""
+    if isinstance(error, DBAPIError) and is_disk_full(error.orig):
+        return False
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     return isinstance(error, OperationalError | InterfaceError | PoolTimeout)

@@ -70,16 +70,22 @@ async def rewrite_system_message(
 
 
 async def list_run_messages(
-    connection: AsyncConnection, actor: Actor, run_id: str, page: Page, *, says: str | None = None
+    connection: AsyncConnection,
+    actor: Actor,
+    run_id: str,
+    page: Page,
+    *,
+    types: Sequence[str] | None = None,
+    says: str | None = None,
 ) -> list[Message]:
     """What a run added to history, its input included, in the order asked for.
 
-    With `says`, the returns of that tool are left out: see `is_shown`.
+    Only what V1 shows as one of `types`; with `says`, see `is_shown`.
 
     Raises:
         NotFound: A cursor names no message of the run.
     """
-    return await _list_of(connection, actor, messages.c.run_id == run_id, page, says)
+    return await _list_of(connection, actor, messages.c.run_id == run_id, page, says, types)
 
 
 async def list_step_messages(

@@ -66,9 +66,7 @@ class ApprovalSweeper:
             input=[],
             options=RunOptions(run_type=EXPIRY, background=True),
         )
-        denied = [
-            Decision(tool_call_id=call, approve=False, reason=_LATE) for call in approval.undecided
-        ]
+        denied = [Decision(tool_call_id=approval.id, approve=False, reason=_LATE)]
         try:
             async with self._database.begin() as connection:
                 answer = Answer(denied, EXPIRY)
@@ -95,7 +93,7 @@ class ApprovalSweeper:
                 )
         except (TimeoutError, TemporalError) as error:
             facts = {"run_id": first.run.id, "error": type(error).__name__}
-            _log.warning("expiry was not told; the sweeper will", extra=facts)
+            _log.warning("expiry was not notified; the sweeper will", extra=facts)
 
     async def _show(self) -> set[str]:
         """Make sure that Temporal knows of what waits, a few requests each time.
@@ -125,7 +123,7 @@ class ApprovalSweeper:
     async def _refresh(self, sample: set[str]) -> None:
         """Make sure that Temporal shows what waits, some of it each time, and nothing else.
 
-        A request may have been cancelled by an API that died before it told the conversation.
+        A request may have been cancelled by an API that died before it notified the conversation.
         """
         shown = set(await list_shown_waiting(self._client, self._task_queue))
         async with self._database.connect() as connection:

@@ -49,6 +49,7 @@ class Child:
         self._on_death = on_death
         self._running: Running | None = None
         self._stopping = False
+        self._why_not_started = ""
         self._keeper: asyncio.Task[None] | None = None
 
     @property
@@ -79,7 +80,8 @@ class Child:
             Unavailable: `limit` on the monotonic clock passed, or it died `deaths` times.
         """
         if time.monotonic() > limit or self.quick_deaths >= deaths:
-            raise Unavailable(f"{self.name} does not start:\n{self._launcher.tail(self.name)}")
+            why = self._why_not_started or self._launcher.tail(self.name)
+            raise Unavailable(f"{self.name} does not start:\n{why}")
 
     async def stop(self, grace_s: float) -> None:
         """Ask it to end, kill it after `grace_s`, and wait until it has gone."""
@@ -117,7 +119,9 @@ class Child:
             started = time.monotonic()
             try:
                 status, identity = await self._live()
+                self._why_not_started = ""
             except (OSError, OError) as error:
+                self._why_not_started = str(error)
                 _log.warning("cannot start", extra={"child": self.name, "reason": str(error)})
                 status, identity = -1, None
             enough = _READY_STEADY_S if self.ready.is_set() else _STEADY_S

@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import hashlib
 import importlib.util
+import logging
 import os
 import secrets
 import shutil
+import signal
 import stat
 import sys
 import tempfile
@@ -20,12 +22,18 @@ from psycopg import sql
 
 from o.errors import Conflict, Unavailable
 from o.settings import Settings
+from o.storage.reach import SHUTS_DOWN, reason_of
 from server.up import environment, ports
 from server.up.account import Account
 from server.up.child import Child
 from server.up.launch import Launcher, Program, guarded
 from server.up.locks import command_line
 
+_log = logging.getLogger(__name__)
+
+_WATCH_S = 2.0
+_HARSHER = {2: signal.SIGINT, 6: signal.SIGQUIT}
+"""After so many looks in a row: a fast shutdown, then an immediate one."""
 _SOCKET_LIMIT_BYTES = 103 if sys.platform == "darwin" else 107
 _TAKEN_CHARACTERS = frozenset(",\"'\\% \t\n")
 """Those mean something in PostgreSQL's list of directories, or in a URL."""
@@ -108,6 +116,30 @@ class Cluster:
             async with connection:
                 await self._complete(connection)
             return
+
+    async def watch(self, child: Child) -> None:
+        """For as long as it lives: hurry a shutdown that waits for its clients to leave.
+
+        Whoever asked it to stop in the smart way (SIGTERM, as systems do) gets that: it ends and,
+        while we live, is started again. Until then it would take no new connection.
+        """
+        refused = 0
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            refused = refused + 1 if await self._shuts_down() else 0
+            if refused in _HARSHER and child.pid is not None:
+                _log.warning("a shutdown of postgres is hurried", extra={"looks": refused})
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child.pid, _HARSHER[refused])
+
+    async def _shuts_down(self) -> bool:
+        try:
+            async with await psycopg.AsyncConnection.connect(
+                host=str(self.sockets), port=self.port, user="o", dbname="o", connect_timeout=2
+            ):
+                return False
+        except psycopg.Error as error:
+            return reason_of(error) == SHUTS_DOWN
 
     async def _complete(self, connection: psycopg.AsyncConnection) -> None:
         found = await connection.execute("select 1 from pg_database where datname = 'o'")

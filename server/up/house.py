@@ -11,6 +11,8 @@ import httpx
 from pydantic import SecretStr
 
 from o.settings import ProviderSettings, Settings
+from o.storage.database import Database
+from o.storage.reach import reach
 from server.up import (
     account,
     embedded_postgres,
@@ -80,7 +82,7 @@ class House:
         self._workers: list[Child] = []
         self._api: Child | None = None
         self._recovery: Recovery | None = None
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
         self._up = False
         self._in_a_hurry = False
 
@@ -108,12 +110,14 @@ class House:
         self._up = True
         self._note_state()
         self._screen.addresses(self._api_url, ui, self._model_words)
+        if ui is not None and (words := screen.temporal_words(self._settings)) is not None:
+            self._screen.say(words)
 
     async def stop(self) -> None:
         """Stop everything, whatever needs something before that."""
         self._up = False
-        if self._watching is not None:
-            self._watching.cancel()
+        for watch in self._watching:
+            watch.cancel()
         await self._stop([self._api], _API_GRACE_S)
         await self._stop(self._workers, WORKER_GRACE_S)
         await self._stop([self._model], _HURRIED_GRACE_S)
@@ -149,8 +153,9 @@ class House:
         found: dict[str, object] = {"port": port}
         if self._cluster is not None:
             found["database_url"] = SecretStr(self._cluster.url)
+            found["database_dir"] = self._cluster.home
         if self._server is not None:
-            found["temporal_address"] = self._server.address
+            found |= {"temporal_address": self._server.address, "temporal_tls": False}
         return settings.model_copy(update=found)
 
     def _environment(self) -> dict[str, str]:
@@ -170,6 +175,8 @@ class House:
 
     async def _start_database(self) -> None:
         if self._cluster is None:
+            database = Database(self._database_url, pool_size=1, name="o-up")
+            await reach(database)
             return
         chosen = await account.choose(
             self._cluster.home, embedded_postgres.find_binaries(), namespaces=self._namespaces
@@ -177,6 +184,7 @@ class House:
         await self._cluster.prepare(self._launcher, chosen)
         self._database = self._begin(self._cluster.program())
         await self._cluster.wait_ready(self._database)
+        self._watching.append(asyncio.create_task(self._cluster.watch(self._database)))
         self._screen.done(chosen.announcement or "PostgreSQL")
 
     async def _start_temporal(self) -> None:
@@ -185,7 +193,8 @@ class House:
         else:
             self._temporal = self._begin(self._server.program())
             client = await self._server.wait_ready(self._temporal)
-            self._watching = asyncio.create_task(self._server.watch(self._temporal, client))
+            watch = self._server.watch(self._temporal, client)
+            self._watching.append(asyncio.create_task(watch))
         self._recovery = Recovery(client, self._database_url)
         self._screen.done("Temporal")
 

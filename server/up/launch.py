@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from o.disk import is_full
 from o.errors import Unavailable
 from server.up import locks
 
@@ -73,29 +74,32 @@ class Launcher:
 
     async def spawn(self, program: Program) -> Running:
         """Start `program` once nobody of its last life is left."""
-        lock = await locks.take(self.lock_dir / f"{program.name}.lock", self._patience_s)
-        report, ready = os.pipe()
-        identity = f"{program.name}-{secrets.token_hex(4)}"
-        log = self._open_log(program.name)
-        try:
-            if program.renew is not None:
-                program = await program.renew()
-            process = await asyncio.create_subprocess_exec(
-                *program.argv,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self._environment(program, identity, ready),
-                pass_fds=(self._lifeline, lock, ready),
-                start_new_session=True,  # Ctrl-C is for the supervisor, which stops in order
-                umask=0o077,
-            )
-        except BaseException:
-            os.close(report)
-            raise
-        finally:
-            for fd in (lock, ready, log):
-                os.close(fd)
+        with contextlib.ExitStack() as ours:
+            # What the child gets is closed here, come what may: a lock that stays open would keep
+            # every later life waiting.
+            lock = await locks.take(self.lock_dir / f"{program.name}.lock", self._patience_s)
+            ours.callback(os.close, lock)
+            log = self._open_log(program.name)
+            ours.callback(os.close, log)
+            report, ready = os.pipe()
+            ours.callback(os.close, ready)
+            identity = f"{program.name}-{secrets.token_hex(4)}"
+            try:
+                if program.renew is not None:
+                    program = await program.renew()
+                process = await asyncio.create_subprocess_exec(
+                    *program.argv,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=self._environment(program, identity, ready),
+                    pass_fds=(self._lifeline, lock, ready),
+                    start_new_session=True,  # Ctrl-C is for the supervisor, which stops in order
+                    umask=0o077,
+                )
+            except BaseException:
+                os.close(report)
+                raise
         os.set_blocking(report, False)
         return Running(process, identity, report)
 
@@ -122,9 +126,11 @@ class Launcher:
     def tail(self, name: str) -> str:
         """The last lines of a log, for a person to read."""
         path = self.log_dir / f"{name}.log"
+        full = [f"No space left on device: make room in {self.log_dir.parent}"]
         with contextlib.suppress(OSError):
             text = path.read_bytes()[-_TAIL_BYTES:].decode(errors="replace")
-            return "\n".join([*text.splitlines()[-12:], f"(the whole log: {path})"])
+            lines = [*text.splitlines()[-12:], *(full if is_full(self.log_dir) else [])]
+            return "\n".join([*lines, f"(the whole log: {path})"])
         return f"(no log at {path})"
 
     def _environment(self, program: Program, identity: str, ready: int) -> dict[str, str]:

@@ -42,27 +42,33 @@ async def run(
     """
     refuse_name_clash()
     data_dir = _private(settings.data_dir)
-    lock = locks.claim(data_dir)
+    with _named(data_dir):
+        lock = locks.claim(data_dir)
     try:
-        state.remove(data_dir)
+        with _named(data_dir):
+            state.remove(data_dir)
         screen = Screen()
         screen.say(f"O keeps its data in {data_dir}, its logs in {data_dir / 'logs'}")
-        await locks.wait_until_free(data_dir / "run", patience_s)
+        with _named(data_dir):
+            await locks.wait_until_free(data_dir / "run", patience_s)
         settings = settings.model_copy(update={"data_dir": data_dir})
-        house = House(
-            settings,
-            providers,
-            commands or Commands(),
-            screen,
-            namespaces=namespaces,
-            patience_s=patience_s,
-        )
-        return await _live(house, screen)
+        with _named(data_dir):
+            house = House(
+                settings,
+                providers,
+                commands or Commands(),
+                screen,
+                namespaces=namespaces,
+                patience_s=patience_s,
+            )
+            await _live(house, screen)
+        screen.say("stopped")
+        return 0
     finally:
         os.close(lock)
 
 
-async def _live(house: House, screen: Screen) -> int:
+async def _live(house: House, screen: Screen) -> None:
     """Start, wait for a signal, stop; a second signal makes the stop a quick one."""
     stop = asyncio.Event()
 
@@ -86,7 +92,6 @@ async def _live(house: House, screen: Screen) -> int:
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)
             await house.stop()
-    return 0
 
 
 @contextlib.contextmanager
@@ -104,6 +109,23 @@ def _on_signals(call: Callable[[], None]) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
+@contextlib.contextmanager
+def _named(data_dir: Path) -> Iterator[None]:
+    """Name the file that is in the way: a full disk, a folder where a file should be.
+
+    Raises:
+        Conflict: in place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or data_dir
+        raise Conflict(
+            f"cannot keep data in {data_dir}: {where}: {error.strerror or error}. "
+            "Mend that, or set O_DATA_DIR to another directory"
+        ) from error
+
+
 def _private(data_dir: Path) -> Path:
     """The data directory, absolute, there, and closed to others.
 
@@ -119,6 +141,7 @@ def _private(data_dir: Path) -> Path:
                 folder.chmod(0o700)
     except OSError as error:
         raise Conflict(
-            f"cannot keep data in {path} ({error.strerror}): set O_DATA_DIR to another directory"
+            f"cannot keep data in {path}: {error.filename}: {error.strerror}. "
+            "Mend that, or set O_DATA_DIR to another directory"
         ) from error
     return path

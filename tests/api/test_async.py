@@ -123,3 +123,29 @@ def test_a_callback_needs_a_url_of_the_web(client: Letta, agent: AgentState, url
         client.agents.messages.create_async(agent.id, input="hello", callback_url=url)
     assert refused.value.status_code == 422
     assert client.runs.list(agent_id=agent.id).items == []
+
+
+def test_the_messages_of_an_async_run_are_of_the_types_that_it_asked_for(
+    server: Product, client: Letta, agent: AgentState
+) -> None:
+    text = do(call("memory_insert", label="human", new_string="x"), say("done"))
+    wanted: Any = ["tool_return_message", "assistant_message"]
+    run = client.agents.messages.create_async(
+        agent.id, input=text, include_return_message_types=wanted
+    )
+    done = ended(client, run)
+    assert done.request_config is not None
+    assert done.request_config.include_return_message_types == wanted
+    shown = client.runs.messages.list(run.id).items
+    assert [message.message_type for message in shown] == wanted
+    (first,) = client.runs.messages.list(run.id, limit=1).items
+    assert first.id == shown[0].id, "what is left out takes no place on a page"
+    live = without_pings(read(server, f"runs/{run.id}/stream"))
+    kinds = [body_of(frame).get("message_type") for _, frame in live]
+    assert kinds[: len(wanted)] == wanted
+    everything = client.agents.messages.create_async(agent.id, input="hello")
+    ended(client, everything)
+    assert [m.message_type for m in client.runs.messages.list(everything.id).items] == [
+        "user_message",
+        "assistant_message",
+    ]

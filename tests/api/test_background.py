@@ -25,6 +25,10 @@ def stream_of(run_id: str) -> str:
     return f"runs/{run_id}/stream"
 
 
+ANY_STREAM = "conversations/default/stream"
+"""Where the stream of any run can be read, by `run_id`; `stream_of` is for background runs."""
+
+
 def run_of(frame: str) -> str:
     return str(body_of(frame)["run_id"])
 
@@ -78,7 +82,7 @@ def test_a_stream_is_shown_again_as_it_was_asked_for(server: Product, client: Le
     kinds = [body_of(frame).get("message_type") for _, frame in chunks]
     assert "tool_call_message" in kinds
     assert "assistant_message" not in kinds
-    assert without_pings(read(server, stream_of(run_of(first[1])))) == chunks
+    assert without_pings(read(server, ANY_STREAM, run_id=run_of(first[1]))) == chunks
 
 
 def test_the_official_client_resumes_a_run_that_goes_on(
@@ -156,7 +160,7 @@ def test_a_stream_can_be_joined_while_it_is_written(
     others: list[list[Any]] = []
     readers = [
         threading.Thread(
-            target=lambda: others.append(without_pings(read(server, stream_of(run_id))))
+            target=lambda: others.append(without_pings(read(server, ANY_STREAM, run_id=run_id)))
         )
         for _ in range(3)
     ]
@@ -187,7 +191,7 @@ def test_the_run_of_a_json_send_has_a_stream_too(
     server: Product, client: Letta, agent: AgentState
 ) -> None:
     reply = client.agents.messages.create(agent.id, input="hello")
-    chunks = without_pings(read(server, stream_of(str(reply.messages[0].run_id))))
+    chunks = without_pings(read(server, ANY_STREAM, run_id=str(reply.messages[0].run_id)))
     assert [body_of(frame).get("message_type") for _, frame in chunks] == [
         "assistant_message",
         "stop_reason",
@@ -253,13 +257,57 @@ def test_what_names_no_stream_is_refused(server: Product, client: Letta, agent: 
     assert status(path, otid=otid()) == 404
     assert status(path, run_id=new_id("run")) == 404
     assert status(path, run_id="x") == 400
-    assert httpx.post(f"{server.url}/v1/{stream_of(run_id)}").status_code == 200, "no body needed"
+    done = eventually_done(client, client.agents.messages.create_async(agent.id, input="hello").id)
+    assert httpx.post(f"{server.url}/v1/{stream_of(done)}").status_code == 200, "no body needed"
+
+
+def eventually_done(client: Letta, run_id: str) -> str:
+    eventually(lambda: client.runs.retrieve(run_id).status == "completed", what="the run's end")
+    return run_id
+
+
+def test_a_run_that_was_not_made_in_the_background_is_refused_in_v1s_words(
+    server: Product, client: Letta, agent: AgentState, provider: FakeProvider
+) -> None:
+    words = {
+        "detail": "INVALID_ARGUMENT: Run was not created in background mode, so it cannot be "
+        "retrieved."
+    }
+    text = "held in the foreground"
+    gate = provider.hold(lambda prompt: prompt[-1].get("content") == text)
+    stream = read(server, messages_of(agent), input=text, streaming=True)
+    run_id = run_of(next(stream)[1])
+    assert gate.reached.wait(20)
+    conversation_id = conversation_of(client, run_id)
+    for path in (stream_of(run_id), f"conversations/{conversation_id}/stream"):
+        answer = httpx.post(f"{server.url}/v1/{path}", json={})
+        assert (answer.status_code, answer.json()) == (400, words)
+    gate.opened.set()
+    chunks = without_pings(stream)
+    assert httpx.post(f"{server.url}/v1/{stream_of(run_id)}").json() == words, "at its end too"
+    assert without_pings(read(server, ANY_STREAM, run_id=run_id)) == chunks, "but by its name"
+
+
+def test_a_conversation_with_no_active_run_is_refused_in_v1s_words(
+    server: Product, client: Letta, agent: AgentState
+) -> None:
+    run_id = client.agents.messages.create_async(agent.id, input="hello").id
+    conversation_id = conversation_of(client, eventually_done(client, run_id))
+    words = {"detail": "INVALID_ARGUMENT: No active runs found for this conversation."}
+    for path, body in (
+        (f"conversations/{conversation_id}/stream", {}),
+        (ANY_STREAM, {"agent_id": agent.id}),
+        (f"conversations/{agent.id}/stream", {}),
+    ):
+        answer = httpx.post(f"{server.url}/v1/{path}", json=body)
+        assert (answer.status_code, answer.json()) == (400, words)
 
 
 def test_a_stream_whose_log_was_purged_is_gone(
     server: Product, client: Letta, agent: AgentState
 ) -> None:
-    run_id = str(client.agents.messages.create(agent.id, input="hello").messages[0].run_id)
+    run = client.agents.messages.create_async(agent.id, input="hello")
+    run_id = eventually_done(client, run.id)
     server.query("UPDATE runs SET completed_at = now() - interval '2 days' WHERE id = %s", run_id)
     eventually(
         lambda: server.query("SELECT events_kept FROM runs WHERE id = %s", run_id) == [(False,)],

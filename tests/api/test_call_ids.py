@@ -8,10 +8,13 @@ import pytest
 from letta_client import BadRequestError, ConflictError, Letta
 from letta_client.types import AgentState
 
+from o.domain.approvals import digest_of
+from o.domain.messages import ToolCall
 from tests.support.approvals import (
     GUARDED,
     answer,
     approval,
+    await_rest,
     guarded_agent,
     memory_of,
     request_of,
@@ -262,6 +265,63 @@ def test_an_otid_of_a_message_does_not_answer_a_request(client: Letta, guarded: 
     with pytest.raises(ConflictError, match="otid"):
         client.agents.messages.create(guarded.id, messages=[given])
     assert memory_of(client, guarded) == "nothing"
+
+
+def as_older_releases_stored(server: Product, request: Any) -> None:
+    """Give the calls of a request the long id that the model gave them, as they were kept then."""
+    ((calls,),) = server.query("SELECT tool_calls FROM messages WHERE id = %s", request.id)
+    old = [one | {"id": one["given"]["id"], "given": None} for one in calls]
+    server.query(
+        "UPDATE messages SET tool_calls = %s::jsonb WHERE id = %s", json.dumps(old), request.id
+    )
+    server.query(
+        "UPDATE approvals SET calls = %s::jsonb, digest = %s WHERE id = %s",
+        json.dumps([one["id"] for one in old]),
+        digest_of([ToolCall.model_validate(one) for one in old]),
+        request.id,
+    )
+
+
+@pytest.mark.parametrize("end", ["approved", "denied", "expired", "cancelled"])
+def test_calls_that_an_older_release_stored_under_one_id_are_answered_together(
+    server: Product, client: Letta, guarded: AgentState, provider: FakeProvider, end: str
+) -> None:
+    request = request_of(ask(client, guarded, with_one_id(together(insert("A"), insert("B")))))
+    as_older_releases_stored(server, request)
+    waiting: Any = client.agents.retrieve(guarded.id).pending_approval
+    (shown,) = {one.tool_call_id for one in waiting.tool_calls}
+    for approve in (True, False):
+        with pytest.raises(ConflictError, match=request.id):
+            answer(client, guarded, approval(shown, approve=approve))
+    match end:
+        case "expired":
+            server.query("UPDATE approvals SET expires_at = now() WHERE id = %s", request.id)
+            await_rest(client, guarded)
+        case "cancelled":
+            client.agents.messages.cancel(guarded.id)
+        case _:
+            answer(client, guarded, approval(request.id, approve=end == "approved"))
+    assert memory_of(client, guarded) == ("nothing\nA\nB" if end == "approved" else "nothing")
+    after = client.agents.messages.create(guarded.id, input="and now?")
+    assert after.messages[-1].content == "You said: and now?"
+    lost = "calls that were given other ids than"  # whose id it was is not known any more
+    assert [one for one in provider.problems if lost not in one] == []
+
+
+def test_an_answer_that_fits_two_requests_of_an_older_release_has_to_name_one(
+    server: Product, client: Letta, guarded: AgentState
+) -> None:
+    first = request_of(ask(client, guarded, with_one_id(insert("A")), with_one_id(insert("B"))))
+    as_older_releases_stored(server, first)
+    second = request_of(answer(client, guarded, approval(first.id)))
+    as_older_releases_stored(server, second)
+    given = [approval("chatcmpl-tool-0123456789")]
+    with pytest.raises(ConflictError, match="approval_request_id"):
+        answer(client, guarded, *given)
+    assert memory_of(client, guarded) == "nothing\nA"
+    named: Any = {"type": "approval", "approvals": given, "approval_request_id": second.id}
+    client.agents.messages.create(guarded.id, messages=[named])
+    assert memory_of(client, guarded) == "nothing\nA\nB"
 
 
 def thread_of(server: Product, agent: AgentState) -> str:

@@ -46,7 +46,7 @@ def test_v1_shows_every_field_of_a_conversation(client: Letta, agent: AgentState
         *("model", "model_settings", "last_message_at", "pending_approval"),
         *("created_by_id", "last_updated_by_id", "created_at", "updated_at"),
     }
-    assert (made["model"], made["model_settings"]) == (HANDLE, {"temperature": 0.5})
+    assert (made["model"], made["model_settings"]["temperature"]) == (HANDLE, 0.5)
     assert made["isolated_block_ids"] == []
     assert made["created_by_id"] == made["last_updated_by_id"] is not None
     assert made["created_at"].endswith("Z")

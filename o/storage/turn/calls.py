@@ -79,16 +79,16 @@ async def append_returns(
     connection: AsyncConnection,
     run: Run,
     kept: list[Message],
-    told: list[Message],
+    shown: list[Message],
     closed: RunClosed | None,
 ) -> None:
-    """Put messages into history and, while the run is open, into its log; close it if told to.
+    """Put messages into history and, while the run is open, into its log; close it if it ends here.
 
     Args:
         connection: In the transaction that has locked the run.
         run: Whose calls returned.
         kept: In order, with positions that count from 0.
-        told: Those of them that the log tells of.
+        shown: Those of them that the log shows.
         closed: The end of the run, if this is it.
     """
     await connection.execute(
@@ -98,6 +98,6 @@ async def append_returns(
             "conversation_id": run.conversation_id,
             "agent_id": run.agent_id,
             "attempt": 1,
-            **store_and_notify(kept, told, closed),
+            **store_and_notify(kept, shown, closed),
         },
     )

@@ -48,8 +48,8 @@ async def commit_return(
     if then.heartbeat is not None:
         new.append(heartbeat_message(message, step_id, then.heartbeat, timezone))
     closed = RunClosed(stop_reason=then.stop, usage=run.usage) if then.stop else None
-    told = new if then.is_told else new[:1]
-    await append_returns(connection, run, new, told, closed)
+    shown = new if then.is_shown else new[:1]
+    await append_returns(connection, run, new, shown, closed)
     if closed and run.steps_done == 0:  # what was said with the answer to an approval request
         await place_input(connection, run.id)
 
@@ -70,7 +70,7 @@ async def close_open_run(
         connection: In the transaction that has locked the run.
         run: As it was when it was locked.
         stop_reason: Why it ends.
-        unanswered: What calls without a return are told.
+        unanswered: What the model reads of calls without a return.
         error: Why it failed, if it did.
     """
     await refuse_calls(connection, run, *await step_under_way(connection, run), unanswered)
@@ -101,7 +101,7 @@ async def refuse_calls(
 
     Args:
         connection: In a transaction.
-        run: What the returns belong to; events are told while it is open.
+        run: What the returns belong to; events are stored while it is open.
         asked_in: The run of the step.
         index: Which step.
         reason: What the model reads.

@@ -42,7 +42,7 @@ _APPEND = text(
 
 STORE_AND_NOTIFY = f"""
     stored AS ({_insert_messages("conversation.position", "conversation")}
-    ), told AS (
+    ), notified AS (
         INSERT INTO run_events (run_id, seq, attempt, kind, body, created_at)
         SELECT :run_id, run.first_seq + event.place - 1, :attempt, event.value ->> 'kind',
             CASE WHEN event.value ->> 'kind' = 'message'
@@ -58,7 +58,7 @@ STORE_AND_NOTIFY = f"""
         FROM run WHERE agents.id = :agent_id AND CAST(:status AS text) IS NOT NULL
     )
 """  # noqa: S608
-"""Stores `messages` and tells `events`, with positions and numbers that count from those of the
+"""Stores `messages` and notes `events`, with positions and numbers that count from those of the
 rows `conversation` and `run`; notes with the agent that the run ends, if there is a `status`."""
 
 _COMMIT_REPLY = text(
@@ -73,6 +73,9 @@ _COMMIT_REPLY = text(
             completed_at = CASE WHEN CAST(:status AS text) IS NULL THEN NULL ELSE now() END,
             first_token_at = coalesce(first_token_at, now())
         WHERE id = :run_id AND status IN ('created', 'running') AND steps_done = :index
+            AND NOT EXISTS (
+                SELECT FROM steps WHERE steps.id = :step_id AND steps.attempts > :attempt
+            )
         RETURNING next_seq - :event_count AS first_seq, organization_id
     ), asked AS (
         INSERT INTO approvals (id, organization_id, agent_id, conversation_id, run_id, step_id,
@@ -128,7 +131,7 @@ class Reply:
     """What a step commits: the message (at position 0), what it cost, and the end if it is one.
 
     Attributes:
-        heartbeat: Sends the model on (at position 1); told in the answer.
+        heartbeat: Sends the model on (at position 1); shown in the answer.
         model_started_ns: When the model was asked, in nanoseconds since 1970.
         model_ns: How long it took to answer.
         gated: The calls that wait for an answer from outside, none as a rule.
@@ -151,11 +154,11 @@ class Reply:
 
 
 def store_and_notify(
-    kept: Sequence[Message], told: Sequence[Message], closed: RunClosed | None
+    kept: Sequence[Message], shown: Sequence[Message], closed: RunClosed | None
 ) -> dict[str, Any]:
     """Parameters of `STORE_AND_NOTIFY`: the messages, those that are events too, the run's end."""
     events: list[dict[str, Any]] = [
-        {"kind": "message", "body": message.model_dump(mode="json")} for message in told
+        {"kind": "message", "body": message.model_dump(mode="json")} for message in shown
     ]
     if closed:
         events.append({"kind": "closed", "body": closed.model_dump(mode="json")})
@@ -175,7 +178,8 @@ async def commit_reply(connection: AsyncConnection, run: Run, reply: Reply) -> b
     Calls that wait for an answer from outside make an approval request in the same statement.
 
     Returns:
-        False, and nothing is written, when the step is committed already or the run is closed.
+        False, and nothing is written, when the step is committed already or was begun anew
+        since, so that the new attempt's reply is the one that is shown, or the run is closed.
     """
     new = [reply.message, reply.heartbeat] if reply.heartbeat else [reply.message]
     stored = await connection.execute(

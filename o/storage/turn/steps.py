@@ -1,4 +1,4 @@
-"""Questions about steps: one model call and the tools it asks for."""
+"""Statements about steps: one model call and the tools it asks for."""
 
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection

@@ -30,7 +30,7 @@ _BY_HISTORY = frozenset(
 
 
 @dataclass(frozen=True)
-class Standing:
+class RuleState:
     """What an agent's rules say at one moment of a request.
 
     Attributes:
@@ -79,9 +79,9 @@ def need_history(rules: Sequence[Rule]) -> bool:
     return any(rule["type"] in _BY_HISTORY for rule in rules)
 
 
-def standing(
+def rule_state(
     rules: Sequence[Rule], tools: Sequence[str], history: Sequence[ToolReturn] = ()
-) -> Standing:
+) -> RuleState:
     """Apply rules to what was called so far.
 
     Rules about tools that the agent lacks say nothing, and rules that together leave no tool are
@@ -99,7 +99,7 @@ def standing(
     left = [tool for tool in tools if tool not in used_up]
     allowed = [tool for tool in left if all(tool in limit.tools for limit in limits)]
     in_force = limits if allowed else []
-    return Standing(
+    return RuleState(
         tools=tuple(tools),
         allowed=tuple(allowed or left),
         must_call=any(limit.forces for limit in in_force),

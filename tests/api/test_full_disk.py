@@ -1,0 +1,52 @@
+"""A disk without room is told, and nobody waits for it."""
+
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.disk import small_disk
+from tests.support.product import Product, eventually
+from tests.support.provider import HANDLE, FakeProvider
+
+
+def test_a_full_disk_is_503_with_its_reason_and_not_ready_until_there_is_room(
+    tmp_path: Path, provider: FakeProvider
+) -> None:
+    with small_disk(tmp_path / "disk", 400) as place:
+        env = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": provider.url}
+        product = Product(place / "o", env)
+        product.start()
+        try:
+            _check(product, place)
+        finally:
+            product.stop()
+
+
+def _check(product: Product, place: Path) -> None:
+    agent = product.client().agents.create(model=HANDLE, memory_blocks=[])
+    messages = f"{product.url}/v1/agents/{agent.id}/messages"
+    with pytest.raises(OSError, match="No space left"):
+        _fill(place / "filler")
+    began = time.monotonic()
+    for answer in (
+        httpx.get(f"{product.url}/v1/ready/", timeout=10),
+        httpx.post(messages, json={"input": "hello"}, timeout=10),
+        httpx.post(f"{messages}/stream", json={"input": "hello"}, timeout=10),
+    ):
+        assert answer.status_code == 503
+        assert "disk of the database is full" in answer.json()["detail"]
+    assert time.monotonic() - began < 5, "nobody waits"
+    assert httpx.get(f"{product.url}/v1/health/").status_code == 200
+    (place / "filler").unlink()
+    ready = f"{product.url}/v1/ready/"
+    eventually(lambda: httpx.get(ready, timeout=10).status_code == 200, what="room")
+    reply = product.client().agents.messages.create(agent.id, input="hello again")
+    assert reply.messages[0].content == "You said: hello again"
+
+
+def _fill(file: Path) -> None:
+    with file.open("wb", buffering=0) as filler:
+        while True:
+            filler.write(b"x" * 1024 * 1024)

@@ -1,0 +1,90 @@
+"""A database that cannot be reached is named in words; one that shuts down is left."""
+
+import asyncio
+import os
+import signal
+
+import psutil
+import pytest
+from sqlalchemy import text
+
+from o.errors import InvalidInput, Unavailable
+from o.storage.database import Database, libpq_url
+from o.storage.reach import reach, until_shutdown, why_unreachable
+from tests.storage.bare import BareServer
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "localhost",
+        "mysql://o:hush@127.0.0.1/o",
+        "sqlite:///hush",
+        "postgresql://o:hush@127.0.0.1:port/o",
+        "postgresql://o:hush@[::1/o",
+        "postgresql://o:hush@127.0.0.1/o?hushmode=require",
+    ],
+)
+def test_what_is_no_address_of_a_database_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        Database(url)
+    assert "write postgresql://" in refused.value.message
+    assert "hush" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "url", ["postgres://o@h/o", "postgresql+psycopg://o@/o?host=/tmp/x&port=1"]
+)
+def test_every_spelling_of_an_address_is_taken(url: str) -> None:
+    assert libpq_url(url).startswith("postgresql://o@")
+
+
+async def test_who_does_not_answer_or_lets_nobody_in_is_named(bare: BareServer) -> None:
+    await reach(bare.database)
+    home = bare.database.engine.url.query["host"]
+    reasons = {
+        "postgresql://o:hush@127.0.0.1:9/o": "nothing listens there",
+        "postgresql://o:hush@nowhere.invalid/o": "its host name is not known",
+        f"postgresql://o@/missing?host={home}": "it has no such database or user",
+        f"postgresql://somebody@/postgres?host={home}": "it has no such database or user",
+    }
+    for url, reason in reasons.items():
+        database = Database(url)
+        assert await why_unreachable(database) == reason
+        with pytest.raises(Unavailable, match=reason) as refused:
+            await reach(database)
+        assert "hush" not in refused.value.message
+
+
+async def test_a_database_that_shuts_down_is_left_so_that_it_can_end(bare: BareServer) -> None:
+    """In its smart way it waits for every client, busy or idle, and for those that listen."""
+    database, begun = bare.database, 0
+
+    async def listen() -> None:
+        nonlocal begun
+        begun += 1
+        async with database.connect() as connection:
+            await connection.execute(text("LISTEN somebody"))
+            await asyncio.sleep(3600)
+
+    async def hold() -> None:
+        async with database.begin() as connection:
+            await connection.execute(text("SELECT pg_sleep(0.5)"))
+
+    leaving = asyncio.create_task(until_shutdown(database, listen, probe_s=0.05))
+    try:
+        await asyncio.gather(*(hold() for _ in range(3)))  # three idle connections
+        busy = asyncio.create_task(hold())
+        async with asyncio.timeout(20):
+            while begun == 0 or database.engine.pool.checkedout() < 2:  # type: ignore[attr-defined]
+                await asyncio.sleep(0.01)
+        os.kill(bare.postgres, signal.SIGTERM)
+        await busy  # what has begun ends well
+        async with asyncio.timeout(20):
+            while psutil.pid_exists(bare.postgres):
+                await asyncio.sleep(0.05)
+        assert begun > 1, "what listened tries again"
+    finally:
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)

@@ -1,0 +1,140 @@
+"""What the commands say where they cannot work: one line that tells what to do, no traceback."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from server.up.ports import free_port
+from tests.support.disk import small_disk
+from tests.up.conftest import NewProduct
+
+NO_URL = "mysql://o:hush@127.0.0.1/o"
+NOBODY = "postgresql://o:hush@127.0.0.1:9/o"
+
+
+def o(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("O_") and "_API_KEY" not in name
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "server.cli", *arguments],
+        env=kept | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def the_line(done: subprocess.CompletedProcess[str]) -> str:
+    """The last line, where there was nothing worse to see."""
+    said = done.stdout + done.stderr
+    assert done.returncode != 0, said
+    assert "Traceback" not in said
+    assert "hush" not in said
+    return done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.stdout
+
+
+@pytest.mark.parametrize("command", ["up", "api", "worker", "migrate"])
+def test_what_is_no_address_of_a_database_is_one_line(tmp_path: Path, command: str) -> None:
+    line = the_line(o(command, DATABASE_URL=NO_URL, O_DATA_DIR=str(tmp_path), O_PORT="0"))
+    assert line.startswith("o: DATABASE_URL is not the address of a PostgreSQL database: write")
+
+
+@pytest.mark.parametrize("command", ["up", "migrate"])
+def test_a_database_where_nothing_listens_is_one_line(tmp_path: Path, command: str) -> None:
+    line = the_line(o(command, DATABASE_URL=NOBODY, O_DATA_DIR=str(tmp_path), O_PORT="0"))
+    assert line.startswith("o: the database of DATABASE_URL cannot be used: nothing listens there.")
+
+
+@pytest.mark.parametrize("url", [NO_URL, NOBODY])
+def test_the_doctor_names_a_wrong_address(tmp_path: Path, url: str) -> None:
+    done = o("doctor", DATABASE_URL=url, O_DATA_DIR=str(tmp_path), O_PORT="0")
+    the_line(done)
+    assert "bad   " in done.stdout
+    assert "DATABASE_URL" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["api", "worker", "migrate"])
+def test_a_schema_that_is_not_the_expected_one_is_one_line(
+    product: NewProduct, command: str
+) -> None:
+    url = product().start().state["database_url"]
+    with psycopg.connect(url) as connection:
+        connection.execute("create table alembic_version (version_num text primary key)")
+        connection.execute("insert into alembic_version values ('a1b2c3d4e5f6')")
+    line = the_line(o(command, DATABASE_URL=url, TEMPORAL_ADDRESS="127.0.0.1:9"))
+    assert line.startswith("o: the database names a revision 'a1b2c3d4e5f6'.")
+
+
+def test_a_temporal_where_nothing_listens_is_one_line(product: NewProduct) -> None:
+    up = product().start()
+    given = {"DATABASE_URL": up.state["database_url"], "TEMPORAL_ADDRESS": "127.0.0.1:9"}
+    assert the_line(o("migrate", **given)).startswith(
+        "o: Temporal does not answer at 127.0.0.1:9: start it"
+    )
+
+
+def test_a_log_level_that_there_is_not_is_one_line(tmp_path: Path) -> None:
+    line = the_line(o("up", O_LOG_LEVEL="LOUD", O_DATA_DIR=str(tmp_path)))
+    assert "log_level" in line
+    assert "'DEBUG'" in line
+    assert "log_level" not in o("doctor", O_LOG_LEVEL="debug", O_DATA_DIR=str(tmp_path)).stderr
+
+
+def _folder(name: str) -> Callable[[Path], None]:
+    return lambda data_dir: (data_dir / name).mkdir(parents=True)
+
+
+def _file(name: str) -> Callable[[Path], None]:
+    def make(data_dir: Path) -> None:
+        data_dir.mkdir()
+        (data_dir / name).touch()
+
+    return make
+
+
+IN_THE_WAY: dict[str, Callable[[Path], None]] = {
+    "lock": _folder("lock"),
+    "temporal.lock": _folder("run/temporal.lock"),
+    "postgres-password": _folder("postgres-password"),
+    "temporal.log": _folder("logs/temporal.log"),
+    "migrate.log": _folder("logs/migrate.log"),
+    "up.json": _folder("up.json"),
+    "postgres": _file("postgres"),
+    "logs": _file("logs"),
+    "data": lambda data_dir: data_dir.touch(),
+}
+
+
+@pytest.mark.parametrize("name", IN_THE_WAY)
+def test_what_stands_in_the_way_of_a_file_is_named(tmp_path: Path, name: str) -> None:
+    IN_THE_WAY[name](tmp_path / "data")
+    port = str(free_port())
+    done = o(
+        "up",
+        "--postgres-port",
+        str(free_port()),
+        O_DATA_DIR=str(tmp_path / "data"),
+        O_PORT=port,
+        OPENAI_API_KEY="x",
+    )
+    assert name in the_line(done)
+
+
+@pytest.mark.parametrize("mib", [1, 30])
+def test_a_disk_that_is_full_at_the_start_is_named(tmp_path: Path, mib: int) -> None:
+    with small_disk(tmp_path / "small", mib) as place:
+        (place / "filler").write_bytes(b"x" * (mib * 1024 * 1024 - 8192))
+        done = o("up", O_DATA_DIR=str(place / "data"), O_PORT="0", OPENAI_API_KEY="x")
+    said = done.stdout + done.stderr
+    assert "No space left on device" in said
+    assert "Traceback" not in said
+    assert done.returncode != 0
