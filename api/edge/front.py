@@ -6,6 +6,7 @@ from starlette.middleware.cors import CORSMiddleware
 from api.auth import TokenCheck
 from api.edge.body_bounds import BodyBounds
 from api.edge.browsers import BrowserCheck
+from api.edge.heads import HeadAsGet
 from o.settings import Settings
 
 # Beside those that every page may read.
@@ -14,6 +15,7 @@ _SHOWN_HEADERS = ("etag", "retry-after", "x-should-retry")
 
 def stand_in_front(app: FastAPI, settings: Settings) -> None:
     """Put the checks in front of the routes. The one that is added last is asked first."""
+    app.add_middleware(HeadAsGet)
     app.add_middleware(BodyBounds, max_bytes=settings.max_body_bytes)
     if settings.api_token is not None:
         app.add_middleware(TokenCheck, token=settings.api_token.get_secret_value())
