@@ -164,7 +164,7 @@ def _settings(**flags: Any) -> Settings:
             for problem in error.errors(include_url=False, include_input=False)
         )
         raise click.UsageError(problems) from None
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     return settings
 
 

@@ -7,6 +7,7 @@ from api.auth import TokenCheck
 from api.edge.body_bounds import BodyBounds
 from api.edge.browsers import BrowserCheck
 from api.edge.heads import HeadAsGet
+from api.edge.request_log import RequestLog
 from o.settings import Settings
 
 # Beside those that every page may read.
@@ -25,7 +26,7 @@ def stand_in_front(app: FastAPI, settings: Settings) -> None:
             allowed_hosts=settings.allowed_hosts,
             allowed_origins=settings.cors_origins,
         )
-    # In front of the others, so that a page may read why it was refused.
+    # In front of the checks, so that a page may read why it was refused.
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.cors_origins,
@@ -35,3 +36,4 @@ def stand_in_front(app: FastAPI, settings: Settings) -> None:
         allow_private_network=True,
         expose_headers=_SHOWN_HEADERS,
     )
+    app.add_middleware(RequestLog)
