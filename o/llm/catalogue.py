@@ -2,18 +2,33 @@
 
 import asyncio
 import logging
+import re
 import time
 from dataclasses import dataclass
 
-import httpx
+import aiohttp
+from pydantic_core import from_json
 
 from o.domain.agents import DEFAULT_CONTEXT_WINDOW
+from o.domain.json_bounds import check_json_text
 from o.errors import NotFound
+from o.llm.http import body_of, open_session, proxy_of, whole_body
 from o.llm.providers import LOCAL_MODEL, Provider, Providers
 
 _log = logging.getLogger(__name__)
 _FRESH_S = 60.0
 _TIMEOUT_S = 5.0
+
+
+_EMBEDDING = re.compile(r"embed(?!ded)|minilm|(?:^|[/:_.-])(?:bge|gte|e5)-", re.IGNORECASE)
+
+
+def embeds_text(model: str) -> bool:
+    """Whether a model's id is that of one which embeds text, as far as names tell.
+
+    Lists of OpenAI, Ollama and servers like theirs hold both kinds and say of neither which it is.
+    """
+    return _EMBEDDING.search(model) is not None
 
 
 @dataclass(frozen=True)
@@ -42,13 +57,26 @@ class Catalogue:
         self._known: dict[str, tuple[float, list[str] | None]] = {}
 
     async def list_models(self) -> list[CatalogueEntry]:
-        """Every model of every provider; one that cannot be asked adds none."""
+        """Every language model of every provider; one that cannot be asked adds none."""
+        return [
+            CatalogueEntry(provider, model)
+            for provider, models in await self._lists()
+            for model in models or []
+        ]
+
+    async def count_models(self) -> dict[str, int | None]:
+        """How many language models each provider has, None where it does not tell."""
+        return {
+            provider.name: None if models is None else len(models)
+            for provider, models in await self._lists()
+        }
+
+    async def _lists(self) -> list[tuple[Provider, list[str] | None]]:
         providers = self._providers.all()
         lists = await asyncio.gather(*map(self._models_of, providers))
         return [
-            CatalogueEntry(provider, model)
+            (provider, models and [model for model in models if not embeds_text(model)])
             for provider, models in zip(providers, lists, strict=True)
-            for model in models or []
         ]
 
     async def get(self, handle: str) -> CatalogueEntry:
@@ -76,8 +104,9 @@ class Catalogue:
 async def _ask(provider: Provider) -> list[str] | None:
     """Ids of the provider's models, None when it does not tell."""
     key = provider.api_key.get_secret_value() if provider.api_key else ""
+    bearer = {"Authorization": f"Bearer {key}"} if key else {}
     path, headers, listed, field = {
-        "openai": ("/models", {"Authorization": f"Bearer {key}"}, "data", "id"),
+        "openai": ("/models", bearer, "data", "id"),
         "anthropic": (
             "/v1/models?limit=1000",
             {"x-api-key": key, "anthropic-version": "2023-06-01"},
@@ -87,11 +116,20 @@ async def _ask(provider: Provider) -> list[str] | None:
         "ollama": ("/api/tags", {}, "models", "name"),
     }[provider.wire]
     try:
-        async with httpx.AsyncClient(timeout=_TIMEOUT_S) as client:
-            answer = await client.get(provider.base_url.rstrip("/") + path, headers=headers)
-            answer.raise_for_status()
-            return [str(model[field]) for model in answer.json()[listed]]
-    except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+        async with (
+            open_session(_TIMEOUT_S) as session,
+            session.get(
+                provider.base_url.rstrip("/") + path,
+                headers=headers,
+                proxy=proxy_of(provider.base_url),
+                raise_for_status=True,
+            ) as response,
+        ):
+            body = await whole_body(body_of(response))
+        check_json_text(body)
+        found = from_json(body)
+        return [str(model[field]) for model in found[listed]]
+    except (aiohttp.ClientError, TimeoutError, ValueError, LookupError, TypeError) as error:
         _log.warning(
             "provider did not list its models",
             extra={"provider": provider.name, "error": type(error).__name__},
