@@ -13,9 +13,9 @@ class HeadAsGet:
         """Ask as GET, and keep the body back."""
 
         async def send_head(message: Message) -> None:
-            await send(
-                message | {"body": b""} if message["type"] == "http.response.body" else message
-            )
+            if message["type"] == "http.response.body":
+                message["body"] = b""
+            await send(message)
 
         if scope["type"] == "http" and scope["method"] == "HEAD":
             await self._app(dict(scope) | {"method": "GET"}, receive, send_head)
