@@ -49,11 +49,24 @@ TEMPORAL = "temporal"
 """Who decides what comes from Temporal's UI or CLI."""
 
 
+_SWITCHED_OFF = (
+    "Decisions are not taken from Temporal here, because it asks nobody for O_API_TOKEN: "
+    "answer through the API, or have the operator set O_TEMPORAL_DECISIONS=1"
+)
+
+
 class ApprovalActivities:
     """What is answered to approval requests."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, takes_decisions: bool = True) -> None:
+        """Nothing is connected yet.
+
+        Args:
+            database: Where requests and answers are.
+            takes_decisions: Whether whoever reaches Temporal may decide.
+        """
         self._database = database
+        self._takes_decisions = takes_decisions
 
     @activity.defn(name="begin_answer")
     async def begin_answer(self, turn: Turn) -> StepOutcome:
@@ -84,6 +97,8 @@ class ApprovalActivities:
             ApplicationError: `InvalidArgument` or `Conflict`, as the API would answer; not retried.
         """
         with as_activity_failure(), heartbeating():
+            if not self._takes_decisions:
+                raise Conflict(_SWITCHED_OFF)
             verdict = request.verdict
             if not verdict.tool_call_id:
                 raise InvalidArgument(await self._ask_for_id(request.conversation_id))

@@ -18,8 +18,9 @@ from o.domain.rules.gate import gate_of
 from o.domain.rules.state import REFUSED, need_history, rule_state
 from o.domain.runs import Run
 from o.domain.text import storable
-from o.errors import NotFound, ToolFailed
+from o.errors import Conflict, NotFound, ToolFailed
 from o.storage.agent_memory import AgentMemory
+from o.storage.approvals import get_approval
 from o.storage.database import Database
 from o.storage.turn.calls import read_called_step
 from o.storage.turn.closing import commit_return
@@ -98,6 +99,7 @@ async def _wanted(
         return CallOutcome(stored.status)
     if step.agent is None:
         return _CLOSED
+    await _refuse_unapproved(connection, run, ref, step.reply.tool_calls[ref.ordinal])
     agent = step.agent.model_copy(update={"conversation_id": run.conversation_id})
     history: list[ToolReturn] = []
     if need_history(agent.tool_rules):
@@ -105,6 +107,25 @@ async def _wanted(
     return _Wanted(
         run, agent, step_id, step.reply.tool_calls, ref, list(step.returns.values()), history
     )
+
+
+async def _refuse_unapproved(
+    connection: AsyncConnection, run: Run, ref: CallRef, call: ToolCall
+) -> None:
+    """Make sure that the record has the approval, whoever scheduled this activity.
+
+    Raises:
+        Conflict: The run does not answer a request in which this call was approved.
+    """
+    if call.gate != "approval":
+        return
+    approval = await get_approval(connection, run.approval_id or "")
+    if (
+        approval is None
+        or (approval.run_id, approval.step_index) != (ref.asked_in, ref.step_index)
+        or not any(one.approve and one.tool_call_id == call.id for one in approval.decisions)
+    ):
+        raise Conflict(f"Call {call.id} of {call.name} was not approved")
 
 
 async def _commit(

@@ -73,7 +73,7 @@ def create_app(
             name="o api",
             place=settings.database_dir,
         )
-        watcher = RunWatcher(database, database_url, patience_s=settings.database_patience_s)
+        watcher = RunWatcher(database_url, patience_s=settings.database_patience_s)
         temporal = await connect(settings, lazy=True)
         app.state.parts = Parts(
             settings=settings,
@@ -84,13 +84,13 @@ def create_app(
             catalogue=Catalogue(Providers(providers)),
             outbound=OutboundGuard(settings.outbound_allow),
         )
-        listening = asyncio.create_task(until_shutdown(database, watcher.listen))
+        watching = asyncio.create_task(until_shutdown(database, watcher.run))
         spare_collector()
         on_ready()
         yield
-        listening.cancel()
+        watching.cancel()
         with suppress(asyncio.CancelledError):
-            await listening
+            await watching
         await database.close()
 
     app = FastAPIOffline(

@@ -1,4 +1,4 @@
-"""Runs that somebody wants to be told of: their callback starts as soon as they are at rest."""
+"""Runs that somebody wants a callback for: it starts as soon as they are finished."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from o.errors import OError
 from o.temporal.conversations import start_callback
 
 _log = logging.getLogger(__name__)
-_POLL_S = 60.0  # thousands may wait, and the sweeper finds what a lost notice would have told
+_IDLE_S = 60.0  # thousands may wait, and none of them has anything to do in between
 
 
 class Callbacks:
@@ -26,7 +26,7 @@ class Callbacks:
         self._following: dict[str, asyncio.Task[None]] = {}
 
     def expect(self, run: Run) -> None:
-        """Start the run's callback when it is at rest, if it has one that is not sent."""
+        """Start the run's callback when it is finished, if it has one that is not sent."""
         if run.callback_url is None or run.callback_sent_at is not None:
             return
         if run.id not in self._following:
@@ -36,7 +36,7 @@ class Callbacks:
 
     async def _follow(self, run_id: str, agent_id: str) -> None:
         try:
-            async for _ in self._watcher.follow(run_id, poll_s=_POLL_S):
+            async for _ in self._watcher.follow(run_id, idle_s=_IDLE_S):
                 pass
             await start_callback(self._temporal, self._task_queue, run_id, agent_id=agent_id)
         except (OError, SQLAlchemyError, TemporalError, RuntimeError) as error:

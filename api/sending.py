@@ -19,7 +19,7 @@ from o.errors import ApprovalPending, InvalidInput
 async def answer_send(
     request: Request, parts: Parts, actor: Actor, thread: Thread, body: SendBody, *, streams: bool
 ) -> Response:
-    """Store the run and answer when it is at rest, or stream what comes of it.
+    """Store the run and answer when it is finished, or stream what comes of it.
 
     Args:
         request: What came, by which a client's own retry is known.
@@ -45,7 +45,9 @@ async def answer_send(
         shown = Shown(body.include_return_message_types, body.to_view())
         # Official clients hang up after a minute of silence, and ask again a few times only.
         patience_s = parts.settings.ping_interval_s if send.is_retry else None
-        return await json_answer(events, shown, patience_s=patience_s)
+        return await json_answer(
+            events, shown, is_gone=request.is_disconnected, patience_s=patience_s
+        )
     return EventStream(
         events,
         sent.run,

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
@@ -159,7 +159,7 @@ class Turns:
         for conversation_id, run_ids in cancelled.conversations.items():
             self._tell(conversation_id, tell_cancelled(self._temporal, conversation_id, run_ids))
 
-    def follow(self, sent: Sent) -> AsyncIterator[list[RunEvent]]:
+    def follow(self, sent: Sent) -> AsyncGenerator[list[RunEvent], None]:
         """The run's events from the first; see `RunWatcher.follow`."""
         return self._watcher.follow(sent.run.id, is_new=sent.is_new)
 

@@ -59,6 +59,9 @@ LogLevel = Annotated[
 ]
 
 
+_HTTP = "^https?://"
+
+
 class ProviderSettings(BaseSettings):
     """Where models come from. A provider exists when its key (or address) is set."""
 
@@ -66,19 +69,21 @@ class ProviderSettings(BaseSettings):
 
     openai_api_key: SecretStr | None = Field(None, validation_alias=_known_as("OPENAI_API_KEY"))
     openai_base_url: str = Field(
-        "https://api.openai.com/v1", validation_alias=_known_as("OPENAI_BASE_URL")
+        "https://api.openai.com/v1", pattern=_HTTP, validation_alias=_known_as("OPENAI_BASE_URL")
     )
     anthropic_api_key: SecretStr | None = Field(
         None, validation_alias=_known_as("ANTHROPIC_API_KEY")
     )
     anthropic_base_url: str = Field(
-        "https://api.anthropic.com", validation_alias=_known_as("ANTHROPIC_BASE_URL")
+        "https://api.anthropic.com", pattern=_HTTP, validation_alias=_known_as("ANTHROPIC_BASE_URL")
     )
     groq_api_key: SecretStr | None = Field(None, validation_alias=_known_as("GROQ_API_KEY"))
     groq_base_url: str = Field(
-        "https://api.groq.com/openai/v1", validation_alias=_known_as("GROQ_BASE_URL")
+        "https://api.groq.com/openai/v1", pattern=_HTTP, validation_alias=_known_as("GROQ_BASE_URL")
     )
-    ollama_base_url: str | None = Field(None, validation_alias=_known_as("OLLAMA_BASE_URL"))
+    ollama_base_url: str | None = Field(
+        None, pattern=_HTTP, validation_alias=_known_as("OLLAMA_BASE_URL")
+    )
     local_model_url: str | None = Field(
         None,
         validation_alias="O_LOCAL_MODEL_URL",
@@ -86,10 +91,15 @@ class ProviderSettings(BaseSettings):
     )
 
     @property
+    def has_openai(self) -> bool:
+        """Whether there is a server of OpenAI's protocol: its own wants a key, others may not."""
+        return self.openai_api_key is not None or "openai_base_url" in self.model_fields_set
+
+    @property
     def any_remote(self) -> bool:
         """Whether the operator set a provider, so that the bundled model is not needed."""
-        return any(
-            (self.openai_api_key, self.anthropic_api_key, self.groq_api_key, self.ollama_base_url)
+        return self.has_openai or any(
+            (self.anthropic_api_key, self.groq_api_key, self.ollama_base_url)
         )
 
 
@@ -124,6 +134,41 @@ class Settings(BaseSettings):
         description="host:port of a Temporal server; replaces the embedded one.",
     )
     temporal_namespace: str = Field("default", validation_alias=_known_as("TEMPORAL_NAMESPACE"))
+    temporal_api_key: SecretStr | None = Field(
+        None,
+        validation_alias=_known_as("TEMPORAL_API_KEY"),
+        description="What your Temporal server knows us by; sent over TLS.",
+    )
+    temporal_tls: bool | None = Field(
+        None,
+        validation_alias=_known_as("TEMPORAL_TLS"),
+        description="Whether your Temporal server speaks TLS; unset: if a key or file is set.",
+    )
+    temporal_ca_file: Path | None = Field(
+        None,
+        validation_alias=AliasChoices("O_TEMPORAL_CA_FILE", "TEMPORAL_TLS_SERVER_CA_CERT_PATH"),
+        description="Who vouches for your Temporal server, in PEM; unset: whom the system trusts.",
+    )
+    temporal_server_name: str | None = Field(
+        None,
+        validation_alias=AliasChoices("O_TEMPORAL_SERVER_NAME", "TEMPORAL_TLS_SERVER_NAME"),
+        description="The name in its certificate, where that is not the address.",
+    )
+    temporal_cert_file: Path | None = Field(
+        None,
+        validation_alias=AliasChoices("O_TEMPORAL_CERT_FILE", "TEMPORAL_TLS_CLIENT_CERT_PATH"),
+        description="Our certificate, in PEM, where it wants one (mTLS).",
+    )
+    temporal_key_file: Path | None = Field(
+        None,
+        validation_alias=AliasChoices("O_TEMPORAL_KEY_FILE", "TEMPORAL_TLS_CLIENT_KEY_PATH"),
+        description="The private key of our certificate, in PEM.",
+    )
+    temporal_decisions: bool | None = Field(
+        None,
+        description="Whether approvals can be decided in Temporal's UI and CLI, which ask nobody "
+        "for O_API_TOKEN; unset: unless that is set.",
+    )
     task_queue: str = "o"
     postgres_port: int | None = Field(
         None, description="TCP port of the embedded PostgreSQL; unset means its socket only."
@@ -132,7 +177,7 @@ class Settings(BaseSettings):
     temporal_ui_port: int | None = Field(None, description="Unset means 8233, or a free one.")
     temporal_ui_url: str | None = Field(
         None,
-        pattern="^https?://",
+        pattern=_HTTP,
         description="Where people look at Temporal, for the first page; `o up` knows its own.",
     )
     workers: int = Field(2, ge=1, le=64, description="Worker processes that `o up` keeps alive.")
@@ -194,6 +239,26 @@ class Settings(BaseSettings):
     worker_identity: str | None = Field(
         None, description="How Temporal names this worker; `o up` gives each its own."
     )
+
+    @property
+    def takes_temporal_decisions(self) -> bool:
+        """Whether whoever reaches Temporal may decide approvals."""
+        return (
+            self.api_token is None if self.temporal_decisions is None else self.temporal_decisions
+        )
+
+    @property
+    def speaks_tls_to_temporal(self) -> bool:
+        """Whether the connection to Temporal is encrypted."""
+        if self.temporal_tls is not None:
+            return self.temporal_tls
+        return any((self.temporal_api_key, self.temporal_ca_file, self.temporal_cert_file))
+
+    @model_validator(mode="after")
+    def _certificate_with_key(self) -> Self:
+        if (self.temporal_cert_file is None) != (self.temporal_key_file is None):
+            raise ValueError("set both O_TEMPORAL_CERT_FILE and O_TEMPORAL_KEY_FILE, or neither")
+        return self
 
     @model_validator(mode="after")
     def _token_off_loopback(self) -> Self:

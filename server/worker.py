@@ -114,7 +114,7 @@ async def _polling(
     steps = StepActivities(model, database, limits)
     tools = ToolActivities(database)
     runs = RunActivities(database)
-    approvals = ApprovalActivities(database)
+    approvals = ApprovalActivities(database, takes_decisions=settings.takes_temporal_decisions)
     callbacks = CallbackActivities(
         database,
         callback_body,

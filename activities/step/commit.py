@@ -71,7 +71,7 @@ async def commit_step(
     async with database.connect() as connection:
         if not await commit_reply(connection, step.run, stored):
             committed = await get_step_reply(connection, step.run.id, step.index)
-            if committed is None:  # the run was closed meanwhile, by whomever
+            if committed is None:  # the run was closed meanwhile, or the step begun anew
                 return StepOutcome(step.index, done=True)
             message = committed
             then = _after_reply(step, message)

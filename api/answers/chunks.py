@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from api.answers.attempts import Attempts
 from api.answers.deltas import DeltaRelay
 from api.wire.messages import MessageView, WireMessage, shown_types, wire_messages
 from api.wire.turns import error_body, stop_reason_body, usage_body
@@ -34,7 +35,8 @@ class ChunkRenderer:
     """Shows the events of one run, fed in order from the first, as its request asked for them.
 
     What comes out depends on the log and on what the run keeps of its request, and on nothing
-    else: whoever reads the log again gets the same chunks under the same numbers.
+    else: whoever reads the log again gets the same chunks under the same numbers. Only what is
+    known to be void by then is left out, and leaves a gap in the numbers.
     """
 
     def __init__(self, run: Run) -> None:
@@ -43,10 +45,23 @@ class ChunkRenderer:
         self._view = MessageView.of(config)
         self._types = config.include_return_message_types
         self._deltas = DeltaRelay(run, self._view) if run.options.stream_tokens else None
+        self._attempts = Attempts()
         self._last = 0
 
-    def show(self, event: RunEvent) -> Iterator[Chunk]:
-        """What the next event is shown as, which may be nothing."""
+    def show(self, events: Sequence[RunEvent]) -> Iterator[Chunk]:
+        """What the next events are shown as, which may be nothing."""
+        entries = self._attempts.of(events)
+        void_ids = {entry.void_id for entry in entries if entry.void_id is not None}
+        for entry in entries:
+            if entry.is_late:
+                continue
+            if entry.void_id is not None:
+                yield from self._void(entry.void_id, entry.event)
+            for chunk in self._show(entry.event):
+                if entry.event.body.get("message_id") not in void_ids:
+                    yield chunk
+
+    def _show(self, event: RunEvent) -> Iterator[Chunk]:
         match event.kind:
             case EventKind.MESSAGE:
                 shown = wire_messages(Message.model_validate(event.body), self._view)
@@ -57,10 +72,22 @@ class ChunkRenderer:
             case EventKind.CLOSED:
                 yield from self._tail(RunClosed.model_validate(event.body))
 
+    def _void(self, void_id: str, event: RunEvent) -> Iterator[Chunk]:
+        """The notice is for whoever saw pieces, whatever types of messages were asked for."""
+        if self._deltas is None:
+            return
+        returns, notice = self._deltas.void(void_id, event)
+        yield from self._messages(returns)
+        if notice is not None:
+            yield self._numbered(notice)
+
     def _messages(self, messages: Sequence[WireMessage]) -> Iterator[Chunk]:
         for message in shown_types(messages, self._types):
-            number = self._next()
-            yield Chunk(number, frame(message | {"seq_id": number}), is_numbered=True)
+            yield self._numbered(message)
+
+    def _numbered(self, message: WireMessage) -> Chunk:
+        number = self._next()
+        return Chunk(number, frame(message | {"seq_id": number}), is_numbered=True)
 
     def _tail(self, closed: RunClosed) -> Iterator[Chunk]:
         yield Chunk(self._next(), frame(stop_reason_body(closed)))
@@ -75,7 +102,7 @@ class ChunkRenderer:
 
 
 def refused(error: OError, run_id: str) -> list[bytes]:
-    """A stream that tells why nothing is done: V1 answers 200 and says so in its events.
+    """A stream that says why nothing is done: V1 answers 200 and says so in its events.
 
     Args:
         error: Why.
@@ -88,6 +115,30 @@ def refused(error: OError, run_id: str) -> list[bytes]:
         b"event: error\n" + frame(error_body(run_id, closed) or {}),
         DONE,
     ]
+
+
+def interrupted(run: Run, last_shown: int | None, reason: str | None) -> bytes:
+    """The end of a stream that cannot go on, without `[DONE]`: the run is not over.
+
+    Args:
+        run: Which run.
+        last_shown: The number of the last message that the client has, None for none.
+        reason: Why, where reading on would not help; None where it would.
+    """
+    resume = (
+        "The stream was interrupted; its run goes on. To resume, POST to "
+        f"/v1/conversations/{run.conversation_id}/stream with run_id {run.id} and "
+        f"starting_after {last_shown or 0}."
+    )
+    body = {
+        "message_type": "error_message",
+        "run_id": run.id,
+        "error_type": "stream_incomplete",
+        "message": reason or resume,
+        "detail": "" if reason else "resume",
+        "seq_id": last_shown,
+    }
+    return b"event: error\n" + frame(body)
 
 
 def frame(body: dict[str, Any]) -> bytes:

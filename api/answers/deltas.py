@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from api.answers.void import notice_of_void, returns_of_void
 from api.wire.messages import (
     MessageView,
     WireMessage,
@@ -14,7 +15,7 @@ from api.wire.messages import (
 )
 from o.domain.argument_stream import ArgumentReader
 from o.domain.llm import ReplyDelta
-from o.domain.runs import Run
+from o.domain.runs import Run, RunEvent
 from o.domain.text import storable
 
 _SOURCES = {"reasoning": "reasoner_model", "thought": "non_reasoner_model"}
@@ -37,7 +38,7 @@ class DeltaRelay:
     def unseen(self, messages: Sequence[WireMessage]) -> list[WireMessage]:
         """What of the messages that a whole reply is shown as no piece has shown.
 
-        A message of calls is left with those that were not told in pieces: clients join the
+        A message of calls is left with those that were not shown in pieces: clients join the
         arguments that they are sent for one call.
         """
         left = (self._unseen(message) for message in messages)
@@ -46,12 +47,12 @@ class DeltaRelay:
     def _unseen(self, message: WireMessage) -> WireMessage | None:
         if "tool_calls" not in message:
             return None if (message["id"], message["message_type"]) in self._seen else message
-        told = {
+        shown = {
             call.id
             for (message_id, _), call in self._calls.items()
             if message_id == message["id"] and not call.says
         }
-        calls = [one for one in message["tool_calls"] if one["tool_call_id"] not in told]
+        calls = [one for one in message["tool_calls"] if one["tool_call_id"] not in shown]
         return message | {"tool_call": calls[0], "tool_calls": calls} if calls else None
 
     def show(self, body: dict[str, Any]) -> list[WireMessage]:
@@ -61,10 +62,10 @@ class DeltaRelay:
         parts = self._parts.setdefault(message_id, [])
         if delta.kind not in parts or delta.kind == "redacted":  # of which each is a part
             parts.append(delta.kind)
-        told = self._fields(message_id, delta)
-        if told is None:
+        content = self._fields(message_id, delta)
+        if content is None:
             return []
-        message_type, fields = told
+        message_type, fields = content
         place = len(parts) - 1 - parts[::-1].index(delta.kind)
         self._seen.add((message_id, message_type))
         shown = envelope(
@@ -76,6 +77,25 @@ class DeltaRelay:
             step_id=str(body["step_id"]),
         )
         return [shown | fields]
+
+    def void(self, void_id: str, event: RunEvent) -> tuple[list[WireMessage], WireMessage | None]:
+        """What is said when `event` makes a reply void: returns of its calls, and a notice.
+
+        Nothing where nothing of the reply was shown. What is known of it is forgotten.
+        """
+        calls = {key: call for key, call in self._calls.items() if key[0] == void_id}
+        was_shown = any(message_id == void_id for message_id, _ in self._seen)
+        self._parts.pop(void_id, None)
+        self._calls = {key: call for key, call in self._calls.items() if key not in calls}
+        self._seen = {seen for seen in self._seen if seen[0] != void_id}
+        if not was_shown:
+            return [], None
+        common = {"date": self._date, "run_id": self._run_id, "step_id": str(event.body["step_id"])}
+        shown = [(call.id, call.name) for call in calls.values() if not call.says]
+        return (
+            list(returns_of_void(void_id, shown, **common)),
+            notice_of_void(void_id, event.attempt, **common),
+        )
 
     def _fields(self, message_id: str, delta: ReplyDelta) -> tuple[str, dict[str, Any]] | None:
         match delta.kind:
@@ -94,6 +114,7 @@ class DeltaRelay:
             says = self._view.says(delta.name or "")
             self._calls[key] = _Call(
                 delta.tool_call_id or "",
+                delta.name or "",
                 self._view.tool_kwarg if says and not delta.gate else None,
                 is_gated=delta.gate is not None,
             )
@@ -108,8 +129,9 @@ class DeltaRelay:
 class _Call:
     """One call of a reply; with `kwarg`, that argument is what the agent says."""
 
-    def __init__(self, tool_call_id: str, kwarg: str | None, *, is_gated: bool) -> None:
+    def __init__(self, tool_call_id: str, name: str, kwarg: str | None, *, is_gated: bool) -> None:
         self.id = tool_call_id
+        self.name = name
         self._kwarg = kwarg
         self.message_type = "approval_request_message" if is_gated else "tool_call_message"
         self._reader = ArgumentReader()

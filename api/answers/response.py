@@ -1,16 +1,19 @@
-"""The JSON answer to a send, when the run is at rest."""
+"""The JSON answer to a send, when the run is finished."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from fastapi import Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 
+from api.answers.following import Events, Following
 from api.errors import run_failed
 from api.wire.answers import answer_body, closing_of
 from api.wire.messages import MessageView
 from o.domain.runs import EventKind, RunEvent
+
+_CLIENT_IS_GONE = 499  # as nginx has it; nobody reads it but whoever reads the request log
 
 
 @dataclass(frozen=True)
@@ -22,51 +25,69 @@ class Shown:
 
 
 async def json_answer(
-    events: AsyncIterator[list[RunEvent]], shown: Shown, *, patience_s: float | None = None
+    events: Events,
+    shown: Shown,
+    *,
+    is_gone: Callable[[], Awaitable[bool]],
+    patience_s: float | None = None,
 ) -> Response:
     """Wait for the closing event and answer with all messages of the run, or with its error.
 
     Args:
         events: The run's events from the first, in batches that come at least every second.
         shown: How its messages are shown.
+        is_gone: Whether the client has hung up. Then nobody waits any longer.
         patience_s: Seconds of silence that the client bears, None when it has not shown that
             it bears less than the turn takes. Then the answer begins before its end is known.
     """
-    told: list[RunEvent] = []
+    log: list[RunEvent] = []
     began = time.monotonic()
-    async for batch in events:
-        told += batch
-        is_over = bool(batch) and batch[-1].kind is EventKind.CLOSED
-        if patience_s is not None and not is_over and time.monotonic() - began >= patience_s:
-            rest = _begun(events, told, shown, patience_s)
-            return StreamingResponse(rest, media_type="application/json")
-    return _whole(told, shown)
+    answer: Response | None = None
+    try:
+        async for batch in events:
+            log += _of_answer(batch)
+            if batch and batch[-1].kind is EventKind.CLOSED:
+                return _whole(log, shown)
+            if not batch and await is_gone():
+                return Response(status_code=_CLIENT_IS_GONE)
+            if patience_s is not None and time.monotonic() - began >= patience_s:
+                rest = _begun(events, log, shown, patience_s)
+                answer = Following(events, rest, media_type="application/json")
+                return answer
+    finally:
+        if answer is None:
+            await events.aclose()
+    raise RuntimeError("the events of a run ended before its closing one")
 
 
-def _whole(told: list[RunEvent], shown: Shown) -> JSONResponse:
-    closed = closing_of(told)
+def _of_answer(batch: list[RunEvent]) -> list[RunEvent]:
+    """Pieces of replies are for streams; one who waits for the whole does not keep them."""
+    return [event for event in batch if event.kind is not EventKind.DELTA]
+
+
+def _whole(log: list[RunEvent], shown: Shown) -> JSONResponse:
+    closed = closing_of(log)
     if closed.error is not None:
         return run_failed(closed.error)
-    messages = [event for event in told if event.kind is not EventKind.DELTA]
-    return JSONResponse(answer_body(messages, closed, shown.types, shown.view))
+    return JSONResponse(answer_body(log, closed, shown.types, shown.view))
 
 
 async def _begun(
-    events: AsyncIterator[list[RunEvent]], told: list[RunEvent], shown: Shown, patience_s: float
+    events: Events, log: list[RunEvent], shown: Shown, patience_s: float
 ) -> AsyncIterator[bytes]:
     """Spaces, which JSON may begin with, as signs of life; then the answer.
 
     The status is out already. So when the run fails the connection is broken off, and whoever
-    asks again is told the error at once, with its own status.
+    asks again gets the error at once, with its own status.
     """
     yield b" "
     last = time.monotonic()
     async for batch in events:
-        told += batch
+        log += _of_answer(batch)
         if time.monotonic() - last >= patience_s:
             last = time.monotonic()
             yield b" "
-    answer = _whole(told, shown)
+    answer = _whole(log, shown)
     if answer.status_code != 200:
         raise ConnectionAbortedError("the run failed after its answer had begun")
     yield bytes(answer.body)

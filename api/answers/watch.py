@@ -1,144 +1,121 @@
-"""Waiting for runs: one LISTEN connection a process, with polling as the fallback."""
+"""Following runs: their events, as they are committed."""
 
 import asyncio
 import contextlib
 import json
 import logging
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Sequence
-from functools import partial
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
 import psycopg
 
+from api.answers.catching_up import CatchingUp
+from api.answers.follower import Follower
 from o.domain.runs import EventKind, RunEvent
-from o.errors import NotFound
-from o.storage.database import NOTIFY_CHANNEL, Database, libpq_url, with_patience
-from o.storage.turn.events import list_events, replay_events
-from o.storage.turn.runs import get_run
+from o.storage.database import NOTIFY_CHANNEL, libpq_url
 
 _log = logging.getLogger(__name__)
-
-
-class News:
-    """What one follower of a run has been told and not yet taken."""
-
-    def __init__(self) -> None:
-        self._woken = asyncio.Event()
-        self._events: list[RunEvent] = []
-
-    def add(self, events: Sequence[RunEvent]) -> None:
-        """Events that were committed; none when the follower must look for itself."""
-        self._events += events
-        self._woken.set()
-
-    def take(self, after_seq: int) -> list[RunEvent] | None:
-        """The events that follow `after_seq`, None when they are not here without a gap."""
-        self._woken.clear()
-        told, self._events = self._events, []
-        news = [event for event in told if event.seq > after_seq]
-        if not news or [event.seq for event in news] != list(
-            range(after_seq + 1, after_seq + 1 + len(news))
-        ):
-            return None
-        return news
-
-    async def wait(self, timeout_s: float) -> None:
-        """Until there is news, or for so long: a notice may be lost with its connection."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self._woken.wait()
+_PAUSE_S = 0.1
 
 
 class RunWatcher:
-    """Tells of the events of runs as they are committed."""
+    """Passes the events of runs on to whoever follows them.
 
-    def __init__(self, database: Database, database_url: str, *, patience_s: float) -> None:
-        self._database = database
+    Notices carry them where they are short; what they do not carry, `CatchingUp` reads. Both have
+    a connection to themselves: however many runs are followed, other requests find the pool as it
+    is when nobody follows any.
+    """
+
+    def __init__(self, database_url: str, *, patience_s: float) -> None:
+        """Nothing is connected yet.
+
+        Args:
+            database_url: Where the runs are.
+            patience_s: How long followers bear it that the database is away.
+        """
         self._url = libpq_url(database_url)
-        self._patience_s = patience_s
-        self._waiting: defaultdict[str, set[News]] = defaultdict(set)
+        self._followers: dict[str, set[Follower]] = {}
+        self._catching_up = CatchingUp(database_url, self._followers, patience_s=patience_s)
 
-    async def listen(self) -> None:
-        """Wake whoever waits, until cancelled. While the database is away, waiters poll."""
-        while True:
-            try:
-                async with await psycopg.AsyncConnection.connect(
-                    self._url, autocommit=True, application_name="o api listen", connect_timeout=5
-                ) as connection:
-                    await connection.execute(f"LISTEN {NOTIFY_CHANNEL}")
-                    self._wake_all()
-                    async for notice in connection.notifies():
-                        self._tell(notice.payload)
-            except psycopg.Error as error:
-                _log.warning("listener lost", extra={"error": type(error).__name__})
-                await asyncio.sleep(0.1)
+    async def run(self) -> None:
+        """Keep followers up to date, until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(_again_and_again(self._listen))
+                tasks.create_task(_again_and_again(self._catching_up.run))
+        finally:
+            await self._catching_up.close()
 
     async def follow(
-        self, run_id: str, *, after_seq: int = 0, is_new: bool = False, poll_s: float = 1.0
-    ) -> AsyncIterator[list[RunEvent]]:
-        """Events of a run in order, in batches, up to its closing one.
+        self, run_id: str, *, is_new: bool = False, idle_s: float = 1.0
+    ) -> AsyncGenerator[list[RunEvent], None]:
+        """Events of a run in order from the first, in batches, up to its closing one.
 
-        An empty batch comes at least every `poll_s` seconds, so that the caller can do what is due.
+        An empty batch comes when `idle_s` seconds have brought nothing, so that the caller can do
+        what is due.
 
         Args:
             run_id: Which run.
-            after_seq: The last event that the caller has.
             is_new: The run was stored a moment ago, so there is nothing to read yet.
-            poll_s: How soon what a lost notice would have told is found.
+            idle_s: The longest silence.
 
         Raises:
             NotFound: The run was deleted.
+            Gone: Its log was purged while it was read.
         """
-        with self._subscribed(run_id) as news:
-            if is_new:
-                await news.wait(poll_s)
+        with self._subscribed(run_id, is_new=is_new) as follower:
             while True:
-                events = news.take(after_seq)
-                if events is None:
-                    events = await with_patience(
-                        partial(self._read, run_id, after_seq), patience_s=self._patience_s
-                    )
+                events = await follower.next(idle_s)
                 yield events
-                if events:
-                    after_seq = events[-1].seq
-                    if events[-1].kind is EventKind.CLOSED:
-                        return
-                await news.wait(poll_s)
-
-    async def _read(self, run_id: str, after_seq: int) -> list[RunEvent]:
-        async with self._database.connect() as connection:
-            events = await list_events(connection, run_id, after_seq=after_seq)
-            if events:
-                return events
-            run = await get_run(connection, run_id)
-            if run is None:
-                raise NotFound(f"Run with id {run_id} was deleted")
-            # A run at rest has a closing event, unless its events were purged long after.
-            is_purged = after_seq == 0 and not run.status.is_open
-            return await replay_events(connection, run) if is_purged else []
+                if events and events[-1].kind is EventKind.CLOSED:
+                    return
 
     @contextlib.contextmanager
-    def _subscribed(self, run_id: str) -> Iterator[News]:
-        news = News()
-        self._waiting[run_id].add(news)
+    def _subscribed(self, run_id: str, *, is_new: bool) -> Iterator[Follower]:
+        follower = Follower(run_id, is_behind=not is_new, ask=self._catching_up.ask)
+        followers = self._followers.setdefault(run_id, set())
+        followers.add(follower)
         try:
-            yield news
+            yield follower
         finally:
-            self._waiting[run_id].discard(news)
-            if not self._waiting[run_id]:
-                del self._waiting[run_id]
+            followers.discard(follower)
+            if not followers:
+                self._followers.pop(run_id, None)
 
-    def _tell(self, payload: str) -> None:
-        """Pass a notice on: the run's id and, unless they are long, the events that came."""
-        run_id, _, told = payload.partition(" ")
-        waiting = self._waiting.get(run_id)
-        if not waiting:
+    async def _listen(self) -> None:
+        """Pass notices on, as long as the connection holds."""
+        async with await psycopg.AsyncConnection.connect(
+            self._url, autocommit=True, application_name="o api listen", connect_timeout=5
+        ) as connection:
+            await connection.execute(f"LISTEN {NOTIFY_CHANNEL}")
+            self._catching_up.look_at_all()  # for what was committed before
+            async for notice in connection.notifies():
+                self._notify(notice.payload)
+
+    def _notify(self, payload: str) -> None:
+        """A notice: the run's id and, unless they are long, the events that came."""
+        run_id, _, sent = payload.partition(" ")
+        followers = self._followers.get(run_id)
+        if not followers:
             return
-        events = [RunEvent.model_validate(event) for event in json.loads(told)] if told else []
-        for news in waiting:
-            news.add(events)
+        try:
+            events = [RunEvent.model_validate(one) for one in json.loads(sent)] if sent else []
+        except (
+            ValueError,
+            RecursionError,
+        ):  # a release that writes them otherwise is being rolled out
+            events = []
+        for follower in followers:
+            if events:
+                follower.add(events)
+            else:
+                follower.fall_behind()
 
-    def _wake_all(self) -> None:
-        for waiting in self._waiting.values():
-            for news in waiting:
-                news.add([])
+
+async def _again_and_again(work: Callable[[], Awaitable[None]]) -> None:
+    """Work that lasts as long as the process. Nothing that it meets may end it in silence."""
+    while True:
+        try:
+            await work()
+        except Exception as error:
+            _log.warning("followers lost their connection", extra={"error": type(error).__name__})
+        await asyncio.sleep(_PAUSE_S)

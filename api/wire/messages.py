@@ -163,7 +163,7 @@ def _parts(message: Message, view: MessageView) -> Iterator[tuple[str, dict[str,
             returned = message.tool_return
             # A call that failed said nothing, and is shown with its error.
             if returned and not (view.says(returned.name) and returned.status == "success"):
-                yield "tool_return_message", _returned(returned)
+                yield "tool_return_message", returned_fields(returned)
 
 
 def _reasoning(parts: Sequence[Part]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -204,7 +204,7 @@ def _calls(calls: Sequence[ToolCall], view: MessageView) -> Iterator[tuple[str, 
         yield "tool_call_message", {"tool_call": shown[0], "tool_calls": shown}
 
 
-def _returned(returned: ToolReturn) -> dict[str, Any]:
+def returned_fields(returned: ToolReturn) -> dict[str, Any]:
     """`tool_returns`, and its first entry once more in the older flat form."""
     flat = {
         "tool_return": returned.content,

@@ -239,6 +239,13 @@ class EventKind(StrEnum):
     """A piece of the reply that a model is writing; the body is a `ReplyDelta` with ids."""
     CLOSED = "closed"
     """The run came to rest; the body is a `RunClosed`. Always the last event."""
+    UNKNOWN = "unknown"
+    """Written by a newer release, as may be while one is rolled out. Never stored."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> "EventKind":
+        """Any other word: whoever reads passes over what it does not know, and goes on."""
+        return cls.UNKNOWN
 
 
 class RunEvent(BaseModel):

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable
 from datetime import timedelta
+from pathlib import Path
 
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import IndexedValueType
@@ -14,9 +15,9 @@ from temporalio.api.workflowservice.v1 import (
     RegisterNamespaceRequest,
 )
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 
-from o.errors import Unavailable
+from o.errors import InvalidInput, Unavailable
 from o.settings import Settings
 from workflows.showing import AGENT_ID, AGENT_NAME, RUN_STATUS
 
@@ -24,12 +25,38 @@ _RETENTION_S = 7 * 24 * 3600
 
 
 async def connect(settings: Settings, *, lazy: bool = False) -> Client:
-    """A client for the operator's Temporal server; a lazy one connects at its first call."""
+    """A client for the operator's Temporal server; a lazy one connects at its first call.
+
+    Raises:
+        InvalidInput: A file that TLS needs cannot be read.
+        RuntimeError: Nothing answers.
+    """
+    key = settings.temporal_api_key
     return await Client.connect(
         settings.temporal_address or "127.0.0.1:7233",
         namespace=settings.temporal_namespace,
+        api_key=None if key is None else key.get_secret_value(),
+        tls=_tls(settings) if settings.speaks_tls_to_temporal else False,
         lazy=lazy,
     )
+
+
+def _tls(settings: Settings) -> TLSConfig:
+    return TLSConfig(
+        server_root_ca_cert=_pem(settings.temporal_ca_file, "O_TEMPORAL_CA_FILE"),
+        domain=settings.temporal_server_name,
+        client_cert=_pem(settings.temporal_cert_file, "O_TEMPORAL_CERT_FILE"),
+        client_private_key=_pem(settings.temporal_key_file, "O_TEMPORAL_KEY_FILE"),
+    )
+
+
+def _pem(file: Path | None, variable: str) -> bytes | None:
+    if file is None:
+        return None
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"{variable}: {file}: {error.strerror}") from None
 
 
 async def check_serving(client: Client, *, timeout_s: float = 5.0) -> None:

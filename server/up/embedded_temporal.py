@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from temporalio.client import Client
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from o.errors import Unavailable
 from o.settings import Settings
-from o.temporal.connection import check_serving
+from o.temporal.connection import check_serving, connect
 from server.up import environment, ports, temporal_file
 from server.up.child import Child
 from server.up.launch import Program, guarded
@@ -36,6 +36,9 @@ _TUNING = (
     # Stock timers fire up to 1 s late, and retries and heartbeats are timers.
     'history.timerProcessorMaxTimeShift="10ms"',
 )
+# Its HTTP API cannot be left out, and takes what any page in a browser posts to it: a signal, say.
+# So it answers to a name only that nobody can have.
+_CLOSED_HTTP = 'frontend.httpAllowedHosts=["closed.invalid"]'
 _SEARCH_ATTRIBUTES = ("AgentId", "AgentName", "RunStatus")
 
 
@@ -102,7 +105,7 @@ class TemporalServer:
             *("--namespace", self._namespace, "--log-level", "warn"),
             *("--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal"),
         ]
-        for value in _TUNING:
+        for value in (*_TUNING, _CLOSED_HTTP):
             argv += ["--dynamic-config-value", value]
         for name in _SEARCH_ATTRIBUTES:
             argv += ["--search-attribute", f"{name}=Keyword"]
@@ -147,7 +150,8 @@ class TemporalServer:
         while True:
             child.check(limit, deaths=5)
             with contextlib.suppress(RuntimeError, RPCError):
-                client = await connect(self.address, self._namespace)
+                client = await Client.connect(self.address, namespace=self._namespace)
+                await check_serving(client)
                 self._note_served()
                 return client
             await asyncio.sleep(0.05)
@@ -209,18 +213,6 @@ class _LogOfALife:
         return b""
 
 
-async def connect(address: str, namespace: str) -> Client:
-    """A client of a Temporal server that serves the namespace now.
-
-    Raises:
-        RuntimeError: nothing answers at `address`.
-        RPCError: it answers, but not for the namespace.
-    """
-    client = await Client.connect(address, namespace=namespace)
-    await check_serving(client)
-    return client
-
-
 async def connect_or_explain(settings: Settings) -> Client:
     """A client of the operator's own Temporal server.
 
@@ -229,12 +221,24 @@ async def connect_or_explain(settings: Settings) -> Client:
     """
     address, namespace = settings.temporal_address or "", settings.temporal_namespace
     try:
-        return await asyncio.wait_for(connect(address, namespace), _PATIENCE_S)
-    except (RuntimeError, RPCError, TimeoutError) as error:
-        raise Unavailable(
-            f"no Temporal server at {address} serves the namespace {namespace}: start it and "
-            "register the namespace, or unset TEMPORAL_ADDRESS to use the embedded one"
-        ) from error
+        async with asyncio.timeout(_PATIENCE_S):
+            client = await connect(settings)
+            await check_serving(client)
+            return client
+    except RPCError as error:
+        if error.status in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED):
+            raise Unavailable(
+                f"the Temporal server at {address} does not let us into the namespace {namespace}: "
+                "set O_TEMPORAL_API_KEY, or O_TEMPORAL_CERT_FILE and O_TEMPORAL_KEY_FILE"
+            ) from error
+        reason: Exception = error
+    except (RuntimeError, TimeoutError) as error:
+        reason = error
+    raise Unavailable(
+        f"no Temporal server at {address} serves the namespace {namespace}: start it and "
+        "register the namespace, or unset TEMPORAL_ADDRESS to use the embedded one "
+        f"(TLS is {'on' if settings.speaks_tls_to_temporal else 'off'})"
+    ) from reason
 
 
 def _flags_it_may_know(binary: str) -> list[str]:

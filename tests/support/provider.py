@@ -177,7 +177,10 @@ class FakeProvider:
         await asyncio.sleep(action.get("delay_s", 0))
         self._given.note(body["model"], _message(action))
         if body.get("stream"):
-            return StreamingResponse(_chunks(action), media_type="text/event-stream")
+            pieces = _chunks(action)
+            if self._breaks(action, prompt):
+                pieces = _broken_off(pieces, action["break_after"])
+            return StreamingResponse(pieces, media_type="text/event-stream")
         return JSONResponse(_whole(action))
 
     async def _wait_at_gate(self, request: Request, prompt: Prompt) -> None:
@@ -191,6 +194,14 @@ class FakeProvider:
                         self.hung_up += 1
                         return
                     await asyncio.sleep(0.005)
+
+    def _breaks(self, action: Action, prompt: Prompt) -> bool:
+        """Whether the stream breaks off after `break_after` pieces, as it does `times` times."""
+        if "break_after" not in action:
+            return False
+        key = f"break {last_user_text(prompt)}"
+        self._failures[key] = self._failures.get(key, 0) + 1
+        return self._failures[key] <= int(action.get("times", 1))
 
     def _failure(self, action: Action, prompt: Prompt) -> Response | None:
         """The error that the action asks for, `times` times for the same user message."""
@@ -339,6 +350,13 @@ def _whole(action: Action) -> dict[str, Any]:
         "choices": [choice],
         "usage": _USAGE,
     }
+
+
+async def _broken_off(pieces: AsyncIterator[bytes], after: int) -> AsyncIterator[bytes]:
+    """The first pieces, and then the end of the connection in the middle of the answer."""
+    for _ in range(after):
+        yield await anext(pieces)
+    raise ConnectionAbortedError("scripted end of the connection")
 
 
 async def _chunks(action: Action) -> AsyncIterator[bytes]:

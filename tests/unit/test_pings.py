@@ -1,7 +1,7 @@
 """When a stream gives a sign of life, and with which number."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,7 +40,7 @@ async def shown(
 ) -> list[tuple[str, int | None]]:
     """Type and number of every chunk. A batch without events is a silence that lasts."""
 
-    async def events() -> AsyncIterator[list[RunEvent]]:
+    async def events() -> AsyncGenerator[list[RunEvent], None]:
         for batch in batches:
             yield batch
 
@@ -82,3 +82,23 @@ async def test_a_stream_read_on_pings_with_what_its_reader_has() -> None:
 async def test_nobody_who_declines_pings_gets_one() -> None:
     found = await shown([[], [said(1)], [], [closed(2)]], silence_s=None)
     assert found == [("assistant_message", 1), *TAIL]
+
+
+async def test_a_stream_that_cannot_go_on_says_how_to_resume() -> None:
+    async def events() -> AsyncGenerator[list[RunEvent], None]:
+        yield [said(1), said(2)]
+        raise OSError("the database is away")
+
+    stream = EventStream(events(), RUN, ping_interval_s=None)
+    chunks = [bytes(chunk) async for chunk in stream.body_iterator]  # type: ignore[arg-type]
+    assert len(chunks) == 3, "two messages and no [DONE]: the run is not over"
+    event, data = chunks[-1].decode().split("\n", 1)
+    assert event == "event: error"
+    error = json.loads(data.removeprefix("data: "))
+    assert (error["error_type"], error["detail"], error["seq_id"]) == (
+        "stream_incomplete",
+        "resume",
+        2,
+    )
+    assert f"/v1/conversations/{RUN.conversation_id}/stream" in error["message"]
+    assert "run_id run-1 and starting_after 2" in error["message"]

@@ -73,6 +73,9 @@ _COMMIT_REPLY = text(
             completed_at = CASE WHEN CAST(:status AS text) IS NULL THEN NULL ELSE now() END,
             first_token_at = coalesce(first_token_at, now())
         WHERE id = :run_id AND status IN ('created', 'running') AND steps_done = :index
+            AND NOT EXISTS (
+                SELECT FROM steps WHERE steps.id = :step_id AND steps.attempts > :attempt
+            )
         RETURNING next_seq - :event_count AS first_seq, organization_id
     ), asked AS (
         INSERT INTO approvals (id, organization_id, agent_id, conversation_id, run_id, step_id,
@@ -175,7 +178,8 @@ async def commit_reply(connection: AsyncConnection, run: Run, reply: Reply) -> b
     Calls that wait for an answer from outside make an approval request in the same statement.
 
     Returns:
-        False, and nothing is written, when the step is committed already or the run is closed.
+        False, and nothing is written, when the step is committed already or was begun anew
+        since, so that the new attempt's reply is the one that is shown, or the run is closed.
     """
     new = [reply.message, reply.heartbeat] if reply.heartbeat else [reply.message]
     stored = await connection.execute(

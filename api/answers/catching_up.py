@@ -1,0 +1,175 @@
+"""What notices did not bring: one connection reads it for all who follow a run in this process."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
+from functools import partial
+
+from api.answers.follower import Follower
+from o.domain.runs import RunEvent
+from o.errors import Gone, NotFound
+from o.storage.database import Database, is_unreachable
+from o.storage.turn.events import LogPart, find_behind, read_logs, replay_events
+from o.storage.turn.runs import get_run
+
+_log = logging.getLogger(__name__)
+_LOOK_S = 1.0  # how soon is found what a lost notice would have brought
+_STATEMENT_S = 10.0
+_PAUSE_S = 0.1
+_MOST_LOGS, _MOST_EVENTS = 50, 500  # of one statement, so that nobody waits long for others
+
+_Asked = dict[tuple[str, int], list[Follower]]
+"""Followers by the run and by the event behind which each of them lacks something."""
+
+
+class CatchingUp:
+    """Asks the database once a second which runs have moved on, and reads what followers lack."""
+
+    def __init__(
+        self, database_url: str, followers: Mapping[str, Set[Follower]], *, patience_s: float
+    ) -> None:
+        """Nothing is connected yet.
+
+        Args:
+            database_url: Where the runs are.
+            followers: Those of each run, as they come and go.
+            patience_s: How long they bear it that the database is away.
+        """
+        self._database = Database(database_url, pool_size=1, name="o api follow")
+        self._followers = followers
+        self._patience_s = patience_s
+        self._asked = asyncio.Event()
+        self._look_due_s = 0.0
+        self._away_since: float | None = None
+
+    def ask(self) -> None:
+        """A follower wants to be read for."""
+        self._asked.set()
+
+    def look_at_all(self) -> None:
+        """Ask at once which runs have moved on."""
+        self._look_due_s = 0.0
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Keep followers up to date, until cancelled."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(self._look_due_s):
+                    await self._asked.wait()
+            self._asked.clear()
+            if clock() >= self._look_due_s:
+                self._look_due_s = clock() + _LOOK_S
+                await self._with_patience(self._find_behind)
+            while asked := self._wanted():
+                await self._with_patience(partial(self._read, asked))
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._database.close()
+
+    def _all(self) -> list[Follower]:
+        return [one for followers in self._followers.values() for one in followers]
+
+    def _wanted(self) -> _Asked:
+        asked: _Asked = {}
+        for follower in self._all():
+            if follower.wants_more:
+                key = (follower.run_id, follower.known)
+                if key not in asked and len(asked) == _MOST_LOGS:
+                    break
+                asked.setdefault(key, []).append(follower)
+        return asked
+
+    async def _with_patience(self, look: Callable[[], Awaitable[None]]) -> None:
+        """Look, or pause while the database is away: it is asked again after that.
+
+        Followers fail once it has been away for too long.
+        """
+        try:
+            async with asyncio.timeout(_STATEMENT_S):
+                await look()
+        except Exception as error:
+            if not isinstance(error, TimeoutError) and not is_unreachable(error):
+                raise
+            now = asyncio.get_running_loop().time()
+            if self._away_since is None:
+                self._away_since = now
+                _log.warning("database is away", extra={"error": type(error).__name__})
+            if now - self._away_since > self._patience_s:
+                self._away_since = None
+                _fail(self._all(), error)
+            await asyncio.sleep(_PAUSE_S)
+        else:
+            self._away_since = None
+
+    async def _find_behind(self) -> None:
+        """One statement, whatever the number of runs and followers."""
+        known: dict[str, int] = {}
+        for follower in self._all():
+            if not follower.is_behind:
+                run_id = follower.run_id
+                known[run_id] = min(follower.known, known.get(run_id, follower.known))
+        if not known:
+            return
+        async with self._database.connect() as connection:
+            behind = await find_behind(connection, known)
+        for run_id in behind:
+            for follower in self._followers.get(run_id, ()):
+                follower.fall_behind()
+
+    async def _read(self, asked: _Asked) -> None:
+        """Read for these followers; a log that cannot be read is a matter of its own followers."""
+        for followers in asked.values():
+            for follower in followers:
+                follower.is_behind = False  # but for what is committed from here on
+        try:
+            async with self._database.connect() as connection:
+                parts = await read_logs(connection, asked, most=_MOST_EVENTS)
+            for key, part in parts.items():
+                await self._give(part, key, asked[key])
+        except BaseException as error:
+            for followers in asked.values():
+                for follower in followers:
+                    follower.is_behind = True
+            if not isinstance(error, Exception) or is_unreachable(error):
+                raise
+            await self._read_apart(asked, error)
+
+    async def _read_apart(self, asked: _Asked, error: Exception) -> None:
+        if len(asked) > 1:
+            for key, followers in asked.items():
+                await self._read({key: followers})
+            return
+        for (run_id, _), followers in asked.items():
+            facts = {"run_id": run_id, "error": type(error).__name__}
+            _log.error("the log of a run cannot be read", extra=facts)
+            _fail(followers, error)
+
+    async def _give(self, part: LogPart, key: tuple[str, int], followers: list[Follower]) -> None:
+        run_id, after_seq = key
+        if part.status is None:
+            _fail(followers, NotFound(f"Run with id {run_id} was deleted"))
+            return
+        events = part.events
+        if not events and not part.status.is_open:  # a closed run has a closing event, or had
+            events = await self._replay(run_id) if after_seq == 0 else []
+            if not events:
+                _fail(followers, Gone(f"The events of run {run_id} are no longer kept"))
+        for follower in followers:
+            follower.add(events)
+            if len(part.events) == _MOST_EVENTS:
+                follower.fall_behind()
+
+    async def _replay(self, run_id: str) -> list[RunEvent]:
+        """The log of a run whose events were purged long after its end, made from the record."""
+        async with self._database.connect() as connection:
+            run = await get_run(connection, run_id)
+            return await replay_events(connection, run) if run else []
+
+
+def _fail(followers: Iterable[Follower], error: Exception) -> None:
+    for follower in followers:
+        follower.fail(error)
