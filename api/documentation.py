@@ -94,7 +94,8 @@ def document(app: FastAPI, *, needs_token: bool) -> None:
             found["security"] = [{"token": []}]
         return found
 
-    app.openapi = openapi  # type: ignore[method-assign]  FastAPI's own way to extend it
+    # FastAPI's own way to extend its document.
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def _without_untold_json(content: dict[str, Any]) -> None:
