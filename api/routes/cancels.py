@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from api.deps import ActorDep, AgentId, PartsDep, ThreadDep
-from api.wire.fields import RequestBody, Text
+from api.wire.fields import RequestBody, Several, Text
 from o.storage.turn.cancelling import Scope
 
 router = APIRouter()
@@ -12,10 +12,15 @@ router = APIRouter()
 class CancelBody(RequestBody):
     """V1's `CancelAgentRunRequest`."""
 
-    run_ids: list[Text] | None = None
+    run_ids: Several[Text] | None = None
 
 
-@router.post("/agents/{agent_id}/messages/cancel", operation_id="cancel_message", tags=["agents"])
+@router.post(
+    "/agents/{agent_id}/messages/cancel",
+    operation_id="cancel_message",
+    summary="Cancel the runs of an agent",
+    tags=["agents"],
+)
 async def cancel_agent_runs(
     agent_id: AgentId, actor: ActorDep, parts: PartsDep, body: CancelBody | None = None
 ) -> dict[str, str]:
@@ -31,6 +36,7 @@ async def cancel_agent_runs(
 @router.post(
     "/conversations/{conversation_id}/cancel",
     operation_id="cancel_conversation",
+    summary="Cancel the runs of a conversation",
     tags=["conversations"],
 )
 async def cancel_conversation_runs(
