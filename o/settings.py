@@ -59,6 +59,9 @@ LogLevel = Annotated[
 ]
 
 
+_HTTP = "^https?://"
+
+
 class ProviderSettings(BaseSettings):
     """Where models come from. A provider exists when its key (or address) is set."""
 
@@ -66,19 +69,21 @@ class ProviderSettings(BaseSettings):
 
     openai_api_key: SecretStr | None = Field(None, validation_alias=_known_as("OPENAI_API_KEY"))
     openai_base_url: str = Field(
-        "https://api.openai.com/v1", validation_alias=_known_as("OPENAI_BASE_URL")
+        "https://api.openai.com/v1", pattern=_HTTP, validation_alias=_known_as("OPENAI_BASE_URL")
     )
     anthropic_api_key: SecretStr | None = Field(
         None, validation_alias=_known_as("ANTHROPIC_API_KEY")
     )
     anthropic_base_url: str = Field(
-        "https://api.anthropic.com", validation_alias=_known_as("ANTHROPIC_BASE_URL")
+        "https://api.anthropic.com", pattern=_HTTP, validation_alias=_known_as("ANTHROPIC_BASE_URL")
     )
     groq_api_key: SecretStr | None = Field(None, validation_alias=_known_as("GROQ_API_KEY"))
     groq_base_url: str = Field(
-        "https://api.groq.com/openai/v1", validation_alias=_known_as("GROQ_BASE_URL")
+        "https://api.groq.com/openai/v1", pattern=_HTTP, validation_alias=_known_as("GROQ_BASE_URL")
     )
-    ollama_base_url: str | None = Field(None, validation_alias=_known_as("OLLAMA_BASE_URL"))
+    ollama_base_url: str | None = Field(
+        None, pattern=_HTTP, validation_alias=_known_as("OLLAMA_BASE_URL")
+    )
     local_model_url: str | None = Field(
         None,
         validation_alias="O_LOCAL_MODEL_URL",
@@ -86,10 +91,15 @@ class ProviderSettings(BaseSettings):
     )
 
     @property
+    def has_openai(self) -> bool:
+        """Whether there is a server of OpenAI's protocol: its own wants a key, others may not."""
+        return self.openai_api_key is not None or "openai_base_url" in self.model_fields_set
+
+    @property
     def any_remote(self) -> bool:
         """Whether the operator set a provider, so that the bundled model is not needed."""
-        return any(
-            (self.openai_api_key, self.anthropic_api_key, self.groq_api_key, self.ollama_base_url)
+        return self.has_openai or any(
+            (self.anthropic_api_key, self.groq_api_key, self.ollama_base_url)
         )
 
 
@@ -167,7 +177,7 @@ class Settings(BaseSettings):
     temporal_ui_port: int | None = Field(None, description="Unset means 8233, or a free one.")
     temporal_ui_url: str | None = Field(
         None,
-        pattern="^https?://",
+        pattern=_HTTP,
         description="Where people look at Temporal, for the first page; `o up` knows its own.",
     )
     workers: int = Field(2, ge=1, le=64, description="Worker processes that `o up` keeps alive.")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 import uvloop
@@ -22,6 +22,7 @@ from server.lifeline import follow_supervisor, report_ready
 if TYPE_CHECKING:
     from o.storage.database import Database
 
+_Kind = TypeVar("_Kind", Settings, ProviderSettings)
 _PATIENCE_S = 120.0
 """How long a part waits for the others, which may be started at the same time."""
 
@@ -54,7 +55,7 @@ def up(**flags: Any) -> None:
     from server.up.supervisor import run  # noqa: PLC0415
 
     settings = _settings(**flags)
-    raise SystemExit(asyncio.run(run(settings, ProviderSettings())))
+    raise SystemExit(asyncio.run(run(settings, _providers())))
 
 
 @cli.command()
@@ -73,7 +74,7 @@ def api(**flags: Any) -> None:
     _on_database(settings, "o api start", partial(wait_for_schema, patience_s=_PATIENCE_S))
     raise_limit()
     uvicorn.run(
-        create_app(settings, ProviderSettings(), on_ready=report_ready),
+        create_app(settings, _providers(), on_ready=report_ready),
         host=settings.host,
         port=settings.port,
         loop="uvloop",
@@ -96,7 +97,7 @@ def worker() -> None:
     settings = _with_database(_settings())
 
     async def run(stop: asyncio.Event) -> None:
-        await run_worker(settings, ProviderSettings(), stop=stop, on_ready=report_ready)
+        await run_worker(settings, _providers(), stop=stop, on_ready=report_ready)
 
     _until_signal(run)
     _leave()
@@ -127,7 +128,7 @@ def doctor() -> None:
     """Say what is wrong with this installation, and what to do."""
     from server.doctor import examine  # noqa: PLC0415
 
-    findings = examine(_settings(), ProviderSettings())
+    findings = examine(_settings(), _providers())
     for finding in findings:
         click.echo(f"{finding.level:4}  {finding.what}")
         if finding.what_to_do:
@@ -155,17 +156,25 @@ def main() -> None:
 
 
 def _settings(**flags: Any) -> Settings:
-    given = {name: value for name, value in flags.items() if value is not None}
+    settings = _read(Settings, {name: value for name, value in flags.items() if value is not None})
+    configure_logging(settings.log_level)
+    return settings
+
+
+def _providers() -> ProviderSettings:
+    return _read(ProviderSettings, {})
+
+
+def _read(kind: type[_Kind], given: dict[str, Any]) -> _Kind:
+    """The settings as environment and flags have them; what is wrong is one line."""
     try:
-        settings = Settings(**given)
+        return kind(**given)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}".removeprefix(": ")
             for problem in error.errors(include_url=False, include_input=False)
         )
         raise click.UsageError(problems) from None
-    configure_logging(settings.log_level)
-    return settings
 
 
 def _with_database(settings: Settings) -> Settings:

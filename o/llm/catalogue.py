@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import time
 from dataclasses import dataclass
 
@@ -14,6 +15,17 @@ from o.llm.providers import LOCAL_MODEL, Provider, Providers
 _log = logging.getLogger(__name__)
 _FRESH_S = 60.0
 _TIMEOUT_S = 5.0
+
+
+_EMBEDDING = re.compile(r"embed(?!ded)|minilm|(?:^|[/:_.-])(?:bge|gte|e5)-", re.IGNORECASE)
+
+
+def embeds_text(model: str) -> bool:
+    """Whether a model's id is that of one which embeds text, as far as names tell.
+
+    Lists of OpenAI, Ollama and servers like theirs hold both kinds and say of neither which it is.
+    """
+    return _EMBEDDING.search(model) is not None
 
 
 @dataclass(frozen=True)
@@ -42,13 +54,26 @@ class Catalogue:
         self._known: dict[str, tuple[float, list[str] | None]] = {}
 
     async def list_models(self) -> list[CatalogueEntry]:
-        """Every model of every provider; one that cannot be asked adds none."""
+        """Every language model of every provider; one that cannot be asked adds none."""
+        return [
+            CatalogueEntry(provider, model)
+            for provider, models in await self._lists()
+            for model in models or []
+        ]
+
+    async def count_models(self) -> dict[str, int | None]:
+        """How many language models each provider has, None where it does not tell."""
+        return {
+            provider.name: None if models is None else len(models)
+            for provider, models in await self._lists()
+        }
+
+    async def _lists(self) -> list[tuple[Provider, list[str] | None]]:
         providers = self._providers.all()
         lists = await asyncio.gather(*map(self._models_of, providers))
         return [
-            CatalogueEntry(provider, model)
+            (provider, models and [model for model in models if not embeds_text(model)])
             for provider, models in zip(providers, lists, strict=True)
-            for model in models or []
         ]
 
     async def get(self, handle: str) -> CatalogueEntry:
@@ -76,8 +101,9 @@ class Catalogue:
 async def _ask(provider: Provider) -> list[str] | None:
     """Ids of the provider's models, None when it does not tell."""
     key = provider.api_key.get_secret_value() if provider.api_key else ""
+    bearer = {"Authorization": f"Bearer {key}"} if key else {}
     path, headers, listed, field = {
-        "openai": ("/models", {"Authorization": f"Bearer {key}"}, "data", "id"),
+        "openai": ("/models", bearer, "data", "id"),
         "anthropic": (
             "/v1/models?limit=1000",
             {"x-api-key": key, "anthropic-version": "2023-06-01"},

@@ -36,7 +36,7 @@ class Providers:
 
     def __init__(self, settings: ProviderSettings) -> None:
         found = [
-            settings.openai_api_key
+            settings.has_openai
             and Provider("openai", "openai", settings.openai_base_url, settings.openai_api_key),
             settings.anthropic_api_key
             and Provider(

@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
+from o.llm.catalogue import Catalogue
+from o.llm.providers import Providers
 from o.settings import ProviderSettings, Settings
 from o.storage.database import Database
 from o.storage.reach import reach
@@ -74,7 +76,7 @@ class House:
         )
         weights = None if providers.any_remote else local_model.find_weights()
         self._model_port = None if weights is None else ports.free_port()
-        self._model_words = screen.model_words(providers, bundled=weights is not None)
+        self._catalogue = Catalogue(Providers(providers))
         self._settings = self._with_addresses(settings)
         self._database: Child | None = None
         self._temporal: Child | None = None
@@ -93,6 +95,7 @@ class House:
             OError: a part does not start; the message has the end of its log.
         """
         env = self._environment()
+        counting = asyncio.create_task(self._catalogue.count_models())
         # Workers load for seconds before they need anything, so they go first.
         for number in range(1, self._settings.workers + 1):
             program = Program(f"worker-{number}", self._commands.worker, env)
@@ -109,9 +112,10 @@ class House:
         self._screen.done("API and workers")
         self._up = True
         self._note_state()
-        self._screen.addresses(self._api_url, ui, self._model_words)
-        if ui is not None and (words := screen.temporal_words(self._settings)) is not None:
-            self._screen.say(words)
+        words = screen.model_words(await counting, bundled=self._model_port is not None)
+        self._screen.addresses(self._api_url, ui, words)
+        if ui is not None and (warning := screen.temporal_words(self._settings)) is not None:
+            self._screen.say(warning)
 
     async def stop(self) -> None:
         """Stop everything, whatever needs something before that."""

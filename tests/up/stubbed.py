@@ -40,7 +40,7 @@ class StubbedProduct:
     def begin(self) -> psutil.Popen:
         """Start it without waiting."""
         environment = {name: text for name, text in os.environ.items() if "_API_KEY" not in name}
-        environment |= {"PYTHONPATH": str(ROOT), "OPENAI_API_KEY": "unused"}
+        environment |= {"PYTHONPATH": str(ROOT), "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
         environment |= self._wanted.pop("environment", {})
         self._process = psutil.Popen(
             [sys.executable, str(STARTED), json.dumps(self._wanted)],

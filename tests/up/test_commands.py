@@ -124,7 +124,7 @@ def test_what_stands_in_the_way_of_a_file_is_named(tmp_path: Path, name: str) ->
         str(free_port()),
         O_DATA_DIR=str(tmp_path / "data"),
         O_PORT=port,
-        OPENAI_API_KEY="x",
+        OPENAI_BASE_URL="http://127.0.0.1:9/v1",
     )
     assert name in the_line(done)
 
@@ -133,7 +133,12 @@ def test_what_stands_in_the_way_of_a_file_is_named(tmp_path: Path, name: str) ->
 def test_a_disk_that_is_full_at_the_start_is_named(tmp_path: Path, mib: int) -> None:
     with small_disk(tmp_path / "small", mib) as place:
         (place / "filler").write_bytes(b"x" * (mib * 1024 * 1024 - 8192))
-        done = o("up", O_DATA_DIR=str(place / "data"), O_PORT="0", OPENAI_API_KEY="x")
+        done = o(
+            "up",
+            O_DATA_DIR=str(place / "data"),
+            O_PORT="0",
+            OPENAI_BASE_URL="http://127.0.0.1:9/v1",
+        )
     said = done.stdout + done.stderr
     assert "No space left on device" in said
     assert "Traceback" not in said

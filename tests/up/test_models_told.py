@@ -1,0 +1,114 @@
+"""Which models there are is told by `o up` and `o doctor`, who ask for them."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from o.llm.catalogue import Catalogue, embeds_text
+from o.llm.providers import Providers
+from o.settings import ProviderSettings, Settings
+from server.doctor import examine
+from tests.support.product import Product
+from tests.support.provider import FakeProvider
+from tests.up.conftest import NewProduct
+
+IDS = ["gpt-4o-mini", "llama3:8b", "text-embedding-3-small", "nomic-embed-text:latest"]
+
+
+class _Models(BaseHTTPRequestHandler):
+    """A server of OpenAI's protocol that wants no key, and no empty one either."""
+
+    def do_GET(self) -> None:
+        refused = self.headers.get("authorization") is not None
+        self.send_response(401 if refused else 200)
+        self.end_headers()
+        self.wfile.write(json.dumps({"data": [{"id": id_} for id_ in IDS]}).encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def keyless() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Models) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+        server.shutdown()
+
+
+async def test_a_server_without_a_key_is_a_provider_and_what_embeds_text_is_not_listed(
+    keyless: str,
+) -> None:
+    catalogue = Catalogue(Providers(ProviderSettings(openai_base_url=keyless)))
+    listed = [entry.handle for entry in await catalogue.list_models()]
+    assert listed == ["openai/gpt-4o-mini", "openai/llama3:8b"]
+    assert await catalogue.count_models() == {"openai": 2}
+    assert (await catalogue.get("openai/text-embedding-3-small")).model == IDS[2]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "text-embedding-ada-002",
+        "mxbai-embed-large",
+        "all-minilm:l6-v2",
+        "BAAI/bge-m3",
+        "bge-large:latest",
+        "intfloat/e5-mistral-7b-instruct",
+        "Alibaba-NLP/gte-large-en",
+        "snowflake-arctic-embed2",
+        "Qwen/Qwen3-Embedding-8B",
+    ],
+)
+def test_names_of_models_that_embed_text_are_known(name: str) -> None:
+    assert embeds_text(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["gpt-4o", "claude-sonnet-4-5", "gemma2:9b", "phi4-mini", "embedded-coder-7b", "gte5"]
+)
+def test_names_of_language_models_are_not_taken_for_them(name: str) -> None:
+    assert not embeds_text(name)
+
+
+def test_the_doctor_asks_every_provider(tmp_path: Path, keyless: str) -> None:
+    providers = ProviderSettings(openai_base_url=keyless, ollama_base_url="http://127.0.0.1:9")
+    findings = examine(Settings(data_dir=tmp_path, port=0), providers)
+    openai, ollama = findings[-2:]
+    assert (openai.level, openai.what) == (
+        "ok",
+        "openai answers: 2 models, listed at /v1/models/",
+    )
+    assert ollama.level == "warn"
+    assert "ollama does NOT answer" in ollama.what
+    assert "OLLAMA_BASE_URL" in ollama.what
+
+
+def test_a_start_says_who_answered_and_the_end_is_told(product: NewProduct, keyless: str) -> None:
+    env = {"OPENAI_BASE_URL": keyless, "OLLAMA_BASE_URL": "http://127.0.0.1:9"}
+    up = product(environment=env).start()
+    up.stop()
+    said = up.process.stdout.read()
+    assert "ollama does NOT answer" in said
+    assert said.rstrip().endswith("stopped")
+
+
+def test_an_agent_talks_through_a_server_without_a_key(
+    provider: FakeProvider, tmp_path: Path
+) -> None:
+    product = Product(tmp_path / "o", {"OPENAI_BASE_URL": provider.url})
+    product.start()
+    try:
+        client = product.client()
+        model = client.models.list()[0].handle
+        assert model.startswith("openai/")
+        agent = client.agents.create(model=model, memory_blocks=[])
+        reply = client.agents.messages.create(agent.id, input="hello")
+        assert reply.messages[0].content == "You said: hello"
+        assert "openai answers: 2 models" in product.log_path.read_text()
+    finally:
+        product.stop()
