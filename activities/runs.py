@@ -7,10 +7,11 @@ from activities.heartbeat import heartbeating
 from activities.pending import pending_request
 from o.domain.agents import Thread
 from o.domain.runs import RunError, StopReason
+from o.errors import Unreadable
 from o.storage.agents import actor_of
 from o.storage.database import Database
 from o.storage.turn.cancelling import Scope, cancel_runs
-from o.storage.turn.closing import close_open_run
+from o.storage.turn.closing import close_open_run, close_unreadable_run
 from o.storage.turn.runs import get_run
 from workflows.contract import Cancel, CancelledRuns, Closing
 
@@ -32,7 +33,11 @@ class RunActivities:
         """
         with as_activity_failure(), heartbeating():
             async with self._database.begin() as connection:
-                run = await get_run(connection, closing.run_id, lock=True)
+                try:
+                    run = await get_run(connection, closing.run_id, lock=True)
+                except Unreadable:
+                    await close_unreadable_run(connection, closing.run_id)
+                    run = None
                 if run is not None and run.status.is_open:
                     await close_open_run(
                         connection,

@@ -89,6 +89,17 @@ class Unavailable(OError):
     retryable = True
 
 
+class Unreadable(OError):
+    """A row that is stored and cannot be read: what is in it is deeper than readers go, say.
+
+    `row_id` is its id. Lists leave such a row out; asked for by itself, it is this error.
+    """
+
+    def __init__(self, kind: str, row_id: str) -> None:
+        super().__init__(f"{kind} {row_id} is stored, and cannot be read")
+        self.row_id = row_id
+
+
 class ProviderFull(Unavailable):
     """As many model calls as this process makes to one provider at once are under way."""
 

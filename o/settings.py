@@ -181,7 +181,12 @@ class Settings(BaseSettings):
         description="Where people look at Temporal, for the first page; `o up` knows its own.",
     )
     workers: int = Field(2, ge=1, le=64, description="Worker processes that `o up` keeps alive.")
-    database_pool: int = Field(10, ge=1, description="Connections a process may hold.")
+    database_pool: int = Field(
+        10,
+        ge=1,
+        description="Connections that a process may hold at a time, beside one with which the API "
+        "listens, and two with which one of the workers locks its sweeps.",
+    )
     database_patience_s: float = Field(
         20.0, gt=0, description="How long the API waits for a database that restarts."
     )

@@ -30,7 +30,7 @@ from o.settings import ProviderSettings, Settings
 from o.storage.database import Database
 from o.storage.reach import until_shutdown
 from o.temporal.connection import connect
-from server.sweep.runs import Sweeper
+from server.sweep.sweeper import Sweeper
 from workflows.callback import Callback
 from workflows.conversation import ConversationWorkflow
 from workflows.options import callback_queue, control_queue

@@ -14,13 +14,14 @@ from o.domain.messages import Message, TextPart, ToolReturn
 from o.domain.rules.foresight import Foresight
 from o.domain.rules.state import RuleState, need_history, rule_state
 from o.domain.runs import Run
-from o.errors import ModelError
+from o.errors import ModelError, Unavailable, Unreadable
 from o.ids import derived_id
 from o.memory.prompt import compile_prompt, prompt_key, prompt_of_request
 from o.storage.database import Database
 from o.storage.messages import rewrite_system_message
+from o.storage.turn.closing import close_unreadable_run
 from o.storage.turn.opening import OpenStep, open_step
-from o.storage.turn.runs import first_open_run, get_run, list_request_runs
+from o.storage.turn.runs import RunOfAgent, first_open_run, get_run, list_request_runs
 from o.storage.turn.steps import get_step_reply, list_request_returns
 from o.temporal.refs import call_refs, turn_of
 from o.tools.shown import model_request
@@ -107,10 +108,23 @@ async def _not_this_one(connection: AsyncConnection, step: StepRef) -> StepOutco
     pending = await pending_request(connection, run.conversation_id)
     if pending is not None or not run.status.is_open:
         return StepOutcome(step.index, done=not run.status.is_open, pending=pending)
-    first = await first_open_run(connection, run.conversation_id)
+    first = await _first_open_run(connection, run.conversation_id)
     if first is None:  # the agent was deleted
         return StepOutcome(step.index, done=True)
     return StepOutcome(step.index, first=turn_of(first.run, first.model))
+
+
+async def _first_open_run(connection: AsyncConnection, conversation_id: str) -> RunOfAgent | None:
+    """The run whose turn it is. One that cannot be read must not keep this one for ever.
+
+    Raises:
+        Unavailable: There was such a run, which is closed now: look again.
+    """
+    try:
+        return await first_open_run(connection, conversation_id)
+    except Unreadable as error:
+        await close_unreadable_run(connection, error.row_id)
+        raise Unavailable("The run before this one could not be read, and was closed.") from None
 
 
 async def _system_message(

@@ -64,10 +64,10 @@ async def attach(
     agent_id: AgentId, block_id: BlockId, connection: TransactionDep, actor: ActorDep
 ) -> Response:
     """Give the agent a block; giving it again changes nothing."""
+    await get_agent(connection, actor, agent_id)  # that it is missing is said first
+    blocks = await get_blocks(connection, actor, [block_id])
     await get_agent(connection, actor, agent_id, lock=True)
-    await stored.attach_blocks(
-        connection, agent_id, await get_blocks(connection, actor, [block_id])
-    )
+    await stored.attach_blocks(connection, agent_id, blocks)
     return answer(AgentBody.of(await get_agent_state(connection, actor, agent_id)))
 
 

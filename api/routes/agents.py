@@ -135,11 +135,12 @@ async def update(
     """Change an agent. Its next turn goes by what it is then."""
     entry = await model_asked_for(body, parts.catalogue)
     async with parts.database.begin() as connection:
+        await stored.get_agent(connection, actor, agent_id)  # that it is missing is said first
+        blocks = await get_blocks(connection, actor, body.block_ids or ())
         agent = await stored.get_agent(connection, actor, agent_id, lock=True)
         changes = agent_changes(body, actor, agent, entry)
         await stored.change_agent(connection, actor, agent_id, changes)
         if body.block_ids is not None:
-            blocks = await get_blocks(connection, actor, body.block_ids)
             await detach_all_blocks(connection, agent_id)
             await attach_blocks(connection, agent_id, blocks)
         state = await stored.get_agent_state(connection, actor, agent_id)

@@ -1,20 +1,24 @@
 """An agent's own history: its prompt compiled anew, its messages reset or summed up."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, Response
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.bodies import answer
 from api.deps import ActorDep, AgentId, PartsDep, ReadsDep, TransactionDep
 from api.prompts import recompile_prompt
 from api.wire.agent_requests import ResetMessagesBody
 from api.wire.agents import AgentBody
-from o.domain.agents import Thread
+from o.domain.actors import Actor
+from o.domain.agents import AgentState, Thread
 from o.domain.messages import InputMessage
 from o.errors import InvalidArgument
 from o.memory.initial_messages import first_messages
 from o.memory.prompt import prompt_key
 from o.storage.agents import get_agent, get_agent_state
+from o.storage.approvals import conversations_that_wait
 from o.storage.conversations import get_thread
 from o.storage.history_changes import reset_history
 from o.storage.turn.cancelling import Scope, cancel_requests
@@ -52,21 +56,36 @@ async def reset(
 
     A run that is open keeps what it has said, and goes on; an approval request is cancelled.
     """
-    own = Thread(agent_id=agent_id)
     initial: list[InputMessage] | None = None if body.add_default_initial_messages else []
-    async with parts.database.begin() as connection:
-        cancelled = await cancel_requests(connection, actor, Scope(thread=own))
-        thread = await get_thread(connection, actor, own, lock=True)
-        # A request may have come up while the lock was waited for; now none can.
-        late = await cancel_requests(connection, actor, Scope(thread=own))
-        state = await get_agent_state(connection, actor, agent_id)
-        first = first_messages(state.agent, thread, state.blocks, initial, datetime.now(UTC))
-        key = prompt_key(state.agent, state.blocks)
-        await reset_history(connection, thread, first, prompt_key=key)
-        state = await get_agent_state(connection, actor, agent_id)
-    parts.turns.stop(cancelled)
-    parts.turns.stop(late)
+    state: AgentState | None = None
+    while state is None:
+        async with parts.database.begin() as connection:
+            own = Scope(thread=Thread(agent_id=agent_id))
+            cancelled = await cancel_requests(connection, actor, own)
+            state = await _begin_anew(connection, actor, agent_id, initial)
+        parts.turns.stop(cancelled)
     return answer(AgentBody.of(state))
+
+
+async def _begin_anew(
+    connection: AsyncConnection,
+    actor: Actor,
+    agent_id: str,
+    initial: Sequence[InputMessage] | None,
+) -> AgentState | None:
+    """Reset the agent's own thread, unless a request came up while its lock was waited for.
+
+    Requests are locked before conversations, so that one is to be cancelled in a transaction of
+    its own.
+    """
+    thread = await get_thread(connection, actor, Thread(agent_id=agent_id), lock=True)
+    if await conversations_that_wait(connection, [thread.id]):
+        return None
+    state = await get_agent_state(connection, actor, agent_id)
+    first = first_messages(state.agent, thread, state.blocks, initial, datetime.now(UTC))
+    key = prompt_key(state.agent, state.blocks)
+    await reset_history(connection, thread, first, prompt_key=key)
+    return await get_agent_state(connection, actor, agent_id)
 
 
 @router.post("/summarize", operation_id="summarize_messages", response_model=None)

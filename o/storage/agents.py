@@ -1,6 +1,6 @@
 """Questions about agents and their conversations."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from o.domain.actors import Actor
 from o.domain.agents import Agent, AgentState, Conversation, Thread
 from o.errors import NotFound
 from o.storage.pages import Page, page_of_rows
-from o.storage.rows import columns_of, model_of, row_of
+from o.storage.rows import columns_of, model_of, model_of_json, readable, row_of
 from o.storage.tables import agent_blocks, agents, conversations
 
 _SORT_KEYS: dict[str, ColumnElement[Any]] = {
@@ -60,13 +60,14 @@ _PENDING = f"""({SHOWN_REQUEST}
 )"""
 
 
-def _states(*, with_blocks: bool) -> Select[str]:
+def _states(*, with_blocks: bool) -> Select[Any]:
     blocks = _BLOCKS if with_blocks else "'[]'::jsonb"
     state: ColumnElement[str] = literal_column(
         "jsonb_build_object('agent', to_jsonb(agents), "
         f"'message_ids', {_MESSAGE_IDS}, 'blocks', {blocks}, 'pending', {_PENDING})::text"
     )
-    return select(state).select_from(agents).where(agents.c.deleted_at.is_(None))
+    question = select(state.label("state"), agents.c.id).select_from(agents)
+    return question.where(agents.c.deleted_at.is_(None))
 
 
 # Made once: to put a statement together costs more than to read the answer.
@@ -145,7 +146,7 @@ async def get_agent_state(
     )
     if found is None:
         raise agent_not_found(agent_id)
-    return AgentState.model_validate_json(found)
+    return model_of_json(AgentState, found, agent_id)
 
 
 async def list_agent_states(
@@ -178,8 +179,8 @@ async def list_agent_states(
         id_=agents.c.id,
         of_actor=_visible(actor),
     )
-    found: Iterable[str] = await connection.scalars(question)
-    return [AgentState.model_validate_json(state) for state in found]
+    found = await connection.execute(question)
+    return readable(found, lambda row: model_of_json(AgentState, row.state, row.id))
 
 
 async def count_agents(connection: AsyncConnection, actor: Actor, wanted: AgentFilter) -> int:

@@ -3,22 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, select, true, tuple_
+from sqlalchemy import ColumnElement, and_, select, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
 from o.domain.messages import Message
 from o.errors import NotFound
 from o.storage.message_types import is_shown
-from o.storage.messages import cursor_places
+from o.storage.messages import AGE, IN_A_LIVE_CONVERSATION, cursor_places
 from o.storage.pages import Page
 from o.storage.rows import columns_of, model_of, models_of
-from o.storage.tables import agents, conversations, messages
-
-_AGE = (messages.c.created_at, messages.c.position, messages.c.id)
-_IN_A_LIVE_CONVERSATION = ~exists().where(
-    conversations.c.id == messages.c.conversation_id, conversations.c.deleted_at.is_not(None)
-)
+from o.storage.tables import agents, messages
 
 
 async def find_message(connection: AsyncConnection, actor: Actor, message_id: str) -> Message:
@@ -30,7 +25,7 @@ async def find_message(connection: AsyncConnection, actor: Actor, message_id: st
     rows = await connection.execute(
         select(*columns_of(messages, Message))
         .join(agents, agents.c.id == messages.c.agent_id)
-        .where(messages.c.id == message_id, _visible(actor), _IN_A_LIVE_CONVERSATION)
+        .where(messages.c.id == message_id, _visible(actor), IN_A_LIVE_CONVERSATION)
     )
     row = rows.mappings().one_or_none()
     if row is None:
@@ -63,12 +58,12 @@ async def list_all_messages(
     Raises:
         NotFound: A cursor names no message of this actor.
     """
-    shown = [is_shown(types, says=says), _IN_A_LIVE_CONVERSATION]
+    shown = [is_shown(types, says=says), IN_A_LIVE_CONVERSATION]
     if conversation_id is not None:
         shown.append(messages.c.conversation_id == conversation_id)
     theirs = messages.c.organization_id == actor.organization_id
-    places = await cursor_places(connection, theirs, _AGE, page)
-    here = tuple_(*_AGE)
+    places = await cursor_places(connection, theirs, AGE, page)
+    here = tuple_(*AGE)
     for cursor, forward in ((page.after, page.ascending), (page.before, not page.ascending)):
         if cursor is not None:
             there = tuple_(*places[cursor])
@@ -76,7 +71,7 @@ async def list_all_messages(
     part = (
         select(*columns_of(messages, Message))
         .where(messages.c.agent_id == agents.c.id, and_(*shown))
-        .order_by(*_ordered(_AGE, page))
+        .order_by(*_ordered(AGE, page))
         .limit(page.limit)
         .lateral("part")
     )
@@ -84,7 +79,7 @@ async def list_all_messages(
         select(part)
         .select_from(agents.join(part, true()))
         .where(_visible(actor))
-        .order_by(*_ordered([part.c[key.name] for key in _AGE], page))
+        .order_by(*_ordered([part.c[key.name] for key in AGE], page))
         .limit(page.limit)
     )
     return models_of(Message, rows.mappings().all())

@@ -24,7 +24,7 @@ from o.domain.runs import Run, RunClosed, RunStatus, StopReason
 from o.errors import Conflict, InvalidArgument
 from o.storage.conditions import IS_PENDING
 from o.storage.messages import get_message
-from o.storage.rows import columns_of, model_of, models_of
+from o.storage.rows import columns_of, model_of, models_of, readable
 from o.storage.tables import agents, approvals, conversations, runs
 from o.storage.turn.accepting import NewRun
 from o.storage.turn.events import add_events
@@ -232,7 +232,7 @@ async def sample_pending_approvals(
         .order_by(func.random())
         .limit(limit)
     )
-    return [(model_of(Approval, row), row["agent_name"]) for row in rows.mappings()]
+    return readable(rows.mappings(), lambda row: (model_of(Approval, row), row["agent_name"]))
 
 
 async def conversations_that_wait(

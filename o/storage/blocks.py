@@ -70,6 +70,8 @@ async def get_blocks(
 ) -> list[Block]:
     """The blocks by those ids, in that order, each once; they stay as they are until the commit.
 
+    They are locked in the order of their ids, and before any agent is: see `o.storage.locks`.
+
     Raises:
         NotFound: One of them is not there for this actor.
     """
@@ -77,7 +79,7 @@ async def get_blocks(
     if not ids:
         return []
     rows = await connection.execute(
-        _visible(actor).where(blocks.c.id.in_(ids)).with_for_update(read=True)
+        _visible(actor).where(blocks.c.id.in_(ids)).order_by(blocks.c.id).with_for_update(read=True)
     )
     found = {row["id"]: model_of(Block, row) for row in rows.mappings()}
     for block_id in ids:

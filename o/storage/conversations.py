@@ -1,6 +1,6 @@
 """Questions about the conversations of agents. The agent's own thread is one of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from o.domain.agents import Conversation, ConversationState, Thread
 from o.errors import Conflict
 from o.storage.agents import SHOWN_REQUEST, is_meant, thread_not_found
 from o.storage.pages import Page, page_of_rows
-from o.storage.rows import columns_of, model_of
+from o.storage.rows import columns_of, model_of, model_of_json, readable
 from o.storage.tables import agents, conversations, runs
 
 _NEVER = func.to_timestamp(0)
@@ -89,7 +89,7 @@ async def get_conversation_state(
     found = await connection.scalar(_of(actor, [_STATE]).where(is_meant(thread)))
     if found is None:
         raise thread_not_found(thread)
-    return ConversationState.model_validate_json(found)
+    return model_of_json(ConversationState, found, conversation_id)
 
 
 async def list_conversation_states(
@@ -112,7 +112,7 @@ async def list_conversation_states(
     Raises:
         NotFound: A cursor names no conversation of this actor.
     """
-    question = _of(actor, [_STATE]).where(
+    question = _of(actor, [_STATE.label("state"), conversations.c.id]).where(
         ~conversations.c.is_default, conversations.c.deleted_at.is_(None)
     )
     if wanted.agent_id is not None:
@@ -129,8 +129,8 @@ async def list_conversation_states(
         id_=conversations.c.id,
         of_actor=conversations.c.organization_id == actor.organization_id,
     )
-    found: Iterable[str] = await connection.scalars(question)
-    return [ConversationState.model_validate_json(state) for state in found]
+    found = await connection.execute(question)
+    return readable(found, lambda row: model_of_json(ConversationState, row.state, row.id))
 
 
 async def change_conversation(

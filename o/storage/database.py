@@ -3,15 +3,15 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from psycopg import AsyncConnection as PlainConnection
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.json import set_json_loads
-from pydantic_core import from_json
 from sqlalchemy import event
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
@@ -21,15 +21,17 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from o.disk import is_full
 from o.errors import InvalidInput, Unavailable
+from o.storage.rows import read_json
 
 _log = logging.getLogger(__name__)
-set_json_loads(from_json)  # several times as fast as the standard library's
+set_json_loads(read_json)  # several times as fast as the standard library's
 _Result = TypeVar("_Result")
 
 DISK_IS_FULL = "The disk of the database is full: make room there, then try again."
 _DISK_FULL = "53100"
 _FULL_S = 10.0
 NOTIFY_CHANNEL = "o_run_events"
+_CONNECT_TIMEOUT_S = 5
 
 
 def sqlalchemy_url(database_url: str) -> str:
@@ -84,6 +86,7 @@ class Database:
             InvalidInput: It is no PostgreSQL URL.
         """
         self.url = libpq_url(database_url)
+        self._name = name
         self._place = place
         self._full_until = 0.0
         self._generation = 0
@@ -96,7 +99,11 @@ class Database:
             skip_autocommit_rollback=True,
             hide_parameters=True,  # errors go into logs and histories, which hold no content
             pool_use_lifo=True,  # the same few stay warm, with their prepared statements
-            connect_args={"application_name": name, "connect_timeout": 5, "prepare_threshold": 2},
+            connect_args={
+                "application_name": name,
+                "connect_timeout": _CONNECT_TIMEOUT_S,
+                "prepare_threshold": 2,
+            },
         )
         event.listen(self.engine.sync_engine, "connect", _prefer_ordered_reads)
         event.listen(self.engine.sync_engine, "connect", self._note_generation)
@@ -111,6 +118,23 @@ class Database:
     def begin(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """A connection in a transaction, which commits at the end of `async with`."""
         return self._transactional.begin()
+
+    @asynccontextmanager
+    async def try_lock(self, key: int) -> AsyncIterator[bool]:
+        """Tell whether the lock by that number is ours, to the end of `async with`.
+
+        It has a connection of its own beside the pool, with no transaction open: what it guards may
+        need all the connections of the pool, and may take long.
+        """
+        async with await PlainConnection.connect(
+            self.url,
+            autocommit=True,
+            application_name=f"{self._name} lock",
+            connect_timeout=_CONNECT_TIMEOUT_S,
+        ) as connection:
+            took = await connection.execute("SELECT pg_try_advisory_lock(%s)", (key,))
+            row = await took.fetchone()
+            yield bool(row and row[0])
 
     def check_room(self) -> None:
         """Refuse now what would wait for room on the disk.

@@ -10,6 +10,7 @@ from sqlalchemy import (
     String,
     and_,
     cast,
+    exists,
     func,
     or_,
     select,
@@ -25,6 +26,14 @@ from o.storage.message_types import is_shown
 from o.storage.pages import Page
 from o.storage.rows import columns_of, model_of, models_of, row_of
 from o.storage.tables import conversations, messages
+
+AGE = (messages.c.created_at, messages.c.position, messages.c.id)
+"""What orders messages of several conversations."""
+
+IN_A_LIVE_CONVERSATION = ~exists().where(
+    conversations.c.id == messages.c.conversation_id, conversations.c.deleted_at.is_not(None)
+)
+"""Holds for messages whose conversation was not deleted; what was is purged a little later."""
 
 
 async def add_messages(connection: AsyncConnection, new: Sequence[Message]) -> None:
@@ -131,15 +140,19 @@ async def search_messages(
     until: datetime | None,
     limit: int,
 ) -> list[Message]:
-    """The newest messages whose text holds `query`, upper and lower case alike."""
-    question = select(*columns_of(messages, Message)).where(
-        messages.c.agent_id == agent_id, messages.c.role.in_(roles)
+    """The newest messages whose text holds `query`, upper and lower case alike.
+
+    They are of all conversations, each of which counts its positions by itself, so that only the
+    time tells which are the newest.
+    """
+    statement = select(*columns_of(messages, Message)).where(
+        messages.c.agent_id == agent_id, messages.c.role.in_(roles), IN_A_LIVE_CONVERSATION
     )
     if query:
         said = _texts_at(messages.c.parts, "$[*].text")
         sent = _texts_at(messages.c.tool_calls, '$[*] ? (@.name == "send_message").arguments')
         returned = messages.c.tool_return["content"].astext
-        question = question.where(
+        statement = statement.where(
             or_(
                 said.icontains(_as_json_text(query), autoescape=True),
                 sent.icontains(_as_json_text(_as_json_text(query)), autoescape=True),
@@ -147,10 +160,11 @@ async def search_messages(
             )
         )
     if since is not None:
-        question = question.where(messages.c.created_at >= since)
+        statement = statement.where(messages.c.created_at >= since)
     if until is not None:
-        question = question.where(messages.c.created_at < until)
-    rows = await connection.execute(question.order_by(messages.c.position.desc()).limit(limit))
+        statement = statement.where(messages.c.created_at < until)
+    newest = (key.desc() for key in AGE)
+    rows = await connection.execute(statement.order_by(*newest).limit(limit))
     return models_of(Message, rows.mappings().all())
 
 

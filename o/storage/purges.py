@@ -2,11 +2,20 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select, text
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from o.storage.tables import agents, blocks, conversation_blocks, conversations
+from o.storage.conditions import IS_OPEN, IS_PENDING
+from o.storage.locks import lock_rows
+from o.storage.tables import (
+    agents,
+    approvals,
+    blocks,
+    conversation_blocks,
+    conversations,
+    runs,
+)
 
 
 @dataclass(frozen=True)
@@ -23,8 +32,11 @@ class Deleted:
     conversation_ids: list[str]
 
 
-async def list_deleted(connection: AsyncConnection) -> list[Deleted]:
-    """What is marked deleted and still to be purged."""
+async def list_deleted(connection: AsyncConnection, *, limit: int) -> list[Deleted]:
+    """Some of what is marked deleted and still to be purged, others each time.
+
+    By chance, so that what cannot be purged keeps nothing else from it.
+    """
     of_agents = await connection.execute(
         select(
             agents.c.id,
@@ -33,12 +45,16 @@ async def list_deleted(connection: AsyncConnection) -> list[Deleted]:
         .join(conversations, conversations.c.agent_id == agents.c.id)
         .where(agents.c.deleted_at.is_not(None))
         .group_by(agents.c.id)
+        .order_by(func.random())
+        .limit(limit)
     )
     found = [Deleted(id_, is_agent=True, conversation_ids=ids) for id_, ids in of_agents]
     alone = await connection.execute(
         select(conversations.c.id)
         .join(agents, agents.c.id == conversations.c.agent_id)
         .where(conversations.c.deleted_at.is_not(None), agents.c.deleted_at.is_(None))
+        .order_by(func.random())
+        .limit(limit)
     )
     return found + [Deleted(id_, is_agent=False, conversation_ids=[id_]) for (id_,) in alone]
 
@@ -46,8 +62,8 @@ async def list_deleted(connection: AsyncConnection) -> list[Deleted]:
 async def purge(connection: AsyncConnection, deleted: Deleted) -> None:
     """Remove what was deleted with all that hangs on it. The blocks of an agent stay.
 
-    The blocks that conversations had to themselves go, and go last: tools hold the lock of their
-    run when they ask for that of a block.
+    The blocks that conversations had to themselves go too. All that somebody may be at work with
+    is locked first, in the order of `o.storage.locks`.
 
     Args:
         connection: In a transaction.
@@ -56,12 +72,21 @@ async def purge(connection: AsyncConnection, deleted: Deleted) -> None:
     meant: ColumnElement[bool] = conversations.c.id == deleted.id
     if deleted.is_agent:
         meant = conversations.c.agent_id == deleted.id
+    # Whoever holds a row for long keeps it from being purged, and nobody waiting for a connection.
+    await connection.execute(text("SET LOCAL lock_timeout = '1s'"))
+    of_it = select(conversations.c.id).where(meant)
+    for table in (approvals, runs):
+        is_at_work = IS_PENDING if table is approvals else IS_OPEN
+        which = table.c.conversation_id.in_(of_it) & is_at_work
+        await lock_rows(connection, table, which)
     isolated = await connection.execute(
         select(conversation_blocks.c.block_id)
         .join(conversations, conversations.c.id == conversation_blocks.c.conversation_id)
         .where(meant)
     )
     block_ids = list(isolated.scalars())
+    await lock_rows(connection, blocks, blocks.c.id.in_(block_ids))
+    await lock_rows(connection, conversations, meant)
     gone = agents if deleted.is_agent else conversations
     await connection.execute(
         delete(gone).where(gone.c.id == deleted.id, gone.c.deleted_at.is_not(None))

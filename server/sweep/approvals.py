@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import logging
 
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 from temporalio.exceptions import TemporalError
 
@@ -11,7 +12,7 @@ from activities.pending import shown_request
 from o.domain.approvals import Approval
 from o.domain.messages import Decision
 from o.domain.runs import RunOptions
-from o.errors import OError
+from o.errors import OError, Unreadable
 from o.ids import derived_id
 from o.storage.approvals import (
     EXPIRY,
@@ -23,8 +24,9 @@ from o.storage.approvals import (
 )
 from o.storage.database import Database
 from o.storage.turn.accepting import NewRun
-from o.storage.turn.runs import RunOfAgent, first_open_run
+from o.storage.turn.runs import RunOfAgent, list_runs_in_line
 from o.temporal.conversations import list_shown_waiting, refresh, show_pending, submit_run
+from workflows import contract
 
 _log = logging.getLogger(__name__)
 _SHOWN_AT_ONCE = 20
@@ -46,12 +48,15 @@ class ApprovalSweeper:
         self._older_than_s = older_than_s
         self._sweeps = itertools.count()
 
-    async def sweep(self) -> None:
-        """Look once."""
+    async def sweep_late(self) -> None:
+        """Deny what nobody has answered in time."""
         async with self._database.connect() as connection:
             late = await list_expired_approvals(connection)
         for approval in late:
             await self._expire(approval)
+
+    async def sweep_shown(self) -> None:
+        """Have Temporal show what waits, and nothing else."""
         sample = await self._show()
         if next(self._sweeps) % _REFRESH_EVERY == 0:
             await self._refresh(sample)
@@ -71,13 +76,13 @@ class ApprovalSweeper:
             async with self._database.begin() as connection:
                 answer = Answer(denied, EXPIRY)
                 await answer_approval(connection, approval.conversation_id, answer, new)
-                first = await first_open_run(connection, approval.conversation_id)
-        except OError as error:  # it was answered a moment ago
+                found, _ = await list_runs_in_line(connection, approval.conversation_id, limit=1)
+        except (OError, SQLAlchemyError) as error:  # it was answered a moment ago, say
             facts = {"approval_id": approval.id, "error": type(error).__name__}
             _log.info("approval did not expire", extra=facts)
             return
         _log.info("approval expired", extra={"approval_id": approval.id, "run_id": run_id})
-        if first is not None:
+        for first in found:
             await self._submit(first)
 
     async def _submit(self, first: RunOfAgent) -> None:
@@ -93,7 +98,7 @@ class ApprovalSweeper:
                 )
         except (TimeoutError, TemporalError) as error:
             facts = {"run_id": first.run.id, "error": type(error).__name__}
-            _log.warning("expiry was not notified; the sweeper will", extra=facts)
+            _log.warning("conversation was not notified of an expiry; it will be", extra=facts)
 
     async def _show(self) -> set[str]:
         """Make sure that Temporal knows of what waits, a few requests each time.
@@ -108,10 +113,14 @@ class ApprovalSweeper:
             sample = await sample_pending_approvals(
                 connection, older_than_s=self._older_than_s, limit=_SHOWN_AT_ONCE
             )
-            shown = [
-                (approval, name, await shown_request(connection, approval))
-                for approval, name in sample
-            ]
+            shown: list[tuple[Approval, str, contract.PendingApproval]] = []
+            for approval, name in sample:
+                try:
+                    request = await shown_request(connection, approval)
+                except Unreadable as error:
+                    _log.error("approval cannot be shown", extra={"error": error.message})
+                else:
+                    shown.append((approval, name, request))
         for approval, name, request in shown:
             try:
                 await show_pending(self._client, self._task_queue, approval, request, name)

@@ -30,6 +30,8 @@ ListConversations = Callable[[], Awaitable[Sequence[str]]]
 """Answers the ids of the workflows that have an open run."""
 
 _AT_ONCE = 20
+_MOST = 1_000
+"""Conversations that are looked at: a worker has a hundred steps in hand at most."""
 _LIST_TIMEOUT_S = 5.0
 _CALL_TIMEOUT = timedelta(seconds=2)
 _RETRY_DELAY = timedelta(milliseconds=1)
@@ -66,7 +68,7 @@ class Recovery:
 
     async def _ask(self) -> list[str]:
         async with self._database.connect() as connection:
-            return await open_conversations(connection)
+            return await open_conversations(connection, limit=_MOST)
 
 
 async def recover(client: Client, identity: str, conversations: ListConversations) -> int:

@@ -14,7 +14,9 @@ from o.domain.runs import Run, RunOptions
 from o.errors import ApprovalPending, ConversationBusy
 from o.storage.agents import is_meant, thread_not_found
 from o.storage.conditions import IS_OPEN
+from o.storage.rows import model_of_json
 from o.storage.tables import agents, conversations, runs
+from o.storage.turn.order import turn_order
 from o.storage.turn.runs import RunOfAgent, runs_of, with_agent
 
 
@@ -65,8 +67,7 @@ _ACCEPT = {
               AND agents.organization_id = :organization_id AND agents.deleted_at IS NULL
         ), open AS (
             SELECT count(*) AS runs,
-                (array_agg(runs.id ORDER BY runs.status = 'running' DESC, runs.created_at))[1]
-                    AS first
+                (array_agg(runs.id ORDER BY {turn_order("runs")}))[1] AS first
             FROM runs JOIN thread ON runs.conversation_id = thread.id
             WHERE runs.status IN ('created', 'running')
         ), stored AS (
@@ -135,7 +136,7 @@ async def accept_run(
     if row is None:
         raise thread_not_found(thread)
     if row.run is not None:
-        run = Run.model_validate(row.run)
+        run = model_of_json(Run, row.run, new.id)
         return RunOfAgent(run, row.name, run.options.override_model or row.model, row.is_warm)
     existing = await find_run_by_key(connection, actor, thread, new.request_key)
     if existing is not None:

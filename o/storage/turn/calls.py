@@ -8,11 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.agents import Agent
 from o.domain.messages import Message, ToolReturn
 from o.domain.runs import Run, RunClosed
+from o.errors import Unreadable
+from o.storage.rows import UnreadableJson, model_of_json
 from o.storage.turn.committing import STORE_AND_NOTIFY, store_and_notify
 
 _READ_STEP = text(
     """
     SELECT to_jsonb(reply) AS reply, to_jsonb(agents) AS agent,
+        agents.deleted_at IS NOT NULL AS is_gone,
         (SELECT coalesce(jsonb_object_agg(messages.id, messages.tool_return), '{}')
          FROM messages
          WHERE messages.step_id = steps.id AND messages.role = 'tool') AS returns
@@ -65,14 +68,18 @@ async def read_called_step(
 
     Where returns are to be counted, the caller has locked the run, by a statement of its own: a
     statement that waits for a lock goes on with what it saw before.
+
+    Raises:
+        Unreadable: Some of it is stored, and cannot be read.
     """
     row = (await connection.execute(_READ_STEP, {"run_id": run_id, "index": index})).one_or_none()
     if row is None:
         return None
-    returns = {id_: ToolReturn.model_validate(found) for id_, found in row.returns.items()}
-    is_gone = row.agent["deleted_at"] is not None
-    agent = None if is_gone else Agent.model_validate(row.agent)
-    return CalledStep(Message.model_validate(row.reply), agent, returns)
+    if isinstance(row.returns, UnreadableJson):
+        raise Unreadable("A tool return of", run_id)
+    returns = {id_: model_of_json(ToolReturn, found, id_) for id_, found in row.returns.items()}
+    agent = None if row.is_gone else model_of_json(Agent, row.agent)
+    return CalledStep(model_of_json(Message, row.reply, run_id), agent, returns)
 
 
 async def append_returns(

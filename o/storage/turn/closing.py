@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.loops import GO_ON, AfterCall
 from o.domain.messages import Message, Role, ToolReturn, return_message_id
-from o.domain.runs import Run, RunClosed, RunError, StopReason
+from o.domain.runs import Run, RunClosed, RunError, StopReason, Usage
 from o.memory.legacy_events import heartbeat_message
 from o.storage.approvals import get_approval
 from o.storage.turn.calls import append_returns
@@ -80,6 +80,23 @@ async def close_open_run(
     first_seq = await advance_run(connection, run.id, events=1, closed=closed)
     if first_seq is not None:
         await add_events(connection, run.id, first_seq, 1, [closed])
+
+
+async def close_unreadable_run(connection: AsyncConnection, run_id: str) -> None:
+    """Close an open run that is stored and cannot be read, without reading it.
+
+    What it was to say is lost; the other runs of its conversation come to their turns.
+
+    Args:
+        connection: In a transaction.
+        run_id: Which run; one that is at rest stays as it is.
+    """
+    error = RunError(type="internal_error", message="The run is stored, and cannot be read.")
+    closed = RunClosed(stop_reason=StopReason.ERROR, usage=Usage(), error=error)
+    first_seq = await advance_run(connection, run_id, events=1, closed=closed)
+    if first_seq is not None:
+        await fail_steps(connection, run_id)
+        await add_events(connection, run_id, first_seq, 1, [closed])
 
 
 async def step_under_way(connection: AsyncConnection, run: Run) -> tuple[str, int]:

@@ -14,7 +14,9 @@ from o.domain.agents import Agent, Conversation
 from o.domain.blocks import Block
 from o.domain.messages import Message
 from o.domain.runs import Run
+from o.storage.rows import model_of_json, models_of_json
 from o.storage.thread_blocks import SEEN_BLOCKS
+from o.storage.turn.order import turn_order
 
 # Puts the input of `run` (one row, or none) into history, unless it is there. Where two attempts
 # meet, the second gets the rows of the first.
@@ -66,8 +68,7 @@ _OPEN_STEP = text(
               SELECT other.id FROM runs AS other
               WHERE other.conversation_id = runs.conversation_id
                 AND other.status IN ('created', 'running')
-              ORDER BY other.status = 'running' DESC, other.approval_id IS NOT NULL DESC,
-                  other.created_at, other.id
+              ORDER BY {turn_order("other")}
               LIMIT 1
           )
           AND NOT EXISTS (
@@ -162,6 +163,9 @@ async def open_step(
     Returns:
         None when the run is closed or gone, when its conversation waits for an answer to an
         approval request, or when another run goes first (`first_open_run`).
+
+    Raises:
+        Unreadable: What the step needs is stored, and cannot be read.
     """
     found = await connection.execute(
         _OPEN_STEP,
@@ -177,15 +181,16 @@ async def open_step(
     row = found.one_or_none()
     if row is None:
         return None
-    conversation = Conversation.model_validate(row.conversation)
+    conversation = model_of_json(Conversation, row.conversation)
     return OpenStep(
-        run=Run.model_validate(row.run),
-        agent=conversation.agent_here(Agent.model_validate(row.agent)),
+        run=model_of_json(Run, row.run, run_id),
+        agent=conversation.agent_here(model_of_json(Agent, row.agent)),
         conversation=conversation,
-        blocks=[Block.model_validate(block) for block in row.blocks],
-        first=Message.model_validate(row.first) if row.first else None,
+        blocks=models_of_json(Block, row.blocks, run_id),
+        first=model_of_json(Message, row.first) if row.first else None,
         is_continued=row.is_good,
-        messages=[Message.model_validate(message) for message in row.messages + row.placed],
+        messages=models_of_json(Message, row.messages, run_id)
+        + models_of_json(Message, row.placed, run_id),
         attempt=row.attempt,
     )
 

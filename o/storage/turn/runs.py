@@ -1,19 +1,20 @@
-"""Questions about runs."""
+"""Statements about single runs, and about those of a conversation whose turns come."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, and_, func, or_, select, update
+from sqlalchemy import RowMapping, Select, and_, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
 from o.domain.agents import Thread
 from o.domain.runs import Run, RunClosed, RunStatus
+from o.errors import Unreadable
 from o.storage.agents import is_meant
 from o.storage.conditions import IS_OPEN
 from o.storage.rows import columns_of, model_of
 from o.storage.tables import agents, conversations, runs
+from o.storage.turn.order import turn_order
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,15 @@ class RunOfAgent:
 
 
 async def get_run(connection: AsyncConnection, run_id: str, *, lock: bool = False) -> Run | None:
-    """The run by that id, None when it was deleted meanwhile."""
-    question = select(*columns_of(runs, Run)).where(runs.c.id == run_id)
+    """The run by that id, None when it was deleted meanwhile.
+
+    Raises:
+        Unreadable: It is stored, and cannot be read.
+    """
+    statement = select(*columns_of(runs, Run)).where(runs.c.id == run_id)
     if lock:
-        question = question.with_for_update()
-    row = (await connection.execute(question)).mappings().one_or_none()
+        statement = statement.with_for_update()
+    row = (await connection.execute(statement)).mappings().one_or_none()
     return model_of(Run, row) if row else None
 
 
@@ -60,40 +65,43 @@ async def start_run(connection: AsyncConnection, run_id: str) -> None:
     )
 
 
-async def list_open_runs(connection: AsyncConnection, *, older_than_s: float) -> list[RunOfAgent]:
-    """Open runs of a certain age, in the order they were made."""
+async def open_conversations(connection: AsyncConnection, *, limit: int) -> list[str]:
+    """Ids of conversations, and so of workflows, that have an open run: first what has begun."""
+    has_begun = (runs.c.status == RunStatus.RUNNING).desc()
     rows = await connection.execute(
-        _open_runs()
-        .where(runs.c.created_at < func.now() - timedelta(seconds=older_than_s))
-        .order_by(runs.c.created_at)
+        select(runs.c.conversation_id).where(IS_OPEN).order_by(has_begun).limit(limit)
     )
-    return [with_agent(row) for row in rows.mappings()]
-
-
-async def open_conversations(connection: AsyncConnection) -> list[str]:
-    """Ids of the conversations, and so of the workflows, that have an open run."""
-    rows = await connection.execute(select(runs.c.conversation_id).where(IS_OPEN).distinct())
-    return list(rows.scalars())
+    return list(dict.fromkeys(rows.scalars()))
 
 
 async def first_open_run(connection: AsyncConnection, conversation_id: str) -> RunOfAgent | None:
-    """The run whose turn it is, None when none is open.
+    """The run whose turn it is (`turn_order`), None when none is open.
 
-    The one that has begun, else the answer to an approval request, else the oldest.
+    Raises:
+        Unreadable: It is stored, and cannot be read.
     """
-    rows = await connection.execute(
-        _open_runs()
-        .where(runs.c.conversation_id == conversation_id)
-        .order_by(
-            (runs.c.status == RunStatus.RUNNING).desc(),
-            runs.c.approval_id.is_not(None).desc(),
-            runs.c.created_at,
-            runs.c.id,
-        )
-        .limit(1)
-    )
+    rows = await connection.execute(_in_line(conversation_id, limit=1))
     row = rows.mappings().one_or_none()
     return with_agent(row) if row else None
+
+
+async def list_runs_in_line(
+    connection: AsyncConnection, conversation_id: str, *, limit: int
+) -> tuple[list[RunOfAgent], list[str]]:
+    """The open runs of a conversation whose turns come first, in order.
+
+    Returns:
+        The runs, and the ids of those among them that are stored and cannot be read.
+    """
+    rows = await connection.execute(_in_line(conversation_id, limit=limit))
+    found: list[RunOfAgent] = []
+    unreadable: list[str] = []
+    for row in rows.mappings():
+        try:
+            found.append(with_agent(row))
+        except Unreadable:
+            unreadable.append(row["id"])
+    return found, unreadable
 
 
 def _runs() -> Select[Any]:
@@ -114,12 +122,18 @@ def runs_of(actor: Actor, thread: Thread) -> Select[Any]:
     return _runs().where(is_meant(thread), runs.c.organization_id == actor.organization_id)
 
 
-def _open_runs() -> Select[Any]:
-    return _runs().where(IS_OPEN)
+def _in_line(conversation_id: str, *, limit: int) -> Select[Any]:
+    line = text(turn_order(runs.name))
+    of_conversation = _runs().where(IS_OPEN, runs.c.conversation_id == conversation_id)
+    return of_conversation.order_by(line).limit(limit)
 
 
 def with_agent(row: RowMapping) -> RunOfAgent:
-    """A row of such a question."""
+    """A row of such a statement.
+
+    Raises:
+        Unreadable: It is stored, and cannot be read.
+    """
     run = model_of(Run, row)
     return RunOfAgent(run, row["agent_name"], run.options.override_model or row["agent_model"])
 
@@ -136,14 +150,14 @@ async def advance_run(
     Returns:
         The first number, or None when the run is closed or gone, so that nothing may be added.
     """
-    question = (
+    statement = (
         update(runs)
         .where(runs.c.id == run_id, IS_OPEN)
         .values(next_seq=runs.c.next_seq + events)
         .returning(runs.c.next_seq - events)
     )
     if closed is not None:
-        question = question.values(
+        statement = statement.values(
             status=closed.stop_reason.status,
             stop_reason=closed.stop_reason,
             usage=closed.usage.model_dump(mode="json"),
@@ -155,5 +169,5 @@ async def advance_run(
             .values(last_run_completion=func.now(), last_stop_reason=closed.stop_reason)
             .cte("agent")
         )
-    first: int | None = await connection.scalar(question)
+    first: int | None = await connection.scalar(statement)
     return first

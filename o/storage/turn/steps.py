@@ -4,7 +4,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.messages import Message, Role, ToolCall, ToolReturn, return_message_id
-from o.storage.rows import columns_of, model_of
+from o.storage.rows import columns_of, model_of, model_of_json
 from o.storage.tables import messages, runs, steps
 
 
@@ -35,7 +35,7 @@ async def list_step_returns(connection: AsyncConnection, step_id: str) -> dict[s
         .where(messages.c.step_id == step_id, messages.c.role == Role.TOOL)
         .order_by(messages.c.position)
     )
-    return {row.id: ToolReturn.model_validate(row.tool_return) for row in rows}
+    return {row.id: model_of_json(ToolReturn, row.tool_return, row.id) for row in rows}
 
 
 async def list_request_returns(connection: AsyncConnection, run_id: str) -> list[ToolReturn]:
@@ -51,7 +51,7 @@ async def list_request_returns(connection: AsyncConnection, run_id: str) -> list
         .where(messages.c.run_id.in_(of_request), messages.c.role == Role.TOOL)
         .order_by(messages.c.position)
     )
-    return [ToolReturn.model_validate(returned) for returned in rows.scalars()]
+    return [model_of_json(ToolReturn, returned, run_id) for returned in rows.scalars()]
 
 
 async def list_unanswered_calls(

@@ -1,0 +1,36 @@
+"""Callbacks that are due: whoever accepted the run may have died before its end."""
+
+import asyncio
+import logging
+
+from temporalio.client import Client
+from temporalio.exceptions import TemporalError
+
+from o.storage.callbacks import list_due_callbacks
+from o.storage.database import Database
+from o.temporal.conversations import start_callback
+
+_log = logging.getLogger(__name__)
+_CALLBACKS_A_SWEEP = 50
+_START_TIMEOUT_S = 5.0
+
+
+class CallbackSweeper:
+    """Starts the callbacks of runs at rest that nobody has started."""
+
+    def __init__(self, database: Database, client: Client, task_queue: str) -> None:
+        self._database = database
+        self._client = client
+        self._task_queue = task_queue
+
+    async def sweep(self) -> None:
+        """Look once."""
+        async with self._database.connect() as connection:
+            due = await list_due_callbacks(connection, limit=_CALLBACKS_A_SWEEP)
+        for run_id, agent_id in due:
+            try:
+                async with asyncio.timeout(_START_TIMEOUT_S):
+                    await start_callback(self._client, self._task_queue, run_id, agent_id=agent_id)
+            except (TimeoutError, TemporalError) as error:
+                facts = {"run_id": run_id, "error": type(error).__name__}
+                _log.warning("callback could not be started", extra=facts)

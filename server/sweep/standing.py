@@ -1,0 +1,111 @@
+"""How the execution of a conversation stands, as Temporal's server knows it.
+
+The workflow itself is not asked: under load, a history was seen that does not replay beside a
+query that had raced with the end of an activity.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
+from temporalio.api.history.v1 import HistoryEvent, WorkflowTaskFailedEventAttributes
+from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+_DOUBTFUL_ATTEMPTS = 4
+"""Tries at a workflow task, about 15 s, after which its history is read for the reason."""
+_HOPELESS_ATTEMPTS = 9
+"""Tries, some minutes, after which the reason does not matter. Temporal gives each more time than
+the one before, so what is only slow is through by then."""
+_EVENTS_READ = 20
+_DEADLOCK = "TMPRL1101"
+"""The SDK's mark on a workflow task that it gave up for its slowness."""
+_PASSING_CAUSES = frozenset(
+    {
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNSPECIFIED,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_UPDATE,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_STICKY_TASK_QUEUE,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND,
+        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FAILOVER_CLOSE_COMMAND,
+    }
+)
+_TASK_ENDS = frozenset(
+    {
+        EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
+        EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED,
+        EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT,
+    }
+)
+
+
+class Standing(Enum):
+    """It has something in hand, nothing, cannot go on, or is not there."""
+
+    BUSY = auto()
+    IDLE = auto()
+    STUCK = auto()
+    GONE = auto()
+
+
+@dataclass(frozen=True)
+class Execution:
+    """The newest execution of a conversation.
+
+    Attributes:
+        run_id: Temporal's id of it, empty when there was never one.
+    """
+
+    standing: Standing
+    run_id: str = ""
+
+
+async def find_execution(client: Client, conversation_id: str) -> Execution:
+    """How the conversation's execution stands.
+
+    Raises:
+        RPCError: Temporal is away.
+    """
+    try:
+        found = await client.get_workflow_handle(conversation_id).describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return Execution(Standing.GONE)
+    run_id = str(found.run_id)
+    if found.status is not WorkflowExecutionStatus.RUNNING:
+        return Execution(Standing.GONE, run_id)
+    raw = found.raw_description
+    attempt = raw.pending_workflow_task.attempt
+    if attempt >= _DOUBTFUL_ATTEMPTS and (
+        attempt >= _HOPELESS_ATTEMPTS or await _fails(client, conversation_id, run_id)
+    ):
+        return Execution(Standing.STUCK, run_id)
+    in_hand = raw.HasField("pending_workflow_task") or raw.pending_activities
+    return Execution(Standing.BUSY if in_hand else Standing.IDLE, run_id)
+
+
+async def _fails(client: Client, conversation_id: str, run_id: str) -> bool:
+    """Whether the workflow task that is tried again and again fails, and is not merely slow.
+
+    Only its first try leaves an event: workers do not report the same failure twice, so that the
+    later ones look like time-outs whatever they are.
+    """
+    request = GetWorkflowExecutionHistoryReverseRequest(
+        namespace=client.namespace,
+        execution=WorkflowExecution(workflow_id=conversation_id, run_id=run_id),
+        maximum_page_size=_EVENTS_READ,
+    )
+    answer = await client.workflow_service.get_workflow_execution_history_reverse(request)
+    last = next((one for one in answer.history.events if one.event_type in _TASK_ENDS), None)
+    return last is not None and _is_failure(last)
+
+
+def _is_failure(event: HistoryEvent) -> bool:
+    if event.event_type != EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
+        return False
+    failed: WorkflowTaskFailedEventAttributes = event.workflow_task_failed_event_attributes
+    return failed.cause not in _PASSING_CAUSES and _DEADLOCK not in failed.failure.message

@@ -1,0 +1,103 @@
+"""A row that is stored and cannot be read takes no other one with it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from letta_client import Letta
+from letta_client.types import AgentState
+
+from tests.support.chats import speak
+from tests.support.product import Product
+
+_DEEP = "jsonb_build_object('deep', (repeat('[', 300) || repeat(']', 300))::jsonb)"
+
+
+def spoil(server: Product, table: str, column: str, row_id: str) -> None:
+    """Put JSON there that is nested more deeply than readers go."""
+    server.query(f"UPDATE {table} SET {column} = {_DEEP} WHERE id = %s", row_id)
+
+
+def ids_of(server: Product, path: str, **query: Any) -> list[str]:
+    answer = httpx.get(f"{server.url}{path}", params=query, timeout=30)
+    assert answer.status_code == 200, answer.text
+    return [one["id"] for one in answer.json()]
+
+
+@pytest.fixture
+def spoken(client: Letta, agent: AgentState) -> AgentState:
+    """An agent with two runs, of a step each."""
+    for text in ("one", "two"):
+        client.agents.messages.create(agent.id, input=text)
+    return agent
+
+
+def check(
+    server: Product, table: str, column: str, path: str, single: str | None, **query: Any
+) -> None:
+    """The list has all but the one that is spoiled, and that one is an error with words."""
+    before = ids_of(server, path, **query)
+    bad, *others = before
+    spoil(server, table, column, bad)
+    assert ids_of(server, path, **query) == others
+    if single is not None:
+        answer = httpx.get(f"{server.url}{single.format(bad)}", timeout=30)
+        assert answer.status_code == 500
+        assert "cannot be read" in answer.json()["detail"]
+    server.query(f"DELETE FROM {table} WHERE id = %s", bad)
+    assert "row left out of a list" in (server.data_dir / "logs" / "api.log").read_text()
+
+
+def test_of_blocks(server: Product, client: Letta) -> None:
+    for value in ("a", "b"):
+        client.blocks.create(label="spoiled", value=value)
+    check(server, "blocks", "metadata", "/v1/blocks/", "/v1/blocks/{}", label="spoiled")
+
+
+def test_of_the_blocks_of_an_agent(server: Product, agent: AgentState) -> None:
+    check(server, "blocks", "metadata", f"/v1/agents/{agent.id}/core-memory/blocks", None)
+
+
+def test_of_agents(server: Product, client: Letta) -> None:
+    for _ in range(2):
+        client.agents.create(model="openai/scripted", tags=["spoiled"])
+    check(server, "agents", "metadata", "/v1/agents/", "/v1/agents/{}", tags="spoiled")
+
+
+@pytest.mark.parametrize("path", ["/v1/runs/", "/v1/runs/active"])
+def test_of_runs(server: Product, spoken: AgentState, path: str) -> None:
+    if path.endswith("active"):
+        server.query(
+            "UPDATE runs SET status = 'created', created_at = now() + interval '1 hour' "
+            "WHERE agent_id = %s",
+            spoken.id,
+        )
+    check(server, "runs", "options", path, "/v1/runs/{}", agent_id=spoken.id, agent_ids=spoken.id)
+
+
+def test_of_steps(server: Product, spoken: AgentState) -> None:
+    check(server, "steps", "usage", "/v1/steps/", "/v1/steps/{}", agent_id=spoken.id)
+
+
+@pytest.mark.parametrize(
+    "path_of",
+    [lambda agent: f"/v1/agents/{agent.id}/messages", lambda agent: "/v1/messages/"],
+    ids=["of an agent", "of all agents"],
+)
+def test_of_messages(
+    server: Product, spoken: AgentState, path_of: Callable[[AgentState], str]
+) -> None:
+    check(server, "messages", "tool_return", path_of(spoken), None, limit=3, order="desc")
+
+
+def test_of_messages_of_a_conversation_and_of_conversations(
+    server: Product, client: Letta, agent: AgentState
+) -> None:
+    made = [client.conversations.create(agent_id=agent.id).id for _ in range(2)]
+    speak(client, made[0], "hi")
+    path = f"/v1/conversations/{made[0]}/messages"
+    check(server, "messages", "tool_return", path, None, order="desc")
+    single = "/v1/conversations/{}"
+    path = "/v1/conversations/"
+    check(server, "conversations", "model_settings", path, single, agent_id=agent.id)

@@ -1,0 +1,152 @@
+"""Transactions that meet over the same rows wait for one another in turn, never in a ring."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from letta_client import Letta
+from letta_client.types import AgentState
+
+from o.storage.database import libpq_url
+from tests.support.approvals import ask, guarded_agent, request_of
+from tests.support.product import Product, eventually
+from tests.support.provider import HANDLE, call, do, say
+
+_LAST = call("memory_insert", label="human", new_string="likes tea")
+_PAUSE = 4711
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
+@pytest.fixture(autouse=True)
+def _no_deadlock(server: Product) -> Iterator[None]:
+    before = deadlocks(server)
+    yield
+    assert deadlocks(server) == before
+
+
+def deadlocks(server: Product) -> int:
+    ((count,),) = server.query(
+        "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    )
+    return int(count)
+
+
+@contextmanager
+def changes_of_blocks_paused(server: Product) -> Iterator[Callable[[], None]]:
+    """Whoever has changed a block waits, with its lock in hand, until the function is called."""
+    server.query(
+        f"""
+        CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN PERFORM pg_advisory_xact_lock({_PAUSE}); RETURN NULL; END $$;
+        CREATE TRIGGER paused AFTER UPDATE ON blocks FOR EACH ROW EXECUTE FUNCTION pause()
+        """
+    )
+    try:
+        with psycopg.connect(libpq_url(server.state["database_url"])) as holding:
+            holding.execute("SELECT pg_advisory_xact_lock(%s)", (_PAUSE,))
+            yield holding.commit
+    finally:
+        server.query("DROP TRIGGER paused ON blocks; DROP FUNCTION pause()")
+
+
+def waiting(server: Product) -> int:
+    """How many transactions wait for a lock."""
+    ((count,),) = server.query(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    )
+    return int(count)
+
+
+def wait_for_locks(server: Product, count: int) -> None:
+    eventually(lambda: waiting(server) >= count, what=f"{count} that wait for locks")
+
+
+def last_call_of(client: Letta) -> AgentState:
+    """An agent whose runs end with a change of a block."""
+    return client.agents.create(
+        model=HANDLE,
+        memory_blocks=[{"label": "human", "value": "nothing"}],
+        tool_rules=[{"type": "exit_loop", "tool_name": "memory_insert"}],
+    )
+
+
+def attach_again(client: Letta, agent: AgentState) -> object:
+    """A change of an agent that names the block which a tool is changing."""
+    return client.agents.update(agent.id, block_ids=[str(agent.blocks[0].id)], description="x")
+
+
+def attach_one(client: Letta, agent: AgentState) -> object:
+    return client.agents.blocks.attach(str(agent.blocks[0].id), agent_id=agent.id)
+
+
+@pytest.mark.parametrize("change", [attach_again, attach_one])
+def test_a_change_of_an_agent_and_the_tool_call_that_ends_its_run_both_come_through(
+    server: Product, client: Letta, pool: ThreadPoolExecutor, change: Callable[..., object]
+) -> None:
+    agent = last_call_of(client)
+    with changes_of_blocks_paused(server) as go_on:
+        text = do(_LAST, say("never said"))
+        sending = pool.submit(client.agents.messages.create, agent.id, input=text)
+        wait_for_locks(server, 1)
+        changing = pool.submit(change, client, agent)
+        wait_for_locks(server, 2)
+        go_on()
+        assert sending.result(30).stop_reason.stop_reason == "tool_rule"
+        changing.result(30)
+    assert client.agents.retrieve(agent.id).last_stop_reason == "tool_rule"
+
+
+def test_an_agent_that_is_purged_while_a_tool_call_ends_its_run_waits_for_that_end(
+    server: Product, client: Letta, pool: ThreadPoolExecutor
+) -> None:
+    agent = last_call_of(client)
+    with changes_of_blocks_paused(server) as go_on:
+        text = do(_LAST, say("never said"))
+        pool.submit(client.agents.messages.create, agent.id, input=text)
+        wait_for_locks(server, 1)
+        client.agents.delete(agent.id)
+        wait_for_locks(server, 2)
+        go_on()
+        eventually(
+            lambda: not server.query("SELECT 1 FROM agents WHERE id = %s", agent.id),
+            what="the purge",
+        )
+
+
+def test_a_reset_and_a_cancel_that_meet_over_an_approval_request_both_come_through(
+    server: Product, client: Letta, pool: ThreadPoolExecutor
+) -> None:
+    agent = guarded_agent(client)
+    request = request_of(ask(client, agent))
+    ((thread_id,),) = server.query("SELECT id FROM conversations WHERE agent_id = %s", agent.id)
+
+    def set_status(status: str) -> None:
+        server.query("UPDATE approvals SET status = %s WHERE id = %s", status, request.id)
+
+    set_status("decided")  # a moment before it comes up
+    with psycopg.connect(libpq_url(server.state["database_url"])) as holding:
+        holding.execute("SELECT FROM conversations WHERE id = %s FOR UPDATE", (thread_id,))
+        resetting = pool.submit(patch, server, f"/v1/agents/{agent.id}/reset-messages")
+        wait_for_locks(server, 1)
+        set_status("pending")
+        cancelling: Future[Any] = pool.submit(client.agents.messages.cancel, agent.id)
+        wait_for_locks(server, 2)
+        holding.commit()
+        assert resetting.result(30).status_code == 200
+        assert list(cancelling.result(30).values()) == ["cancelled"]
+    shown = client.agents.messages.list(agent.id).items
+    assert [message.message_type for message in shown] == ["system_message"]
+    assert client.agents.messages.create(agent.id, input="hi").messages[0].content is not None
+
+
+def patch(server: Product, path: str) -> httpx.Response:
+    return httpx.patch(f"{server.url}{path}", json={}, timeout=60)

@@ -1,0 +1,145 @@
+"""Ten thousand open runs: a sweep looks at some of them, and the next ones at the others."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from letta_client.types import AgentState
+from temporalio.client import (
+    Client,
+    DescribeWorkflowInput,
+    Interceptor,
+    OutboundInterceptor,
+    WorkflowExecutionDescription,
+)
+
+from o.storage.database import Database
+from server.sweep.runs import RunSweeper
+from tests.support.product import Product, eventually
+from tests.support.provider import HANDLE, FakeProvider
+from tests.sweep.rows import lost_run, status_of
+
+_MANY = 10_000
+_A_SWEEP = 500
+_FILL = """
+SET session_replication_role = replica; -- nobody is told of these
+INSERT INTO agents (id, organization_id, name, agent_type, system, model, context_window, timezone)
+SELECT 'agent-many', id, 'many', 'letta_v1_agent', '', 'openai/x', 1000, 'UTC'
+FROM organizations LIMIT 1;
+INSERT INTO conversations (id, organization_id, agent_id, is_default)
+SELECT 'a-' || n, organization_id, id, false
+FROM agents, generate_series(1, {conversations}) AS n WHERE id = 'agent-many';
+INSERT INTO runs (id, organization_id, agent_id, conversation_id, request_key, body_hash, status,
+    created_at)
+SELECT id || '-' || n, organization_id, agent_id, id, n, 'hash', 'created', now() + '{age}'
+FROM conversations, generate_series(1, {runs}) AS n WHERE agent_id = 'agent-many';
+"""
+
+
+class CountingDescriptions(Interceptor):
+    """Counts how often Temporal is asked how an execution stands."""
+
+    def __init__(self) -> None:
+        self.asked: Counter[str] = Counter()
+
+    def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:
+        asked = self.asked
+
+        class Counting(OutboundInterceptor):
+            async def describe_workflow(
+                self, input: DescribeWorkflowInput
+            ) -> WorkflowExecutionDescription:
+                asked[input.id] += 1
+                return await super().describe_workflow(input)
+
+        return Counting(next)
+
+
+@pytest.fixture(scope="module")
+def product(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """A product whose own sweeper rests."""
+    env = {
+        "OPENAI_API_KEY": "sk-test",
+        "OPENAI_BASE_URL": provider.url,
+        "O_SWEEP_INTERVAL_S": "3600",
+        "O_WORKERS": "1",
+    }
+    product = Product(tmp_path_factory.mktemp("many") / "o", env)
+    product.start()
+    yield product
+    product.stop()
+
+
+@pytest.fixture
+def agent(product: Product) -> AgentState:
+    return product.client().agents.create(model=HANDLE)
+
+
+@pytest.fixture
+def descriptions() -> CountingDescriptions:
+    return CountingDescriptions()
+
+
+@pytest.fixture
+async def sweeper(
+    product: Product, descriptions: CountingDescriptions
+) -> AsyncIterator[RunSweeper]:
+    address = product.state["temporal_address"]
+    temporal = await Client.connect(address, interceptors=[descriptions])
+    database = Database(product.state["database_url"])
+    yield RunSweeper(database, temporal, "o", older_than_s=1.0)
+    await database.close()
+    product.query("DELETE FROM agents WHERE id = 'agent-many'")
+
+
+def read_so_far(product: Product) -> int:
+    """Rows and index entries of runs that were read."""
+    ((read,),) = product.query(
+        "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'runs'"
+    )
+    return int(read)
+
+
+async def start_all(temporal: Client, ids: set[str]) -> None:
+    """Executions that have something in hand for ever: nobody polls their queue."""
+    limit = asyncio.Semaphore(20)
+
+    async def start(id_: str) -> None:
+        async with limit:
+            await temporal.start_workflow("Conversation", id=id_, task_queue="nobody")
+
+    await asyncio.gather(*map(start, ids))
+
+
+async def test_a_lost_run_behind_ten_thousand_is_found_and_no_sweep_reads_them_all(
+    product: Product, agent: AgentState, sweeper: RunSweeper, descriptions: CountingDescriptions
+) -> None:
+    product.query(_FILL.format(conversations=_MANY, runs=1, age="1 hour") + "ANALYZE")
+    run_id = lost_run(product, agent, "found me")
+    rescued = 0
+    sweeps = 0
+    before = read_so_far(product)
+    while not rescued:
+        rescued = await sweeper.sweep()
+        sweeps += 1
+        assert sweeps <= _MANY / _A_SWEEP + 1
+    assert sweeps > 1, "all were looked at in one sweep"
+    assert sum(descriptions.asked.values()) == 1, "those that are not due are not asked for"
+    eventually(lambda: status_of(product, run_id) == "completed", what="the lost run")
+    eventually(lambda: read_so_far(product) > before, what="the statistics")
+    assert (read_so_far(product) - before) / sweeps < _A_SWEEP * 5
+
+
+async def test_a_sweep_asks_temporal_of_some_conversations_and_the_next_one_of_the_others(
+    product: Product, sweeper: RunSweeper, descriptions: CountingDescriptions
+) -> None:
+    product.query(_FILL.format(conversations=_A_SWEEP + 50, runs=1, age="-1 hour"))
+    ids = {id_ for (id_,) in product.query("SELECT id FROM conversations WHERE id LIKE 'a-%'")}
+    address = product.state["temporal_address"]
+    await start_all(await Client.connect(address), ids)
+    await sweeper.sweep()
+    assert len(descriptions.asked) == _A_SWEEP
+    await sweeper.sweep()
+    assert set(descriptions.asked) == ids
+    assert set(descriptions.asked.values()) == {1}

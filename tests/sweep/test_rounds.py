@@ -1,0 +1,117 @@
+"""The sweeper as it runs in a worker: what fails or hangs keeps nothing else."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from letta_client import Letta
+from letta_client.types import AgentState
+
+from o.storage.database import libpq_url
+from tests.support.product import Product, eventually
+from tests.support.provider import HANDLE, FakeProvider
+from tests.sweep.rows import is_there, lost_run, status_of
+
+
+@pytest.fixture(scope="module")
+def narrow(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """A product whose processes have one connection each, and sweep often."""
+    env = {
+        "OPENAI_API_KEY": "sk-test",
+        "OPENAI_BASE_URL": provider.url,
+        "O_DATABASE_POOL": "1",
+        "O_SWEEP_INTERVAL_S": "0.2",
+        "O_WORKERS": "1",
+    }
+    product = Product(tmp_path_factory.mktemp("narrow") / "o", env)
+    product.start()
+    yield product
+    product.stop()
+
+
+@pytest.fixture
+def client(narrow: Product) -> Letta:
+    return narrow.client(max_retries=0)
+
+
+@pytest.fixture
+def agent(client: Letta) -> AgentState:
+    return client.agents.create(model=HANDLE)
+
+
+@contextmanager
+def locked(product: Product, table: str, row_id: str) -> Iterator[None]:
+    """Somebody holds a row for long."""
+    url = libpq_url(product.state["database_url"])
+    with psycopg.connect(url) as holding:
+        holding.execute(f"SELECT FROM {table} WHERE id = %s FOR UPDATE".encode(), (row_id,))
+        yield
+
+
+def completes(product: Product, run_id: str) -> None:
+    eventually(lambda: status_of(product, run_id) == "completed", what="the end of a lost run")
+
+
+def waits_for_a_lock(product: Product) -> bool:
+    return bool(product.query("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+
+
+def test_with_one_connection_a_process_turns_are_taken_and_lost_runs_carried_on(
+    narrow: Product, client: Letta, agent: AgentState
+) -> None:
+    reply = client.agents.messages.create(agent.id, input="hello")
+    assert reply.messages[0].content == "You said: hello"
+    completes(narrow, lost_run(narrow, agent, "lost"))
+    client.agents.delete(agent.id)
+    eventually(lambda: not is_there(narrow, agent), what="the purge")
+
+
+def test_a_purge_that_always_fails_keeps_neither_lost_runs_nor_other_purges(
+    narrow: Product, client: Letta, agent: AgentState
+) -> None:
+    kept, gone = (client.agents.create(model=HANDLE) for _ in range(2))
+    narrow.query(
+        f"""
+        CREATE FUNCTION keep_it() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE 'not this one'; END $$;
+        CREATE TRIGGER kept BEFORE DELETE ON agents FOR EACH ROW WHEN (OLD.id = '{kept.id}')
+        EXECUTE FUNCTION keep_it()
+        """
+    )
+    client.agents.delete(kept.id)
+    client.agents.delete(gone.id)
+    eventually(lambda: not is_there(narrow, gone), what="the other purge")
+    completes(narrow, lost_run(narrow, agent, "lost"))
+    assert is_there(narrow, kept)
+    narrow.query("DROP TRIGGER kept ON agents")
+    eventually(lambda: not is_there(narrow, kept), what="the purge, once it can be")
+
+
+def test_a_purge_that_hangs_keeps_no_lost_run(
+    narrow: Product, client: Letta, agent: AgentState
+) -> None:
+    gone = client.agents.create(model=HANDLE)
+    ((thread_id,),) = narrow.query("SELECT id FROM conversations WHERE agent_id = %s", gone.id)
+    with locked(narrow, "conversations", thread_id):
+        client.agents.delete(gone.id)
+        eventually(lambda: waits_for_a_lock(narrow), what="a purge that waits")
+        completes(narrow, lost_run(narrow, agent, "lost"))
+        assert is_there(narrow, gone)
+    eventually(lambda: not is_there(narrow, gone), what="the purge")
+
+
+def test_a_run_that_cannot_be_read_is_closed_and_those_behind_it_go_on(
+    narrow: Product, client: Letta, agent: AgentState
+) -> None:
+    bad = lost_run(narrow, agent, "bad")
+    narrow.query(
+        "UPDATE runs SET options = ('{\"client_tools\": ' || repeat('[', 300) || repeat(']', 300) "
+        "|| '}')::jsonb WHERE id = %s",
+        bad,
+    )
+    completes(narrow, lost_run(narrow, agent, "good"))
+    assert status_of(narrow, bad) == "failed"
+    listed = [run.id for run in client.runs.list(agent_id=agent.id)]
+    assert bad not in listed
+    assert len(listed) == 1

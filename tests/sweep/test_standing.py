@@ -1,0 +1,95 @@
+"""Which executions the sweeper gives up: those that fail, not those that are slow.
+
+Each test is the worker itself, so that it decides what becomes of each try at a workflow task.
+"""
+
+from datetime import timedelta
+
+import pytest
+from temporalio.api.enums.v1 import WorkflowTaskFailedCause
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import (
+    PollWorkflowTaskQueueRequest,
+    RespondWorkflowTaskCompletedRequest,
+    RespondWorkflowTaskFailedRequest,
+)
+from temporalio.client import Client
+
+from o.ids import new_id
+from server.sweep.standing import Standing, find_execution
+from tests.support.product import Product
+
+_DOUBTFUL_ATTEMPTS = 4
+_TASK_TIMEOUT = timedelta(seconds=1)
+_BROKEN = "[TMPRL1100] Nondeterminism error: the history is not that of this code"
+_SLOW = "[TMPRL1101] Potential deadlock detected: workflow didn't yield within 2 second(s)."
+
+
+@pytest.fixture
+async def temporal(server: Product) -> Client:
+    return await Client.connect(server.state["temporal_address"])
+
+
+async def started(temporal: Client) -> str:
+    """The id of an execution, and the name of its task queue."""
+    name = new_id("conv")
+    await temporal.start_workflow("Any", id=name, task_queue=name, task_timeout=_TASK_TIMEOUT)
+    return name
+
+
+async def try_task(temporal: Client, name: str) -> tuple[bytes, int]:
+    """Take the next try at the workflow task: its token, and its number."""
+    request = PollWorkflowTaskQueueRequest(
+        namespace=temporal.namespace, task_queue=TaskQueue(name=name), identity="a test"
+    )
+    task = await temporal.workflow_service.poll_workflow_task_queue(
+        request, timeout=timedelta(seconds=40)
+    )
+    return task.task_token, task.attempt
+
+
+async def fail_task(temporal: Client, token: bytes, message: str) -> None:
+    cause = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE
+    await temporal.workflow_service.respond_workflow_task_failed(
+        RespondWorkflowTaskFailedRequest(
+            namespace=temporal.namespace,
+            task_token=token,
+            cause=cause,
+            failure=Failure(message=message),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("first_failure", "expected"),
+    [(None, Standing.BUSY), (_SLOW, Standing.BUSY), (_BROKEN, Standing.STUCK)],
+    ids=["slow", "given up for its slowness", "broken"],
+)
+async def test_an_execution_is_stuck_when_its_task_fails_and_not_when_it_is_slow(
+    temporal: Client, first_failure: str | None, expected: Standing
+) -> None:
+    name = await started(temporal)
+    token, attempt = await try_task(temporal, name)
+    if first_failure is not None:
+        await fail_task(temporal, token, first_failure)
+    while attempt < _DOUBTFUL_ATTEMPTS:  # workers let the later tries time out, whatever fails
+        assert (await find_execution(temporal, name)).standing is Standing.BUSY
+        _, attempt = await try_task(temporal, name)
+    found = await find_execution(temporal, name)
+    assert found.standing is expected
+    await temporal.get_workflow_handle(name, run_id=found.run_id).terminate()
+
+
+async def test_an_execution_that_waits_is_idle_and_one_that_is_over_or_never_was_is_gone(
+    temporal: Client,
+) -> None:
+    name = await started(temporal)
+    token, _ = await try_task(temporal, name)
+    await temporal.workflow_service.respond_workflow_task_completed(
+        RespondWorkflowTaskCompletedRequest(namespace=temporal.namespace, task_token=token)
+    )
+    assert (await find_execution(temporal, name)).standing is Standing.IDLE
+    await temporal.get_workflow_handle(name).terminate()
+    assert (await find_execution(temporal, name)).standing is Standing.GONE
+    assert (await find_execution(temporal, new_id("conv"))).standing is Standing.GONE
