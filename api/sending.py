@@ -7,6 +7,7 @@ from fastapi import Request, Response
 from api.answers.response import Shown, json_answer
 from api.answers.stream import EventStream, refused_stream
 from api.deps import Parts
+from api.edge.request_log import note_run
 from api.turns import Send
 from api.wire.callbacks import AsyncBody
 from api.wire.turns import SendBody
@@ -40,6 +41,7 @@ async def answer_send(
         if streams:
             return refused_stream(error, error.run_id)
         raise
+    note_run(request.scope, sent.run.id)
     events = parts.turns.follow(sent)
     if not streams:
         shown = Shown(body.include_return_message_types, body.to_view())
@@ -70,6 +72,7 @@ async def accept_send(
     if refusal is not None:
         raise InvalidInput(f"callback_url: {refusal}")
     sent = await parts.turns.send(actor, thread, replace(send, callback_url=body.callback_url))
+    note_run(request.scope, sent.run.id)
     parts.callbacks.expect(sent.run)
     return sent.run
 

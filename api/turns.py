@@ -18,7 +18,7 @@ from o.domain.agents import Thread
 from o.domain.messages import Decision, InputMessage
 from o.domain.runs import BusyPolicy, Run, RunEvent, RunOptions
 from o.errors import Conflict
-from o.ids import new_id
+from o.ids import new_id, request_key
 from o.settings import Settings
 from o.storage.approvals import Answer, answer_approval, check_same_answer
 from o.storage.database import Database, with_patience
@@ -36,7 +36,6 @@ from o.storage.turn.runs import RunOfAgent
 from o.temporal.conversations import submit_run, tell_cancelled
 
 _log = logging.getLogger(__name__)
-_KEY_CHARS = 500  # PostgreSQL takes 2,704 bytes into an index, and a character may be four
 
 
 @dataclass(frozen=True)
@@ -71,12 +70,7 @@ class Send:
     @property
     def key(self) -> str | None:
         """What makes this request the same as another: the client's `otid`s, where it gave any."""
-        if not self.otids:
-            return None
-        joined = ",".join(self.otids)
-        if len(joined) > _KEY_CHARS:
-            joined = hashlib.sha256(joined.encode()).hexdigest()
-        return f"otid:{joined}"
+        return request_key(self.otids) if self.otids else None
 
     def to_run(self, actor: Actor, run_id: str) -> NewRun:
         """The run that is asked for."""

@@ -1,8 +1,13 @@
-"""Python's garbage collector in a process that serves: what was loaded at the start stays."""
+"""The memory of a process that serves: the garbage collector, and what the system gets back."""
 
+import asyncio
+import ctypes
 import gc
+import sys
 
 _YOUNG = 20_000
+_GIVE_BACK_AFTER_S = 2.0
+"""By then what needed the memory is done, and several that did are dealt with at once."""
 
 
 def spare_collector() -> None:
@@ -10,3 +15,34 @@ def spare_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, 20, 50)
+
+
+class Returner:
+    """Gives memory back to the system a little after something large has gone.
+
+    Left alone the process would keep it for ever: the collector looks seldom, and the allocator
+    keeps what it has once got.
+    """
+
+    def __init__(self) -> None:
+        self._due_in: asyncio.AbstractEventLoop | None = None
+
+    def give_back_soon(self) -> None:
+        """Do so in two seconds, however often it is asked for until then."""
+        loop = asyncio.get_running_loop()
+        if self._due_in is not loop:
+            self._due_in = loop
+            loop.call_later(_GIVE_BACK_AFTER_S, self._give_back, loop)
+
+    def _give_back(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._due_in = None
+        gc.collect()  # errors hold the frames of those that raised them, in circles
+        loop.run_in_executor(None, _trim)
+
+
+def _trim() -> None:
+    """Have the allocator give back what is free, where it is glibc's."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)

@@ -3,12 +3,14 @@
 import hashlib
 import re
 import uuid
+from collections.abc import Sequence
 
 DEFAULT_ORGANIZATION_ID = "org-00000000-0000-4000-8000-000000000000"
 DEFAULT_USER_ID = "user-00000000-0000-4000-8000-000000000000"
 
 _UUID4 = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 _PART_BITS = 7
+_KEY_CHARS = 500
 _PART_MASK = (1 << _PART_BITS) - 1
 
 
@@ -41,6 +43,17 @@ def part_otid(message_id: str, part: int) -> str:
     """V1's `otid` of the n-th part (0 to 127) that a stored message is shown as."""
     number = uuid.UUID(message_id.removeprefix("message-")).int
     return str(uuid.UUID(int=(number & ~_PART_MASK) | (part & _PART_MASK)))
+
+
+def request_key(otids: Sequence[str]) -> str:
+    """What makes a request with these `otid`s the same as another; it fits into an index.
+
+    PostgreSQL takes 2,704 bytes into one, and a character may be four.
+    """
+    joined = ",".join(otid.replace("\\", "\\\\").replace(",", "\\,") for otid in otids)
+    if len(joined) > _KEY_CHARS:
+        joined = hashlib.sha256(joined.encode()).hexdigest()
+    return f"otid:{joined}"
 
 
 def _with_clear_part_bits(number: int) -> uuid.UUID:

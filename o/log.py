@@ -1,7 +1,16 @@
-"""Logging for every process: one line a record, facts behind the sentence, never content."""
+"""Logging for every process: one line a record, facts behind the sentence, never content.
 
+Facts hold what clients and models name, so nothing in them may look like a line, or a fact, of our
+own.
+"""
+
+import json
 import logging
 import sys
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+LogFormat = Literal["text", "json"]
 
 _STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {
     "message",
@@ -11,23 +20,85 @@ _STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {
     "temporal_workflow",
     "temporal_activity",
 }
+_MOST_CHARS = 2_000
 
 
-class _Line(logging.Formatter):
-    """`time level logger sentence key=value …`, with the `extra` of the call as the facts."""
+class TextLines(logging.Formatter):
+    """`time level logger sentence key=value …`, with the `extra` of the call as the facts.
+
+    What stands behind it, such as a traceback, is indented: a line that is not is a record.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """The line, without what stands behind it."""
+        record.message = _printable(record.message)
+        facts = [f"{key}={_fact(value)}" for key, value in _facts(record).items()]
+        return " ".join([super().formatMessage(record), *facts])
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        """A traceback, each line of it behind a bar."""
+        return _indented(super().formatException(ei))
+
+    def formatStack(self, stack_info: str) -> str:  # noqa: N802
+        """The same for a stack."""
+        return _indented(stack_info)
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a record: its facts, `time`, `level`, `logger`, `message`, `exception`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = super().format(record)
-        facts = " ".join(
-            f"{key}={value}" for key, value in vars(record).items() if key not in _STANDARD
-        )
-        return f"{line} {facts}" if facts else line
+        """The record as a line."""
+        shown = {key: _plain(value) for key, value in _facts(record).items()} | {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            shown["exception"] = self.formatException(record.exc_info)
+        return json.dumps(shown)
 
 
-def configure_logging(level: str = "INFO") -> None:
+def configure_logging(level: str = "INFO", log_format: LogFormat = "text") -> None:
     """Send records at or above `level` to standard error. Called once, by `server.cli`."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Line("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    handler.setFormatter(TextLines() if log_format == "text" else JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for noisy in ("httpx", "httpcore", "LiteLLM", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _facts(record: logging.LogRecord) -> dict[str, Any]:
+    return {key: value for key, value in vars(record).items() if key not in _STANDARD}
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has a kind of its own for, else text."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return str(value)[:_MOST_CHARS]
+
+
+def _fact(value: Any) -> str:
+    """A value that cannot be taken for two facts, or for a fact and something behind it."""
+    text = str(value)[:_MOST_CHARS]
+    is_plain = text.isprintable() and not any(char in text for char in ' "=')
+    return text if is_plain else json.dumps(text)
+
+
+def _printable(text: str) -> str:
+    """The text with everything that moves the cursor or breaks the line spelled out."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  | {_printable(line)}" for line in text.split("\n"))

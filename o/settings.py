@@ -14,6 +14,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from o.addresses import check_origin, parse_allowed
+from o.log import LogFormat
 
 # Where V1 expects a page that is being developed.
 V1_ORIGINS = (
@@ -241,6 +242,12 @@ class Settings(BaseSettings):
     sweep_interval_s: float = Field(3.0, gt=0, description="Pause between looks for lost runs.")
     ping_interval_s: float = Field(20.0, gt=0, description="Silence before a stream sends a ping.")
     log_level: LogLevel = "INFO"
+    log_format: LogFormat = Field("text", description="Lines of text, or of JSON.")
+    log_limit_bytes: int = Field(
+        10 * 1024 * 1024,
+        ge=10_000,
+        description="Size at which `o up` begins a log anew; three older ones are kept.",
+    )
     worker_identity: str | None = Field(
         None, description="How Temporal names this worker; `o up` gives each its own."
     )

@@ -159,7 +159,7 @@ def main() -> None:
 
 def _settings(**flags: Any) -> Settings:
     settings = _read(Settings, {name: value for name, value in flags.items() if value is not None})
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     return settings
 
 

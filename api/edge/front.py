@@ -6,6 +6,8 @@ from starlette.middleware.cors import CORSMiddleware
 from api.auth import TokenCheck
 from api.edge.body_bounds import BodyBounds
 from api.edge.browsers import BrowserCheck
+from api.edge.heads import HeadAsGet
+from api.edge.request_log import RequestLog
 from o.settings import Settings
 
 # Beside those that every page may read.
@@ -14,6 +16,7 @@ _SHOWN_HEADERS = ("etag", "retry-after", "x-should-retry")
 
 def stand_in_front(app: FastAPI, settings: Settings) -> None:
     """Put the checks in front of the routes. The one that is added last is asked first."""
+    app.add_middleware(HeadAsGet)
     app.add_middleware(BodyBounds, max_bytes=settings.max_body_bytes)
     if settings.api_token is not None:
         app.add_middleware(TokenCheck, token=settings.api_token.get_secret_value())
@@ -23,7 +26,7 @@ def stand_in_front(app: FastAPI, settings: Settings) -> None:
             allowed_hosts=settings.allowed_hosts,
             allowed_origins=settings.cors_origins,
         )
-    # In front of the others, so that a page may read why it was refused.
+    # In front of the checks, so that a page may read why it was refused.
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.cors_origins,
@@ -33,3 +36,4 @@ def stand_in_front(app: FastAPI, settings: Settings) -> None:
         allow_private_network=True,
         expose_headers=_SHOWN_HEADERS,
     )
+    app.add_middleware(RequestLog)

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from api.deps import ActorDep, AgentId, PartsDep, ThreadDep
-from api.wire.fields import RequestBody, Text
+from api.wire.fields import RequestBody, Several, Text
 from o.storage.turn.cancelling import Scope
 
 router = APIRouter()
@@ -12,7 +12,7 @@ router = APIRouter()
 class CancelBody(RequestBody):
     """V1's `CancelAgentRunRequest`."""
 
-    run_ids: list[Text] | None = None
+    run_ids: Several[Text] | None = None
 
 
 @router.post("/agents/{agent_id}/messages/cancel", operation_id="cancel_message", tags=["agents"])

@@ -7,7 +7,7 @@ from api.answers.stream import EventStream
 from api.deps import ActorDep, Parts, PartsDep, ReadsDep, RunId, ThreadId, thread_of
 from api.turns import Sent
 from api.wire.conversations import AgentOfThreadBody
-from api.wire.fields import Text
+from api.wire.fields import Key, Text
 from o.domain.runs import Run
 from o.errors import Gone, InvalidArgument, NotFound
 from o.ids import is_id
@@ -24,7 +24,7 @@ class StreamBody(AgentOfThreadBody):
     """
 
     run_id: Text | None = None
-    otid: Text | None = None
+    otid: Key | None = None
     starting_after: int = Field(0, ge=0)
     include_pings: bool | None = True
     poll_interval: float | None = Field(0.1, description="Accepted and not needed.")

@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, Field
 
 from api.wire.blocks import CreateBlockBody
-from api.wire.fields import Json, Moment, RequestBody, Text
+from api.wire.fields import Json, Moment, RequestBody, Several, Text
 from api.wire.llm import ModelFields
 from api.wire.rules import ToolRuleBody, distinct
 from api.wire.turns import MessageCreateBody
@@ -58,11 +58,11 @@ class _AgentFields(ModelFields):
     system: Text | None = None
     description: Text | None = None
     metadata: Json | None = None
-    tags: list[Text] | None = None
+    tags: Several[Text] | None = None
     timezone: Timezone | None = None
-    block_ids: list[Text] | None = None
-    tool_ids: list[Text] | None = None
-    tool_rules: list[ToolRuleBody] | None = None
+    block_ids: Several[Text] | None = None
+    tool_ids: Several[Text] | None = None
+    tool_rules: Several[ToolRuleBody] | None = None
     message_buffer_autoclear: bool | None = None
     enable_sleeptime: bool | None = None
     max_files_open: _Count | None = None
@@ -90,11 +90,11 @@ class CreateAgentBody(_AgentFields):
     """V1's `CreateAgentRequest`; what O does not act on is ignored (docs/differences.md)."""
 
     agent_type: AgentType = "letta_v1_agent"
-    memory_blocks: list[CreateBlockBody] | None = None
-    tools: list[Text] | None = None
+    memory_blocks: Several[CreateBlockBody] | None = None
+    tools: Several[Text] | None = None
     include_base_tools: bool = True
     include_base_tool_rules: bool | None = None
-    initial_message_sequence: list[MessageCreateBody] | None = None
+    initial_message_sequence: Several[MessageCreateBody] | None = None
 
     def tool_names(self) -> list[str]:
         """The tools it asks for by name, each once, the base tools of its type first."""

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from api.wire.fields import RequestBody, Text
+from api.wire.fields import Key, RequestBody, Text
 from o.domain.messages import ApprovalResponse, ClientReturn, Decision, ToolCall
 
 
@@ -68,7 +68,7 @@ class ApprovalBody(RequestBody):
     approve: bool | None = None
     approval_request_id: Text | None = None
     reason: Text | None = None
-    otid: Text | None = Field(None, max_length=200)
+    otid: Key | None = Field(None, max_length=200)
 
     @model_validator(mode="after")
     def _says_what_about_what(self) -> Self:
@@ -101,7 +101,7 @@ class ToolReturnBody(RequestBody):
 
     type: Literal["tool_return"]
     tool_returns: list[ClientReturnBody] = Field(min_length=1)
-    otid: Text | None = Field(None, max_length=200)
+    otid: Key | None = Field(None, max_length=200)
 
     def to_decisions(self) -> list[Decision]:
         """What is decided: the calls were made, by the client."""

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, Field
 
-from api.wire.fields import Json, RequestBody, Text
+from api.wire.fields import Json, RequestBody, Several, Text
 from o.domain.actors import Actor
 from o.domain.blocks import DEFAULT_LIMIT_CHARS, Block
 from o.ids import new_id
@@ -97,7 +97,7 @@ class CreateBlockBody(_TemplateFields):
     description: Text | None = None
     read_only: bool = False
     metadata: Json | None = None
-    tags: list[Text] | None = None
+    tags: Several[Text] | None = None
 
     def to_block(self, actor: Actor, now: datetime) -> Block:
         """A new block of this actor's."""
@@ -123,7 +123,7 @@ class UpdateBlockBody(_TemplateFields):
     description: Text | None = None
     read_only: bool | None = None
     metadata: Json | None = None
-    tags: list[Text] | None = None
+    tags: Several[Text] | None = None
 
     def changes(self) -> dict[str, Any]:
         """Column to value, for what was given. Null clears what may be absent, else nothing."""

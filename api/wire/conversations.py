@@ -4,7 +4,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, Field
 
-from api.wire.fields import EntityTime, Moment, RequestBody, Text
+from api.wire.fields import EntityTime, Moment, RequestBody, Several, Text
 from api.wire.llm import ModelSettings, whole_settings
 from api.wire.messages import pending_body
 from o.domain.agents import Conversation, ConversationState
@@ -59,7 +59,7 @@ class CreateConversationBody(RequestBody):
     """V1's `CreateConversation`."""
 
     summary: Text | None = None
-    isolated_block_labels: list[Text] | None = None
+    isolated_block_labels: Several[Text] | None = None
     model: Text | None = None
     model_settings: ModelSettings | None = None
 

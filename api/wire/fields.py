@@ -1,13 +1,23 @@
 """What V1's bodies have in common: times, unknown fields, text from outside."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+)
 from pydantic_core import to_json
 
 from o.domain.json_bounds import check_json
-from o.domain.text import storable_json
+from o.domain.text import storable, storable_json
+
+MAX_ITEMS = 1_000
+"""Things that one request may make or name: they become parameters of one SQL statement."""
 
 MAX_JSON_BYTES = 1024 * 1024
 """What one field of free JSON (metadata, a schema, settings) may hold: lists show many of them."""
@@ -58,6 +68,19 @@ def _in_utc(moment: datetime) -> datetime:
 Moment = Annotated[datetime, AfterValidator(_in_utc)]
 """A time from outside, of a year that it has in UTC too; without a zone it is UTC."""
 
+
+def _exact(key: str) -> str:
+    if storable(key) != key:
+        raise ValueError("holds NUL or half a surrogate pair, which cannot be told from others")
+    return key
+
+
 Text = Annotated[str, BeforeValidator(_storable)]
+Key = Annotated[str, AfterValidator(_exact)]
+"""Text by which something is known again. Made storable it could become the key of another."""
+
+_Item = TypeVar("_Item")
+Several = Annotated[list[_Item], Field(max_length=MAX_ITEMS)]
+"""What one request may name at once of a kind."""
 Json = Annotated[dict[str, Any], BeforeValidator(_storable), AfterValidator(_small)]
 """An object of a client's own making: within bounds, and fit to be stored."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from api.wire.approvals import ApprovalBody, ToolReturnBody
-from api.wire.fields import Json, RequestBody, Text
+from api.wire.fields import Json, Key, RequestBody, Several, Text
 from api.wire.messages import MessageView
 from o.domain.messages import Decision, ImagePart, InputMessage, Part, Role, TextPart
 from o.domain.runs import (
@@ -61,7 +61,7 @@ class MessageCreateBody(RequestBody):
     role: Role
     content: Text | list[Content]
     name: Text | None = None
-    otid: Text | None = Field(None, max_length=200)
+    otid: Key | None = Field(None, max_length=200)
     sender_id: Text | None = None
 
     @model_validator(mode="after")
@@ -130,11 +130,11 @@ class SendBody(RequestBody):
     stream_tokens: bool = False
     include_pings: bool = True
     background: bool = False
-    include_return_message_types: list[Text] | None = None
+    include_return_message_types: Several[Text] | None = None
     override_model: Text | None = None
     override_system: Text | None = None
-    client_tools: list[ClientToolBody] | None = None
-    client_skills: list[ClientSkillBody] | None = None
+    client_tools: Several[ClientToolBody] | None = None
+    client_skills: Several[ClientSkillBody] | None = None
     busy_policy: BusyPolicy | None = None
     use_assistant_message: bool = True
     assistant_message_tool_name: Text = "send_message"

@@ -99,7 +99,7 @@ def find_answered(found: Sequence[Approval], given: Sequence[Decision]) -> Appro
     Raises:
         InvalidArgument: Nothing waits.
         Conflict: Older releases stored calls under the ids that models gave, which may repeat:
-            the answer fits several requests, and may be meant for one that was not seen.
+            the answer fits several requests, and may be to one that was not seen.
     """
     fitting = [one for one in found if is_about(one, given)]
     if len(fitting) > 1:

@@ -40,8 +40,9 @@ def chat_body(
         body[name] = settings["max_output_tokens"]
     if (wanted := response_format(settings)) is not None:
         body["response_format"] = wanted
+    body["stream"] = streams  # some gateways stream unless told not to
     if streams:
-        body |= {"stream": True, "stream_options": {"include_usage": True}}
+        body["stream_options"] = {"include_usage": True}
     return body
 
 

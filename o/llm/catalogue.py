@@ -6,10 +6,13 @@ import re
 import time
 from dataclasses import dataclass
 
-import httpx
+import aiohttp
+from pydantic_core import from_json
 
 from o.domain.agents import DEFAULT_CONTEXT_WINDOW
+from o.domain.json_bounds import check_json_text
 from o.errors import NotFound
+from o.llm.http import body_of, open_session, proxy_of, whole_body
 from o.llm.providers import LOCAL_MODEL, Provider, Providers
 
 _log = logging.getLogger(__name__)
@@ -113,11 +116,20 @@ async def _ask(provider: Provider) -> list[str] | None:
         "ollama": ("/api/tags", {}, "models", "name"),
     }[provider.wire]
     try:
-        async with httpx.AsyncClient(timeout=_TIMEOUT_S) as client:
-            answer = await client.get(provider.base_url.rstrip("/") + path, headers=headers)
-            answer.raise_for_status()
-            return [str(model[field]) for model in answer.json()[listed]]
-    except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+        async with (
+            open_session(_TIMEOUT_S) as session,
+            session.get(
+                provider.base_url.rstrip("/") + path,
+                headers=headers,
+                proxy=proxy_of(provider.base_url),
+                raise_for_status=True,
+            ) as response,
+        ):
+            body = await whole_body(body_of(response))
+        check_json_text(body)
+        found = from_json(body)
+        return [str(model[field]) for model in found[listed]]
+    except (aiohttp.ClientError, TimeoutError, ValueError, LookupError, TypeError) as error:
         _log.warning(
             "provider did not list its models",
             extra={"provider": provider.name, "error": type(error).__name__},

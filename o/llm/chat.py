@@ -1,15 +1,22 @@
 """Replies in the OpenAI chat shape, which every wire gives in the end, put into our words."""
 
 import json
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
-from o.domain.llm import DeltaSink, ModelReply, ReplyDelta
+from o.domain.llm import ModelReply
 from o.domain.messages import ToolCall
 from o.domain.runs import Usage
 from o.errors import ModelError
+from o.llm.bounds import MAX_CALLS, MAX_ID_CHARS, MAX_NAME_CHARS
 
 
 def _as_text(value: Any) -> Any:
@@ -24,6 +31,24 @@ def _as_json_text(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
 
 
+def _without_nulls(value: Any) -> Any:
+    """Some servers give null for a list, or in one."""
+    if isinstance(value, list):
+        return [item for item in value if item is not None]
+    return [] if value is None else value
+
+
+def _or_none(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    """What only adds to a reply does not spoil it, however it is spelled."""
+    try:
+        return read(value)
+    except ValidationError:
+        return None
+
+
+_FINISH_CHARS = 64
+
+
 class _Shape(BaseModel):
     # Lenient: servers that call themselves compatible differ in what they add and leave out.
     model_config = ConfigDict(extra="ignore", from_attributes=True, coerce_numbers_to_str=True)
@@ -34,18 +59,22 @@ class _Function(_Shape):
     arguments: Annotated[str | None, BeforeValidator(_as_json_text)] = None
 
 
-class _Call(_Shape):
+class Call(_Shape):
+    """A tool call, or a piece of one."""
+
     index: int | None = None
     id: str | None = None
-    function: _Function = _Function()
+    function: Annotated[_Function, BeforeValidator(lambda value: value or {})] = _Function()
 
 
-class _Said(_Shape):
+class Said(_Shape):
+    """A message, or a piece of one."""
+
     content: Annotated[str | None, BeforeValidator(_as_text)] = None
     reasoning_content: str | None = None
     reasoning: Any = None
-    thinking_blocks: list[dict[str, Any]] | None = None
-    tool_calls: list[_Call] | None = None
+    thinking_blocks: Annotated[list[dict[str, Any]] | None, WrapValidator(_or_none)] = None
+    tool_calls: Annotated[list[Call], BeforeValidator(_without_nulls)] = []
 
     @property
     def thought(self) -> str:
@@ -71,8 +100,8 @@ class _Said(_Shape):
 
 
 class _Choice(_Shape):
-    message: _Said | None = None
-    delta: _Said | None = None
+    message: Said | None = None
+    delta: Said | None = None
     finish_reason: str | None = None
 
 
@@ -94,11 +123,16 @@ class _Tokens(_Shape):
 
 
 class Completion(_Shape):
-    """A whole reply, or one chunk of a streamed one."""
+    """A whole reply, or one chunk of a streamed one.
 
-    choices: list[_Choice] = []
-    usage: _Tokens | None = None
+    Attributes:
+        is_last: Whether the stream says that it is over, which is all that such a chunk says.
+    """
+
+    choices: Annotated[list[_Choice], BeforeValidator(_without_nulls)] = []
+    usage: Annotated[_Tokens | None, WrapValidator(_or_none)] = None
     error: Any = None
+    is_last: Annotated[bool, BeforeValidator(lambda value: value is True)] = False
 
 
 def reply_of(completion: Completion) -> ModelReply:
@@ -110,109 +144,62 @@ def reply_of(completion: Completion) -> ModelReply:
     said = completion.choices[0].message if completion.choices else None
     if said is None:
         raise ModelError("llm_empty_response", "The provider's answer holds no choice.")
+    for call in said.tool_calls:
+        refuse_beyond(len(said.tool_calls), call.function.name or "", call.id or "")
     return ModelReply(
         text=said.content or "",
         reasoning=said.thought,
         reasoning_signature=said.signature,
         redacted_reasoning=said.redacted,
-        tool_calls=[_tool_call(call) for call in said.tool_calls or []],
-        finish_reason=completion.choices[0].finish_reason or "stop",
-        usage=_usage(completion.usage),
+        tool_calls=[_tool_call(call) for call in said.tool_calls],
+        finish_reason=short(completion.choices[0].finish_reason),
+        usage=usage_of(completion.usage),
     )
 
 
-async def streamed_reply(chunks: AsyncIterator[Completion], on_delta: DeltaSink) -> ModelReply:
-    """Pass the pieces on while they come, and put them together.
+def refuse_beyond(count: int, name: str, call_id: str) -> None:
+    """Refuse a call that Temporal cannot carry: each is an activity, and is named on the way.
+
+    Args:
+        count: How many calls the reply has, as far as it goes.
+        name: Of this one.
+        call_id: The provider's.
 
     Raises:
-        ModelError: The stream ended before the reply did.
+        ModelError: They are too many, or the name or the id is beyond all measure.
     """
-    reply = _Growing()
-    async for chunk in chunks:
-        for delta in reply.add(chunk):
-            await on_delta(delta)
-    return reply.whole()
+    if count > MAX_CALLS:
+        raise _beyond(f"more than {MAX_CALLS} tool calls")
+    if len(name) > MAX_NAME_CHARS:
+        raise _beyond(f"a tool's name of more than {MAX_NAME_CHARS} characters")
+    if len(call_id) > MAX_ID_CHARS:
+        raise _beyond(f"a tool call's id of more than {MAX_ID_CHARS} characters")
 
 
-class _Growing:
-    """A reply of which pieces are still coming."""
-
-    def __init__(self) -> None:
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
-        self._signature: str | None = None
-        self._redacted: list[str] = []
-        self._calls: list[ToolCall] = []
-        self._ordinals: dict[int, int] = {}  # by a server's own numbers, which may have gaps
-        self._finish_reason: str | None = None
-        self._usage = Usage()
-
-    def add(self, chunk: Completion) -> list[ReplyDelta]:
-        """Take a chunk; answers the pieces in it, in V1's order."""
-        if chunk.usage is not None:
-            self._usage = _usage(chunk.usage)
-        if not chunk.choices:
-            return []
-        choice = chunk.choices[0]
-        self._finish_reason = choice.finish_reason or self._finish_reason
-        said = choice.delta or _Said()
-        self._signature = said.signature or self._signature
-        self._redacted += said.redacted
-        deltas = [ReplyDelta(kind="redacted", text=data) for data in said.redacted]
-        if said.thought:
-            self._reasoning.append(said.thought)
-            deltas.append(ReplyDelta(kind="reasoning", text=said.thought))
-        if said.content:
-            self._text.append(said.content)
-            deltas.append(ReplyDelta(kind="text", text=said.content))
-        return deltas + [self._merge(call, n) for n, call in enumerate(said.tool_calls or [])]
-
-    def whole(self) -> ModelReply:
-        """The reply, when the stream has ended."""
-        if self._finish_reason is None:
-            raise ModelError(
-                "llm_error", "The provider's stream ended before its reply.", retryable=True
-            )
-        return ModelReply(
-            text="".join(self._text),
-            reasoning="".join(self._reasoning),
-            reasoning_signature=self._signature,
-            redacted_reasoning=self._redacted,
-            tool_calls=[
-                call if call.arguments else call.model_copy(update={"arguments": "{}"})
-                for call in self._calls
-            ],
-            finish_reason=self._finish_reason,
-            usage=self._usage,
-        )
-
-    def _merge(self, piece: _Call, place: int) -> ReplyDelta:
-        """Add a piece to the call it belongs to; the first piece of a call names it."""
-        index = place if piece.index is None else piece.index
-        more = piece.function.arguments or ""
-        ordinal = self._ordinals.setdefault(index, len(self._calls))
-        if ordinal == len(self._calls):
-            first = ToolCall(id=piece.id or "", name=piece.function.name or "", arguments=more)
-            self._calls.append(first)
-            return ReplyDelta(
-                kind="tool_call", call=ordinal, tool_call_id=first.id, name=first.name, text=more
-            )
-        known = self._calls[ordinal]
-        self._calls[ordinal] = known.model_copy(
-            update={"id": known.id or piece.id or "", "arguments": known.arguments + more}
-        )
-        return ReplyDelta(kind="tool_call", call=ordinal, text=more)
+def _beyond(what: str) -> ModelError:
+    return ModelError("llm_error", f"The model's reply was refused: it holds {what}.")
 
 
-def _tool_call(call: _Call) -> ToolCall:
+def whole_arguments(written: str | None) -> str:
+    """Arguments as they are kept: of a call without any, some models write nothing or null."""
+    return "{}" if not written or written.strip() in ("", "null") else written
+
+
+def _tool_call(call: Call) -> ToolCall:
     return ToolCall(
         id=call.id or "",
         name=call.function.name or "",
-        arguments=call.function.arguments or "{}",
+        arguments=whole_arguments(call.function.arguments),
     )
 
 
-def _usage(tokens: _Tokens | None) -> Usage:
+def short(finish_reason: str | None) -> str:
+    """Why a reply ended, as it is kept."""
+    return (finish_reason or "stop")[:_FINISH_CHARS]
+
+
+def usage_of(tokens: _Tokens | None) -> Usage:
+    """What a reply cost, as far as the provider says."""
     if tokens is None:
         return Usage()
     prompt, completion = tokens.prompt_tokens_details, tokens.completion_tokens_details

@@ -1,6 +1,9 @@
 """What a provider's failure is in V1's words (`POST /v1/agents/{id}/messages`)."""
 
 from collections.abc import Mapping
+from typing import Any
+
+from pydantic_core import to_json
 
 from o.errors import ModelError
 from o.llm.providers import Provider
@@ -26,6 +29,27 @@ _TOO_LONG = (
 )
 _LONGEST_PAUSE_S = 60.0
 
+# What stands for a status in an error that comes with status 200, as a code or a type; the first
+# that is found counts.
+_STATUSES = {
+    "insufficient_quota": 402,
+    "insufficient_credits": 402,
+    "billing": 402,
+    "rate_limit": 429,
+    "too_many_requests": 429,
+    "authentication": 401,
+    "invalid_api_key": 401,
+    "unauthorized": 401,
+    "permission": 403,
+    "context_length": 400,
+    "invalid_request": 400,
+    "bad_request": 400,
+    "not_found": 404,
+    "overloaded": 503,
+    "unavailable": 503,
+    "timeout": 504,
+}
+
 
 def refused(provider: Provider, status: int, text: str, headers: Mapping[str, str]) -> ModelError:
     """The provider answered with an error.
@@ -48,6 +72,34 @@ def refused(provider: Provider, status: int, text: str, headers: Mapping[str, st
         status=ours,
         retryable=status >= 500 or status in _WORTH_ANOTHER_TRY,
         retry_after_s=_retry_after_s(headers),
+    )
+
+
+def refused_inside(provider: Provider, error: Any) -> ModelError:
+    """The provider answered with status 200 and an error inside, perhaps amid a stream."""
+    return refused(provider, _status_inside(error), to_json(error, fallback=str).decode(), {})
+
+
+def _status_inside(error: Any) -> int:
+    """The status that an error stands for; what tells nothing is a failure of the server."""
+    told = [error]
+    if isinstance(error, dict):
+        told = [error.get(name) for name in ("code", "status", "status_code", "type")]
+    for value in told:
+        number = int(value) if isinstance(value, str) and value.isdecimal() else value
+        if isinstance(number, int) and 400 <= number < 600:
+            return number
+    words = " ".join(str(value) for value in told).lower()
+    return next((status for sign, status in _STATUSES.items() if sign in words), 500)
+
+
+def out_of_bounds(provider: Provider, error: ValueError) -> ModelError:
+    """The provider answered with more than is taken, or in a way that cannot be read.
+
+    It is not asked again: it would answer alike, at the same cost.
+    """
+    return ModelError(
+        "llm_error", f"The answer of the provider {provider.name} was refused: {error}."
     )
 
 

@@ -6,7 +6,7 @@ asks for it.
 
 import copy
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 # litellm reads these when it is imported, and has no other way to be told.
@@ -16,15 +16,27 @@ os.environ.setdefault(
 os.environ.setdefault("LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS", "True")  # else for headers
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # else a count of tokens may wait for a download
 
+import httpx
 import litellm
+from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler, get_ssl_configuration
+from pydantic import ValidationError
 
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest, ReplyDelta, ToolSpec
+from o.domain.text import storable_json
 from o.errors import ModelError
 from o.llm.bodies import response_format
-from o.llm.chat import Completion, reply_of, streamed_reply
-from o.llm.failures import refused, unreachable
+from o.llm.bounds import (
+    ACCEPT_ENCODING,
+    MAX_REPLY_BYTES,
+    ReplyOutOfBounds,
+    UnknownEncoding,
+    unpacked,
+)
+from o.llm.chat import Completion, reply_of
+from o.llm.failures import out_of_bounds, refused, unreachable
 from o.llm.images import without_addresses
 from o.llm.providers import Provider
+from o.llm.streamed import streamed_reply
 from o.llm.warm_up import stand_in
 
 litellm.suppress_debug_info = True
@@ -34,6 +46,7 @@ litellm.telemetry = False
 _WIRE_PREFIX = {"anthropic": "anthropic", "ollama": "ollama_chat"}
 _IMAGE_ADDRESSES = {"anthropic": ("https://",), "ollama": ()}
 _NO_KEY = "none"
+_STREAMS = ("event-stream", "ndjson", "jsonl")
 
 # V1's settings, in the words of the OpenAI wire, which litellm's callers use.
 _SETTINGS = {
@@ -50,6 +63,7 @@ class LiteLLMWires:
 
     def __init__(self, *, timeout_s: float) -> None:
         self._timeout_s = timeout_s
+        self._http: AsyncHTTPHandler | None = None
 
     async def complete(
         self, provider: Provider, model: str, request: ModelRequest, on_delta: DeltaSink | None
@@ -80,6 +94,13 @@ class LiteLLMWires:
             await self.complete(provider, "x", request, None)
             await self.complete(provider, "x", request, _nowhere)
 
+    def _client(self) -> AsyncHTTPHandler:
+        """Litellm's own client, but for what bounds the answers; of the running event loop."""
+        if self._http is None:
+            inner = AsyncHTTPHandler.create_async_transport(ssl_context=get_ssl_configuration())
+            self._http = AsyncHTTPHandler(timeout=self._timeout_s, transport=_Bounded(inner))
+        return self._http
+
     def _arguments(self, provider: Provider, model: str, request: ModelRequest) -> dict[str, Any]:
         key = provider.api_key.get_secret_value() if provider.api_key else _NO_KEY
         arguments: dict[str, Any] = {
@@ -91,6 +112,7 @@ class LiteLLMWires:
             "api_base": provider.base_url,
             "api_key": key,
             "timeout": self._timeout_s,
+            "client": self._client(),
             "num_retries": 0,
             "max_retries": 0,
         }
@@ -113,8 +135,54 @@ async def _nowhere(delta: ReplyDelta) -> None:
     """Drop a piece."""
 
 
+class _Bounded(httpx.AsyncBaseTransport):
+    """Answers arrive unpacked, and only as much of them as is taken."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request."""
+        request.headers["accept-encoding"] = ACCEPT_ENCODING
+        response = await self._inner.handle_async_request(request)
+        encoding = response.headers.pop("content-encoding", "")
+        kind = response.headers.get("content-type", "")
+        streams = any(sign in kind for sign in _STREAMS)
+        response.stream = _BoundedStream(response.stream, encoding, streams=streams)
+        return response
+
+    async def aclose(self) -> None:
+        """Let go of the connections."""
+        await self._inner.aclose()
+
+
+class _BoundedStream(httpx.AsyncByteStream):
+    """A body whose length, or whose lines' length, is held to what is taken."""
+
+    def __init__(self, inner: Any, encoding: str, *, streams: bool) -> None:
+        self._inner = inner
+        self._encoding = encoding
+        self._streams = streams
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        length = 0
+        async for piece in unpacked(self._inner, self._encoding):
+            end = piece.rfind(b"\n") if self._streams else -1
+            length = length + len(piece) if end < 0 else len(piece) - end
+            if length > MAX_REPLY_BYTES:
+                raise ReplyOutOfBounds("line" if self._streams else "answer")
+            yield piece
+
+    async def aclose(self) -> None:
+        """Let go of the answer."""
+        await self._inner.aclose()
+
+
 def _as_completion(reply: Any) -> Completion:
-    return Completion.model_validate(reply)
+    try:
+        return Completion.model_validate(reply)
+    except ValidationError:  # half a surrogate pair
+        return Completion.model_validate(storable_json(reply.model_dump()))
 
 
 async def _completions(chunks: Any) -> AsyncIterator[Completion]:
@@ -123,6 +191,9 @@ async def _completions(chunks: Any) -> AsyncIterator[Completion]:
 
 
 def _as_model_error(error: Exception, provider: Provider) -> ModelError:
+    for cause in _causes(error):
+        if isinstance(cause, ReplyOutOfBounds | UnknownEncoding):
+            return out_of_bounds(provider, cause)
     if isinstance(error, litellm.Timeout):
         return unreachable(provider, error, timed_out=True)
     status = getattr(error, "status_code", None)
@@ -130,3 +201,12 @@ def _as_model_error(error: Exception, provider: Provider) -> ModelError:
         return unreachable(provider, error, timed_out=False)
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
     return refused(provider, status, str(error), headers)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and all that lies behind it: litellm wraps what it meets."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__

@@ -4,32 +4,35 @@ It is the way of most turns, so nothing here costs more than it must; the other 
 litellm.
 """
 
+import json
 from collections.abc import AsyncIterator
-from functools import cache
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from o.domain.llm import DeltaSink, ModelReply, ModelRequest
+from o.domain.json_bounds import JsonOutOfBounds, check_json_text
+from o.domain.llm import DeltaSink, ModelReply, ModelRequest, ReplyDelta
+from o.domain.text import storable_json
 from o.errors import ModelError
 from o.llm.bodies import chat_body
-from o.llm.chat import Completion, reply_of, streamed_reply
-from o.llm.failures import refused, unreachable
+from o.llm.bounds import ReplyOutOfBounds, UnknownEncoding
+from o.llm.chat import Completion, reply_of
+from o.llm.failures import out_of_bounds, refused, refused_inside, unreachable
+from o.llm.http import body_of, error_text, open_session, proxy_of, whole_body
 from o.llm.providers import Provider
+from o.llm.server_sent_events import event_data
+from o.llm.streamed import streamed_reply, told_whole
 
-_CONNECT_S = 10.0
+_BEFORE_JSON = b"\xef\xbb\xbf \t\r\n"
+_IS_LAST = Completion(is_last=True)
 
 
 class OpenAIWire:
     """Asks models over `POST <base url>/chat/completions`. It retries nothing."""
 
     def __init__(self, *, timeout_s: float) -> None:
-        self._timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=min(_CONNECT_S, timeout_s), sock_read=timeout_s
-        )
+        self._timeout_s = timeout_s
         self._open: aiohttp.ClientSession | None = None
 
     async def warm_up(self) -> None:
@@ -44,16 +47,16 @@ class OpenAIWire:
             f"{provider.base_url.rstrip('/')}/chat/completions",
             data=to_json(chat_body(provider, model, request, streams=on_delta is not None)),
             headers=_headers(provider),
-            proxy=_proxy(provider.base_url),
+            proxy=proxy_of(provider.base_url),
         )
         try:
             async with asked as response:
                 if not response.ok:
-                    text = await response.text(errors="replace")
+                    text = await error_text(response)
                     raise refused(provider, response.status, text, response.headers)
-                if on_delta is None:
-                    return reply_of(_parsed(provider, await response.read()))
-                return await streamed_reply(_chunks(provider, response), on_delta)
+                return await _reply(provider, body_of(response), on_delta)
+        except (ReplyOutOfBounds, UnknownEncoding, JsonOutOfBounds) as error:
+            raise out_of_bounds(provider, error) from None
         except TimeoutError as error:
             raise unreachable(provider, error, timed_out=True) from error
         except aiohttp.ClientError as error:
@@ -61,18 +64,8 @@ class OpenAIWire:
 
     def _session(self) -> aiohttp.ClientSession:
         if self._open is None:
-            self._open = aiohttp.ClientSession(
-                timeout=self._timeout,
-                connector=aiohttp.TCPConnector(limit=0),  # workers limit what runs at once
-            )
+            self._open = open_session(self._timeout_s)
         return self._open
-
-
-@cache  # aiohttp itself would look it up for every request, which takes as long as asking
-def _proxy(base_url: str) -> str | None:
-    """The proxy that the environment names for a provider."""
-    url = urlsplit(base_url)
-    return None if proxy_bypass(url.hostname or "") else getproxies().get(url.scheme)
 
 
 def _headers(provider: Provider) -> dict[str, str]:
@@ -82,34 +75,83 @@ def _headers(provider: Provider) -> dict[str, str]:
     return headers
 
 
-async def _chunks(
-    provider: Provider, response: aiohttp.ClientResponse
-) -> AsyncIterator[Completion]:
-    """The `data:` events of a stream, up to `[DONE]`.
+async def _reply(
+    provider: Provider, pieces: AsyncIterator[bytes], on_delta: DeltaSink | None
+) -> ModelReply:
+    """The reply, whether it comes at once or as a stream: some servers do not do as asked.
 
-    Lines end with LF or CRLF only: JSON may hold the other characters that Python breaks lines at.
+    Which it is shows in the first byte; content types are not to be relied on.
     """
-    rest = b""
-    async for piece in response.content.iter_any():
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
-            data = line.removeprefix(b"data:").strip()
-            if not line.startswith(b"data:") or not data:
+    head = b""
+    async for piece in pieces:
+        head = (head + piece).lstrip(_BEFORE_JSON)
+        if head:
+            break
+    pieces = _from(head, pieces)
+    if head.startswith((b"{", b"[", b"<")) or not head:
+        reply = reply_of(_parsed(provider, await whole_body(pieces)))
+        return reply if on_delta is None else await told_whole(reply, on_delta)
+    return await streamed_reply(_chunks(provider, pieces), on_delta or _nowhere)
+
+
+async def _from(head: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield head
+    async for piece in pieces:
+        yield piece
+
+
+async def _nowhere(delta: ReplyDelta) -> None:
+    """Drop a piece."""
+
+
+async def _chunks(provider: Provider, pieces: AsyncIterator[bytes]) -> AsyncIterator[Completion]:
+    """The completions that a stream is made of, up to `[DONE]`."""
+    try:
+        async for lines in event_data(pieces):
+            whole = b"\n".join(lines).strip()
+            if not whole:
                 continue
-            if data == b"[DONE]":
-                return
-            yield _parsed(provider, data)
+            # Some servers put no blank line between events, so that they look like one.
+            texts = [whole] if len(lines) == 1 or _is_json(whole) else lines
+            for text in texts:
+                if text.strip() == b"[DONE]":
+                    yield _IS_LAST
+                    return
+                yield _parsed(provider, text)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise unreachable(provider, error, timed_out=isinstance(error, TimeoutError)) from error
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _parsed(provider: Provider, content: bytes) -> Completion:
+    check_json_text(content)
     try:
         completion = Completion.model_validate_json(content)
-    except ValidationError as error:
-        raise ModelError(
-            "llm_error",
-            f"The provider {provider.name} answered with no chat completion.",
-            detail=f"{error.error_count()} fields are not as they should be",
-        ) from None
+    except ValidationError:
+        completion = _parsed_leniently(provider, content)
     if completion.error:  # with status 200: a server that failed in the middle of a stream
-        raise refused(provider, 500, to_json(completion.error).decode(), {})
+        raise refused_inside(provider, completion.error)
     return completion
+
+
+def _parsed_leniently(provider: Provider, content: bytes) -> Completion:
+    """The same of what is not quite JSON: half a surrogate pair, bytes that are not UTF-8, NaN."""
+    try:
+        found = json.loads(content.decode("utf-8", "replace"), strict=False)
+        return Completion.model_validate(storable_json(found))
+    except ValidationError as error:
+        detail = f"{error.error_count()} fields are not as they should be"
+    except (ValueError, RecursionError):
+        detail = "it is no JSON"
+    raise ModelError(
+        "llm_error",
+        f"The provider {provider.name} answered with no chat completion.",
+        detail=detail,
+    )

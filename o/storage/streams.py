@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.agents import Thread
 from o.domain.runs import Run
+from o.ids import request_key
 from o.storage.conditions import IS_OPEN
 from o.storage.conversations import get_thread
 from o.storage.rows import columns_of, model_of
@@ -27,7 +28,7 @@ async def find_newest_run(
     else:
         statement = statement.where(
             or_(
-                runs.c.request_key == f"otid:{otid}",
+                runs.c.request_key == request_key([otid]),
                 runs.c.input.contains(
                     func.jsonb_build_array(func.jsonb_build_object("otid", otid))
                 ),

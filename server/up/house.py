@@ -29,6 +29,7 @@ from server.up.child import Child
 from server.up.commands import Commands
 from server.up.launch import Launcher, Program
 from server.up.locks import PATIENCE_S
+from server.up.logs import keep_small
 from server.up.recovery import Recovery
 
 _log = logging.getLogger(__name__)
@@ -94,6 +95,8 @@ class House:
         Raises:
             OError: a part does not start; the message has the end of its log.
         """
+        watching_logs = keep_small(self._launcher.log_dir, self._settings.log_limit_bytes)
+        self._watching.append(asyncio.create_task(watching_logs))
         env = self._environment()
         counting = asyncio.create_task(self._catalogue.count_models())
         # Workers load for seconds before they need anything, so they go first.

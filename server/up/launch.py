@@ -13,7 +13,6 @@ from o.disk import is_full
 from o.errors import Unavailable
 from server.up import locks
 
-LOG_LIMIT_BYTES = 10 * 1024 * 1024
 _TAIL_BYTES = 2_000
 _CUT_SHORT_S = 10.0
 
@@ -142,7 +141,5 @@ class Launcher:
         }
 
     def _open_log(self, name: str) -> int:
-        path = self.log_dir / f"{name}.log"
-        if path.exists() and path.stat().st_size > LOG_LIMIT_BYTES:
-            path.replace(path.with_suffix(".log.1"))
+        path = self.log_dir / f"{name}.log"  # it must be appended to; see `server.up.logs`
         return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import zlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -72,6 +73,7 @@ class Wires:
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, dict[str, str], dict[str, Any]]] = []
+        self.endless = ""  # the content encoding of answers without end
         routes = [
             Route("/v1/messages", self._anthropic, methods=["POST"]),
             Route("/v1/models", lambda _: JSONResponse({"data": [{"id": "claude-x"}]})),
@@ -93,8 +95,24 @@ class Wires:
         self.requests.append((request.url.path, dict(request.headers), body))
         return body
 
+    def _without_end(self, body: dict[str, Any], kind: str) -> Response:
+        async def pieces() -> AsyncIterator[bytes]:
+            pack = zlib.compressobj(1, wbits=31)
+            while self.endless:
+                piece = b"data: " + bytes(100_000).replace(b"\0", b"x")
+                yield pack.compress(piece) if self.endless == "gzip" else piece
+                await asyncio.sleep(0)
+
+        return StreamingResponse(
+            pieces(),
+            media_type=kind if body.get("stream") else "application/json",
+            headers={"content-encoding": self.endless},
+        )
+
     async def _anthropic(self, request: Request) -> Response:
         body = await self._keep(request)
+        if self.endless:
+            return self._without_end(body, "text/event-stream")
         if body["model"] == "claude-thinks":
             return _thought(body)
         if not body.get("stream"):
@@ -163,6 +181,8 @@ class Wires:
 
     async def _ollama(self, request: Request) -> Response:
         body = await self._keep(request)
+        if self.endless:
+            return self._without_end(body, "application/x-ndjson")
         message = {
             "role": "assistant",
             "content": "noting",
@@ -272,6 +292,24 @@ async def test_signed_and_encrypted_reasoning_comes_out_and_goes_back_as_it_was(
     again = [*request.prompt, said, {"role": "user", "content": "And?"}]
     await model.complete(request.model_copy(update={"prompt": again}))
     assert wires.requests[-1][2]["messages"][1]["content"][:2] == THOUGHT
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize("handle", ["anthropic/claude-x", "ollama/llama:1b"])
+@pytest.mark.parametrize("packed", [False, True])
+async def test_an_answer_without_measure_is_refused_over_every_wire(
+    wires: Wires, settings: ProviderSettings, handle: str, streams: bool, packed: bool
+) -> None:
+    async def nowhere(delta: ReplyDelta) -> None:
+        pass
+
+    wires.endless = "gzip" if packed else "identity"
+    model = Models(Providers(settings), timeout_s=30)
+    with pytest.raises(ModelError) as failure:
+        await model.complete(request_to(handle), nowhere if streams else None)
+    wires.endless = ""
+    assert "larger than 8 MB" in failure.value.message
+    assert not failure.value.retryable
 
 
 async def test_a_forced_call_is_forced_in_the_words_of_the_wire(

@@ -1,5 +1,6 @@
 """What must be true whatever was done: of every answer, and of what is stored."""
 
+import json
 from collections import Counter, defaultdict
 from typing import Any
 
@@ -15,6 +16,7 @@ def broken(world: World) -> list[str]:
     world.observe()
     return [
         *_of_answers(world),
+        *_of_shown_calls(world),
         *_of_runs(world),
         *_of_notes(world),
         *_of_returns(world),
@@ -50,6 +52,33 @@ def _of_answers(world: World) -> list[str]:
         if (problem := problem_of(world, sent, answer)) is not None:
             found.append(f"{problem}: {sent.post.request} got {answer}")
     return found
+
+
+def _of_shown_calls(world: World) -> list[str]:
+    """What a client was shown of a call, in pieces or at once, is what the call is about."""
+    return [
+        f"{call_id} was shown as {written}, and is about {world.tools_of[call_id][0]}"
+        for sent in world.sent
+        for call_id, written in _calls_in(sent.post.result(30).body).items()
+        if call_id in world.tools_of and not _is_about(written, world.tools_of[call_id][0])
+    ]
+
+
+def _calls_in(body: Any) -> dict[str, str]:
+    """Arguments by call id, as a client joins them."""
+    shown: defaultdict[str, str] = defaultdict(str)
+    for message in body.get("messages", []) if isinstance(body, dict) else body or []:
+        calls = message.get("tool_calls") or [] if isinstance(message, dict) else []
+        for one in calls if isinstance(calls, list) else [calls]:
+            shown[one["tool_call_id"]] += one.get("arguments") or ""
+    return shown
+
+
+def _is_about(written: str, token: str) -> bool:
+    try:
+        return token in json.loads(written).values()
+    except ValueError:
+        return False
 
 
 def problem_of(world: World, sent: Sent, answer: Answer) -> str | None:

@@ -1,0 +1,211 @@
+"""A reply of which pieces are still coming, passed on and put together."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from o.domain.llm import DeltaSink, ModelReply, ReplyDelta
+from o.domain.messages import ToolCall
+from o.domain.runs import Usage
+from o.errors import ModelError
+from o.llm.bounds import MAX_REPLY_BYTES, ReplyOutOfBounds
+from o.llm.chat import Call, Completion, Said, refuse_beyond, short, usage_of, whole_arguments
+
+_AFTER_FINISH_S = 3.0
+"""How long the end of a stream is waited for once the reply is whole: its tokens are told there."""
+
+_PIECE_CHARS = 32_768
+
+
+async def streamed_reply(chunks: AsyncIterator[Completion], on_delta: DeltaSink) -> ModelReply:
+    """Pass the pieces on while they come, and put them together.
+
+    Raises:
+        ModelError: The stream ended before the reply did, or the reply is out of bounds.
+        ReplyOutOfBounds: It is too long in all.
+    """
+    reply = _Growing()
+    while True:
+        try:
+            async with asyncio.timeout(_AFTER_FINISH_S if reply.is_finished else None):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            break
+        except (TimeoutError, ModelError):
+            if not reply.is_finished:
+                raise
+            break  # the reply stands, however the connection ends
+        for delta in reply.add(chunk):
+            for piece in _cut(delta):
+                await on_delta(piece)
+    return reply.whole()
+
+
+async def told_whole(reply: ModelReply, on_delta: DeltaSink) -> ModelReply:
+    """Pass on a reply that came at once although it was to be streamed."""
+    deltas = [ReplyDelta(kind="reasoning", text=reply.reasoning)] if reply.reasoning else []
+    deltas += [ReplyDelta(kind="redacted", text=data) for data in reply.redacted_reasoning]
+    deltas += [ReplyDelta(kind="text", text=reply.text)] if reply.text else []
+    deltas += [
+        ReplyDelta(
+            kind="tool_call", call=n, tool_call_id=call.id, name=call.name, text=call.arguments
+        )
+        for n, call in enumerate(reply.tool_calls)
+    ]
+    for delta in deltas:
+        for piece in _cut(delta):
+            await on_delta(piece)
+    return reply
+
+
+def _cut(delta: ReplyDelta) -> Iterator[ReplyDelta]:
+    """A piece in parts that are quickly dealt with; those of one call name it once."""
+    if len(delta.text) <= _PIECE_CHARS or delta.kind == "redacted":
+        yield delta
+        return
+    for at in range(0, len(delta.text), _PIECE_CHARS):
+        update: dict[str, object] = {"text": delta.text[at : at + _PIECE_CHARS]}
+        if at:
+            update |= {"tool_call_id": None, "name": None}
+        yield delta.model_copy(update=update)
+
+
+@dataclass
+class _GrowingCall:
+    """A tool call. It is told of once its name is known."""
+
+    ordinal: int
+    id: str
+    index: int | None
+    name: str = ""
+    written: list[str] = field(default_factory=list)
+    is_told: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its arguments are an object already, so that what follows is another call."""
+        if not self.written or not self.written[-1].rstrip().endswith("}"):
+            return False
+        with suppress(ValueError, RecursionError):
+            json.loads("".join(self.written))
+            return True
+        return False
+
+    def goes_on_with(self, piece: Call) -> bool:
+        """Whether a piece at its place is more of it."""
+        if piece.id and self.id and piece.id != self.id:
+            return not (piece.function.name and self.name) and not self.is_whole
+        is_call = piece.function.name and piece.function.arguments
+        return not (is_call and self.name and self.is_whole)
+
+    def add(self, piece: Call) -> ReplyDelta | None:
+        """Take more of it; answers what there is to tell."""
+        more = piece.function.arguments or ""
+        if more:
+            self.written.append(more)
+        self.id = self.id or piece.id or ""
+        self.name = self.name or piece.function.name or ""
+        if self.is_told:
+            return ReplyDelta(kind="tool_call", call=self.ordinal, text=more)
+        if not self.name:
+            return None
+        self.is_told = True
+        return ReplyDelta(
+            kind="tool_call",
+            call=self.ordinal,
+            tool_call_id=self.id,
+            name=self.name,
+            text="".join(self.written),
+        )
+
+
+class _Growing:
+    """A reply of which pieces are still coming."""
+
+    def __init__(self) -> None:
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._signature: str | None = None
+        self._redacted: list[str] = []
+        self._calls: list[_GrowingCall] = []
+        self._finish_reason: str | None = None
+        self._usage = Usage()
+        self._chars = 0
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the reply is whole, though more may be said about it."""
+        return self._finish_reason is not None
+
+    def add(self, chunk: Completion) -> list[ReplyDelta]:
+        """Take a chunk; answers the pieces in it, in V1's order."""
+        if chunk.usage is not None:
+            self._usage = usage_of(chunk.usage)
+        if chunk.is_last:
+            self._finish_reason = self._finish_reason or "stop"
+        if not chunk.choices:
+            return []
+        choice = chunk.choices[0]
+        self._finish_reason = choice.finish_reason or self._finish_reason
+        # Some servers end a stream with the whole message, in place of a piece.
+        said = choice.delta or (Said() if self._chars else choice.message) or Said()
+        self._signature = said.signature or self._signature
+        self._redacted += said.redacted
+        deltas = [ReplyDelta(kind="redacted", text=data) for data in said.redacted]
+        if said.thought:
+            self._reasoning.append(said.thought)
+            deltas.append(ReplyDelta(kind="reasoning", text=said.thought))
+        if said.content:
+            self._text.append(said.content)
+            deltas.append(ReplyDelta(kind="text", text=said.content))
+        for piece in said.tool_calls:
+            call = self._call_of(piece)
+            if (delta := call.add(piece)) is not None:
+                deltas.append(delta)
+            refuse_beyond(len(self._calls), call.name, call.id)
+        self._count(said)
+        return deltas
+
+    def whole(self) -> ModelReply:
+        """The reply, when the stream has ended."""
+        if self._finish_reason is None:
+            raise ModelError(
+                "llm_error", "The provider's stream ended before its reply.", retryable=True
+            )
+        return ModelReply(
+            text="".join(self._text),
+            reasoning="".join(self._reasoning),
+            reasoning_signature=self._signature,
+            redacted_reasoning=self._redacted,
+            tool_calls=[_tool_call(call) for call in self._calls],
+            finish_reason=short(self._finish_reason),
+            usage=self._usage,
+        )
+
+    def _call_of(self, piece: Call) -> _GrowingCall:
+        """The call that a piece belongs to, which it may begin.
+
+        Providers differ in what tells calls apart: the index, the id (with one index for all, or
+        none), or a name at the head of each.
+        """
+        here = [call for call in self._calls if piece.index in (None, call.index)]
+        known = next((call for call in here if piece.id and call.id == piece.id), None)
+        call = known or (here[-1] if here else None)
+        if call is None or not call.goes_on_with(piece):
+            call = _GrowingCall(len(self._calls), piece.id or "", piece.index)
+            self._calls.append(call)
+        return call
+
+    def _count(self, said: Said) -> None:
+        """Give up at once what has grown out of bounds; it may have no end."""
+        self._chars += len(said.thought) + len(said.content or "")
+        self._chars += sum(len(call.function.arguments or "") for call in said.tool_calls)
+        self._chars += sum(map(len, said.redacted))
+        if self._chars > MAX_REPLY_BYTES:
+            raise ReplyOutOfBounds
+
+
+def _tool_call(call: _GrowingCall) -> ToolCall:
+    return ToolCall(id=call.id, name=call.name, arguments=whole_arguments("".join(call.written)))
