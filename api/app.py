@@ -8,9 +8,11 @@ from importlib.metadata import version
 from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 
+from api.allowed import AllowedMethods
 from api.answers.watch import RunWatcher
 from api.callbacks import Callbacks
 from api.deps import Parts
+from api.documentation import ERRORS, document
 from api.edge.front import stand_in_front
 from api.errors import install_error_handlers
 from api.routes import (
@@ -101,17 +103,19 @@ def create_app(
     )
     routes = _routes()
     app.include_router(first_page.first_page(settings))
-    app.include_router(routes, prefix="/v1")
+    app.include_router(routes, prefix="/v1", responses=ERRORS)
     app.include_router(routes, prefix="/latest", include_in_schema=False)
+    app.state.allowed = AllowedMethods(route for one in _ROUTERS for route in one.routes)
     serve_both_spellings(app)
     install_error_handlers(app)
+    document(app, needs_token=settings.api_token is not None)
     stand_in_front(app, settings)
     return app
 
 
-def _routes() -> APIRouter:
-    """Every route. They are tried in turn, so those of every turn come first."""
-    routes = APIRouter()
+# They are tried in turn, so those of every turn come first.
+_ROUTERS = tuple(
+    module.router
     for module in (
         messages,
         cancels,
@@ -131,6 +135,13 @@ def _routes() -> APIRouter:
         tools,
         health,
         not_built,
-    ):
-        routes.include_router(module.router)
+    )
+)
+
+
+def _routes() -> APIRouter:
+    """Every route."""
+    routes = APIRouter()
+    for router in _ROUTERS:
+        routes.include_router(router)
     return routes

@@ -1,6 +1,7 @@
 """Our errors as HTTP, in V1's bodies."""
 
 import logging
+from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -108,9 +109,11 @@ async def _of_validation(request: Request, error: Exception) -> JSONResponse:
 
 async def _of_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101
-    return JSONResponse(
-        {"detail": error.detail}, status_code=error.status_code, headers=error.headers
-    )
+    headers = dict(error.headers or {})
+    if error.status_code == 405 and error.detail == HTTPStatus.METHOD_NOT_ALLOWED.phrase:
+        allowed = request.app.state.allowed.of(request.scope["path"])
+        headers |= {"Allow": allowed} if allowed else {}
+    return JSONResponse({"detail": error.detail}, status_code=error.status_code, headers=headers)
 
 
 def may_be_json(content_type: str | None) -> bool:

@@ -247,7 +247,8 @@ class Turns:
     async def _submit(self, accepted: RunOfAgent) -> None:
         """Hand a run to its conversation, behind those that came before.
 
-        More than ten updates of one execution at a time throw Temporal: it aborts them all.
+        In their order, because a conversation that begins with the wrong one asks the database
+        twice.
         """
         conversation_id = accepted.run.conversation_id
         async with self._lines.setdefault(conversation_id, asyncio.Lock()):

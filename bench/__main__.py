@@ -9,7 +9,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import death
+from bench import death, tail
 from bench.child import child
 from bench.measure import Measured, measure
 from bench.report import Findings, as_markdown
@@ -19,7 +19,7 @@ _ROUNDS, _QUICK_ROUNDS = 15, 4
 
 
 def main() -> None:
-    """Take all measurements, in about four minutes. It measures and judges nothing: exits 0."""
+    """Take all measurements, in about six minutes. It measures and judges nothing: exits 0."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=main.__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds, no deaths: a minute")
     parser.add_argument("--rounds", type=int, help=f"[{_ROUNDS}; {_QUICK_ROUNDS} with --quick]")
@@ -54,7 +54,8 @@ def _measure_product(
         try:
             _say("first start")
             first_s = product.start()
-            measured = uvloop.run(measure(product, rounds))
+            turns = tail.TURNS if again else tail.QUICK_TURNS
+            measured = uvloop.run(measure(product, rounds, turns))
             product.stop()
             if again:
                 _say("second start")

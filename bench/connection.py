@@ -18,7 +18,7 @@ _TIMEOUT_S = 60.0
 def request(method: str, path: str, body: object = None) -> bytes:
     """The bytes of a request, with `body` as JSON where there is one."""
     content = b"" if body is None else json.dumps(body).encode()
-    head = f"{method} {path} HTTP/1.1\r\nhost: bench\r\ncontent-length: {len(content)}\r\n"
+    head = f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {len(content)}\r\n"
     if content:
         head += "content-type: application/json\r\n"
     return head.encode() + b"\r\n" + content

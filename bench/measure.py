@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from temporalio.client import Client
 
-from bench import client
+from bench import client, tail
 from bench.child import child
 from bench.cpu import CpuMeter, product_groups
 from bench.memory import Memory, read_memory, supervisor_alone
@@ -37,8 +37,14 @@ class Measured:
     cold_turn_s: float
 
 
-async def measure(product: Product, rounds: int) -> Measured:
-    """Measure a product that is ready and has not been used."""
+async def measure(product: Product, rounds: int, turns: int) -> Measured:
+    """Measure a product that is ready and has not been used.
+
+    Args:
+        product: The product.
+        rounds: How often everything is measured.
+        turns: How many turns the tail is taken of.
+    """
     state = product.state
     address = state["temporal_address"]
     with (
@@ -53,6 +59,8 @@ async def measure(product: Product, rounds: int) -> Measured:
         for number in range(1, rounds + 1):
             print(f"measuring: round {number} of {rounds} …", file=sys.stderr, flush=True)
             await work.take()
+        print("measuring: the tail …", file=sys.stderr, flush=True)
+        work.series.update(await tail.measure(work.api[0], meter, turns))
         later = _memory(product)
         sql = await _count_sql(SqlCounter(product), work)
         work.close()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import median
 
-from bench import rounds
+from bench import rounds, tail
 from bench.death import Deaths
 from bench.measure import Measured
 from bench.memory import Memory
@@ -75,6 +75,10 @@ def targets(found: Findings) -> list[Target]:
             time_ratio(series[rounds.SPACED_TURN], series[rounds.SPACED_FLOOR]),
             1.3,
         ),
+        *(
+            Target(f"{name}, p99 / p50", series[name].tail, 3.0)
+            for name in (tail.BACK_TO_BACK, tail.APART)
+        ),
         Target(
             "50 agents at once / 50 floors, throughput",
             rate_ratio(series[rounds.CROWD_TURN], series[rounds.CROWD_FLOOR]),
@@ -138,10 +142,10 @@ def _targets(found: Findings) -> Iterator[str]:
 
 def _table(measured: Measured) -> Iterator[str]:
     yield (
-        "| operation | n | p50 ms | p99 ms | a second | CPU ms: API | workers | Temporal "
+        "| operation | n | p50 ms | p99 ms | max ms | a second | CPU ms: API | workers | Temporal "
         "| PostgreSQL | floor's worker | FastAPI | load | SQL statements |"
     )
-    yield "|---" + "|---:" * 12 + "|"
+    yield "|---" + "|---:" * 13 + "|"
     for series in measured.series.values():
         yield _row(series, measured.sql.get(series.name))
 
@@ -153,6 +157,7 @@ def _row(series: Series, sql: SqlCount | None) -> str:
         str(len(series.seconds)),
         f"{series.p50_ms:.1f}",
         f"{series.p99_ms:.1f}",
+        f"{series.max_ms:.1f}",
         f"{series.rate:.0f}" if is_timed else "",
         *(f"{series.cpu_ms(part):.1f}" if is_timed else "" for part in _PARTS),
         "" if sql is None else f"{sql.statements:g} ({sql.transactions:g})",

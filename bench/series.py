@@ -76,6 +76,16 @@ class Series:
         return 1e3 * ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
 
     @property
+    def max_ms(self) -> float:
+        """The longest."""
+        return 1e3 * max(self.seconds)
+
+    @property
+    def tail(self) -> float:
+        """How many medians the 99th percentile takes."""
+        return self.p99_ms / self.p50_ms
+
+    @property
     def rate(self) -> float:
         """Operations in a second, at the median of the rounds."""
         return median(found.rate for found in self.rounds)

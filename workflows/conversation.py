@@ -46,6 +46,7 @@ class ConversationWorkflow:
         self._is_closed = False
         self._is_expired = False
         self._must_hand_over = False
+        self._quiet_clock: asyncio.Task[None] | None = None
         self._served = 0
         self._is_waiting = state.pending is not None
         self._notices = 0
@@ -83,6 +84,18 @@ class ConversationWorkflow:
         """
         self._queue(turn)
         return Accepted(turn.run_id, ahead=self._known().index(turn.run_id))
+
+    @workflow.signal(name="send")
+    def send_unanswered(self, *given: object) -> None:
+        """The same without an answer, for whoever follows the run in the database.
+
+        A signal is never lost: one that arrives while an execution ends or is handed over makes
+        Temporal ask this one again. An update is refused then, and tried again a second later.
+        """
+        with _dropped("send"):
+            turn = _the_one(Turn, given)
+            if not self._is_closed:
+                self._queue(turn)
 
     @workflow.update
     async def decide(self, verdict: Verdict) -> Decided:
@@ -194,7 +207,7 @@ class ConversationWorkflow:
         self._display.begin_execution()
         self._clock = asyncio.create_task(self._expire())
         while await self._something_to_do():
-            if not self._must_hand_over:
+            if not self._must_hand_over and not self._is_long():
                 await self._take(self._state.queue.pop(0))
             if not await self._is_time_to_hand_over():
                 continue
@@ -266,7 +279,7 @@ class ConversationWorkflow:
         served = -1
         while served != self._served or self._is_needed():
             served = self._served
-            await asyncio.sleep(options.IDLE_TIMEOUT.total_seconds())
+            await workflow.sleep(options.IDLE_TIMEOUT, summary="end of an idle execution")
         self._is_expired = True
 
     async def _take(self, turn: Turn) -> None:
@@ -290,17 +303,44 @@ class ConversationWorkflow:
         else:
             self._display.idle(pending, self._served)
 
+    def _is_long(self) -> bool:
+        """Whether the turn that is next is better left to a new execution.
+
+        Its sender waits for the answer, so that hardly anything else comes while it is handed over.
+        """
+        info = workflow.info()
+        return (
+            self._quiet_clock is not None
+            and info.get_current_history_length() > options.EVENTS_BETWEEN_TURNS_LIMIT
+            and workflow.now() - info.start_time > options.YOUNG
+        )
+
     async def _is_time_to_hand_over(self) -> bool:
         length = workflow.info().get_current_history_length()
-        if self._is_closed or self._must_hand_over:
-            return self._must_hand_over
+        if self._is_closed or self._must_hand_over or self._is_long():
+            return not self._is_closed
         if length <= options.EVENTS_BETWEEN_TURNS:
             return False
+        if workflow.patched(options.HAND_OVER_AT_REST):
+            self._quiet_clock = self._quiet_clock or asyncio.create_task(self._await_quiet())
+            return False
+        return await self._is_quiet(length)
+
+    async def _await_quiet(self) -> None:
+        """Hand over once nothing was asked for a while. One timer for many turns: they cost."""
+        served = -1
+        while served != self._served or self._current is not None:
+            served = self._served
+            await workflow.sleep(options.QUIET, summary="new execution when nobody speaks")
+        self._must_hand_over = True
+
+    async def _is_quiet(self, length: int) -> bool:
+        """How executions that were open before `HAND_OVER_AT_REST` see whether it is time."""
         if length > options.EVENTS_BETWEEN_TURNS_LIMIT:
             return True
         try:
             await workflow.wait_condition(
-                lambda: self._is_closed or self._can_take(), timeout=options.QUIET
+                lambda: self._is_closed or self._can_take(), timeout=options.QUIET_BEFORE
             )
         except TimeoutError:
             return True

@@ -1,6 +1,7 @@
 """What Temporal's UI and CLI show of a conversation."""
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
@@ -19,6 +20,22 @@ REQUIRES_APPROVAL = "requires_approval"
 def pending_memo(pending: PendingApproval | None) -> dict[str, Any]:
     """What Temporal shows, without asking the workflow, of what a conversation waits for."""
     return {"pending_approval": asdict(pending) if pending else None}
+
+
+def memo_of(agent_name: str, pending: PendingApproval | None, at: datetime) -> dict[str, Any]:
+    """What Temporal shows of a conversation from its start, also after hand-overs."""
+    memo = {"agent_name": shown_name(agent_name)} | last_message_memo(at)
+    return memo | (pending_memo(pending) if pending else {})
+
+
+def last_message_memo(at: datetime) -> dict[str, Any]:
+    """When somebody last spoke."""
+    return {"last_message_at": f"{at:%Y-%m-%d %H:%M} UTC"}
+
+
+def shown_name(agent_name: str) -> str:
+    """As much of an agent's name as Temporal takes: 400 bytes, and a character may be four."""
+    return " ".join(agent_name.split())[:90]
 
 
 def how_to_decide(conversation_id: str, pending: PendingApproval) -> str:
@@ -44,7 +61,7 @@ class Display:
 
     def __init__(self, state: ConversationState) -> None:
         self._state = state
-        self._turn_began = workflow.now()
+        self._turn_began = self._last_shown = workflow.now()
 
     def begin_execution(self) -> None:
         """Details do not outlive an execution, as status and memo do."""
@@ -53,8 +70,13 @@ class Display:
             workflow.set_current_details(details)
 
     def begin_turn(self) -> None:
-        """A turn begins now."""
-        self._turn_began = workflow.now()
+        """Somebody has spoken. The memo says so when it was not written for a while."""
+        self._turn_began = now = workflow.now()
+        if now - self._last_shown > options.SHOW_TIME_EVERY and workflow.patched(
+            options.SHOWS_TIME
+        ):
+            self._last_shown = now
+            workflow.upsert_memo(last_message_memo(now))
 
     def step(self, text: str) -> None:
         """What the turn does now."""
@@ -72,7 +94,10 @@ class Display:
         """No run is left; what is waited for, if anything is."""
         self.pending(pending)
         if pending is None:
-            workflow.set_current_details(f"Idle. {served} turns taken by this execution.")
+            workflow.set_current_details(
+                f"Idle since {workflow.now():%Y-%m-%d %H:%M} UTC. "
+                f"{served} turns taken by this execution."
+            )
             self.status("idle")
 
     def pending(self, pending: PendingApproval | None) -> None:

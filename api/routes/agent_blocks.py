@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Response
 
 from api.bodies import answer, block_answer
 from api.deps import ActorDep, AgentId, BlockId, ExpectedVersionDep, ReadsDep, TransactionDep
+from api.documentation import OUTDATED
 from api.pagination import page_of
 from api.wire.agents import AgentBody
 from api.wire.blocks import BlockBody, UpdateBlockBody, block_bodies
@@ -16,7 +17,12 @@ from o.storage.blocks import change_block, get_blocks
 router = APIRouter(prefix="/agents/{agent_id}/core-memory/blocks", tags=["agents"])
 
 
-@router.get("", operation_id="list_core_memory_blocks", response_model=list[BlockBody])
+@router.get(
+    "",
+    operation_id="list_core_memory_blocks",
+    summary="List the memory blocks of an agent",
+    response_model=list[BlockBody],
+)
 async def index(
     agent_id: AgentId,
     connection: ReadsDep,
@@ -32,7 +38,12 @@ async def index(
     return answer(block_bodies(page_of(ordered, before=before, after=after, limit=limit or 100)))
 
 
-@router.get("/{block_label}", operation_id="retrieve_core_memory_block", response_model=BlockBody)
+@router.get(
+    "/{block_label}",
+    operation_id="retrieve_core_memory_block",
+    summary="Retrieve a memory block of an agent",
+    response_model=BlockBody,
+)
 async def retrieve(
     agent_id: AgentId, block_label: str, connection: ReadsDep, actor: ActorDep
 ) -> Response:
@@ -40,7 +51,13 @@ async def retrieve(
     return block_answer(await stored.get_agent_block(connection, actor, agent_id, block_label))
 
 
-@router.patch("/{block_label}", operation_id="modify_core_memory_block", response_model=BlockBody)
+@router.patch(
+    "/{block_label}",
+    operation_id="modify_core_memory_block",
+    summary="Change a memory block of an agent",
+    response_model=BlockBody,
+    responses=OUTDATED,
+)
 async def update(
     agent_id: AgentId,
     block_label: str,
@@ -58,7 +75,10 @@ async def update(
 
 
 @router.patch(
-    "/attach/{block_id}", operation_id="attach_core_memory_block", response_model=AgentBody
+    "/attach/{block_id}",
+    operation_id="attach_core_memory_block",
+    summary="Attach a memory block to an agent",
+    response_model=AgentBody,
 )
 async def attach(
     agent_id: AgentId, block_id: BlockId, connection: TransactionDep, actor: ActorDep
@@ -72,7 +92,10 @@ async def attach(
 
 
 @router.patch(
-    "/detach/{block_id}", operation_id="detach_core_memory_block", response_model=AgentBody
+    "/detach/{block_id}",
+    operation_id="detach_core_memory_block",
+    summary="Detach a memory block from an agent",
+    response_model=AgentBody,
 )
 async def detach(
     agent_id: AgentId, block_id: BlockId, connection: TransactionDep, actor: ActorDep

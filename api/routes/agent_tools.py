@@ -33,7 +33,12 @@ from o.tools.tool import Caller
 router = APIRouter(prefix="/agents/{agent_id}/tools", tags=["agents"])
 
 
-@router.get("", operation_id="list_tools_for_agent", response_model=list[ToolBody])
+@router.get(
+    "",
+    operation_id="list_tools_for_agent",
+    summary="List the tools of an agent",
+    response_model=list[ToolBody],
+)
 async def index(
     agent_id: AgentId,
     connection: ReadsDep,
@@ -51,7 +56,12 @@ async def index(
     return answer(page)
 
 
-@router.patch("/attach/{tool_id}", operation_id="attach_tool_to_agent", response_model=AgentBody)
+@router.patch(
+    "/attach/{tool_id}",
+    operation_id="attach_tool_to_agent",
+    summary="Attach a tool to an agent",
+    response_model=AgentBody,
+)
 async def attach(
     agent_id: AgentId, tool_id: ToolId, connection: TransactionDep, actor: ActorDep
 ) -> Response:
@@ -64,7 +74,12 @@ async def attach(
     return answer(AgentBody.of(await get_agent_state(connection, actor, agent_id)))
 
 
-@router.patch("/detach/{tool_id}", operation_id="detach_tool_from_agent", response_model=AgentBody)
+@router.patch(
+    "/detach/{tool_id}",
+    operation_id="detach_tool_from_agent",
+    summary="Detach a tool from an agent",
+    response_model=AgentBody,
+)
 async def detach(
     agent_id: AgentId, tool_id: ToolId, connection: TransactionDep, actor: ActorDep
 ) -> Response:
@@ -80,6 +95,7 @@ async def detach(
 @router.patch(
     "/approval/{tool_name}",
     operation_id="modify_approval_for_tool",
+    summary="Say whether a tool of an agent waits for approval",
     response_model=AgentBody,
 )
 async def set_approval(
@@ -104,7 +120,10 @@ async def set_approval(
 
 
 @router.post(
-    "/{tool_name}/run", operation_id="run_tool_for_agent", response_model=ToolExecutionBody
+    "/{tool_name}/run",
+    operation_id="run_tool_for_agent",
+    summary="Run a tool of an agent",
+    response_model=ToolExecutionBody,
 )
 async def run(
     agent_id: AgentId,

@@ -55,7 +55,7 @@ FilterDep = Annotated[stored.AgentFilter, Depends(_filter)]
 SortKey = Literal["created_at", "updated_at", "last_run_completion"]
 
 
-@router.post("/", operation_id="create_agent", response_model=AgentBody)
+@router.post("/", operation_id="create_agent", summary="Create an agent", response_model=AgentBody)
 async def create(
     body: CreateAgentBody,
     actor: ActorDep,
@@ -91,7 +91,7 @@ async def create(
     return answer(AgentBody.of(AgentState(agent=agent, blocks=blocks, message_ids=ids)))
 
 
-@router.get("/", operation_id="list_agents", response_model=list[AgentBody])
+@router.get("/", operation_id="list_agents", summary="List agents", response_model=list[AgentBody])
 async def index(
     connection: ReadsDep,
     actor: ActorDep,
@@ -113,13 +113,18 @@ async def index(
     return answer([AgentBody.of(state, shown) for state in found])
 
 
-@router.get("/count", operation_id="count_agents", response_model=int)
+@router.get("/count", operation_id="count_agents", summary="Count agents", response_model=int)
 async def count(connection: ReadsDep, actor: ActorDep, wanted: FilterDep) -> Response:
     """How many agents there are; takes the filters of the list."""
     return answer(await stored.count_agents(connection, actor, wanted))
 
 
-@router.get("/{agent_id}", operation_id="retrieve_agent", response_model=AgentBody)
+@router.get(
+    "/{agent_id}",
+    operation_id="retrieve_agent",
+    summary="Retrieve an agent",
+    response_model=AgentBody,
+)
 async def retrieve(
     agent_id: AgentId, connection: ReadsDep, actor: ActorDep, shown: RelationsDep
 ) -> Response:
@@ -128,7 +133,9 @@ async def retrieve(
     return answer(AgentBody.of(state, shown))
 
 
-@router.patch("/{agent_id}", operation_id="modify_agent", response_model=AgentBody)
+@router.patch(
+    "/{agent_id}", operation_id="modify_agent", summary="Change an agent", response_model=AgentBody
+)
 async def update(
     agent_id: AgentId, body: UpdateAgentBody, actor: ActorDep, parts: PartsDep
 ) -> Response:
@@ -147,7 +154,7 @@ async def update(
     return answer(AgentBody.of(state))
 
 
-@router.delete("/{agent_id}", operation_id="delete_agent")
+@router.delete("/{agent_id}", operation_id="delete_agent", summary="Delete an agent")
 async def delete(agent_id: AgentId, connection: TransactionDep, actor: ActorDep) -> dict[str, str]:
     """Delete an agent with its history. Its workflow is closed a moment later."""
     await stored.mark_agent_deleted(connection, actor, agent_id)

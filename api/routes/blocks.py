@@ -16,6 +16,7 @@ from api.deps import (
     RelationsDep,
     TransactionDep,
 )
+from api.documentation import OUTDATED
 from api.wire.agents import AgentBody
 from api.wire.blocks import BlockBody, CreateBlockBody, UpdateBlockBody, block_bodies
 from o.storage import blocks as stored
@@ -76,7 +77,9 @@ async def _search(
 SearchDep = Annotated[stored.BlockFilter, Depends(_search)]
 
 
-@router.post("/", operation_id="create_block", response_model=BlockBody)
+@router.post(
+    "/", operation_id="create_block", summary="Create a memory block", response_model=BlockBody
+)
 async def create(body: CreateBlockBody, connection: TransactionDep, actor: ActorDep) -> Response:
     """Create a block that no agent has yet."""
     block = body.to_block(actor, datetime.now(UTC))
@@ -84,7 +87,9 @@ async def create(body: CreateBlockBody, connection: TransactionDep, actor: Actor
     return block_answer(block)
 
 
-@router.get("/", operation_id="list_blocks", response_model=list[BlockBody])
+@router.get(
+    "/", operation_id="list_blocks", summary="List memory blocks", response_model=list[BlockBody]
+)
 async def index(
     connection: ReadsDep,
     actor: ActorDep,
@@ -99,19 +104,32 @@ async def index(
     return answer(block_bodies(await stored.list_blocks(connection, actor, wanted, page)))
 
 
-@router.get("/count", operation_id="count_blocks", response_model=int)
+@router.get(
+    "/count", operation_id="count_blocks", summary="Count memory blocks", response_model=int
+)
 async def count(connection: ReadsDep, actor: ActorDep, wanted: FilterDep) -> Response:
     """How many blocks there are."""
     return answer(await stored.count_blocks(connection, actor, wanted))
 
 
-@router.get("/{block_id}", operation_id="retrieve_block", response_model=BlockBody)
+@router.get(
+    "/{block_id}",
+    operation_id="retrieve_block",
+    summary="Retrieve a memory block",
+    response_model=BlockBody,
+)
 async def retrieve(block_id: BlockId, connection: ReadsDep, actor: ActorDep) -> Response:
     """One block."""
     return block_answer(await stored.get_block(connection, actor, block_id))
 
 
-@router.patch("/{block_id}", operation_id="modify_block", response_model=BlockBody)
+@router.patch(
+    "/{block_id}",
+    operation_id="modify_block",
+    summary="Change a memory block",
+    response_model=BlockBody,
+    responses=OUTDATED,
+)
 async def update(
     block_id: BlockId,
     body: UpdateBlockBody,
@@ -126,7 +144,9 @@ async def update(
     return block_answer(changed)
 
 
-@router.delete("/{block_id}", operation_id="delete_block", response_model=None)
+@router.delete(
+    "/{block_id}", operation_id="delete_block", summary="Delete a memory block", response_model=None
+)
 async def delete(block_id: BlockId, connection: TransactionDep, actor: ActorDep) -> Response:
     """Delete a block with its history; agents that have it have it no longer."""
     await stored.delete_block(connection, actor, block_id)
@@ -134,7 +154,10 @@ async def delete(block_id: BlockId, connection: TransactionDep, actor: ActorDep)
 
 
 @router.get(
-    "/{block_id}/agents", operation_id="list_agents_for_block", response_model=list[AgentBody]
+    "/{block_id}/agents",
+    operation_id="list_agents_for_block",
+    summary="List the agents that have a memory block",
+    response_model=list[AgentBody],
 )
 async def agents(
     block_id: BlockId, connection: ReadsDep, actor: ActorDep, shown: RelationsDep, page: PageDep

@@ -15,7 +15,12 @@ class CancelBody(RequestBody):
     run_ids: Several[Text] | None = None
 
 
-@router.post("/agents/{agent_id}/messages/cancel", operation_id="cancel_message", tags=["agents"])
+@router.post(
+    "/agents/{agent_id}/messages/cancel",
+    operation_id="cancel_message",
+    summary="Cancel the runs of an agent",
+    tags=["agents"],
+)
 async def cancel_agent_runs(
     agent_id: AgentId, actor: ActorDep, parts: PartsDep, body: CancelBody | None = None
 ) -> dict[str, str]:
@@ -31,6 +36,7 @@ async def cancel_agent_runs(
 @router.post(
     "/conversations/{conversation_id}/cancel",
     operation_id="cancel_conversation",
+    summary="Cancel the runs of a conversation",
     tags=["conversations"],
 )
 async def cancel_conversation_runs(

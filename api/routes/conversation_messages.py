@@ -1,17 +1,19 @@
 """Messages of a conversation: send, list, preview, compact."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from api.bodies import messages_answer
 from api.deps import ActorDep, PartsDep, ReadsDep, ThreadDep, ThreadId, thread_of
+from api.documentation import ANSWER
 from api.pagination import page_query
 from api.preview import preview_request
 from api.sending import answer_send
 from api.wire.conversations import AgentOfThreadBody
 from api.wire.messages import V1_VIEW
+from api.wire.shown import ShownMessage
 from api.wire.turns import ConversationSendBody
 from o.errors import InvalidArgument
 from o.storage.conversations import get_thread
@@ -21,7 +23,13 @@ from o.storage.pages import Page
 router = APIRouter(prefix="/conversations/{conversation_id}", tags=["conversations"])
 
 
-@router.post("/messages", operation_id="send_conversation_message", response_model=None)
+@router.post(
+    "/messages",
+    operation_id="send_conversation_message",
+    summary="Send messages to a conversation",
+    response_model=None,
+    responses=ANSWER,
+)
 async def send(
     thread_id: ThreadId,
     body: ConversationSendBody,
@@ -34,7 +42,12 @@ async def send(
     return await answer_send(request, parts, actor, thread, body, streams=body.streaming)
 
 
-@router.get("/messages", operation_id="list_conversation_messages", response_model=None)
+@router.get(
+    "/messages",
+    operation_id="list_conversation_messages",
+    summary="List the messages of a conversation",
+    response_model=list[ShownMessage],
+)
 async def index(
     thread: ThreadDep,
     connection: ReadsDep,
@@ -62,7 +75,8 @@ async def index(
 @router.post(
     "/messages/preview-raw-payload",
     operation_id="preview_conversation_model_request",
-    response_model=None,
+    summary="Show what a message would ask of a conversation's model",
+    response_model=dict[str, Any],
 )
 async def preview(
     thread_id: ThreadId,
@@ -76,7 +90,12 @@ async def preview(
     return JSONResponse(await preview_request(connection, parts, actor, thread, body))
 
 
-@router.post("/compact", operation_id="compact_conversation", response_model=None)
+@router.post(
+    "/compact",
+    operation_id="compact_conversation",
+    summary="Compact a conversation (not yet)",
+    response_model=None,
+)
 async def compact(
     thread_id: ThreadId,
     connection: ReadsDep,

@@ -35,7 +35,12 @@ SortKey = Literal["created_at", "last_run_completion", "last_message_at"]
 OfAgent = Annotated[str, Query(alias="agent_id", pattern=pattern("agent"))]
 
 
-@router.post("/", operation_id="create_conversation", response_model=ConversationBody)
+@router.post(
+    "/",
+    operation_id="create_conversation",
+    summary="Start a conversation with an agent",
+    response_model=ConversationBody,
+)
 async def create(
     agent_id: OfAgent, body: CreateConversationBody, actor: ActorDep, parts: PartsDep
 ) -> Response:
@@ -49,7 +54,12 @@ async def create(
     return answer(ConversationBody.of(state))
 
 
-@router.get("/", operation_id="list_conversations", response_model=list[ConversationBody])
+@router.get(
+    "/",
+    operation_id="list_conversations",
+    summary="List conversations",
+    response_model=list[ConversationBody],
+)
 async def index(
     connection: ReadsDep,
     actor: ActorDep,
@@ -65,7 +75,10 @@ async def index(
 
 
 @router.get(
-    "/{conversation_id}", operation_id="retrieve_conversation", response_model=ConversationBody
+    "/{conversation_id}",
+    operation_id="retrieve_conversation",
+    summary="Retrieve a conversation",
+    response_model=ConversationBody,
 )
 async def retrieve(
     conversation_id: ConversationId, connection: ReadsDep, actor: ActorDep
@@ -76,7 +89,10 @@ async def retrieve(
 
 
 @router.patch(
-    "/{conversation_id}", operation_id="update_conversation", response_model=ConversationBody
+    "/{conversation_id}",
+    operation_id="update_conversation",
+    summary="Change a conversation",
+    response_model=ConversationBody,
 )
 async def update(
     conversation_id: ConversationId,
@@ -94,7 +110,9 @@ async def update(
     return answer(ConversationBody.of(state))
 
 
-@router.delete("/{conversation_id}", operation_id="delete_conversation")
+@router.delete(
+    "/{conversation_id}", operation_id="delete_conversation", summary="Delete a conversation"
+)
 async def delete(
     conversation_id: ConversationId, connection: TransactionDep, actor: ActorDep
 ) -> None:
@@ -103,7 +121,10 @@ async def delete(
 
 
 @router.post(
-    "/{conversation_id}/fork", operation_id="fork_conversation", response_model=ConversationBody
+    "/{conversation_id}/fork",
+    operation_id="fork_conversation",
+    summary="Fork a conversation",
+    response_model=ConversationBody,
 )
 async def fork(thread: ThreadDep, connection: TransactionDep, actor: ActorDep) -> Response:
     """Start a conversation with a copy of what was said in another one, up to its last turn."""
@@ -113,7 +134,10 @@ async def fork(thread: ThreadDep, connection: TransactionDep, actor: ActorDep) -
 
 
 @router.post(
-    "/{conversation_id}/recompile", operation_id="recompile_conversation", response_model=str
+    "/{conversation_id}/recompile",
+    operation_id="recompile_conversation",
+    summary="Compile a conversation's system prompt",
+    response_model=str,
 )
 async def recompile(
     thread_id: ThreadId,

@@ -3,6 +3,7 @@
 Whatever else V1 does with these things answers 501 (`not_built`).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter
@@ -12,21 +13,32 @@ from o.storage.agents import get_agent
 
 router = APIRouter()
 
-LISTS = (
-    "/archives/",
-    "/folders/",
-    "/groups/",
-    "/identities/",
-    "/jobs/",
-    "/jobs/active",
-    "/mcp-servers/",
-    "/messages/batches",
-    "/providers/",
-    "/sandbox-config/",
-    "/sources/",
-)
-COUNTS = ("/folders/count", "/groups/count", "/identities/count", "/sources/count")
-LISTS_OF_AGENT = ("archival-memory", "folders", "groups", "sources")
+# By path, what V1 calls the operation, and what there is none of.
+LISTS = {
+    "/archives/": ("list_archives", "archives"),
+    "/folders/": ("list_folders", "folders"),
+    "/groups/": ("list_groups", "groups"),
+    "/identities/": ("list_identities", "identities"),
+    "/jobs/": ("list_jobs", "jobs"),
+    "/jobs/active": ("list_active_jobs", "open jobs"),
+    "/mcp-servers/": ("mcp_list_mcp_servers", "MCP servers"),
+    "/messages/batches": ("list_batches", "batches of messages"),
+    "/providers/": ("list_providers", "providers that were added over the API"),
+    "/sandbox-config/": ("list_sandbox_configs", "sandbox configurations"),
+    "/sources/": ("list_sources", "sources"),
+}
+COUNTS = {
+    "/folders/count": ("count_folders", "folders"),
+    "/groups/count": ("count_groups", "groups"),
+    "/identities/count": ("count_identities", "identities"),
+    "/sources/count": ("count_sources", "sources"),
+}
+LISTS_OF_AGENT = {
+    "archival-memory": ("list_passages", "passages"),
+    "folders": ("list_folders_for_agent", "folders"),
+    "groups": ("list_groups_for_agent", "groups"),
+    "sources": ("list_agent_sources", "sources"),
+}
 
 
 async def _nothing() -> list[Any]:
@@ -59,36 +71,47 @@ async def files_of_agent(
     return {"files": [], "next_cursor": None, "has_more": False}
 
 
-@router.get("/tools/mcp/servers", summary="List MCP servers by name (none yet)", tags=["tools"])
+@router.get(
+    "/tools/mcp/servers",
+    operation_id="list_mcp_servers",
+    summary="List MCP servers by name (none yet)",
+    tags=["tools"],
+)
 async def mcp_servers() -> dict[str, Any]:
     """V1's older list of MCP servers, by their names. None: they cannot be made yet."""
     return {}
 
 
-@router.get("/folders/metadata", summary="Sum up folders (none yet)", tags=["folders"])
-@router.get("/sources/metadata", summary="Sum up sources (none yet)", tags=["sources"])
+@router.get(
+    "/folders/metadata",
+    operation_id="retrieve_metadata",
+    summary="Sum up folders (none yet)",
+    tags=["folders"],
+)
+@router.get(
+    "/sources/metadata",
+    operation_id="get_sources_metadata",
+    summary="Sum up sources (none yet)",
+    tags=["sources"],
+)
 async def sums() -> dict[str, int | list[Any]]:
     """V1's `OrganizationSourcesStats`: no folder holds anything."""
     return {"total_sources": 0, "total_files": 0, "total_size": 0, "sources": []}
 
 
-def _subject(path: str) -> str:
-    return path.strip("/").split("/")[0]
+def _add(path: str, operation_id: str, summary: str, endpoint: Callable[..., Any]) -> None:
+    router.add_api_route(
+        path,
+        endpoint,
+        operation_id=operation_id,
+        tags=[path.strip("/").split("/")[0]],
+        summary=f"{summary} (none yet)",
+    )
 
 
-for _path in LISTS:
-    _named = _path.strip("/").replace("/", " ").replace("-", " ")
-    router.add_api_route(
-        _path, _nothing, tags=[_subject(_path)], summary=f"List {_named} (none yet)"
-    )
-for _path in COUNTS:
-    router.add_api_route(
-        _path, _zero, tags=[_subject(_path)], summary=f"Count {_subject(_path)} (none yet)"
-    )
-for _name in LISTS_OF_AGENT:
-    router.add_api_route(
-        f"/agents/{{agent_id}}/{_name}",
-        _nothing_of_agent,
-        tags=["agents"],
-        summary=f"List the {_name.replace('-', ' ')} of an agent (none yet)",
-    )
+for _path, (_id, _what) in LISTS.items():
+    _add(_path, _id, f"List {_what}", _nothing)
+for _path, (_id, _what) in COUNTS.items():
+    _add(_path, _id, f"Count {_what}", _zero)
+for _name, (_id, _what) in LISTS_OF_AGENT.items():
+    _add(f"/agents/{{agent_id}}/{_name}", _id, f"List the {_what} of an agent", _nothing_of_agent)

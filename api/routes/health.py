@@ -19,13 +19,13 @@ V1_RELEASE = "0.16.8"
 update a server that says less than 0.16.6."""
 
 
-@router.get("/health/", operation_id="check_health")
+@router.get("/health/", operation_id="check_health", summary="Whether the server lives")
 async def health() -> dict[str, str]:
     """The process answers."""
     return {"version": V1_RELEASE, "status": "ok"}
 
 
-@router.get("/ready/", operation_id="check_readiness")
+@router.get("/ready/", operation_id="check_readiness", summary="Whether the server can serve")
 async def ready(connection: ReadsDep, parts: PartsDep) -> dict[str, str]:
     """The database has room, it and Temporal answer; else 503 with the reason."""
     parts.database.check_room()

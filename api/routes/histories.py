@@ -26,8 +26,19 @@ from o.storage.turn.cancelling import Scope, cancel_requests
 router = APIRouter(prefix="/agents/{agent_id}", tags=["agents"])
 
 
-@router.post("/recompile", operation_id="recompile_agent", response_model=str)
-@router.post("/system-prompt/recompile", deprecated=True, response_model=str)
+@router.post(
+    "/recompile",
+    operation_id="recompile_agent",
+    summary="Compile an agent's system prompt",
+    response_model=str,
+)
+@router.post(
+    "/system-prompt/recompile",
+    operation_id="recompile_system_prompt",
+    summary="Compile an agent's system prompt, by its older address",
+    deprecated=True,
+    response_model=str,
+)
 async def recompile(
     agent_id: AgentId,
     connection: TransactionDep,
@@ -48,7 +59,12 @@ async def recompile(
     )
 
 
-@router.patch("/reset-messages", operation_id="reset_messages", response_model=AgentBody)
+@router.patch(
+    "/reset-messages",
+    operation_id="reset_messages",
+    summary="Reset the messages of an agent",
+    response_model=AgentBody,
+)
 async def reset(
     agent_id: AgentId, body: ResetMessagesBody, actor: ActorDep, parts: PartsDep
 ) -> Response:
@@ -88,7 +104,12 @@ async def _begin_anew(
     return await get_agent_state(connection, actor, agent_id)
 
 
-@router.post("/summarize", operation_id="summarize_messages", response_model=None)
+@router.post(
+    "/summarize",
+    operation_id="summarize_messages",
+    summary="Compact the messages of an agent (not yet)",
+    response_model=None,
+)
 async def summarize(agent_id: AgentId, connection: ReadsDep, actor: ActorDep) -> None:
     """Nothing can be compacted yet: 400, as V1 answers when a summary saves nothing."""
     await get_agent(connection, actor, agent_id)

@@ -8,13 +8,19 @@ from api.bodies import messages_answer
 from api.deps import ActorDep, MessageId, ReadsDep
 from api.pagination import page_query
 from api.wire.messages import V1_VIEW
+from api.wire.shown import ShownMessage
 from o.storage.all_messages import find_message, list_all_messages
 from o.storage.pages import Page
 
 router = APIRouter(prefix="/messages", tags=["messages"])
 
 
-@router.get("/", operation_id="list_all_messages", response_model=None)
+@router.get(
+    "/",
+    operation_id="list_all_messages",
+    summary="List the messages of all agents",
+    response_model=list[ShownMessage],
+)
 async def index(
     connection: ReadsDep,
     actor: ActorDep,
@@ -34,7 +40,12 @@ async def index(
     return messages_answer(found, types=include_return_message_types)
 
 
-@router.get("/{message_id}", operation_id="retrieve_message", response_model=None)
+@router.get(
+    "/{message_id}",
+    operation_id="retrieve_message",
+    summary="Retrieve a message",
+    response_model=list[ShownMessage],
+)
 async def retrieve(message_id: MessageId, connection: ReadsDep, actor: ActorDep) -> Response:
     """One stored message, as the list of messages that it is shown as."""
     return messages_answer([await find_message(connection, actor, message_id)])

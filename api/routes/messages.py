@@ -1,18 +1,20 @@
 """Messages: send one and wait, send one and stream, list them."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from api.bodies import messages_answer
 from api.deps import ActorDep, AgentId, CurrentClientDep, PartsDep, ReadsDep
+from api.documentation import ANSWER, REFUSED, STREAM
 from api.pagination import page_query
 from api.preview import preview_request
 from api.sending import accept_send, answer_send
 from api.wire.callbacks import AsyncBody
 from api.wire.messages import MessageView
 from api.wire.runs import RunBody
+from api.wire.shown import ShownMessage
 from api.wire.turns import SendBody
 from o.domain.agents import Thread
 from o.errors import InvalidInput
@@ -22,7 +24,13 @@ from o.storage.pages import Page
 router = APIRouter(prefix="/agents/{agent_id}/messages", tags=["agents"])
 
 
-@router.post("", operation_id="send_message", response_model=None)
+@router.post(
+    "",
+    operation_id="send_message",
+    summary="Send messages to an agent",
+    response_model=None,
+    responses=ANSWER,
+)
 async def send(
     agent_id: AgentId,
     body: SendBody,
@@ -40,7 +48,13 @@ async def send(
     return await answer_send(request, parts, actor, thread, body, streams=body.streaming)
 
 
-@router.post("/stream", operation_id="create_agent_message_stream", response_model=None)
+@router.post(
+    "/stream",
+    operation_id="create_agent_message_stream",
+    summary="Send messages to an agent and stream the answer",
+    response_model=None,
+    responses=STREAM,
+)
 async def stream(
     agent_id: AgentId, body: SendBody, request: Request, actor: ActorDep, parts: PartsDep
 ) -> Response:
@@ -49,7 +63,11 @@ async def stream(
     return await answer_send(request, parts, actor, thread, body, streams=True)
 
 
-@router.post("/async", operation_id="create_agent_message_async")
+@router.post(
+    "/async",
+    operation_id="create_agent_message_async",
+    summary="Send messages to an agent and answer at once",
+)
 async def send_async(
     agent_id: AgentId, body: AsyncBody, request: Request, actor: ActorDep, parts: PartsDep
 ) -> RunBody:
@@ -58,7 +76,12 @@ async def send_async(
     return RunBody.of(run)
 
 
-@router.post("/preview-raw-payload", operation_id="preview_model_request", response_model=None)
+@router.post(
+    "/preview-raw-payload",
+    operation_id="preview_model_request",
+    summary="Show what a message would ask of the model",
+    response_model=dict[str, Any],
+)
 async def preview(
     agent_id: AgentId, body: SendBody, connection: ReadsDep, actor: ActorDep, parts: PartsDep
 ) -> JSONResponse:
@@ -67,7 +90,12 @@ async def preview(
     return JSONResponse(await preview_request(connection, parts, actor, thread, body))
 
 
-@router.get("", operation_id="list_messages", response_model=None)
+@router.get(
+    "",
+    operation_id="list_messages",
+    summary="List the messages of an agent",
+    response_model=list[ShownMessage],
+)
 async def index(
     agent_id: AgentId,
     connection: ReadsDep,
@@ -97,7 +125,13 @@ async def index(
     return messages_answer(found, view=view, types=include_return_message_types)
 
 
-@router.patch("/{message_id}", operation_id="modify_message", status_code=405)
+@router.patch(
+    "/{message_id}",
+    operation_id="modify_message",
+    summary="Change a message (always refused)",
+    status_code=405,
+    responses=REFUSED,
+)
 async def modify(agent_id: AgentId, message_id: str) -> None:
     """V1 keeps this route and refuses every change: messages are immutable."""
     raise HTTPException(405, "Messages cannot be modified", headers={"allow": "GET, POST"})

@@ -10,7 +10,7 @@ from api.wire.models import ModelBody
 router = APIRouter(prefix="/models", tags=["models"])
 
 
-@router.get("/", operation_id="list_models")
+@router.get("/", operation_id="list_models", summary="List language models")
 async def index(
     parts: PartsDep,
     provider_category: Annotated[list[Literal["base", "byok"]] | None, Query()] = None,
@@ -28,7 +28,9 @@ async def index(
     ]
 
 
-@router.get("/embedding", operation_id="list_embedding_models")
+@router.get(
+    "/embedding", operation_id="list_embedding_models", summary="List embedding models (none yet)"
+)
 async def embedding() -> list[dict[str, Any]]:
     """Every model that embeds text: none yet."""
     return []

@@ -6,10 +6,12 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from api.bodies import messages_answer
 from api.deps import ActorDep, ReadsDep, RunId, TransactionDep
+from api.documentation import NOT_BUILT
 from api.errors import not_built
 from api.pagination import page_query
 from api.wire.messages import MessageView
 from api.wire.runs import RunBody, RunMetricsBody, RunUsageBody, StopReasonName
+from api.wire.shown import ShownMessage
 from api.wire.steps import StepBody
 from o.domain.runs import RunStatus
 from o.storage import runs as stored
@@ -40,7 +42,7 @@ async def _filter(
     )
 
 
-@router.get("/", operation_id="list_runs")
+@router.get("/", operation_id="list_runs", summary="List runs")
 async def index(
     connection: ReadsDep,
     actor: ActorDep,
@@ -51,7 +53,12 @@ async def index(
     return [RunBody.of(run) for run in await stored.list_runs(connection, actor, only, page)]
 
 
-@router.get("/active", operation_id="list_active_runs", deprecated=True)
+@router.get(
+    "/active",
+    operation_id="list_active_runs",
+    summary="List the runs that are open",
+    deprecated=True,
+)
 async def active(
     connection: ReadsDep,
     actor: ActorDep,
@@ -65,19 +72,24 @@ async def active(
     return [RunBody.of(run) for run in found]
 
 
-@router.get("/{run_id}", operation_id="retrieve_run")
+@router.get("/{run_id}", operation_id="retrieve_run", summary="Retrieve a run")
 async def retrieve(run_id: RunId, connection: ReadsDep, actor: ActorDep) -> RunBody:
     """One run."""
     return RunBody.of(await stored.find_run(connection, actor, run_id))
 
 
-@router.delete("/{run_id}", operation_id="delete_run")
+@router.delete("/{run_id}", operation_id="delete_run", summary="Delete a run")
 async def delete(run_id: RunId, connection: TransactionDep, actor: ActorDep) -> RunBody:
     """Delete a run that is at rest, with its steps; its messages stay. 409 while it is open."""
     return RunBody.of(await stored.delete_run(connection, actor, run_id))
 
 
-@router.get("/{run_id}/messages", operation_id="list_messages_for_run", response_model=None)
+@router.get(
+    "/{run_id}/messages",
+    operation_id="list_messages_for_run",
+    summary="List the messages of a run",
+    response_model=list[ShownMessage],
+)
 async def messages(
     run_id: RunId,
     connection: ReadsDep,
@@ -97,20 +109,28 @@ async def messages(
     return messages_answer(found, view=view, types=types)
 
 
-@router.get("/{run_id}/usage", operation_id="retrieve_usage_for_run")
+@router.get(
+    "/{run_id}/usage",
+    operation_id="retrieve_usage_for_run",
+    summary="Retrieve what a run cost in tokens",
+)
 async def usage(run_id: RunId, connection: ReadsDep, actor: ActorDep) -> RunUsageBody:
     """Tokens, summed over the run's steps."""
     return RunUsageBody.of((await stored.find_run(connection, actor, run_id)).usage)
 
 
-@router.get("/{run_id}/metrics", operation_id="retrieve_metrics_for_run")
+@router.get(
+    "/{run_id}/metrics",
+    operation_id="retrieve_metrics_for_run",
+    summary="Retrieve how long a run took",
+)
 async def metrics(run_id: RunId, connection: ReadsDep, actor: ActorDep) -> RunMetricsBody:
     """How long the run took, in how many steps, with which tools."""
     run = await stored.find_run(connection, actor, run_id)
     return RunMetricsBody.of(run, await stored.tools_used(connection, run_id))
 
 
-@router.get("/{run_id}/steps", operation_id="list_steps_for_run")
+@router.get("/{run_id}/steps", operation_id="list_steps_for_run", summary="List the steps of a run")
 async def steps(
     run_id: RunId,
     connection: ReadsDep,
@@ -124,7 +144,12 @@ async def steps(
 
 
 @router.get(
-    "/{run_id}/trace", operation_id="retrieve_trace_for_run", status_code=501, response_model=None
+    "/{run_id}/trace",
+    operation_id="retrieve_trace_for_run",
+    summary="Retrieve the trace of a run (none is kept)",
+    status_code=501,
+    responses=NOT_BUILT,
+    response_model=None,
 )
 async def trace(run_id: RunId, connection: ReadsDep, actor: ActorDep) -> Response:
     """V1 answers 501 without ClickHouse, which it keeps traces in; O keeps none."""

@@ -9,6 +9,7 @@ from api.bodies import messages_answer
 from api.deps import ActorDep, ReadsDep, StepId, TransactionDep
 from api.pagination import page_query
 from api.wire.messages import V1_VIEW
+from api.wire.shown import ShownMessage
 from api.wire.steps import Feedback, FeedbackBody, StepBody, StepMetricsBody
 from o.errors import InvalidArgument
 from o.storage import steps as stored
@@ -39,7 +40,7 @@ async def _filter(
     )
 
 
-@router.get("/", operation_id="list_steps")
+@router.get("/", operation_id="list_steps", summary="List steps")
 async def index(
     connection: ReadsDep,
     actor: ActorDep,
@@ -54,13 +55,18 @@ async def index(
     return [StepBody.of(step) for step in await stored.list_steps(connection, actor, only, page)]
 
 
-@router.get("/{step_id}", operation_id="retrieve_step")
+@router.get("/{step_id}", operation_id="retrieve_step", summary="Retrieve a step")
 async def retrieve(step_id: StepId, connection: ReadsDep, actor: ActorDep) -> StepBody:
     """One step."""
     return StepBody.of(await stored.find_step(connection, actor, step_id))
 
 
-@router.get("/{step_id}/messages", operation_id="list_messages_for_step", response_model=None)
+@router.get(
+    "/{step_id}/messages",
+    operation_id="list_messages_for_step",
+    summary="List the messages of a step",
+    response_model=list[ShownMessage],
+)
 async def messages(
     step_id: StepId,
     connection: ReadsDep,
@@ -73,19 +79,31 @@ async def messages(
     return messages_answer(found)
 
 
-@router.get("/{step_id}/metrics", operation_id="retrieve_metrics_for_step")
+@router.get(
+    "/{step_id}/metrics",
+    operation_id="retrieve_metrics_for_step",
+    summary="Retrieve how long a step took",
+)
 async def metrics(step_id: StepId, connection: ReadsDep, actor: ActorDep) -> StepMetricsBody:
     """How long the model and the tools took."""
     return StepMetricsBody.of(await stored.find_step_times(connection, actor, step_id))
 
 
-@router.get("/{step_id}/trace", operation_id="retrieve_trace_for_step")
+@router.get(
+    "/{step_id}/trace",
+    operation_id="retrieve_trace_for_step",
+    summary="Retrieve the trace of a step (none is kept)",
+)
 async def trace(step_id: StepId, connection: ReadsDep, actor: ActorDep) -> None:
     """V1's record of the provider's request, which O does not keep: null."""
     await stored.find_step(connection, actor, step_id)
 
 
-@router.patch("/{step_id}/feedback", operation_id="modify_feedback_for_step")
+@router.patch(
+    "/{step_id}/feedback",
+    operation_id="modify_feedback_for_step",
+    summary="Give feedback on a step",
+)
 async def give_feedback(
     step_id: StepId, body: FeedbackBody, connection: TransactionDep, actor: ActorDep
 ) -> StepBody:

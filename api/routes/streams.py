@@ -5,6 +5,7 @@ from pydantic import Field
 
 from api.answers.stream import EventStream
 from api.deps import ActorDep, Parts, PartsDep, ReadsDep, RunId, ThreadId, thread_of
+from api.documentation import STREAM
 from api.turns import Sent
 from api.wire.conversations import AgentOfThreadBody
 from api.wire.fields import Key, Text
@@ -34,8 +35,10 @@ class StreamBody(AgentOfThreadBody):
 @router.post(
     "/runs/{run_id}/stream",
     operation_id="retrieve_stream_for_run",
+    summary="Read the stream of a run again",
     response_model=None,
     tags=["runs"],
+    responses=STREAM,
 )
 async def of_run(
     run_id: RunId,
@@ -57,8 +60,10 @@ async def of_run(
 @router.post(
     "/conversations/{conversation_id}/stream",
     operation_id="retrieve_conversation_stream",
+    summary="Read the stream of a conversation's run again",
     response_model=None,
     tags=["conversations"],
+    responses=STREAM,
 )
 async def of_conversation(
     thread_id: ThreadId,

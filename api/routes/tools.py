@@ -44,7 +44,7 @@ async def _found(
 FoundDep = Annotated[list[ToolBody], Depends(_found)]
 
 
-@router.get("/", operation_id="list_tools", response_model=list[ToolBody])
+@router.get("/", operation_id="list_tools", summary="List tools", response_model=list[ToolBody])
 async def index(
     found: FoundDep,
     before: str | None = None,
@@ -57,13 +57,15 @@ async def index(
     return answer(page_of(ordered, before=before, after=after, limit=limit or 50))
 
 
-@router.get("/count", operation_id="count_tools", response_model=int)
+@router.get("/count", operation_id="count_tools", summary="Count tools", response_model=int)
 async def count(found: FoundDep, exclude_letta_tools: bool | None = None) -> Response:
     """Count tools; takes the filters of the list."""
     return answer(0 if exclude_letta_tools else len(found))
 
 
-@router.get("/{tool_id}", operation_id="retrieve_tool", response_model=ToolBody)
+@router.get(
+    "/{tool_id}", operation_id="retrieve_tool", summary="Retrieve a tool", response_model=ToolBody
+)
 async def retrieve(tool_id: ToolId, actor: ActorDep) -> Response:
     """Retrieve a tool."""
     name = tool_names_by_id(actor.organization_id).get(tool_id)

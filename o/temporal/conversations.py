@@ -1,8 +1,9 @@
 """Conversations as Temporal runs them: started, handed runs, signalled, listed."""
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 
-from temporalio.client import Client, WithStartWorkflowOperation
+from temporalio.client import Client
 from temporalio.common import (
     SearchAttributePair,
     TypedSearchAttributes,
@@ -23,10 +24,9 @@ from workflows.showing import (
     AGENT_NAME,
     REQUIRES_APPROVAL,
     RUN_STATUS,
-    pending_memo,
+    memo_of,
+    shown_name,
 )
-
-_SHOWN_CHARS = 90  # Temporal takes 400 bytes, and a character may be four
 
 
 async def submit_run(
@@ -37,9 +37,11 @@ async def submit_run(
     agent_name: str,
     model: str,
     is_warm: bool = False,
-    update_id: str | None = None,
 ) -> None:
     """Hand a run to its conversation, started if it is not there. A repeat changes nothing.
+
+    By a signal, because an update that meets the end of an execution or its hand-over to the next
+    one is refused and comes a second late. Nobody here needs an answer: the database has the run.
 
     Args:
         client: For the operator's Temporal server.
@@ -47,27 +49,29 @@ async def submit_run(
         run: A run that is stored.
         agent_name: Shown in the Temporal UI, as is `model`.
         model: Handle.
-        is_warm: Whether the conversation is likely to be there; a mere update is faster.
-        update_id: Repeats under the same id are not even shown to the workflow; the run's id
-            unless given.
+        is_warm: Whether the conversation is likely to be there; a mere signal is cheaper.
 
     Raises:
-        WorkflowUpdateFailedError: The conversation takes no more runs.
         RPCError: Temporal is away; the sweeper submits the run when it is back.
     """
-    turn, update_id = turn_of(run, model), update_id or run.id
-    if is_warm:
-        try:
-            conversation = client.get_workflow_handle(run.conversation_id)
-            await conversation.execute_update(ConversationWorkflow.send, turn, id=update_id)
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-        else:
-            return
-    start = _start(task_queue, run, agent_name)
-    await client.execute_update_with_start_workflow(
-        ConversationWorkflow.send, turn, start_workflow_operation=start, id=update_id
+    turn = turn_of(run, model)
+    if is_warm and await _signal(
+        client, run.conversation_id, ConversationWorkflow.send_unanswered, turn
+    ):
+        return
+    await client.start_workflow(
+        ConversationWorkflow.run,
+        ConversationState(run.conversation_id, run.agent_id, agent_name),
+        id=run.conversation_id,
+        task_queue=task_queue,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        task_timeout=options.TASK_TIMEOUT,
+        static_summary=shown_name(agent_name),
+        memo=memo_of(agent_name, None, datetime.now(UTC)),
+        search_attributes=_attributes(run.agent_id, agent_name, "idle"),
+        start_signal="send",
+        start_signal_args=[turn],
     )
 
 
@@ -79,23 +83,6 @@ async def tell_cancelled(client: Client, conversation_id: str, run_ids: list[str
     """
     request = Cancel(conversation_id, run_ids)
     await _signal(client, conversation_id, ConversationWorkflow.cancel_unanswered, request)
-
-
-def _start(
-    task_queue: str, run: Run, agent_name: str
-) -> WithStartWorkflowOperation[ConversationWorkflow, None]:
-    """The start of the run's conversation, where it is not there."""
-    return WithStartWorkflowOperation(
-        ConversationWorkflow.run,
-        ConversationState(run.conversation_id, run.agent_id, agent_name),
-        id=run.conversation_id,
-        task_queue=task_queue,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-        task_timeout=options.TASK_TIMEOUT,
-        static_summary=agent_name[:_SHOWN_CHARS],
-        search_attributes=_attributes(run.agent_id, agent_name, "idle"),
-    )
 
 
 async def show_pending(
@@ -118,8 +105,8 @@ async def show_pending(
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         task_timeout=options.TASK_TIMEOUT,
-        static_summary=agent_name[:_SHOWN_CHARS],
-        memo=pending_memo(request),
+        static_summary=shown_name(agent_name),
+        memo=memo_of(agent_name, request, approval.created_at),
         search_attributes=_attributes(approval.agent_id, agent_name, REQUIRES_APPROVAL),
     )
 
@@ -160,20 +147,22 @@ async def _signal(
     conversation_id: str,
     signal: Callable[..., Awaitable[None] | None],
     *given: object,
-) -> None:
-    """Signal a conversation; one that is not there needs none."""
+) -> bool:
+    """Signal a conversation; False when it is not there."""
     try:
         await client.get_workflow_handle(conversation_id).signal(signal, args=given)
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
+        return False
+    return True
 
 
 def _attributes(agent_id: str, agent_name: str, status: str) -> TypedSearchAttributes:
     return TypedSearchAttributes(
         [
             SearchAttributePair(AGENT_ID, agent_id),
-            SearchAttributePair(AGENT_NAME, agent_name[:_SHOWN_CHARS]),
+            SearchAttributePair(AGENT_NAME, shown_name(agent_name)),
             SearchAttributePair(RUN_STATUS, status),
         ]
     )

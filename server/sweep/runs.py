@@ -1,14 +1,13 @@
 """Lost runs: what is open in PostgreSQL and has no live execution is handed to one.
 
-The API may die before its update, Temporal may lose its database, an execution may be
+The API may die before its signal, Temporal may lose its database, an execution may be
 terminated: what is open is carried on all the same.
 """
 
 import asyncio
 import logging
-import uuid
 
-from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.client import Client
 from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -101,18 +100,13 @@ class RunSweeper:
 
     async def _submit(self, one: RunOfAgent) -> None:
         _log.warning("lost run submitted again", extra={"run_id": one.run.id})
-        try:
-            await submit_run(
-                self._client,
-                self._task_queue,
-                one.run,
-                agent_name=one.agent_name,
-                model=one.model,
-                # Temporal may know the run's id from an update whose turn came to nothing.
-                update_id=str(uuid.uuid4()),
-            )
-        except WorkflowUpdateFailedError as error:
-            _log.warning("run was refused", extra={"run_id": one.run.id, "error": str(error.cause)})
+        await submit_run(
+            self._client,
+            self._task_queue,
+            one.run,
+            agent_name=one.agent_name,
+            model=one.model,
+        )
 
     async def _terminate(self, conversation_id: str, run_id: str) -> None:
         _log.error("stuck execution replaced", extra={"conversation_id": conversation_id})

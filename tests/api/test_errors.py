@@ -22,7 +22,7 @@ from tests.support.provider import HANDLE, FakeProvider, do, say
 
 def inside(app: FastAPI) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://o")
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
 
 def test_a_validation_error_is_one_string_in_pythons_spelling(server: Product) -> None:

@@ -15,7 +15,7 @@ _ADDRESS = re.compile(r'(?:href|src|url)="([^"]+)"')
 
 def browser(settings: Settings) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(create_app(settings, ProviderSettings()))
-    return httpx.AsyncClient(transport=transport, base_url="http://o")
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ async def test_a_browser_reads_the_docs_of_a_server_with_a_token(
     "path", ["/v1/agents/", "/docs/x", "/static-offline-docs", "/v1/health/x", "//", "/openapi"]
 )
 async def test_the_rest_stays_closed(locked: httpx.AsyncClient, path: str) -> None:
-    assert (await locked.get(f"http://o{path}")).status_code == 401
+    assert (await locked.get(f"http://localhost{path}")).status_code == 401
 
 
 async def test_a_server_that_does_not_know_temporals_ui_says_so() -> None:

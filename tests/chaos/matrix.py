@@ -27,8 +27,8 @@ CORE: dict[str, type[Scenario]] = {
 
 OTHERS: dict[str, type[Scenario]] = {
     "request-parsed": Scenario,
-    "update-handled": Scenario,
-    "update-answered": Scenario,
+    "turn-taken": Scenario,
+    "run-signalled": Scenario,
     "step-begun-0": Scenario,
     "step-opened": Scenario,
     "prompt-built": Scenario,
@@ -62,14 +62,14 @@ OTHERS: dict[str, type[Scenario]] = {
     "request:cancel-stored": waiting.CancelledRequest,
     "request:cancel-done": waiting.CancelledRequest,
     "interrupt:cancel-stored": waiting.Interrupt,
-    "queue:update-handled": waiting.Queue,
+    "queue:turn-taken": waiting.Queue,
     "queue:step-committed-4": waiting.Queue,
     "load:handing-over": waiting.Load,
 }
 
 MODEL_AT_STAKE = frozenset(
     {
-        "update-answered",
+        "run-signalled",
         "step-begun-0",
         "step-opened",
         "prompt-built",

@@ -43,8 +43,8 @@ POINTS = (
     # Acceptance.
     Point("request-parsed", "api", "api.turns:Turns.send", "before"),
     Point("run-stored", "api", _TELL, "before"),
-    Point("update-handled", "worker", _TASK_DONE, "before", command="update_response"),
-    Point("update-answered", "api", _TELL, "after"),
+    Point("turn-taken", "worker", _TASK_DONE, "before", command="schedule_activity"),
+    Point("run-signalled", "api", _TELL, "after"),
     # A step.
     Point("step-begun", "worker", "activities.steps:StepActivities.take_step", "before", "index"),
     Point("step-opened", "worker", "o.storage.turn.opening:open_step", "after"),

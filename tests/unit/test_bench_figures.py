@@ -21,6 +21,13 @@ def test_a_ratio_is_the_median_of_the_ratios_of_the_rounds() -> None:
     assert time_ratio(turn, floor) == 2.0
 
 
+def test_a_tail_is_how_many_medians_one_turn_in_a_hundred_takes() -> None:
+    series = series_of([0.02] * 98 + [0.05, 1.0])
+    assert (series.p50_ms, series.p99_ms, series.max_ms) == (20.0, 1000.0, 1000.0)
+    assert series.tail == 50.0
+    assert series_of([0.02] * 198 + [0.05, 1.0]).tail == 2.5
+
+
 async def test_a_crowd_is_counted_by_the_second_and_every_time_of_its_members_is_kept() -> None:
     async def nothing() -> None:
         pass

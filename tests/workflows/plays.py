@@ -1,6 +1,7 @@
 """Conversations that take more than one message after the other to play, for `record.py`."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from tests.support.approvals import (
 from tests.support.product import Product, eventually
 from tests.support.provider import FakeProvider, call, do, say
 from tests.support.terminal import list_workflows, signal, temporal, update, waiting
+from workflows import options
 
 _TWO = {"calls": [*INSERT["calls"], *call("memory_insert", label="human", new_string="B")["calls"]]}
 
@@ -197,6 +199,24 @@ def _continued(stage: Stage) -> None:
     stage.answer(approval(*calls))
 
 
+def _handed_over(stage: Stage) -> None:
+    """Once in the middle of busy talk, with the next turn; once when nobody speaks any more."""
+    while len(_executions(stage)) < 2:
+        for n in range(20):
+            stage.say(f"message {n}")
+    for n in range(20):
+        stage.say(f"more {n}")
+    eventually(lambda: len(_executions(stage)) > 2, what="the next execution of the conversation")
+    stage.say("and then?")
+
+
+def _later(stage: Stage) -> None:
+    """Somebody comes back after more than a minute, which the memo then shows."""
+    stage.say("hello")
+    time.sleep(options.SHOW_TIME_EVERY.total_seconds() + 1)
+    stage.say("hello again")
+
+
 def _executions(stage: Stage) -> list[Any]:
     return list_workflows(stage.product, f"WorkflowId = '{stage.thread}'")
 
@@ -215,4 +235,6 @@ PLAYS: dict[str, Callable[[Stage], None]] = {
     "interrupted": _interrupted,
     "cancelled_by_button": _by_button,
     "deleted_in_turn": _deleted_in_turn,
+    "handed_over": _handed_over,
+    "later": _later,
 }

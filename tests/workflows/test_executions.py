@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 
 from letta_client import Letta
 from letta_client.types import AgentState
@@ -27,6 +28,18 @@ async def test_a_turn_reads_in_the_temporal_ui_like_an_account_of_what_happened(
     names = {pair.key.name: pair.value for pair in execution.typed_search_attributes}
     assert names["AgentId"] == agent.id
     assert names["AgentName"] == "ada"
+    memo = await execution.memo()
+    assert memo["agent_name"] == "ada"
+    shown = datetime.strptime(memo["last_message_at"], "%Y-%m-%d %H:%M UTC").replace(tzinfo=UTC)
+    assert abs(datetime.now(UTC) - shown) < timedelta(minutes=5)
+    (run,) = client.runs.list(agent_id=agent.id).items
+    (sent,) = [
+        event.workflow_execution_signaled_event_attributes
+        for event in history.events
+        if event.HasField("workflow_execution_signaled_event_attributes")
+    ]
+    assert sent.signal_name == "send"
+    assert json.loads(sent.input.payloads[0].data)["run_id"] == run.id
     summaries = [
         json.loads(event.user_metadata.summary.data)
         for event in history.events
@@ -45,7 +58,7 @@ async def test_a_turn_reads_in_the_temporal_ui_like_an_account_of_what_happened(
 async def test_a_long_conversation_continues_as_new_with_short_histories(
     server: Product, client: Letta, agent: AgentState
 ) -> None:
-    for n in range(60):  # without a pause, in which it would continue as new sooner
+    for n in range(75):  # without a pause, in which it would continue as new sooner
         reply = await asyncio.to_thread(client.agents.messages.create, agent.id, input=f"n {n}")
         assert reply.messages[0].content == f"You said: n {n}"
     found = await executions_of(server, agent)

@@ -1,0 +1,104 @@
+"""What the OpenAPI document says of every operation beside what its route says."""
+
+from functools import cache
+from typing import Any
+
+from fastapi import FastAPI
+
+from api.wire.shown import AnswerBody, ErrorBody, FailedBody, InvalidBody
+
+Responses = dict[int | str, dict[str, Any]]
+
+ERRORS: Responses = {
+    400: {"model": ErrorBody, "description": "What is asked for cannot be"},
+    401: {"model": ErrorBody, "description": "The server has a token, and this is not it"},
+    404: {"model": ErrorBody, "description": "There is no such thing for this user"},
+    409: {"model": ErrorBody, "description": "The state of things does not allow it now"},
+    413: {"model": ErrorBody, "description": "The body is too large"},
+    422: {"model": InvalidBody, "description": "The request breaks its schema"},
+    500: {"model": ErrorBody, "description": "A fault of the server's, which is in its log"},
+    503: {"model": ErrorBody, "description": "The database is away; try again"},
+}
+"""What every operation may answer. V1's errors are one string, and so are these."""
+
+_FAILED = ErrorBody | FailedBody
+_EVENTS = {
+    "text/event-stream": {
+        "schema": {
+            "type": "object",
+            "properties": {
+                "event": {"type": "string", "description": "`error`, or nothing"},
+                "data": {"type": "string", "description": "JSON, or `[DONE]`"},
+            },
+            "required": ["data"],
+            "description": "Events `data: <JSON>`: messages, then `stop_reason`, "
+            "`usage_statistics` and `[DONE]`; an error comes as `event: error`.",
+        }
+    }
+}
+
+
+STREAM: Responses = {
+    200: {"description": "The run's events, to its end", "content": _EVENTS},
+    410: {"model": ErrorBody, "description": "The run's events are no longer kept"},
+}
+"""What answers with a stream."""
+
+FAILURES: Responses = {
+    status: {"model": _FAILED, "description": description}
+    for status, description in {
+        400: "What is asked for cannot be, or the provider refused the request",
+        401: "The server's token is missing, or the provider refused its key",
+        402: "The provider wants to be paid",
+        429: "The provider is asked too often",
+        500: "The run failed",
+        502: "The provider's answer could not be used",
+        503: "The database is away, or the provider is overloaded",
+        504: "The provider took too long",
+    }.items()
+}
+"""What a send may answer that waits for its run: V1 shapes a provider's errors otherwise."""
+
+ANSWER: Responses = FAILURES | {
+    200: {
+        "model": AnswerBody,
+        "description": "The run at rest, or its events with `streaming`",
+        "content": _EVENTS,
+    }
+}
+REFUSED: Responses = {405: {"model": ErrorBody, "description": "This is never done"}}
+NOT_BUILT: Responses = {501: {"model": ErrorBody, "description": "O does not do this yet"}}
+OUTDATED: Responses = {
+    412: {"model": ErrorBody, "description": "`If-Match` names an older version"}
+}
+
+
+def document(app: FastAPI, *, needs_token: bool) -> None:
+    """Say in the document what FastAPI does not know of the application.
+
+    Args:
+        app: With all of its routes.
+        needs_token: Whether `/docs` has to ask for a token before it can try a request.
+    """
+    plain = app.openapi
+
+    @cache
+    def openapi() -> dict[str, Any]:
+        found = plain()
+        for item in found["paths"].values():
+            for operation in item.values():
+                _without_untold_json(operation["responses"].get("200", {}).get("content", {}))
+        if needs_token:
+            schemes = found.setdefault("components", {}).setdefault("securitySchemes", {})
+            schemes["token"] = {"type": "http", "scheme": "bearer"}
+            found["security"] = [{"token": []}]
+        return found
+
+    # FastAPI's own way to extend its document.
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _without_untold_json(content: dict[str, Any]) -> None:
+    """FastAPI adds JSON of any kind to what only streams."""
+    if "text/event-stream" in content and content.get("application/json") == {"schema": {}}:
+        del content["application/json"]

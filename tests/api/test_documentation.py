@@ -1,0 +1,142 @@
+"""What `/docs` and `/openapi.json` say of the API, and that it is so."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from letta_client import Letta
+from letta_client.types import AgentState
+from pydantic import SecretStr, TypeAdapter
+
+from api.app import create_app
+from api.wire.shown import AnswerBody, ErrorBody, FailedBody, InvalidBody, ShownMessage
+from o.ids import new_id
+from o.settings import ProviderSettings, Settings
+from tests.support.approvals import ask, guarded_agent
+from tests.support.product import Product
+from tests.support.provider import HANDLE, call, do, say
+
+_DOCUMENT = create_app(Settings(), ProviderSettings()).openapi()
+MESSAGES = TypeAdapter(list[ShownMessage])
+
+
+def operations() -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, item in _DOCUMENT["paths"].items():
+        for method, operation in item.items():
+            yield f"{method.upper()} {path}", operation
+
+
+@pytest.fixture(scope="module")
+def http(server: Product) -> httpx.Client:
+    return httpx.Client(base_url=server.url, timeout=60)
+
+
+def test_every_operation_has_a_summary_of_its_own_that_a_person_reads() -> None:
+    summaries = [operation["summary"] for _, operation in operations()]
+    assert len(summaries) > 90
+    assert len(set(summaries)) == len(summaries)
+    for summary in summaries:
+        assert len(summary.split()) >= 2, summary
+        assert summary[0].isupper(), summary
+        assert not summary.istitle() or len(summary.split()) == 2, summary
+
+
+def test_every_operation_says_more_in_its_description_and_stands_under_a_tag() -> None:
+    for name, operation in operations():
+        assert operation["description"].endswith("."), name
+        assert operation["tags"], name
+
+
+def test_ids_of_operations_are_unique_and_words() -> None:
+    ids = [operation["operationId"] for _, operation in operations()]
+    assert len(set(ids)) == len(ids)
+    assert all("__" not in one and "_v1_" not in one.removeprefix("mcp") for one in ids)
+
+
+def test_every_answer_has_a_model_or_a_stream() -> None:
+    # Nothing to say: they answer null.
+    null = {"DELETE /v1/conversations/{conversation_id}", "GET /v1/steps/{step_id}/trace"}
+    null |= {"DELETE /v1/blocks/{block_id}", "POST /v1/agents/{agent_id}/summarize"}
+    null |= {"POST /v1/conversations/{conversation_id}/compact"}
+    for name, operation in operations():
+        answer = operation["responses"].get("200")
+        if answer is None:
+            assert {"405", "501"} & operation["responses"].keys(), name
+            continue
+        for kind, content in answer["content"].items():
+            assert content["schema"] or name in null, (name, kind)
+
+
+def test_streams_are_documented_as_events() -> None:
+    streams = [
+        name
+        for name, operation in operations()
+        if "text/event-stream" in operation["responses"].get("200", {}).get("content", {})
+    ]
+    assert streams == [
+        "POST /v1/agents/{agent_id}/messages",
+        "POST /v1/agents/{agent_id}/messages/stream",
+        "POST /v1/runs/{run_id}/stream",
+        "POST /v1/conversations/{conversation_id}/stream",
+        "POST /v1/conversations/{conversation_id}/messages",
+    ]
+    only = _DOCUMENT["paths"]["/v1/runs/{run_id}/stream"]["post"]["responses"]
+    assert list(only["200"]["content"]) == ["text/event-stream"]
+    assert list(only["404"]["content"]) == ["application/json"]
+
+
+def test_errors_are_documented_as_the_one_text_that_they_are(
+    http: httpx.Client, agent: AgentState
+) -> None:
+    for name, operation in operations():
+        assert {"400", "404", "409", "422", "503"} <= operation["responses"].keys(), name
+    ErrorBody.model_validate(http.get(f"/v1/agents/{new_id('agent')}").json())
+    InvalidBody.model_validate(http.get("/v1/agents/x").json())
+    InvalidBody.model_validate(http.post("/v1/agents/", json=[]).json())
+    ErrorBody.model_validate(http.get("/v1/runs/x").json())
+    body = {"input": do({"fail": 401})}
+    FailedBody.model_validate(http.post(f"/v1/agents/{agent.id}/messages", json=body).json())
+
+
+def test_messages_and_answers_are_what_the_document_says(client: Letta, http: httpx.Client) -> None:
+    agent = client.agents.create(model=HANDLE, memory_blocks=[{"label": "human", "value": "x"}])
+    edit = call("memory_insert", label="human", new_string="y") | {"reasoning": "hm"}
+    told = http.post(f"/v1/agents/{agent.id}/messages", json={"input": do(edit, say("done"))})
+    assert len(AnswerBody.model_validate(told.json()).messages) == 4
+    guarded = guarded_agent(client)
+    ask(client, guarded)
+    for one in (agent, guarded):
+        shown = http.get(f"/v1/agents/{one.id}/messages").json()
+        assert MESSAGES.dump_python(MESSAGES.validate_python(shown)) == shown, "no field is untold"
+    pending = http.post(f"/v1/agents/{guarded.id}/messages", json={"input": "hello"})
+    assert pending.status_code == 409
+    ErrorBody.model_validate(pending.json())
+
+
+def test_a_server_with_a_token_tells_the_docs_to_ask_for_it() -> None:
+    locked = create_app(Settings(api_token=SecretStr("x")), ProviderSettings()).openapi()
+    assert locked["components"]["securitySchemes"] == {
+        "token": {"type": "http", "scheme": "bearer"}
+    }
+    assert locked["security"] == [{"token": []}]
+    assert "security" not in _DOCUMENT
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/agents/", "GET, POST"),
+        ("/v1/agents", "GET, POST"),
+        ("/latest/agents/agent-1", "DELETE, GET, PATCH"),
+        ("/v1/agents/count", "GET"),
+        ("/v1/tools/count/", "GET"),
+        ("/v1/health", "GET"),
+    ],
+)
+def test_a_method_that_an_address_does_not_take_is_told_all_that_it_takes(
+    http: httpx.Client, path: str, allowed: str
+) -> None:
+    answer = http.request("TRACE", path)
+    assert (answer.status_code, answer.json()) == (405, {"detail": "Method Not Allowed"})
+    assert sorted(answer.headers["allow"].split(", ")) == sorted(allowed.split(", "))
