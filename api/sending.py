@@ -47,9 +47,12 @@ async def answer_send(
         shown = Shown(body.include_return_message_types, body.to_view())
         # Official clients hang up after a minute of silence, and ask again a few times only.
         patience_s = parts.settings.ping_interval_s if send.is_retry else None
-        return await json_answer(
-            events, shown, is_gone=request.is_disconnected, patience_s=patience_s
-        )
+
+        async def is_gone() -> bool:
+            parts.database.check_room()  # without, nobody is answered; the run goes on afterwards
+            return await request.is_disconnected()
+
+        return await json_answer(events, shown, is_gone=is_gone, patience_s=patience_s)
     return EventStream(
         events,
         sent.run,

@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
+from starlette.convertors import Convertor, register_url_convertor
 
 from api.bodies import answer, block_answer
 from api.deps import ActorDep, AgentId, BlockId, ExpectedVersionDep, ReadsDep, TransactionDep
@@ -13,6 +14,23 @@ from api.wire.blocks import BlockBody, UpdateBlockBody, block_bodies
 from o.storage import agent_blocks as stored
 from o.storage.agents import get_agent, get_agent_state
 from o.storage.blocks import change_block, get_blocks
+
+
+class _LabelConvertor(Convertor[str]):
+    """A label at the end of an address: it may have slashes, but not end in one."""
+
+    regex = "(?s:.*[^/])"
+
+    def convert(self, value: str) -> str:
+        """The label as it came."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """The label as it is."""
+        return value
+
+
+register_url_convertor("label", _LabelConvertor())
 
 router = APIRouter(prefix="/agents/{agent_id}/core-memory/blocks", tags=["agents"])
 
@@ -36,42 +54,6 @@ async def index(
     blocks = await stored.list_agent_blocks(connection, actor, agent_id)
     ordered = blocks if order == "asc" else blocks[::-1]
     return answer(block_bodies(page_of(ordered, before=before, after=after, limit=limit or 100)))
-
-
-@router.get(
-    "/{block_label}",
-    operation_id="retrieve_core_memory_block",
-    summary="Retrieve a memory block of an agent",
-    response_model=BlockBody,
-)
-async def retrieve(
-    agent_id: AgentId, block_label: str, connection: ReadsDep, actor: ActorDep
-) -> Response:
-    """One block, by its label."""
-    return block_answer(await stored.get_agent_block(connection, actor, agent_id, block_label))
-
-
-@router.patch(
-    "/{block_label}",
-    operation_id="modify_core_memory_block",
-    summary="Change a memory block of an agent",
-    response_model=BlockBody,
-    responses=OUTDATED,
-)
-async def update(
-    agent_id: AgentId,
-    block_label: str,
-    body: UpdateBlockBody,
-    connection: TransactionDep,
-    actor: ActorDep,
-    expected_version: ExpectedVersionDep,
-) -> Response:
-    """Change a block, also a read-only one. Every agent that has it sees it at its next turn."""
-    block = await stored.get_agent_block(connection, actor, agent_id, block_label, lock=True)
-    changed = await change_block(
-        connection, actor, block.id, body.changes(), expected_version=expected_version
-    )
-    return block_answer(changed)
 
 
 @router.patch(
@@ -104,3 +86,40 @@ async def detach(
     await get_agent(connection, actor, agent_id, lock=True)
     await stored.detach_block(connection, agent_id, block_id)
     return answer(AgentBody.of(await get_agent_state(connection, actor, agent_id)))
+
+
+# Labels may have slashes, so these come last.
+@router.get(
+    "/{block_label:label}",
+    operation_id="retrieve_core_memory_block",
+    summary="Retrieve a memory block of an agent",
+    response_model=BlockBody,
+)
+async def retrieve(
+    agent_id: AgentId, block_label: str, connection: ReadsDep, actor: ActorDep
+) -> Response:
+    """One block, by its label."""
+    return block_answer(await stored.get_agent_block(connection, actor, agent_id, block_label))
+
+
+@router.patch(
+    "/{block_label:label}",
+    operation_id="modify_core_memory_block",
+    summary="Change a memory block of an agent",
+    response_model=BlockBody,
+    responses=OUTDATED,
+)
+async def update(
+    agent_id: AgentId,
+    block_label: str,
+    body: UpdateBlockBody,
+    connection: TransactionDep,
+    actor: ActorDep,
+    expected_version: ExpectedVersionDep,
+) -> Response:
+    """Change a block, also a read-only one. Every agent that has it sees it at its next turn."""
+    block = await stored.get_agent_block(connection, actor, agent_id, block_label, lock=True)
+    changed = await change_block(
+        connection, actor, block.id, body.changes(), expected_version=expected_version
+    )
+    return block_answer(changed)

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from api.wire.fields import Json, RequestBody, Several, Text
 from o.domain.actors import Actor
-from o.domain.blocks import DEFAULT_LIMIT_CHARS, Block
+from o.domain.blocks import DEFAULT_LIMIT_CHARS, MAX_LABEL_CHARS, Block, label_fault
 from o.ids import new_id
 
 _CAN_BE_CLEARED = frozenset(
@@ -23,6 +23,17 @@ _CAN_BE_CLEARED = frozenset(
         "hidden",
     }
 )
+
+
+def _checked_label(label: str) -> str:
+    if (fault := label_fault(label)) is not None:
+        raise ValueError(fault)
+    return label
+
+
+Label = Annotated[
+    Text, Field(min_length=1, max_length=MAX_LABEL_CHARS), AfterValidator(_checked_label)
+]
 
 
 class BlockBody(BaseModel):
@@ -91,7 +102,7 @@ class _TemplateFields(RequestBody):
 class CreateBlockBody(_TemplateFields):
     """V1's `CreateBlock`."""
 
-    label: Text = Field(min_length=1, max_length=200)
+    label: Label
     value: Text
     limit: int = Field(DEFAULT_LIMIT_CHARS, ge=1, le=2_000_000_000)
     description: Text | None = None
@@ -118,7 +129,7 @@ class UpdateBlockBody(_TemplateFields):
     """V1's `BlockUpdate`: only what the client names is changed."""
 
     value: Text | None = None
-    label: Text | None = Field(None, min_length=1, max_length=200)
+    label: Label | None = None
     limit: int | None = Field(None, ge=1, le=2_000_000_000)
     description: Text | None = None
     read_only: bool | None = None

@@ -6,6 +6,25 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 DEFAULT_LIMIT_CHARS = 100_000
+MAX_LABEL_CHARS = 200
+_VERBS = ("attach/", "detach/")
+
+
+def label_fault(label: str) -> str | None:
+    """Why this cannot be a label, None when it can.
+
+    A label is a tag of the prompt and the end of an address, `…/core-memory/blocks/{label}`.
+    """
+    if not 1 <= len(label) <= MAX_LABEL_CHARS:
+        return f"A label has 1 to {MAX_LABEL_CHARS} characters."
+    if len(label.splitlines()) != 1 or not label.replace(" ", "").isprintable():
+        return "A label is one line, without control characters."
+    if any(part in ("", ".", "..") for part in label.split("/")) or label.startswith(_VERBS):
+        return (
+            "A label with slashes is like a path: no part is empty, '.' or '..'; it does not "
+            "begin with 'attach/' or 'detach/'."
+        )
+    return None
 
 
 class Block(BaseModel):

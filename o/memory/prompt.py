@@ -12,6 +12,7 @@ from o.domain.messages import Message, Role, TextPart
 from o.domain.runs import ClientSkill, RunOptions
 from o.ids import derived_id
 from o.memory.edits import LINE_NUMBER_BANNER
+from o.memory.structure import inert, tag_of
 from o.memory.tool_usage import tool_usage_rules
 
 _PLACE = "{CORE_MEMORY}"
@@ -23,6 +24,8 @@ def prompt_key(agent: Agent, blocks: Sequence[Block]) -> str:
     digest = hashlib.sha256(agent.system.encode())
     for block in blocks if shows_blocks(agent) else ():
         digest.update(repr(_visible(block)).encode())
+        if _is_escaped(block):
+            digest.update(b"escaped")
     if _has_line_numbers(agent):
         digest.update(b"line numbers")
     digest.update(tool_usage_rules(agent).encode())
@@ -103,6 +106,12 @@ def _visible(block: Block) -> tuple[object, ...]:
     return (block.label, block.value, block.description, block.read_only, block.limit_chars)
 
 
+def _is_escaped(block: Block) -> bool:
+    texts = (block.value, block.description or "")
+    escaped = any(inert(text, block.label) != text for text in texts)
+    return escaped or tag_of(block.label) != block.label
+
+
 def _has_line_numbers(agent: Agent) -> bool:
     """Anthropic's models edit by line well, so V1 shows them numbers where tools take lines."""
     return agent.model.startswith("anthropic/") and agent.agent_type in _EDITS_BY_LINE
@@ -121,15 +130,17 @@ def _memory_blocks(blocks: Sequence[Block], *, numbered: bool) -> str:
 def _block(block: Block, *, numbered: bool) -> str:
     read_only = "- read_only=true\n" if block.read_only else ""
     warning = f"<warning>\n{LINE_NUMBER_BANNER}\n</warning>\n" if numbered else ""
-    value = _numbered(block.value) if numbered else block.value
+    tag = tag_of(block.label)
+    text = inert(block.value, block.label)
+    value = _numbered(text) if numbered else text
     return (
-        f"<{block.label}>\n"
-        f"<description>\n{block.description or ''}\n</description>\n"
+        f"<{tag}>\n"
+        f"<description>\n{inert(block.description or '', block.label)}\n</description>\n"
         f"<metadata>\n{read_only}"
         f"- chars_current={len(block.value)}\n"
         f"- chars_limit={block.limit_chars}\n</metadata>\n"
         f"{warning}<value>\n{value}\n</value>\n"
-        f"</{block.label}>"
+        f"</{tag}>"
     )
 
 
@@ -138,7 +149,7 @@ def _numbered(value: str) -> str:
 
 
 def _skills(skills: Sequence[ClientSkill]) -> str:
-    shown = "\n".join(f"- {one.name} ({one.location}): {one.description}" for one in skills)
+    shown = "\n".join(inert(f"- {one.name} ({one.location}): {one.description}") for one in skills)
     return (
         "<available_skills>\n"
         "Skills that the client has, each with where it is and what it is for:\n"

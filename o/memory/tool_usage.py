@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from o.domain.agents import Agent
 from o.domain.loops import is_legacy
 from o.domain.rules.state import Rule
+from o.memory.structure import inert
 
 
 def tool_usage_rules(agent: Agent) -> str:
@@ -17,7 +18,7 @@ def tool_usage_rules(agent: Agent) -> str:
     lines = list(dict.fromkeys([*_of_all(agent, known), *_of_each(agent, known)]))
     if not lines:
         return ""
-    shown = "\n".join(f"- {line}" for line in lines)
+    shown = "\n".join(f"- {inert(line)}" for line in lines)
     return (
         "<tool_usage_rules>\n"
         "These rules hold for your tools. A call that breaks one is refused.\n"

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
 from o.domain.agents import Agent
-from o.domain.blocks import Block
+from o.domain.blocks import Block, label_fault
 from o.domain.messages import Message, Role
 from o.errors import Conflict, NotFound, ToolFailed
 from o.ids import new_id
@@ -18,8 +18,6 @@ from o.storage.blocks import add_blocks, change_block
 from o.storage.messages import search_messages
 from o.storage.thread_blocks import SeenBlock, lock_seen_block
 from o.tools.tool import BlockMissing
-
-_MAX_LABEL_CHARS = 200
 
 
 class AgentMemory:
@@ -133,5 +131,5 @@ class AgentMemory:
 
 
 def _check_label(label: str) -> None:
-    if not label or len(label) > _MAX_LABEL_CHARS:
-        raise ToolFailed(f"A label has 1 to {_MAX_LABEL_CHARS} characters.")
+    if (fault := label_fault(label)) is not None:
+        raise ToolFailed(fault)

@@ -80,8 +80,10 @@ class Child:
             Unavailable: `limit` on the monotonic clock passed, or it died `deaths` times.
         """
         if time.monotonic() > limit or self.quick_deaths >= deaths:
-            why = self._why_not_started or self._launcher.tail(self.name)
-            raise Unavailable(f"{self.name} does not start:\n{why}")
+            what = f"{self.name} does not start"
+            if self._why_not_started:
+                raise Unavailable(f"{what}: {self._why_not_started}")
+            raise Unavailable(self._launcher.explain(what, self.name))
 
     async def stop(self, grace_s: float) -> None:
         """Ask it to end, kill it after `grace_s`, and wait until it has gone."""

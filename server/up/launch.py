@@ -13,6 +13,8 @@ from o.disk import is_full
 from o.errors import Unavailable
 from server.up import locks
 
+REFUSED = "o: "
+"""How the line begins with which `server.cli` ends when it refuses something."""
 _TAIL_BYTES = 2_000
 _CUT_SHORT_S = 10.0
 
@@ -120,10 +122,19 @@ class Launcher:
         finally:
             os.close(running.report)
         if status != 0:
-            raise Unavailable(f"{program.name} failed:\n{self.tail(program.name)}")
+            raise Unavailable(self.explain(f"{program.name} failed", program.name))
 
-    def tail(self, name: str) -> str:
-        """The last lines of a log, for a person to read."""
+    def explain(self, what: str, name: str) -> str:
+        """What went wrong with a program, for a person to read.
+
+        The one line that our own programs leave when they refuse something, or the end of the log.
+        """
+        lines = self._tail(name).splitlines()
+        if len(lines) > 1 and lines[-2].startswith(REFUSED):
+            return lines[-2].removeprefix(REFUSED)
+        return "\n".join([f"{what}:", *lines])
+
+    def _tail(self, name: str) -> str:
         path = self.log_dir / f"{name}.log"
         full = [f"No space left on device: make room in {self.log_dir.parent}"]
         with contextlib.suppress(OSError):

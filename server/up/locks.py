@@ -10,12 +10,11 @@ import asyncio
 import fcntl
 import logging
 import os
-import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
+
+import psutil
 
 from o.errors import Conflict
 
@@ -107,41 +106,23 @@ def _kill_holders(path: Path) -> None:
 
 def holders(path: Path) -> list[int]:
     """The processes, other than this one, that hold the file open."""
-    if sys.platform == "linux":
-        found = {int(entry.parts[2]) for entry in _open_files() if _same(entry, path)}
-    else:
-        lsof = shutil.which("lsof")
-        if lsof is None:
-            return []
-        listing = subprocess.run([lsof, "-t", path], capture_output=True, text=True, check=False)  # noqa: S603
-        found = {int(pid) for pid in listing.stdout.split()}
-    return sorted(found - {os.getpid()})
+    return sorted(
+        process.pid
+        for process in psutil.process_iter()
+        if process.pid != os.getpid() and _holds(process, path)
+    )
 
 
 def command_line(pid: int) -> str:
     """The command line of a process, empty when it has gone or is a zombie."""
-    if sys.platform == "linux":
-        try:
-            return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
-        except OSError:
-            return ""
-    command = ["/bin/ps", "-o", "command=", "-p", str(pid)]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603
-
-
-def _open_files() -> list[Path]:
-    entries: list[Path] = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit():
-            try:
-                entries.extend((process / "fd").iterdir())
-            except OSError:  # it has gone, or is not ours to look at
-                continue
-    return entries
-
-
-def _same(entry: Path, path: Path) -> bool:
     try:
-        return entry.readlink() == path
-    except OSError:
+        return " ".join(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return ""
+
+
+def _holds(process: psutil.Process, path: Path) -> bool:
+    try:
+        return any(file.path == str(path) for file in process.open_files())
+    except (psutil.Error, OSError):  # it has gone, or is not ours to look at
         return False

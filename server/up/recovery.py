@@ -22,6 +22,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
 from o.storage.database import Database, with_patience
+from o.storage.reach import until_shutdown
 from o.storage.turn.runs import open_conversations
 
 _log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class Recovery:
         self._client = client
         self._database = Database(database_url, pool_size=2, name="o-up")
         self._tasks: set[asyncio.Task[int]] = set()
+        self._leaving = asyncio.create_task(until_shutdown(self._database))
 
     def begin(self, identity: str) -> None:
         """Start to give away what the dead worker `identity` had in hand."""
@@ -62,7 +64,7 @@ class Recovery:
 
     async def close(self) -> None:
         """Stop caring."""
-        for task in self._tasks:
+        for task in (self._leaving, *self._tasks):
             task.cancel()
         await self._database.close()
 

@@ -1,6 +1,7 @@
 """A disk without room is told, and nobody waits for it."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -19,14 +20,24 @@ def test_a_full_disk_is_503_with_its_reason_and_not_ready_until_there_is_room(
         product = Product(place / "o", env)
         product.start()
         try:
-            _check(product, place)
+            _check(product, provider, place)
         finally:
             product.stop()
 
 
-def _check(product: Product, place: Path) -> None:
-    agent = product.client().agents.create(model=HANDLE, memory_blocks=[])
+def _check(product: Product, provider: FakeProvider, place: Path) -> None:
+    client = product.client()
+    agent, busy = (client.agents.create(model=HANDLE, memory_blocks=[]) for _ in range(2))
     messages = f"{product.url}/v1/agents/{agent.id}/messages"
+    held = provider.hold(lambda prompt: bool(prompt[-1]["content"] == "before it was full"))
+    pool = ThreadPoolExecutor(1)
+    under_way = pool.submit(
+        httpx.post,
+        f"{product.url}/v1/agents/{busy.id}/messages",
+        json={"input": "before it was full"},
+        timeout=30,
+    )
+    assert held.reached.wait(20)
     with pytest.raises(OSError, match="No space left"):
         _fill(place / "filler")
     began = time.monotonic()
@@ -38,11 +49,15 @@ def _check(product: Product, place: Path) -> None:
         assert answer.status_code == 503
         assert "disk of the database is full" in answer.json()["detail"]
     assert time.monotonic() - began < 5, "nobody waits"
+    assert under_way.result(10).status_code == 503
     assert httpx.get(f"{product.url}/v1/health/").status_code == 200
     (place / "filler").unlink()
     ready = f"{product.url}/v1/ready/"
     eventually(lambda: httpx.get(ready, timeout=10).status_code == 200, what="room")
-    reply = product.client().agents.messages.create(agent.id, input="hello again")
+    held.opened.set()
+    (run,) = client.runs.list(agent_id=busy.id).items
+    eventually(lambda: client.runs.retrieve(run.id).status == "completed", what="its end")
+    reply = client.agents.messages.create(agent.id, input="hello again")
     assert reply.messages[0].content == "You said: hello again"
 
 

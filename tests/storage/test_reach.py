@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+from pathlib import Path
 
 import psutil
 import pytest
@@ -12,6 +14,8 @@ from o.errors import InvalidInput, Unavailable
 from o.storage.database import Database, libpq_url
 from o.storage.reach import reach, until_shutdown, why_unreachable
 from tests.storage.bare import BareServer
+from tests.support.product import Product
+from tests.support.provider import HANDLE, FakeProvider
 
 
 @pytest.mark.parametrize(
@@ -88,3 +92,30 @@ async def test_a_database_that_shuts_down_is_left_so_that_it_can_end(bare: BareS
     finally:
         leaving.cancel()
         await asyncio.gather(leaving, return_exceptions=True)
+
+
+async def test_a_whole_product_leaves_a_database_that_shuts_down_and_goes_on_with_the_next(
+    bare: BareServer, provider: FakeProvider, tmp_path: Path
+) -> None:
+    env = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": provider.url}
+    product = Product(tmp_path / "o", env | {"DATABASE_URL": bare.database.url})
+    await bare.database.drop_connections()
+    await asyncio.to_thread(product.start)
+    try:
+        client = product.client()
+        agent = client.agents.create(model=HANDLE, memory_blocks=[])
+        await asyncio.to_thread(client.agents.messages.create, agent.id, input="hello")
+        os.kill(bare.postgres, signal.SIGTERM)
+        await asyncio.to_thread(bare.process.wait, 30)
+        again = subprocess.Popen(bare.process.args, stderr=subprocess.DEVNULL)
+        try:
+            reply = await asyncio.to_thread(
+                client.agents.messages.create, agent.id, input="are you there?"
+            )
+            assert reply.messages[0].content == "You said: are you there?"
+        finally:
+            await asyncio.to_thread(product.stop)
+            again.terminate()
+            again.wait(20)
+    finally:
+        await asyncio.to_thread(product.stop)

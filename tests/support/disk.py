@@ -9,10 +9,11 @@ import pytest
 
 
 @contextlib.contextmanager
-def small_disk(place: Path, mib: int) -> Iterator[Path]:
+def small_disk(place: Path, mib: int, *, is_read_only: bool = False) -> Iterator[Path]:
     """A file system of `mib` MiB at `place`; the test is skipped where none can be mounted."""
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={mib}m", "none", str(place)]
+    options = f"size={mib}m,{'ro' if is_read_only else 'rw'}"
+    mount = ["mount", "-t", "tmpfs", "-o", options, "none", str(place)]
     if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
         pytest.skip("no disk can be mounted here")
     try:

@@ -62,15 +62,17 @@ def test_the_doctor_names_a_wrong_address(tmp_path: Path, url: str) -> None:
     assert "DATABASE_URL" in done.stdout
 
 
-@pytest.mark.parametrize("command", ["api", "worker", "migrate"])
+@pytest.mark.parametrize("command", ["api", "worker", "migrate", "up"])
 def test_a_schema_that_is_not_the_expected_one_is_one_line(
-    product: NewProduct, command: str
+    product: NewProduct, tmp_path: Path, command: str
 ) -> None:
     url = product().start().state["database_url"]
     with psycopg.connect(url) as connection:
         connection.execute("create table alembic_version (version_num text primary key)")
         connection.execute("insert into alembic_version values ('a1b2c3d4e5f6')")
-    line = the_line(o(command, DATABASE_URL=url, TEMPORAL_ADDRESS="127.0.0.1:9"))
+    temporal = {} if command == "up" else {"TEMPORAL_ADDRESS": "127.0.0.1:9"}
+    place = {"O_DATA_DIR": str(tmp_path / "other"), "O_PORT": "0"}
+    line = the_line(o(command, DATABASE_URL=url, **temporal, **place))
     assert line.startswith("o: the database names a revision 'a1b2c3d4e5f6'.")
 
 
@@ -143,3 +145,10 @@ def test_a_disk_that_is_full_at_the_start_is_named(tmp_path: Path, mib: int) -> 
     assert "No space left on device" in said
     assert "Traceback" not in said
     assert done.returncode != 0
+
+
+def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "fixed", 1, is_read_only=True) as place:
+        line = the_line(o("up", O_DATA_DIR=str(place / "data"), O_PORT="0"))
+    assert "Read-only file system" in line
+    assert "O_DATA_DIR" in line
