@@ -50,7 +50,7 @@ class Send:
         otids: The client's ids of its messages, where it gave any.
         decisions: What is answered to an approval request; None for a send that answers none.
         busy_policy: What becomes of it while the conversation is busy; None goes by the setting.
-        callback_url: Who is to be notified when the run is closed.
+        callback_url: Where a POST goes once the run is finished.
     """
 
     input: list[InputMessage]
@@ -137,7 +137,7 @@ class Turns:
         """Close what is open at once, then have the work at it stopped in the background.
 
         Returns:
-            Run id to `cancelled`, or to `failed` where the run was at rest already.
+            Run id to `cancelled`, or to `failed` where the run was finished already.
 
         Raises:
             NotFound: A run that is named is not there.
@@ -228,15 +228,15 @@ class Turns:
             run = await answer_approval(connection, conversation_id, answer, new)
         return RunOfAgent(run, agent_name, run.options.override_model or model, is_warm=True)
 
-    def _notify(self, conversation_id: str, notice: Coroutine[None, None, None]) -> None:
+    def _notify(self, conversation_id: str, notification: Coroutine[None, None, None]) -> None:
         """Notify a conversation in the background. The database knows already."""
 
         async def notify() -> None:
             try:
-                await notice
+                await notification
             except (TemporalError, RuntimeError) as error:
                 _log.warning(
-                    "conversation was not notified; the sweeper will",
+                    "conversation was not notified; the sweeper will do it",
                     extra={"conversation_id": conversation_id, "error": type(error).__name__},
                 )
 
