@@ -1,7 +1,7 @@
 """What V1 serves and O does not yet: every such operation says so, with 501.
 
-An operation that gets built leaves `not_implemented.txt`; one that lists what nobody can make yet is
-in `empty_lists`.
+An operation that gets built leaves `not_implemented.txt`; one that lists what nobody can make yet
+is in `empty_lists`.
 """
 
 from pathlib import Path
