@@ -242,7 +242,7 @@ async def conversations_that_wait(
     rows = await connection.execute(
         select(approvals.c.conversation_id).where(
             IS_PENDING,
-            approvals.c.conversation_id.in_(conversation_ids),
+            approvals.c.conversation_id == func.any(list(conversation_ids)),
         )
     )
     return set(rows.scalars())

@@ -25,14 +25,23 @@ from o.storage.approvals import (
 from o.storage.database import Database
 from o.storage.turn.accepting import NewRun
 from o.storage.turn.runs import RunOfAgent, list_runs_in_line
-from o.temporal.conversations import list_shown_waiting, refresh, show_pending, submit_run
+from o.temporal.conversations import (
+    list_shown_waiting,
+    refresh,
+    show_pending,
+    shown_waiting_among,
+    submit_run,
+)
 from workflows import contract
 
 _log = logging.getLogger(__name__)
 _SHOWN_AT_ONCE = 20
 _SUBMIT_TIMEOUT_S = 5.0
+_COMPARED_A_LOOK = 100
+_REFRESHED_AT_ONCE = 10
+_REFRESH_TIMEOUT_S = 5.0
 _REFRESH_EVERY = 5
-"""Sweeps between looks through all that Temporal shows to wait, which may be much."""
+"""Sweeps between looks at what Temporal shows to wait."""
 _LATE = "Nobody answered the approval request in time."
 
 
@@ -47,6 +56,7 @@ class ApprovalSweeper:
         self._task_queue = task_queue
         self._older_than_s = older_than_s
         self._sweeps = itertools.count()
+        self._next_page: bytes | None = None
 
     async def sweep_late(self) -> None:
         """Deny what nobody has answered in time."""
@@ -123,8 +133,9 @@ class ApprovalSweeper:
                     shown.append((approval, name, request))
         for approval, name, request in shown:
             try:
-                await show_pending(self._client, self._task_queue, approval, request, name)
-            except TemporalError as error:
+                async with asyncio.timeout(_SUBMIT_TIMEOUT_S):
+                    await show_pending(self._client, self._task_queue, approval, request, name)
+            except (TimeoutError, TemporalError) as error:
                 facts = {"approval_id": approval.id, "error": type(error).__name__}
                 _log.warning("approval could not be shown", extra=facts)
         return {approval.conversation_id for approval, _, _ in shown}
@@ -134,8 +145,21 @@ class ApprovalSweeper:
 
         A request may have been cancelled by an API that died before it notified the conversation.
         """
-        shown = set(await list_shown_waiting(self._client, self._task_queue))
+        token, self._next_page = self._next_page, None
+        shown, self._next_page = await list_shown_waiting(
+            self._client, self._task_queue, limit=_COMPARED_A_LOOK, page=token
+        )
+        hidden = sample - await shown_waiting_among(self._client, self._task_queue, sample)
         async with self._database.connect() as connection:
             waiting = await conversations_that_wait(connection, shown)
-        for conversation_id in (shown - waiting) | (sample - shown):
-            await refresh(self._client, conversation_id)
+        limit = asyncio.Semaphore(_REFRESHED_AT_ONCE)
+        differing = (set(shown) - waiting) | hidden
+        await asyncio.gather(*(self._refresh_one(one, limit) for one in differing))
+
+    async def _refresh_one(self, conversation_id: str, limit: asyncio.Semaphore) -> None:
+        try:
+            async with limit, asyncio.timeout(_REFRESH_TIMEOUT_S):
+                await refresh(self._client, conversation_id)
+        except (TimeoutError, TemporalError) as error:  # the others do not wait
+            facts = {"conversation_id": conversation_id, "error": type(error).__name__}
+            _log.warning("conversation was not refreshed; it will be", extra=facts)
