@@ -1,10 +1,10 @@
 """Blocks as a conversation sees them: the agent's, but for those that it has to itself."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, func, insert, select
+from sqlalchemy import ARRAY, Select, Text, and_, bindparam, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.agents import Agent, Conversation
@@ -47,6 +47,12 @@ _BY_LABEL = (
     .where(agent_blocks.c.label == bindparam("label"))
     .with_for_update(of=blocks, key_share=True)
 )
+_LOCK_BY_LABELS = (
+    _seen()
+    .where(agent_blocks.c.label == func.any(bindparam("labels", type_=ARRAY(Text))))
+    .order_by(blocks.c.id)
+    .with_for_update(of=blocks, key_share=True)
+)
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,18 @@ async def lock_seen_block(connection: AsyncConnection, agent: Agent, label: str)
     if row is None:
         raise NotFound(f"Agent {agent.id} has no block with the label {label!r}")
     return SeenBlock(model_of(Block, row), row["is_isolated"])
+
+
+async def lock_seen_blocks(
+    connection: AsyncConnection, agent: Agent, labels: Iterable[str]
+) -> None:
+    """Lock the blocks by those labels where the agent acts, in the order of their ids."""
+    given = {
+        "conversation_id": agent.conversation_id,
+        "agent_id": agent.id,
+        "labels": sorted(set(labels)),
+    }
+    await connection.execute(_LOCK_BY_LABELS, given)
 
 
 async def list_isolated_blocks(connection: AsyncConnection, conversation_id: str) -> list[Block]:
