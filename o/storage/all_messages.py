@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, select, true, tuple_
+from sqlalchemy import ColumnElement, and_, or_, select, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
 from o.domain.messages import Message
 from o.errors import NotFound
 from o.storage.message_types import is_shown
-from o.storage.messages import AGE, IN_A_LIVE_CONVERSATION, cursor_places
+from o.storage.messages import AGE, IN_A_LIVE_CONVERSATION, NOT_SHARED, cursor_places
 from o.storage.pages import Page
 from o.storage.rows import columns_of, model_of, models_of
 from o.storage.tables import agents, messages
@@ -25,7 +25,13 @@ async def find_message(connection: AsyncConnection, actor: Actor, message_id: st
     rows = await connection.execute(
         select(*columns_of(messages, Message))
         .join(agents, agents.c.id == messages.c.agent_id)
-        .where(messages.c.id == message_id, _visible(actor), IN_A_LIVE_CONVERSATION)
+        .where(
+            or_(messages.c.id == message_id, messages.c.copy_of == message_id),
+            _visible(actor),
+            IN_A_LIVE_CONVERSATION,
+        )
+        .order_by((messages.c.id == message_id).desc(), messages.c.id)
+        .limit(1)
     )
     row = rows.mappings().one_or_none()
     if row is None:
@@ -59,9 +65,11 @@ async def list_all_messages(
         NotFound: A cursor names no message of this actor.
     """
     shown = [is_shown(types, says=says), IN_A_LIVE_CONVERSATION]
+    listed = NOT_SHARED
     if conversation_id is not None:
-        shown.append(messages.c.conversation_id == conversation_id)
-    theirs = messages.c.organization_id == actor.organization_id
+        listed = messages.c.conversation_id == conversation_id
+    shown.append(listed)
+    theirs = and_(messages.c.organization_id == actor.organization_id, listed)
     places = await cursor_places(connection, theirs, AGE, page)
     here = tuple_(*AGE)
     for cursor, forward in ((page.after, page.ascending), (page.before, not page.ascending)):

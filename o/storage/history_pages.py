@@ -12,7 +12,7 @@ from o.domain.actors import Actor
 from o.domain.messages import Message
 from o.storage.agents import agent_not_found
 from o.storage.message_types import is_shown
-from o.storage.messages import cursor_places
+from o.storage.messages import NOT_SHARED, cursor_places
 from o.storage.pages import Page
 from o.storage.rows import models_of
 from o.storage.tables import agents, conversations, messages
@@ -95,7 +95,7 @@ class _Shape:
     def mine(self) -> ColumnElement[bool]:
         """Whose messages."""
         if self.thread is None:
-            return messages.c.agent_id == bindparam("agent_id")
+            return and_(messages.c.agent_id == bindparam("agent_id"), NOT_SHARED)
         is_meant: ColumnElement[bool] = conversations.c.is_default
         if self.thread == "named":
             is_meant = conversations.c.id == bindparam("conversation_id")

@@ -35,6 +35,20 @@ IN_A_LIVE_CONVERSATION = ~exists().where(
 )
 """Holds for messages whose conversation was not deleted; what was is purged a little later."""
 
+_first = messages.alias("first")
+NOT_SHARED = ~exists().where(
+    messages.c.copy_of.is_not(None),
+    or_(
+        _first.c.id == messages.c.copy_of,
+        and_(_first.c.copy_of == messages.c.copy_of, _first.c.id < messages.c.id),
+    ),
+    ~exists().where(
+        conversations.c.id == _first.c.conversation_id, conversations.c.deleted_at.is_not(None)
+    ),
+)
+"""Holds for one message of those that a conversation and its forks share: the original while it is
+there. Lists of several conversations show it once, as V1 does."""
+
 
 async def add_messages(connection: AsyncConnection, new: Sequence[Message]) -> None:
     """Store messages; storing the same id again changes nothing (activities are retried)."""
@@ -146,7 +160,10 @@ async def search_messages(
     time tells which are the newest.
     """
     statement = select(*columns_of(messages, Message)).where(
-        messages.c.agent_id == agent_id, messages.c.role.in_(roles), IN_A_LIVE_CONVERSATION
+        messages.c.agent_id == agent_id,
+        messages.c.role.in_(roles),
+        IN_A_LIVE_CONVERSATION,
+        NOT_SHARED,
     )
     if query:
         said = _texts_at(messages.c.parts, "$[*].text")
@@ -223,7 +240,8 @@ async def cursor_places(
     cursors = [cursor for cursor in (page.before, page.after) if cursor is not None]
     if not cursors:
         return {}
-    question = select(messages.c.id, *keys).where(of, messages.c.id.in_(cursors))
+    named = or_(messages.c.id.in_(cursors), messages.c.copy_of.in_(cursors))
+    question = select(func.coalesce(messages.c.copy_of, messages.c.id), *keys).where(of, named)
     found = {row[0]: tuple(row)[1:] for row in await connection.execute(question, dict(given))}
     for cursor in cursors:
         if cursor not in found:
