@@ -84,6 +84,7 @@ def create_app(
             catalogue=Catalogue(Providers(providers)),
             outbound=OutboundGuard(settings.outbound_allow),
         )
+        app.state.take_leave = watcher.take_leave
         watching = asyncio.create_task(until_shutdown(database, watcher.run))
         spare_collector()
         on_ready()

@@ -45,17 +45,16 @@ class _HasId(Protocol):
 _Item = TypeVar("_Item", bound=_HasId)
 
 
-def page_of(
-    items: Sequence[_Item], *, before: str | None, after: str | None, limit: int
-) -> list[_Item]:
-    """Up to `limit` items behind the one with id `after` and ahead of the one with id `before`.
+def page_of(items: Sequence[_Item], page: Page) -> list[_Item]:
+    """A page of items that are at hand whole, given in ascending order.
 
     Raises:
         NotFound: A cursor names none of the items.
     """
-    start = _place(items, after) + 1 if after is not None else 0
-    end = _place(items, before) if before is not None else len(items)
-    return list(items[start:end][:limit])
+    ordered = items if page.ascending else items[::-1]
+    start = _place(ordered, page.after) + 1 if page.after is not None else 0
+    end = _place(ordered, page.before) if page.before is not None else len(ordered)
+    return list(ordered[start:end][: page.limit])
 
 
 def _place(items: Sequence[_Item], cursor: str) -> int:

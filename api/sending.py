@@ -63,7 +63,7 @@ async def answer_send(
 async def accept_send(
     request: Request, parts: Parts, actor: Actor, thread: Thread, body: AsyncBody
 ) -> Run:
-    """Store the run and answer with it at once; `callback_url` is told how it ends.
+    """Store the run and answer with it at once; how it ends is posted to `callback_url`.
 
     Raises:
         NotFound: There is no such agent, conversation or model.

@@ -50,7 +50,7 @@ class Send:
         otids: The client's ids of its messages, where it gave any.
         decisions: What is answered to an approval request; None for a send that answers none.
         busy_policy: What becomes of it while the conversation is busy; None goes by the setting.
-        callback_url: Who is to be told when the run is at rest.
+        callback_url: Where a POST goes once the run is finished.
     """
 
     input: list[InputMessage]
@@ -103,15 +103,15 @@ class Turns:
         self._temporal = temporal
         self._watcher = watcher
         self._settings = settings
-        self._telling: set[asyncio.Task[None]] = set()
+        self._notifying: set[asyncio.Task[None]] = set()
         # Those of conversations that a run is being handed to; gone with their last user.
         self._lines: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def send(self, actor: Actor, thread: Thread, request: Send) -> Sent:
-        """Store the run, then tell its conversation in the background.
+        """Store the run, then notify its conversation in the background.
 
         From the moment it is stored, the run is carried out whatever dies: if the conversation
-        is never told, the sweeper tells it.
+        is never notified, the sweeper does it.
 
         Raises:
             NotFound: There is no such agent or conversation for this actor.
@@ -130,14 +130,14 @@ class Turns:
         run = accepted.run
         is_new = run.id == proposed_id
         if run.status.is_open or is_new:  # with a part of an answer, Temporal shows what is left
-            self._tell(run.conversation_id, self._submit(accepted))
+            self._notify(run.conversation_id, self._submit(accepted))
         return Sent(run, is_new=is_new and run.status.is_open)
 
     async def cancel(self, actor: Actor, scope: Scope) -> dict[str, str]:
         """Close what is open at once, then have the work at it stopped in the background.
 
         Returns:
-            Run id to `cancelled`, or to `failed` where the run was at rest already.
+            Run id to `cancelled`, or to `failed` where the run was finished already.
 
         Raises:
             NotFound: A run that is named is not there.
@@ -151,7 +151,7 @@ class Turns:
     def stop(self, cancelled: Cancelled) -> None:
         """Have the work at runs that are cancelled stopped, in the background."""
         for conversation_id, run_ids in cancelled.conversations.items():
-            self._tell(conversation_id, tell_cancelled(self._temporal, conversation_id, run_ids))
+            self._notify(conversation_id, tell_cancelled(self._temporal, conversation_id, run_ids))
 
     def follow(self, sent: Sent) -> AsyncGenerator[list[RunEvent], None]:
         """The run's events from the first; see `RunWatcher.follow`."""
@@ -228,21 +228,21 @@ class Turns:
             run = await answer_approval(connection, conversation_id, answer, new)
         return RunOfAgent(run, agent_name, run.options.override_model or model, is_warm=True)
 
-    def _tell(self, conversation_id: str, telling: Coroutine[None, None, None]) -> None:
-        """Tell a conversation in the background. The database knows already."""
+    def _notify(self, conversation_id: str, notification: Coroutine[None, None, None]) -> None:
+        """Notify a conversation in the background. The database knows already."""
 
-        async def tell() -> None:
+        async def notify() -> None:
             try:
-                await telling
+                await notification
             except (TemporalError, RuntimeError) as error:
                 _log.warning(
-                    "conversation was not told; the sweeper will",
+                    "conversation was not notified; the sweeper will do it",
                     extra={"conversation_id": conversation_id, "error": type(error).__name__},
                 )
 
-        task = asyncio.create_task(tell())
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
+        task = asyncio.create_task(notify())
+        self._notifying.add(task)
+        task.add_done_callback(self._notifying.discard)
 
     async def _submit(self, accepted: RunOfAgent) -> None:
         """Hand a run to its conversation, behind those that came before.

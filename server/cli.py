@@ -69,12 +69,14 @@ def api(**flags: Any) -> None:
     from api.edge.connection import BoundedConnection  # noqa: PLC0415
     from api.edge.descriptors import raise_limit  # noqa: PLC0415
     from migrations.upgrade import wait_for_schema  # noqa: PLC0415
+    from server.serving import serve  # noqa: PLC0415
 
     settings = _with_database(_settings(**flags))
     _on_database(settings, "o api start", partial(wait_for_schema, patience_s=_PATIENCE_S))
     raise_limit()
-    uvicorn.run(
-        create_app(settings, _providers(), on_ready=report_ready),
+    app = create_app(settings, _providers(), on_ready=report_ready)
+    config = uvicorn.Config(
+        app,
         host=settings.host,
         port=settings.port,
         loop="uvloop",
@@ -82,11 +84,11 @@ def api(**flags: Any) -> None:
         ws="none",
         log_config=None,
         access_log=False,
-        timeout_graceful_shutdown=3,
         # Longer than clients keep idle connections (httpx: 5 s), so that it is they who close them:
         # a request that meets the server's close is lost.
         timeout_keep_alive=75,
     )
+    serve(app, config)
 
 
 @cli.command()

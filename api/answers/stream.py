@@ -60,7 +60,8 @@ class EventStream(Following):
             async for one in self._relayed(events):
                 yield one
         except OError as error:  # the run was deleted, say
-            yield interrupted(self._run, self._last_shown, error.message)
+            reason = None if error.retryable else error.message
+            yield interrupted(self._run, self._last_shown, reason)
         except Exception as error:
             facts = {"run_id": self._run.id, "error": type(error).__name__}
             _log.warning("a stream cannot go on", extra=facts)

@@ -11,10 +11,12 @@ import psycopg
 from api.answers.catching_up import CatchingUp
 from api.answers.follower import Follower
 from o.domain.runs import EventKind, RunEvent
+from o.errors import Unavailable
 from o.storage.database import NOTIFY_CHANNEL, libpq_url
 
 _log = logging.getLogger(__name__)
 _PAUSE_S = 0.1
+_LEAVING = "The server shuts down; the run goes on. Send the same again to join it."
 
 
 class RunWatcher:
@@ -33,6 +35,7 @@ class RunWatcher:
             patience_s: How long followers bear it that the database is away.
         """
         self._url = libpq_url(database_url)
+        self._is_leaving = False
         self._followers: dict[str, set[Follower]] = {}
         self._catching_up = CatchingUp(database_url, self._followers, patience_s=patience_s)
 
@@ -61,6 +64,7 @@ class RunWatcher:
         Raises:
             NotFound: The run was deleted.
             Gone: Its log was purged while it was read.
+            Unavailable: This process is about to end.
         """
         with self._subscribed(run_id, is_new=is_new) as follower:
             while True:
@@ -74,12 +78,21 @@ class RunWatcher:
         follower = Follower(run_id, is_behind=not is_new, ask=self._catching_up.ask)
         followers = self._followers.setdefault(run_id, set())
         followers.add(follower)
+        if self._is_leaving:
+            follower.fail(Unavailable(_LEAVING))
         try:
             yield follower
         finally:
             followers.discard(follower)
             if not followers:
                 self._followers.pop(run_id, None)
+
+    def take_leave(self) -> None:
+        """Send all who follow a run away: this process is about to end, and their runs go on."""
+        self._is_leaving = True
+        for followers in self._followers.values():
+            for follower in followers:
+                follower.fail(Unavailable(_LEAVING))
 
     async def _listen(self) -> None:
         """Pass notices on, as long as the connection holds."""

@@ -1,19 +1,20 @@
 """The blocks of an agent: list, retrieve, change, attach, detach."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Response
 from starlette.convertors import Convertor, register_url_convertor
 
 from api.bodies import answer, block_answer
 from api.deps import ActorDep, AgentId, BlockId, ExpectedVersionDep, ReadsDep, TransactionDep
 from api.documentation import OUTDATED
-from api.pagination import page_of
+from api.pagination import page_of, page_query
 from api.wire.agents import AgentBody
 from api.wire.blocks import BlockBody, UpdateBlockBody, block_bodies
 from o.storage import agent_blocks as stored
 from o.storage.agents import get_agent, get_agent_state
 from o.storage.blocks import change_block, get_blocks
+from o.storage.pages import Page
 
 
 class _LabelConvertor(Convertor[str]):
@@ -45,15 +46,11 @@ async def index(
     agent_id: AgentId,
     connection: ReadsDep,
     actor: ActorDep,
-    before: str | None = None,
-    after: str | None = None,
-    limit: Annotated[int | None, Query(ge=1, le=1_000)] = None,
-    order: Literal["asc", "desc"] = "desc",
+    page: Annotated[Page, Depends(page_query(limit=100, most=1_000))],
 ) -> Response:
     """The agent's blocks, the last of its prompt first unless asked otherwise."""
     blocks = await stored.list_agent_blocks(connection, actor, agent_id)
-    ordered = blocks if order == "asc" else blocks[::-1]
-    return answer(block_bodies(page_of(ordered, before=before, after=after, limit=limit or 100)))
+    return answer(block_bodies(page_of(blocks, page)))
 
 
 @router.patch(

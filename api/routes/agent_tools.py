@@ -3,14 +3,14 @@
 So far they are those that come with the server.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from api.bodies import answer
 from api.deps import ActorDep, AgentId, ReadsDep, ToolId, TransactionDep
 from api.new_agents import tools_given
-from api.pagination import page_of
+from api.pagination import page_of, page_query
 from api.wire.agents import AgentBody
 from api.wire.tools import (
     ModifyApprovalBody,
@@ -27,6 +27,7 @@ from o.domain.text import storable
 from o.errors import InvalidInput, NotFound, ToolFailed
 from o.storage.agent_memory import AgentMemory
 from o.storage.agents import change_agent, get_agent, get_agent_state
+from o.storage.pages import Page
 from o.tools.registry import BUILT_IN_TOOLS
 from o.tools.tool import Caller
 
@@ -43,17 +44,11 @@ async def index(
     agent_id: AgentId,
     connection: ReadsDep,
     actor: ActorDep,
-    before: str | None = None,
-    after: str | None = None,
-    limit: Annotated[int | None, Query(ge=1, le=1_000)] = 10,
-    order: Literal["asc", "desc"] = "desc",
+    page: Annotated[Page, Depends(page_query(limit=10, most=1_000))],
 ) -> Response:
     """The agent's tools, the last attached first unless asked otherwise."""
     agent = await get_agent(connection, actor, agent_id)
-    tools = tool_bodies(actor.organization_id, agent.tool_names)
-    ordered = tools if order == "asc" else tools[::-1]
-    page = page_of(ordered, before=before, after=after, limit=limit or 10)
-    return answer(page)
+    return answer(page_of(tool_bodies(actor.organization_id, agent.tool_names), page))
 
 
 @router.patch(

@@ -21,7 +21,7 @@ router = APIRouter()
 class StreamBody(AgentOfThreadBody):
     """V1's `RetrieveStreamRequest`.
 
-    `poll_interval` and `batch_size` are about V1's Redis; here the database tells what is new.
+    `poll_interval` and `batch_size` are about V1's Redis; here the database notifies.
     """
 
     run_id: Text | None = None

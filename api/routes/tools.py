@@ -1,15 +1,16 @@
 """Tools as resources: those that come with the server, which each organisation has."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
 from api.bodies import answer
 from api.deps import ActorDep, ToolId
-from api.pagination import page_of
+from api.pagination import page_of, page_query
 from api.wire.tools import ToolBody, tool_bodies, tool_names_by_id
 from o.errors import NotFound
+from o.storage.pages import Page
 
 router = APIRouter(prefix="/tools", tags=["tools"])
 
@@ -47,14 +48,10 @@ FoundDep = Annotated[list[ToolBody], Depends(_found)]
 @router.get("/", operation_id="list_tools", summary="List tools", response_model=list[ToolBody])
 async def index(
     found: FoundDep,
-    before: str | None = None,
-    after: str | None = None,
-    limit: Annotated[int | None, Query(ge=1, le=1_000)] = 50,
-    order: Literal["asc", "desc"] = "desc",
+    page: Annotated[Page, Depends(page_query(limit=50, most=1_000))],
 ) -> Response:
     """List the tools that come with the server; tools of one's own cannot be made yet."""
-    ordered = found if order == "asc" else found[::-1]
-    return answer(page_of(ordered, before=before, after=after, limit=limit or 50))
+    return answer(page_of(found, page))
 
 
 @router.get("/count", operation_id="count_tools", summary="Count tools", response_model=int)

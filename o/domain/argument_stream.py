@@ -1,17 +1,22 @@
 """Reading the arguments of a tool call while a model is still writing them.
 
 Arguments are one JSON object, which comes in pieces that may be cut anywhere: inside an escape,
-between the halves of a surrogate pair, in the middle of a number. The reader tells of each
+between the halves of a surrogate pair, in the middle of a number. The reader gives each
 top-level argument as far as it has come. It is lenient: what is not JSON yields something, and
 whether the whole is valid is for `json.loads` to say.
+
+`pydantic_core.from_json(allow_partial=…)` would read all of it again for every piece, stops at half
+a surrogate pair, and gives no source of what is not a string yet.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _SPACE = " \t\r\n"
+_PLAIN = re.compile(r'[^"\\]+')
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -26,6 +31,11 @@ class StringDecoder:
     def in_escape(self) -> bool:
         """Whether the next character belongs to an escape, so that a quote does not end it."""
         return self._escape is not None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the next character, unless it is a backslash, stands for itself and no more."""
+        return self._escape is None and self._high is None
 
     def feed(self, char: str) -> str:
         """What is certain of the text once `char` is known; often nothing inside an escape."""
@@ -96,7 +106,7 @@ class _At(Enum):
 
 
 class ArgumentReader:
-    """Takes the pieces of one JSON object and tells of its arguments as they come."""
+    """Takes the pieces of one JSON object and gives out its arguments as they come."""
 
     def __init__(self) -> None:
         self._at = _At.OBJECT
@@ -112,12 +122,25 @@ class ArgumentReader:
         return self._at is _At.END
 
     def feed(self, more: str) -> list[ArgumentPiece]:
-        """The arguments that `more` tells of, one entry for each that it touches, in order."""
+        """The arguments that `more` adds to, one entry for each, in order."""
         pieces: list[ArgumentPiece] = []
-        for char in more:
-            for name, source, text in self._step(char):
+        at = 0
+        while at < len(more):
+            run = self._plain_run(more, at)
+            if run:
+                at += len(run)
+                self._add(pieces, self._name, run, run if self._at is _At.IN_STRING else "")
+                continue
+            for name, source, text in self._step(more[at]):
                 self._add(pieces, name, source, text)
+            at += 1
         return pieces
+
+    def _plain_run(self, more: str, at: int) -> str:
+        """What can be taken at once: the text of a string, up to its next escape or its end."""
+        in_text = self._at is _At.IN_STRING or (self._at is _At.IN_OTHER and self._quoted)
+        found = _PLAIN.match(more, at) if in_text and self._decoder.is_plain else None
+        return found[0] if found else ""
 
     def _add(self, pieces: list[ArgumentPiece], name: str, source: str, text: str) -> None:
         if pieces and not self._is_first:

@@ -1,4 +1,4 @@
-"""Runs, the steps they take, and the events that tell of them."""
+"""Runs, the steps they take, and the events of their logs."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -137,7 +137,7 @@ class RunOptions(BaseModel):
     Attributes:
         override_system: What stands in the place of the system prompt; None for the agent's.
         client_tools: Tools that the client brings; None where it says nothing of them.
-        client_skills: What its model calls are told that the client can do; None as above.
+        client_skills: What its model calls say that the client can do; None as above.
         run_type: How it was asked, in V1's words: `send_message`, `streaming`,
             `send_message_async`, ….
     """
@@ -179,7 +179,7 @@ class Run(BaseModel):
             known where runs are read for clients.
         first_token_at: When the first piece of a reply was stored.
         events_kept: Whether its log is whole; it is purged long after the run has come to rest.
-        callback_url: Who is told when the run is at rest.
+        callback_url: Where a POST goes once the run is finished.
         callback_sent_at: When that was done, or given up; None while it is to be done.
         callback_status_code: What the last try was answered.
         callback_error: What was wrong with the last try.
@@ -231,7 +231,7 @@ def nanoseconds_between(start: datetime, end: datetime | None) -> int | None:
 
 
 class EventKind(StrEnum):
-    """What an event of a run tells."""
+    """What an event of a run is about."""
 
     MESSAGE = "message"
     """A message was committed; the body is the message."""

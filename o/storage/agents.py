@@ -175,9 +175,9 @@ async def list_agent_states(
         connection,
         _STATES[with_blocks].where(_visible(actor), *_conditions(wanted)),
         page,
-        time=_SORT_KEYS[sort_by],
+        (_SORT_KEYS[sort_by], agents.c.id),
         id_=agents.c.id,
-        of_actor=_visible(actor),
+        among=_visible(actor),
     )
     found = await connection.execute(question)
     return readable(found, lambda row: model_of_json(AgentState, row.state, row.id))

@@ -1,17 +1,24 @@
 """Messages wherever they are: one by its id, and those of all agents together."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, and_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
 from o.domain.messages import Message
 from o.errors import NotFound
 from o.storage.message_types import is_shown
-from o.storage.messages import AGE, IN_A_LIVE_CONVERSATION, NOT_SHARED, cursor_places
-from o.storage.pages import Page
+from o.storage.messages import (
+    AGE,
+    CURSOR,
+    IN_A_LIVE_CONVERSATION,
+    NOT_SHARED,
+    SHOWN_ID,
+    named_by,
+    shown_as,
+)
+from o.storage.pages import Page, find_places, in_order, narrowed
 from o.storage.rows import columns_of, model_of, models_of
 from o.storage.tables import agents, messages
 
@@ -26,7 +33,7 @@ async def find_message(connection: AsyncConnection, actor: Actor, message_id: st
         select(*columns_of(messages, Message))
         .join(agents, agents.c.id == messages.c.agent_id)
         .where(
-            or_(messages.c.id == message_id, messages.c.copy_of == message_id),
+            shown_as([message_id]),
             _visible(actor),
             IN_A_LIVE_CONVERSATION,
         )
@@ -69,17 +76,14 @@ async def list_all_messages(
     if conversation_id is not None:
         listed = messages.c.conversation_id == conversation_id
     shown.append(listed)
-    theirs = and_(messages.c.organization_id == actor.organization_id, listed)
-    places = await cursor_places(connection, theirs, AGE, page)
-    here = tuple_(*AGE)
-    for cursor, forward in ((page.after, page.ascending), (page.before, not page.ascending)):
-        if cursor is not None:
-            there = tuple_(*places[cursor])
-            shown.append(here > there if forward else here < there)
+    theirs = and_(messages.c.organization_id == actor.organization_id, listed, named_by(page))
+    places = await find_places(connection, page, AGE, id_=SHOWN_ID, among=theirs, what=CURSOR)
+    of_agent = select(*columns_of(messages, Message)).where(
+        messages.c.agent_id == agents.c.id, *shown
+    )
     part = (
-        select(*columns_of(messages, Message))
-        .where(messages.c.agent_id == agents.c.id, and_(*shown))
-        .order_by(*_ordered(AGE, page))
+        narrowed(of_agent, page, AGE, places)
+        .order_by(*in_order(AGE, page))
         .limit(page.limit)
         .lateral("part")
     )
@@ -87,14 +91,10 @@ async def list_all_messages(
         select(part)
         .select_from(agents.join(part, true()))
         .where(_visible(actor))
-        .order_by(*_ordered([part.c[key.name] for key in AGE], page))
+        .order_by(*in_order([part.c[key.name] for key in AGE], page))
         .limit(page.limit)
     )
     return models_of(Message, rows.mappings().all())
-
-
-def _ordered(keys: Sequence[ColumnElement[Any]], page: Page) -> list[ColumnElement[Any]]:
-    return [key if page.ascending else key.desc() for key in keys]
 
 
 def _visible(actor: Actor) -> ColumnElement[bool]:

@@ -100,9 +100,9 @@ async def list_blocks(
         connection,
         _visible(actor).where(*_conditions(wanted)),
         page,
-        time=blocks.c.created_at,
+        (blocks.c.created_at, blocks.c.id),
         id_=blocks.c.id,
-        of_actor=blocks.c.organization_id == actor.organization_id,
+        among=blocks.c.organization_id == actor.organization_id,
     )
     return models_of(Block, (await connection.execute(question)).mappings().all())
 

@@ -127,9 +127,9 @@ async def list_conversation_states(
         connection,
         question,
         page,
-        time=_SORT_KEYS[sort_by],
+        (_SORT_KEYS[sort_by], conversations.c.id),
         id_=conversations.c.id,
-        of_actor=conversations.c.organization_id == actor.organization_id,
+        among=conversations.c.organization_id == actor.organization_id,
     )
     found = await connection.execute(question)
     return readable(found, lambda row: model_of_json(ConversationState, row.state, row.id))

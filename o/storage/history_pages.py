@@ -12,15 +12,12 @@ from o.domain.actors import Actor
 from o.domain.messages import Message
 from o.storage.agents import agent_not_found
 from o.storage.message_types import is_shown
-from o.storage.messages import NOT_SHARED, cursor_places
-from o.storage.pages import Page
+from o.storage.messages import AGE, CURSOR, NOT_SHARED, SHOWN_ID, named_by
+from o.storage.pages import Keys, Page, find_places
 from o.storage.rows import models_of
 from o.storage.tables import agents, conversations, messages
 
-_Keys = Sequence[ColumnElement[Any]]
-
-_AGE: _Keys = (messages.c.created_at, messages.c.position, messages.c.id)
-_PLACE: _Keys = (messages.c.position,)  # within one conversation
+_PLACE: Keys = (messages.c.position,)  # within one conversation
 
 
 async def list_agent_messages(
@@ -87,9 +84,9 @@ class _Shape:
     has_after: bool
 
     @property
-    def keys(self) -> _Keys:
+    def keys(self) -> Keys:
         """What the history is ordered by."""
-        return _AGE if self.thread is None else _PLACE
+        return AGE if self.thread is None else _PLACE
 
     @property
     def mine(self) -> ColumnElement[bool]:
@@ -141,7 +138,7 @@ def _part_of_history(question: Select[Any], shape: _Shape) -> Select[Any]:
     return question.order_by(*order).limit(limit)
 
 
-def _cursor(name: str, keys: _Keys) -> Any:
+def _cursor(name: str, keys: Keys) -> Any:
     return tuple_(*(bindparam(f"{name}_{key.name}", type_=key.type) for key in keys))
 
 
@@ -150,7 +147,15 @@ async def _places_of(
 ) -> dict[str, Any]:
     """The values of the page's cursors."""
     named = {"before": page.before, "after": page.after}
-    places = await cursor_places(connection, shape.mine, shape.keys, page, given)
+    places = await find_places(
+        connection,
+        page,
+        shape.keys,
+        id_=SHOWN_ID,
+        among=and_(shape.mine, named_by(page)),
+        what=CURSOR,
+        given=given,
+    )
     return {
         f"{name}_{key.name}": value
         for name, cursor in named.items()

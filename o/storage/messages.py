@@ -1,8 +1,7 @@
 """Questions about messages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
@@ -21,14 +20,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
 from o.domain.messages import Message, Role
-from o.errors import NotFound
 from o.storage.message_types import is_shown
-from o.storage.pages import Page
+from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of, row_of
 from o.storage.tables import conversations, messages
 
 AGE = (messages.c.created_at, messages.c.position, messages.c.id)
 """What orders messages of several conversations."""
+
+CURSOR = "Message with id"
+"""What a cursor of a list of messages is called where there is none."""
 
 IN_A_LIVE_CONVERSATION = ~exists().where(
     conversations.c.id == messages.c.conversation_id, conversations.c.deleted_at.is_not(None)
@@ -36,18 +37,35 @@ IN_A_LIVE_CONVERSATION = ~exists().where(
 """Holds for messages whose conversation was not deleted; what was is purged a little later."""
 
 _first = messages.alias("first")
-NOT_SHARED = ~exists().where(
-    messages.c.copy_of.is_not(None),
-    or_(
-        _first.c.id == messages.c.copy_of,
-        and_(_first.c.copy_of == messages.c.copy_of, _first.c.id < messages.c.id),
-    ),
-    ~exists().where(
-        conversations.c.id == _first.c.conversation_id, conversations.c.deleted_at.is_not(None)
+_first_lives = ~exists().where(
+    conversations.c.id == _first.c.conversation_id, conversations.c.deleted_at.is_not(None)
+)
+# Each part goes by an index of its own, for the few messages that are copies.
+_original = select(_first.c.id).where(_first.c.id == messages.c.copy_of, _first_lives)
+_copy = select(func.min(_first.c.id)).where(_first.c.copy_of == messages.c.copy_of, _first_lives)
+NOT_SHARED = or_(
+    messages.c.copy_of.is_(None),
+    messages.c.id
+    == func.coalesce(
+        _original.correlate(messages).scalar_subquery(), _copy.correlate(messages).scalar_subquery()
     ),
 )
 """Holds for one message of those that a conversation and its forks share: the original while it is
 there. Lists of several conversations show it once, as V1 does."""
+
+SHOWN_ID = func.coalesce(messages.c.copy_of, messages.c.id)
+"""The id by which clients know a message, and name it in cursors."""
+
+
+def named_by(page: Page) -> ColumnElement[bool]:
+    """Holds for messages whose shown id a page names; unlike `SHOWN_ID` it has its indexes."""
+    return shown_as([cursor for cursor in (page.before, page.after) if cursor is not None])
+
+
+def shown_as(ids: Sequence[str]) -> ColumnElement[bool]:
+    """Holds for messages that clients know by these ids."""
+    of_copies = select(_first.c.id).where(_first.c.copy_of.in_(ids))
+    return messages.c.id.in_(select(_first.c.id).where(_first.c.id.in_(ids)).union_all(of_copies))
 
 
 async def add_messages(connection: AsyncConnection, new: Sequence[Message]) -> None:
@@ -206,44 +224,13 @@ async def _list_of(
 ) -> list[Message]:
     """The messages are of one conversation, so their positions are their order."""
     owned = and_(of, messages.c.organization_id == actor.organization_id)
-    position = messages.c.position
-    places = await cursor_places(connection, owned, [position], page)
-    question = select(*columns_of(messages, Message)).where(owned, is_shown(types, says=says))
-    for cursor, forward in ((page.after, page.ascending), (page.before, not page.ascending)):
-        if cursor is not None:
-            (place,) = places[cursor]
-            question = question.where(position > place if forward else position < place)
-    order = position if page.ascending else position.desc()
-    rows = await connection.execute(question.order_by(order).limit(page.limit))
-    return models_of(Message, rows.mappings().all())
-
-
-async def cursor_places(
-    connection: AsyncConnection,
-    of: ColumnElement[bool],
-    keys: Sequence[ColumnElement[Any]],
-    page: Page,
-    given: Mapping[str, Any] = MappingProxyType({}),
-) -> dict[str, tuple[Any, ...]]:
-    """The keys of the messages that the page names, in one statement if it names any.
-
-    Args:
-        connection: Any.
-        of: Holds for the messages that may be named; `given` has the values it needs.
-        keys: What the list is ordered by.
-        page: Whose cursors are looked up.
-        given: Values by name.
-
-    Raises:
-        NotFound: A cursor names no message of this list.
-    """
-    cursors = [cursor for cursor in (page.before, page.after) if cursor is not None]
-    if not cursors:
-        return {}
-    named = or_(messages.c.id.in_(cursors), messages.c.copy_of.in_(cursors))
-    question = select(func.coalesce(messages.c.copy_of, messages.c.id), *keys).where(of, named)
-    found = {row[0]: tuple(row)[1:] for row in await connection.execute(question, dict(given))}
-    for cursor in cursors:
-        if cursor not in found:
-            raise NotFound(f"Message with id {cursor[:100]} not found")
-    return found
+    statement = await page_of_rows(
+        connection,
+        select(*columns_of(messages, Message)).where(owned, is_shown(types, says=says)),
+        page,
+        [messages.c.position],
+        id_=SHOWN_ID,
+        among=and_(owned, named_by(page)),
+        what=CURSOR,
+    )
+    return models_of(Message, (await connection.execute(statement)).mappings().all())

@@ -1,13 +1,26 @@
-"""Pages of a list: keyset paging by a time and, for what has the same time, by id."""
+"""Pages of a list: a cursor is the id of a row, and stands for the place of that row.
 
+All lists that are read from the database go by this. An agent's history (`history_pages`) means
+something else by `after`, and only looks its cursors up here; lists that are at hand whole are cut
+by `api.pagination`.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import Select, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
 
 from o.errors import NotFound
+
+Keys = Sequence[ColumnElement[Any]]
+"""What a list is ordered by."""
+
+Places = Mapping[str, tuple[Any, ...]]
+"""The values of the keys by the id of the row."""
 
 
 @dataclass(frozen=True)
@@ -29,33 +42,70 @@ class Page:
 
 async def page_of_rows(
     connection: AsyncConnection,
-    question: Select[Any],
+    statement: Select[Any],
     page: Page,
+    keys: Keys,
     *,
-    time: ColumnElement[Any],
     id_: ColumnElement[str],
-    of_actor: ColumnElement[bool],
+    among: ColumnElement[bool],
+    what: str = "Cursor",
 ) -> Select[Any]:
-    """`question` narrowed to a page.
+    """`statement` narrowed to a page.
 
     Args:
-        connection: Where a cursor's place is looked up; without a cursor it is not used.
-        question: Whose rows have `time` and `id_`.
+        connection: Where the places of cursors are looked up, if the page names any.
+        statement: Whose rows have `keys` and `id_`.
         page: Which part.
-        time: What the list is ordered by; never null.
+        keys: What the list is ordered by, together different for each row; never null.
         id_: The id, which cursors name.
-        of_actor: Holds for the rows that a cursor may name.
+        among: Holds for the rows that a cursor may name.
+        what: What a cursor is called when it names none.
 
     Raises:
-        NotFound: A cursor names no row of this actor.
+        NotFound: A cursor names none of the rows.
     """
+    places = await find_places(connection, page, keys, id_=id_, among=among, what=what)
+    return narrowed(statement, page, keys, places).order_by(*in_order(keys, page)).limit(page.limit)
+
+
+async def find_places(
+    connection: AsyncConnection,
+    page: Page,
+    keys: Keys,
+    *,
+    id_: ColumnElement[str],
+    among: ColumnElement[bool],
+    what: str,
+    given: Mapping[str, Any] = MappingProxyType({}),
+) -> Places:
+    """Where the rows that the page names stand, in one statement if it names any.
+
+    See `page_of_rows`; `given` has the values that `among` needs by name.
+
+    Raises:
+        NotFound: A cursor names none of the rows.
+    """
+    cursors = [cursor for cursor in (page.before, page.after) if cursor is not None]
+    if not cursors:
+        return {}
+    named = select(id_, *keys).where(among, id_.in_(cursors))
+    found = {row[0]: tuple(row)[1:] for row in await connection.execute(named, dict(given))}
+    for cursor in cursors:
+        if cursor not in found:
+            raise NotFound(f"{what} {cursor[:100]} not found")
+    return found
+
+
+def narrowed(statement: Select[Any], page: Page, keys: Keys, places: Places) -> Select[Any]:
+    """`statement` with only what comes behind `after` and ahead of `before`."""
+    here = tuple_(*keys)
     for cursor, forward in ((page.after, page.ascending), (page.before, not page.ascending)):
-        if cursor is None:
-            continue
-        place = await connection.scalar(select(time).where(and_(id_ == cursor, of_actor)))
-        if place is None:
-            raise NotFound(f"Cursor {cursor[:100]} not found")
-        here, there = func.row(time, id_), func.row(place, cursor)
-        question = question.where(here > there if forward else here < there)
-    order = (time, id_) if page.ascending else (time.desc(), id_.desc())
-    return question.order_by(*order).limit(page.limit)
+        if cursor is not None:
+            there = tuple_(*places[cursor])
+            statement = statement.where(here > there if forward else here < there)
+    return statement
+
+
+def in_order(keys: Keys, page: Page) -> list[ColumnElement[Any]]:
+    """The keys in the order asked for."""
+    return [key if page.ascending else key.desc() for key in keys]

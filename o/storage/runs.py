@@ -87,9 +87,9 @@ async def list_runs(
         connection,
         question,
         page,
-        time=runs.c.created_at,
+        (runs.c.created_at, runs.c.id),
         id_=runs.c.id,
-        of_actor=runs.c.organization_id == actor.organization_id,
+        among=runs.c.organization_id == actor.organization_id,
     )
     rows = await connection.execute(question)
     return models_of(Run, rows.mappings().all())

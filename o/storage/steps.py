@@ -63,9 +63,9 @@ async def list_steps(
         connection,
         _filtered(_visible(actor), only),
         page,
-        time=steps.c.created_at,
+        (steps.c.created_at, steps.c.id),
         id_=steps.c.id,
-        of_actor=steps.c.organization_id == actor.organization_id,
+        among=steps.c.organization_id == actor.organization_id,
     )
     rows = await connection.execute(question)
     return models_of(Step, rows.mappings().all())

@@ -22,11 +22,11 @@ async def find_newest_run(
         NotFound: There is no such conversation or agent for this actor.
     """
     conversation = await get_thread(connection, actor, thread)
-    question = select(*columns_of(runs, Run)).where(runs.c.conversation_id == conversation.id)
+    statement = select(*columns_of(runs, Run)).where(runs.c.conversation_id == conversation.id)
     if otid is None:
-        question = question.where(IS_OPEN)
+        statement = statement.where(IS_OPEN)
     else:
-        question = question.where(
+        statement = statement.where(
             or_(
                 runs.c.request_key == request_key([otid]),
                 runs.c.input.contains(
@@ -34,6 +34,8 @@ async def find_newest_run(
                 ),
             )
         )
-    rows = await connection.execute(question.order_by(runs.c.created_at.desc(), runs.c.id).limit(1))
+    rows = await connection.execute(
+        statement.order_by(runs.c.created_at.desc(), runs.c.id).limit(1)
+    )
     row = rows.mappings().one_or_none()
     return model_of(Run, row) if row else None

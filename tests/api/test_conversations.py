@@ -271,7 +271,7 @@ def test_a_fork_lists_the_messages_that_it_shares_by_their_ids(
         assert ids(one.id, before=shared[1]) == shared[:1]
     speak(client, fork.id, "after")
     assert ids(fork.id)[:2] == shared
-    assert client.conversations.retrieve(fork.id).in_context_message_ids[1:] == ids(fork.id)
+    assert (client.conversations.retrieve(fork.id).in_context_message_ids or [])[1:] == ids(fork.id)
 
     everything = client.agents.messages.list(agent.id, limit=100).items
     assert [m.id for m in everything if m.id in shared] == shared, "once, as V1 does"

@@ -1,16 +1,20 @@
 """Those who wait for runs: what they cost others, and what may happen while they wait."""
 
 import json
+import os
 import re
+import signal
 import socket
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 from letta_client.types import AgentState
 
 from o.storage.database import libpq_url
+from tests.chaos.killing import Background
 from tests.support.crowd import Crowd
 from tests.support.product import Product, eventually
 from tests.support.provider import HANDLE, FakeProvider, Gate, Prompt
@@ -189,11 +193,48 @@ def test_a_stream_whose_database_stays_away_says_how_to_resume(
         held.run_id,
     )
     held.gate.opened.set()
-    named = re.search(r"/v1/(\S+) with run_id (\S+) and starting_after (\d+)", error["message"])
-    assert named is not None
-    rest = without_pings(read(product, named[1], run_id=named[2], starting_after=int(named[3])))
+    rest = read_on(product, error)
     assert body_of(rest[0][1])["content"] == f"You said: {held.text}"
     assert is_done(rest[-1][1])
+
+
+def read_on(product: Product, error: dict[str, Any]) -> list[Frame]:
+    """The rest of a stream, as the error that ended it says how."""
+    named = re.search(r"/v1/(\S+) with run_id (\S+) and starting_after (\d+)", error["message"])
+    assert named is not None, error
+    return without_pings(read(product, named[1], run_id=named[2], starting_after=int(named[3])))
+
+
+def test_a_server_that_is_stopped_leaves_nobody_without_a_word(
+    product: Product, provider: FakeProvider, agent: AgentState
+) -> None:
+    held = Held(product, provider, agent)
+    waiting = new_agent(product)
+    gate = provider.hold(lambda prompt: prompt[-1].get("content") == "wait")
+    url = f"{product.url}/v1/agents/{waiting.id}/messages"
+    sending = Background(lambda: httpx.post(url, json={"input": "wait"}, timeout=30))
+    assert gate.reached.wait(30)
+    os.kill(product.pid_of("api"), signal.SIGTERM)
+    *_, (_, last) = held.stream
+    assert last.startswith("event: error\n")
+    assert sending.result().status_code == 503
+    held.gate.opened.set()
+    gate.opened.set()
+    eventually(lambda: _serves(product), what="the API's return")
+    rest = read_on(product, body_of(last))
+    assert body_of(rest[0][1])["content"] == f"You said: {held.text}"
+    retried = httpx.post(
+        url, json={"input": "wait"}, headers={"x-stainless-retry-count": "1"}, timeout=30
+    )
+    assert retried.json()["messages"][0]["content"] == "You said: wait"
+    assert len(product.client().runs.list(agent_id=waiting.id).items) == 1, "it joined its run"
+
+
+def _serves(product: Product) -> bool:
+    try:
+        return httpx.get(f"{product.url}/v1/health/").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def test_a_stream_whose_run_is_deleted_says_so(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import httpx
+import psutil
 import pytest
 
 from tests.support.hanging import HangingProvider
@@ -86,8 +87,34 @@ def test_calls_that_hang_leave_room_for_other_providers_and_are_cancelled_at_onc
         answer = beset.send(beset.well, "hello")
         assert answer.status_code == 200, answer.text
         assert time.monotonic() - began < 5, "the other provider's agent does not wait"
+    eventually(
+        lambda: _ready(beset.product).json().get("waiting_for_room") == {"openai": CALLS - LIMIT},
+        what="word of those that wait",
+    )
+    assert _ready(beset.product).status_code == 200
     beset.cancel_all()
     eventually(
         lambda: beset.hanging.waiting == 0, within_s=10, what="the end of what was cancelled"
     )
     assert beset.send(beset.well, "and now?").status_code == 200
+    assert "waiting_for_room" not in _ready(beset.product).json()
+
+
+@pytest.mark.timeout(120)
+def test_ready_says_when_no_worker_takes_any_work(beset: Beset) -> None:
+    client = beset.product.client(max_retries=0)
+    worker = psutil.Process(beset.product.pid_of("worker-1"))
+    agents = [client.agents.create(model=f"groq/{MODEL}").id for _ in range(20)]
+    worker.suspend()
+    try:
+        for agent_id in agents:  # more than the tasks that the worker has asked for already
+            client.agents.messages.create_async(agent_id, input="hello")
+        eventually(lambda: _ready(beset.product).status_code == 503, what="not ready")
+        assert "No worker has a free slot" in _ready(beset.product).text
+    finally:
+        worker.resume()
+    eventually(lambda: _ready(beset.product).status_code == 200, within_s=60, what="ready")
+
+
+def _ready(product: Product) -> httpx.Response:
+    return httpx.get(f"{product.url}/v1/ready/")

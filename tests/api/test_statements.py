@@ -56,6 +56,11 @@ def test_agents_are_listed_in_one_statement_and_pages_in_one_more(product: Produ
     cursor = agents[1]
     second = statements_of(product, lambda: client.agents.list(tags=["paged"], after=cursor))
     assert len(second) == 2, second
+    between = {"after": agents[2], "before": agents[0], "order": "desc"}
+    third = statements_of(
+        product, lambda: client.get("/v1/agents/", cast_to=object, options={"params": between})
+    )
+    assert len(third) == 2, "both cursors are looked up at once"
 
 
 def test_blocks_are_read_in_one_statement_and_changed_in_one_transaction(product: Product) -> None:

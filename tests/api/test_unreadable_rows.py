@@ -9,7 +9,8 @@ from letta_client import Letta
 from letta_client.types import AgentState
 
 from tests.support.chats import speak
-from tests.support.product import Product
+from tests.support.product import Product, eventually
+from tests.support.provider import FakeProvider, last_user_text
 
 _DEEP = "jsonb_build_object('deep', (repeat('[', 300) || repeat(']', 300))::jsonb)"
 
@@ -101,3 +102,20 @@ def test_of_messages_of_a_conversation_and_of_conversations(
     single = "/v1/conversations/{}"
     path = "/v1/conversations/"
     check(server, "conversations", "model_settings", path, single, agent_id=agent.id)
+
+
+def test_a_queued_run_that_becomes_unreadable_fails_and_the_queue_goes_on(
+    server: Product, client: Letta, agent: AgentState, provider: FakeProvider
+) -> None:
+    gate = provider.hold(lambda prompt: last_user_text(prompt) == "held")
+    first = client.agents.messages.create_async(agent.id, input="held")
+    assert gate.reached.wait(20)
+    bad, last = (client.agents.messages.create_async(agent.id, input=text) for text in "ab")
+    spoil(server, "runs", "options", bad.id)
+    gate.opened.set()
+    eventually(
+        lambda: client.runs.retrieve(last.id).status == "completed", what="the end of the queue"
+    )
+    assert client.runs.retrieve(first.id).status == "completed"
+    assert server.query("SELECT status FROM runs WHERE id = %s", bad.id) == [("failed",)]
+    assert client.agents.messages.create(agent.id, input="on").messages[0].content is not None

@@ -1,6 +1,6 @@
 """Statements about steps: one model call and the tools it asks for."""
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.messages import Message, Role, ToolCall, ToolReturn, return_message_id
@@ -71,3 +71,23 @@ async def list_unanswered_calls(
         for n, call in enumerate(reply.tool_calls)
         if return_message_id(step_id, n) not in answered
     ]
+
+
+# A step that has begun and was asked of no model yet; see `uncount_attempt`. Each run has one
+# newest step, so the look costs no more than the open runs that it is held to.
+_WAITING_FOR_ROOM = text(
+    """
+    SELECT split_part(steps.model, '/', 1) AS provider, count(*) AS waiting
+    FROM (SELECT id, steps_done FROM runs WHERE status IN ('created', 'running')
+          ORDER BY created_at LIMIT 1000) AS run
+    JOIN steps ON steps.run_id = run.id AND steps.index = run.steps_done
+    WHERE steps.status = 'pending' AND steps.attempts = 0
+    GROUP BY 1
+    """
+)
+
+
+async def count_waiting_for_room(connection: AsyncConnection) -> dict[str, int]:
+    """Model calls that wait for room at their provider, by provider; of the 1,000 oldest runs."""
+    rows = await connection.execute(_WAITING_FOR_ROOM)
+    return {row.provider: row.waiting for row in rows}
