@@ -53,7 +53,7 @@ class CallbackActivities:
         given up is left alone, and the receiver may hear the same twice, with the same `run_id`.
 
         Raises:
-            ApplicationError: It was not heard; final after the last try.
+            ApplicationError: It was not received; final after the last try.
         """
         with as_activity_failure(), heartbeating():
             async with self._database.connect() as connection:
@@ -78,7 +78,7 @@ class CallbackActivities:
             raise ApplicationError(tried.error, type="CallbackFailed", non_retryable=is_last)
 
     async def _post(self, url: str, body: dict[str, Any]) -> _Try:
-        """One POST. What went wrong is told without the URL, which may hold a secret."""
+        """One POST. What went wrong is said without the URL, which may hold a secret."""
         connector = self._outbound.connector(url)
         try:
             async with (

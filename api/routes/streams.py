@@ -1,11 +1,12 @@
 """Streams of runs read again: from any chunk, live while the run goes on, and after its end."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from api.answers.stream import EventStream
 from api.deps import ActorDep, Parts, PartsDep, ReadsDep, RunId, ThreadId, thread_of
 from api.documentation import STREAM
+from api.edge.request_log import note_run
 from api.turns import Sent
 from api.wire.conversations import AgentOfThreadBody
 from api.wire.fields import Key, Text
@@ -67,6 +68,7 @@ async def of_run(
 )
 async def of_conversation(
     thread_id: ThreadId,
+    request: Request,
     connection: ReadsDep,
     actor: ActorDep,
     parts: PartsDep,
@@ -82,6 +84,7 @@ async def of_conversation(
     if asked.run_id is not None:
         if not is_id(asked.run_id, "run"):
             raise InvalidArgument("INVALID_ARGUMENT: run_id is not the id of a run")
+        note_run(request.scope, asked.run_id)
         return _stream(parts, await find_run(connection, actor, asked.run_id), asked)
     thread = thread_of(thread_id, asked.agent_id)
     run = await find_newest_run(connection, actor, thread, otid=asked.otid)
@@ -91,6 +94,7 @@ async def of_conversation(
         raise InvalidArgument("INVALID_ARGUMENT: No active runs found for this conversation.")
     if asked.otid is None:
         _check_in_background(run)
+    note_run(request.scope, run.id)
     return _stream(parts, run, asked)
 
 

@@ -45,13 +45,13 @@ def callback_body(run: Run, events: Sequence[RunEvent]) -> dict[str, Any]:
         events: Its whole log.
     """
     config = run.options.request_config
-    told = RunBody.of(run).model_dump(mode="json")
+    shown = RunBody.of(run).model_dump(mode="json")
     result = answer_body(
         events, closing_of(events), config.include_return_message_types, MessageView.of(config)
     )
     return {
         "run_id": run.id,
-        "status": told["status"],
-        "completed_at": told["completed_at"],
-        "metadata": told["metadata"] | {"result": result},
+        "status": shown["status"],
+        "completed_at": shown["completed_at"],
+        "metadata": shown["metadata"] | {"result": result},
     }

@@ -14,7 +14,7 @@ from o.storage.database import Database
 
 _log = logging.getLogger(__name__)
 
-_PROBE_S = 5.0
+_PROBE_S = 10.0
 _CONNECT_TIMEOUT_S = 5
 
 SHUTS_DOWN = "it shuts down"

@@ -75,7 +75,7 @@ async def submit_run(
     )
 
 
-async def tell_cancelled(client: Client, conversation_id: str, run_ids: list[str]) -> None:
+async def stop_cancelled(client: Client, conversation_id: str, run_ids: list[str]) -> None:
     """Have the work at runs that were cancelled stopped; a conversation that sleeps has none.
 
     Raises:
@@ -169,7 +169,7 @@ def _attributes(agent_id: str, agent_name: str, status: str) -> TypedSearchAttri
 
 
 async def start_callback(client: Client, task_queue: str, run_id: str, *, agent_id: str) -> None:
-    """Have somebody told of the end of a run. A repeat changes nothing.
+    """Have a receiver notified of the end of a run. A repeat changes nothing.
 
     Raises:
         RPCError: Temporal is away; the sweeper starts the callback when it is back.

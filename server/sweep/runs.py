@@ -17,7 +17,7 @@ from o.storage.turn.cancelling import list_cancelled_lately
 from o.storage.turn.closing import close_unreadable_run
 from o.storage.turn.lost import OpenConversation, list_open_conversations
 from o.storage.turn.runs import RunOfAgent, list_runs_in_line
-from o.temporal.conversations import submit_run, tell_cancelled
+from o.temporal.conversations import stop_cancelled, submit_run
 from server.sweep.standing import Standing, find_execution
 
 _log = logging.getLogger(__name__)
@@ -126,4 +126,4 @@ class RunSweeper:
         async with self._database.connect() as connection:
             cancelled = await list_cancelled_lately(connection, conversation_id)
         if cancelled:
-            await tell_cancelled(self._client, conversation_id, cancelled)
+            await stop_cancelled(self._client, conversation_id, cancelled)

@@ -60,7 +60,7 @@ def test_a_callback_tells_what_the_answer_would_have_told(
     ]
     assert result["stop_reason"]["stop_reason"] == "end_turn"
     assert result["usage"]["step_count"] == 2
-    assert len(receiver.heard) == 1
+    assert len(receiver.received) == 1
 
 
 def test_a_callback_shows_messages_as_its_request_asked(

@@ -37,7 +37,7 @@ def send(product: KillableProduct, receiver: Receiver) -> Run:
 
 
 def assert_told(product: KillableProduct, receiver: Receiver, run: Run, *, times: int) -> None:
-    """The receiver heard the same so often, and the run says so."""
+    """The receiver received the same so often, and the run says so."""
     eventually(
         lambda: product.query("SELECT callback_sent_at IS NOT NULL FROM runs") == [(True,)],
         what="the record of the callback",
@@ -82,7 +82,7 @@ def test_a_callback_that_waits_for_its_next_try_survives_the_loss_of_temporals_d
         what="the record of the first try",
     )
     product.kill("temporal")
-    receiver.heard.clear()
+    receiver.received.clear()
     receiver.answer = lambda _: 200
     for file in product.data_dir.glob("temporal.db*"):
         file.unlink()

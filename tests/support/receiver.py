@@ -15,7 +15,7 @@ class Receiver:
     """Answers every POST as `answer` says, by how many came before it, and keeps what came."""
 
     answer: Callable[[int], int] = lambda _: 200
-    heard: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    received: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -28,7 +28,7 @@ class Receiver:
 
     def on(self, path: str) -> list[dict[str, Any]]:
         """What came to this path."""
-        return [body for asked, body in self.heard if asked == path]
+        return [body for asked, body in self.received if asked == path]
 
     def await_calls(self, path: str, count: int = 1) -> list[dict[str, Any]]:
         """What came to this path, once it has been called so often."""
@@ -48,7 +48,7 @@ class Receiver:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 before = len(receiver.on(self.path))
-                receiver.heard.append((self.path, body))
+                receiver.received.append((self.path, body))
                 status = receiver.answer(before)
                 self.send_response(status)
                 if 300 <= status < 400:
