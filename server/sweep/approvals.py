@@ -24,7 +24,6 @@ from o.storage.approvals import (
 )
 from o.storage.database import Database
 from o.storage.turn.accepting import NewRun
-from o.storage.turn.cancelling import cancel_pending
 from o.storage.turn.runs import RunOfAgent, list_runs_in_line
 from o.temporal.conversations import list_shown_waiting, refresh, show_pending, submit_run
 from workflows import contract
@@ -52,11 +51,9 @@ class ApprovalSweeper:
     async def sweep_late(self) -> None:
         """Deny what nobody has answered in time."""
         async with self._database.connect() as connection:
-            late, unreadable = await list_expired_approvals(connection)
+            late = await list_expired_approvals(connection)
         for approval in late:
             await self._expire(approval)
-        for approval_id in unreadable:
-            await self._close_unreadable(approval_id)
 
     async def sweep_shown(self) -> None:
         """Have Temporal show what waits, and nothing else."""
@@ -87,19 +84,6 @@ class ApprovalSweeper:
         _log.info("approval expired", extra={"approval_id": approval.id, "run_id": run_id})
         for first in found:
             await self._submit(first)
-
-    async def _close_unreadable(self, approval_id: str) -> None:
-        """Have the conversation go on without what was asked: nobody could answer it."""
-        facts = {"approval_id": approval_id}
-        try:
-            async with self._database.begin() as connection:
-                run = await cancel_pending(connection, approval_id)
-        except (OError, SQLAlchemyError) as error:
-            _log.error("approval cannot be read", extra=facts | {"error": type(error).__name__})
-            return
-        _log.error("approval that cannot be read was cancelled", extra=facts)
-        if run is not None:
-            await self._refresh_one(run.conversation_id, asyncio.Semaphore())
 
     async def _submit(self, first: RunOfAgent) -> None:
         """Have the agent go on at once. An execution that cannot is found by the next sweeps."""
