@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from api.wire.answers import failure_body
 from o.domain.runs import RunError
 from o.errors import ApprovalPending, ConversationBusy, OError
-from o.storage.database import DISK_IS_FULL, is_disk_full, is_unreachable
+from o.storage.database import DATABASE_IS_AWAY, DISK_IS_FULL, is_disk_full, is_unreachable
 
 _log = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ async def _of_database(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, DataError):
         return JSONResponse({"detail": _UNFIT}, status_code=422)
     if isinstance(error, SQLAlchemyError) and is_unreachable(error):
-        return JSONResponse({"detail": "The database is away; try again."}, status_code=503)
+        return JSONResponse({"detail": DATABASE_IS_AWAY}, status_code=503)
     return await _of_bug(request, error)
 
 

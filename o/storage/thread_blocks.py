@@ -11,7 +11,7 @@ from o.domain.agents import Agent, Conversation
 from o.domain.blocks import Block
 from o.errors import NotFound
 from o.storage.blocks import add_blocks
-from o.storage.rows import columns_of, model_of, models_of
+from o.storage.rows import all_models_of, columns_of, model_of
 from o.storage.tables import agent_blocks, blocks, conversation_blocks
 
 SEEN_BLOCKS = """(
@@ -66,9 +66,13 @@ class SeenBlock:
 async def list_thread_blocks(
     connection: AsyncConnection, conversation: Conversation
 ) -> list[Block]:
-    """The blocks of a conversation in the order of the prompt."""
+    """The blocks of a conversation in the order of the prompt.
+
+    Raises:
+        Unreadable: One of them is stored, and cannot be read.
+    """
     given = {"conversation_id": conversation.id, "agent_id": conversation.agent_id}
-    return models_of(Block, (await connection.execute(_IN_ORDER, given)).mappings().all())
+    return all_models_of(Block, (await connection.execute(_IN_ORDER, given)).mappings().all())
 
 
 async def lock_seen_block(connection: AsyncConnection, agent: Agent, label: str) -> SeenBlock:
@@ -97,14 +101,18 @@ async def lock_seen_blocks(
 
 
 async def list_isolated_blocks(connection: AsyncConnection, conversation_id: str) -> list[Block]:
-    """The blocks that a conversation has to itself."""
+    """The blocks that a conversation has to itself.
+
+    Raises:
+        Unreadable: One of them is stored, and cannot be read.
+    """
     rows = await connection.execute(
         select(*columns_of(blocks, Block))
         .join(conversation_blocks, conversation_blocks.c.block_id == blocks.c.id)
         .where(conversation_blocks.c.conversation_id == conversation_id)
         .order_by(conversation_blocks.c.label)
     )
-    return models_of(Block, rows.mappings().all())
+    return all_models_of(Block, rows.mappings().all())
 
 
 async def add_isolated_blocks(

@@ -1,6 +1,6 @@
 """Conversations as Temporal runs them: started, handed runs, signalled, listed."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
 
 from temporalio.client import Client
@@ -111,17 +111,50 @@ async def show_pending(
     )
 
 
-async def list_shown_waiting(client: Client, task_queue: str) -> list[str]:
-    """The conversations of which Temporal's list says that they wait for an answer.
+async def list_shown_waiting(
+    client: Client, task_queue: str, *, limit: int, page: bytes | None
+) -> tuple[list[str], bytes | None]:
+    """Some of the conversations of which Temporal's list says that they wait for an answer.
+
+    Args:
+        client: For the operator's Temporal server.
+        task_queue: Where workers poll.
+        limit: How many at most.
+        page: What came with those before; None for the first.
+
+    Returns:
+        The conversations, and what to ask for the next ones with, None behind the last.
 
     Raises:
         RPCError: Temporal is away.
     """
-    query = (
+    found = client.list_workflows(
+        _shown_waiting(task_queue), page_size=limit, next_page_token=page or None
+    )
+    await found.fetch_next_page()
+    return [one.id for one in found.current_page or ()], found.next_page_token or None
+
+
+async def shown_waiting_among(
+    client: Client, task_queue: str, conversation_ids: Collection[str]
+) -> set[str]:
+    """Those of these few conversations of which Temporal's list says that they wait.
+
+    Raises:
+        RPCError: Temporal is away.
+    """
+    if not conversation_ids:
+        return set()
+    named = ", ".join(f"'{one}'" for one in conversation_ids)
+    query = f"{_shown_waiting(task_queue)} AND WorkflowId IN ({named})"
+    return {found.id async for found in client.list_workflows(query)}
+
+
+def _shown_waiting(task_queue: str) -> str:
+    return (
         f"{RUN_STATUS.name} = '{REQUIRES_APPROVAL}' AND ExecutionStatus = 'Running' "
         f"AND TaskQueue = '{task_queue}'"
     )
-    return [found.id async for found in client.list_workflows(query)]
 
 
 async def refresh(client: Client, conversation_id: str) -> None:

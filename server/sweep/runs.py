@@ -7,6 +7,7 @@ terminated: what is open is carried on all the same.
 import asyncio
 import logging
 
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError, RPCStatusCode
@@ -60,7 +61,8 @@ class RunSweeper:
             try:
                 async with limit, asyncio.timeout(_RESCUE_TIMEOUT_S):
                     return await self._rescue(conversation)
-            except (TimeoutError, TemporalError, OError) as error:  # the others do not wait
+            # The others are not kept: whatever leaves here, nobody waits for them any more.
+            except (TimeoutError, TemporalError, OError, SQLAlchemyError) as error:
                 facts = {"conversation_id": conversation.id, "error": type(error).__name__}
                 _log.warning("conversation could not be rescued", extra=facts)
                 return 0
