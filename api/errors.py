@@ -57,7 +57,7 @@ def too_large(most_bytes: int) -> JSONResponse:
     return JSONResponse({"detail": detail}, status_code=413)
 
 
-def not_built(operation: str) -> JSONResponse:
+def not_implemented(operation: str) -> JSONResponse:
     """What V1 serves and O does not: no client should try again, or think that an id is wrong.
 
     Args:

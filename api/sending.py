@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from fastapi import Request, Response
 
-from api.answers.response import Shown, json_answer
+from api.answers.json_answer import Shown, json_answer
 from api.answers.stream import EventStream, refused_stream
 from api.deps import Parts
 from api.edge.request_log import note_run

@@ -18,16 +18,16 @@ from o.errors import Conflict, OError
 from o.llm.catalogue import Catalogue
 from o.llm.providers import Providers
 from o.settings import ProviderSettings, Settings
+from o.storage.availability import reason_of
 from o.storage.database import Database, libpq_url
-from o.storage.reach import reason_of
 from server.up import (
     clash,
+    console,
     embedded_postgres,
     embedded_temporal,
     local_model,
     locks,
     ports,
-    screen,
     state,
     temporal_file,
 )
@@ -225,7 +225,7 @@ def _models(providers: ProviderSettings) -> list[Finding]:
 
 
 def _provider(name: str, count: int | None) -> Finding:
-    what = screen.provider_words(name, count)
+    what = console.provider_words(name, count)
     if count:
         return Finding("ok", what)
     return Finding("warn", what, "its agents cannot answer until it does")

@@ -20,15 +20,15 @@ from activities.steps import StepActivities, StepLimits
 from activities.tools import ToolActivities
 from api.wire.callbacks import callback_body
 from migrations.upgrade import wait_for_schema
-from o.collector import spare_collector
 from o.domain.llm import LanguageModel
 from o.errors import Unavailable
 from o.llm.models import Models
 from o.llm.providers import Providers
 from o.outbound import OutboundGuard
+from o.process_memory import spare_collector
 from o.settings import ProviderSettings, Settings
+from o.storage.availability import until_shutdown
 from o.storage.database import Database
-from o.storage.reach import until_shutdown
 from o.temporal.connection import connect
 from server.sweep.sweeper import Sweeper
 from workflows.callback import Callback

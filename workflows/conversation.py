@@ -20,8 +20,8 @@ from workflows.contract import (
     Turn,
     Verdict,
 )
-from workflows.showing import Display
 from workflows.signals import dropped, the_one
+from workflows.temporal_ui import Display
 from workflows.turn import TurnRunner
 
 _Argument = TypeVar("_Argument")

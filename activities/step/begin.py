@@ -12,7 +12,7 @@ from o.domain.agents import Agent
 from o.domain.llm import ModelRequest
 from o.domain.messages import Message, TextPart, ToolReturn
 from o.domain.rules.foresight import Foresight
-from o.domain.rules.state import RuleState, need_history, rule_state
+from o.domain.rules.kinds import RuleState, need_history, rule_state
 from o.domain.runs import Run
 from o.errors import ModelError, Unavailable, Unreadable
 from o.ids import derived_id
@@ -24,7 +24,7 @@ from o.storage.turn.opening import OpenStep, open_step
 from o.storage.turn.runs import RunOfAgent, first_open_run, get_run, list_request_runs
 from o.storage.turn.steps import get_step_reply, list_request_returns
 from o.temporal.refs import call_refs, turn_of
-from o.tools.shown import model_request
+from o.tools.model_request import model_request
 from workflows.contract import StepOutcome, StepRef
 
 

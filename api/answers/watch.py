@@ -9,8 +9,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.answers.catching_up import CatchingUp
 from api.answers.follower import Follower
+from api.answers.polling import CatchingUp
 from o.domain.runs import EventKind, RunEvent
 from o.errors import Unavailable
 from o.storage.database import NOTIFY_CHANNEL, libpq_url

@@ -54,11 +54,11 @@ async def ready(request: Request, parts: PartsDep) -> Ready:
     parts.database.check_room()
     await parts.database.check_answering()
     found = await parts.readiness.look()
-    told = Ready(temporal=found.temporal, workers=found.workers)
+    content = Ready(temporal=found.temporal, workers=found.workers)
     if not may(request.scope, parts.settings.api_token):
-        return told
+        return content
     details = {
         "longest_wait_s": found.longest_wait_s,
         "waiting_for_room": found.waiting_for_room or None,
     }
-    return told.model_copy(update=details)
+    return content.model_copy(update=details)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from api.bodies import messages_answer
 from api.deps import ActorDep, ReadsDep, RunId, TransactionDep
 from api.documentation import NOT_BUILT
-from api.errors import not_built
+from api.errors import not_implemented
 from api.pagination import page_query
 from api.wire.messages import MessageView
 from api.wire.runs import RunBody, RunMetricsBody, RunUsageBody, StopReasonName
@@ -80,7 +80,7 @@ async def retrieve(run_id: RunId, connection: ReadsDep, actor: ActorDep) -> RunB
 
 @router.delete("/{run_id}", operation_id="delete_run", summary="Delete a run")
 async def delete(run_id: RunId, connection: TransactionDep, actor: ActorDep) -> RunBody:
-    """Delete a run that is at rest, with its steps; its messages stay. 409 while it is open."""
+    """Delete a run that is finished, with its steps; its messages stay. 409 while it is open."""
     return RunBody.of(await stored.delete_run(connection, actor, run_id))
 
 
@@ -154,4 +154,4 @@ async def steps(
 async def trace(run_id: RunId, connection: ReadsDep, actor: ActorDep) -> Response:
     """V1 answers 501 without ClickHouse, which it keeps traces in; O keeps none."""
     await stored.find_run(connection, actor, run_id)
-    return not_built("GET /v1/runs/{run_id}/trace")
+    return not_implemented("GET /v1/runs/{run_id}/trace")

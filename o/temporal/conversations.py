@@ -19,7 +19,7 @@ from workflows import contract, options
 from workflows.callback import Callback
 from workflows.contract import CallbackRef, Cancel, ConversationState
 from workflows.conversation import ConversationWorkflow
-from workflows.showing import (
+from workflows.temporal_ui import (
     AGENT_ID,
     AGENT_NAME,
     REQUIRES_APPROVAL,

@@ -19,7 +19,7 @@ from o.storage.turn.closing import close_unreadable_run
 from o.storage.turn.lost import OpenConversation, list_open_conversations
 from o.storage.turn.runs import RunOfAgent, list_runs_in_line
 from o.temporal.conversations import stop_cancelled, submit_run
-from server.sweep.standing import Standing, find_execution
+from server.sweep.executions import Standing, find_execution
 
 _log = logging.getLogger(__name__)
 _CONVERSATIONS_A_SWEEP = 500

@@ -16,8 +16,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from o.domain.llm import ModelReply, ModelRequest, ReplyDelta
-from o.llm.openai_wire import OpenAIWire
 from o.llm.providers import Provider
+from o.llm.wires.openai import OpenAIWire
 from o.tools.registry import BUILT_IN_TOOLS
 
 KEY = "sk-secret-key"

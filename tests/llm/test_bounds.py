@@ -17,7 +17,7 @@ from o.errors import ModelError
 from o.llm.bounds import MAX_CALLS, ReplyOutOfBounds, UnknownEncoding, unpacked
 from o.llm.catalogue import Catalogue
 from o.llm.providers import Providers
-from o.llm.server_sent_events import event_data
+from o.llm.wires.server_sent_events import event_data
 from o.settings import ProviderSettings
 from tests.llm.answering import Server, ask, choice, chunk
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fastapi import Response
 from fastapi.responses import JSONResponse
 
-from api.answers.following import Events, Following
+from api.answers.live_response import Events, Following
 from api.errors import run_failed
 from api.wire.answers import answer_body, closing_of
 from api.wire.messages import MessageView
