@@ -13,9 +13,10 @@ from api.callbacks import Callbacks
 from api.deps import Parts
 from api.documentation import ERRORS, document
 from api.edge.allow_header import AllowedMethods
-from api.edge.front import stand_in_front
+from api.edge.front import add_checks
 from api.edge.slashes import serve_both_spellings
 from api.errors import install_error_handlers
+from api.readiness import Readiness
 from api.routes import (
     agent_blocks,
     agent_tools,
@@ -83,6 +84,7 @@ def create_app(
             callbacks=Callbacks(temporal, watcher, settings.task_queue),
             catalogue=Catalogue(Providers(providers)),
             outbound=OutboundGuard(settings.outbound_allow),
+            readiness=Readiness(database, temporal, settings.task_queue),
         )
         app.state.take_leave = watcher.take_leave
         watching = asyncio.create_task(until_shutdown(database, watcher.run))
@@ -109,7 +111,7 @@ def create_app(
     serve_both_spellings(app)
     install_error_handlers(app)
     document(app, needs_token=settings.api_token is not None)
-    stand_in_front(app, settings)
+    add_checks(app, settings)
     return app
 
 

@@ -14,12 +14,12 @@ from o.settings import Settings
 _SHOWN_HEADERS = ("etag", "retry-after", "x-should-retry")
 
 
-def stand_in_front(app: FastAPI, settings: Settings) -> None:
+def add_checks(app: FastAPI, settings: Settings) -> None:
     """Put the checks in front of the routes. The one that is added last is asked first."""
     app.add_middleware(HeadAsGet)
     app.add_middleware(BodyBounds, max_bytes=settings.max_body_bytes)
     if settings.api_token is not None:
-        app.add_middleware(TokenCheck, token=settings.api_token.get_secret_value())
+        app.add_middleware(TokenCheck, token=settings.api_token)
     else:
         app.add_middleware(
             BrowserCheck,

@@ -75,7 +75,7 @@ async def reach(database: Database, *, patience_s: float = 0.0) -> None:
         Unavailable: It did not within `patience_s` (or 20 s, where it is about to), or refuses us
             in a way that time does not mend.
     """
-    began, told = time.monotonic(), ""
+    began, said = time.monotonic(), ""
     while (reason := await why_unreachable(database)) is not None:
         enough_s = max(patience_s, _PASSING_S) if reason in _PASSING else patience_s
         if reason in _FINAL or time.monotonic() - began >= enough_s:
@@ -83,9 +83,9 @@ async def reach(database: Database, *, patience_s: float = 0.0) -> None:
                 f"the database of DATABASE_URL cannot be used: {reason}. "
                 "Start it, or set DATABASE_URL to another one"
             )
-        if reason != told:
+        if reason != said:
             _log.warning("waiting for the database", extra={"reason": reason})
-            told = reason
+            said = reason
         await asyncio.sleep(0.1)
 
 

@@ -69,12 +69,12 @@ async def purge(connection: AsyncConnection, deleted: Deleted) -> None:
         connection: In a transaction.
         deleted: What; its workflows are closed.
     """
-    meant: ColumnElement[bool] = conversations.c.id == deleted.id
+    is_gone: ColumnElement[bool] = conversations.c.id == deleted.id
     if deleted.is_agent:
-        meant = conversations.c.agent_id == deleted.id
+        is_gone = conversations.c.agent_id == deleted.id
     # Whoever holds a row for long keeps it from being purged, and nobody waiting for a connection.
     await connection.execute(text("SET LOCAL lock_timeout = '1s'"))
-    of_it = select(conversations.c.id).where(meant)
+    of_it = select(conversations.c.id).where(is_gone)
     for table in (approvals, runs):
         is_at_work = IS_PENDING if table is approvals else IS_OPEN
         which = table.c.conversation_id.in_(of_it) & is_at_work
@@ -82,11 +82,11 @@ async def purge(connection: AsyncConnection, deleted: Deleted) -> None:
     isolated = await connection.execute(
         select(conversation_blocks.c.block_id)
         .join(conversations, conversations.c.id == conversation_blocks.c.conversation_id)
-        .where(meant)
+        .where(is_gone)
     )
     block_ids = list(isolated.scalars())
     await lock_rows(connection, blocks, blocks.c.id.in_(block_ids))
-    await lock_rows(connection, conversations, meant)
+    await lock_rows(connection, conversations, is_gone)
     gone = agents if deleted.is_agent else conversations
     await connection.execute(
         delete(gone).where(gone.c.id == deleted.id, gone.c.deleted_at.is_not(None))
