@@ -115,7 +115,7 @@ def migrate() -> None:
     settings = _with_database(_settings())
 
     async def run(database: "Database") -> None:
-        await reach(database)
+        await reach(database.url)
         before, after = await upgrade(database)
         click.echo(f"schema: {before or 'empty'} -> {after}")
         for line in await register(settings):

@@ -86,15 +86,11 @@ async def run_worker(
         )
         slots = settings.model_calls * len(known.all()) + _SPARE_SLOTS
         async with _polling(settings, client, database, model, slots):
-            beside = [
-                asyncio.create_task(sweeper.run()),
-                asyncio.create_task(until_shutdown(database)),
-            ]
+            sweeping = asyncio.create_task(until_shutdown(database, sweeper.run))
             on_ready()
             _log.info("worker polls", extra={"identity": worker_identity(settings)})
             await stopping
-            for task in beside:
-                task.cancel()
+            sweeping.cancel()
     await database.close()
 
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from o.llm.catalogue import Catalogue
 from o.llm.providers import Providers
 from o.settings import ProviderSettings, Settings
-from o.storage.database import Database
+from o.storage.database import libpq_url
 from o.storage.reach import reach
 from server.up import (
     account,
@@ -182,8 +182,7 @@ class House:
 
     async def _start_database(self) -> None:
         if self._cluster is None:
-            database = Database(self._database_url, pool_size=1, name="o-up")
-            await reach(database)
+            await reach(libpq_url(self._database_url))
             return
         chosen = await account.choose(
             self._cluster.home, embedded_postgres.find_binaries(), namespaces=self._namespaces
