@@ -15,6 +15,7 @@ from o.llm.providers import Providers
 from o.settings import ProviderSettings, Settings
 from o.storage.database import libpq_url
 from o.storage.reach import reach
+from o.temporal.connection import connect_or_explain
 from server.up import (
     account,
     embedded_postgres,
@@ -195,9 +196,9 @@ class House:
 
     async def _start_temporal(self) -> None:
         if self._server is None:
-            client = await embedded_temporal.connect_or_explain(self._settings)
+            client = await connect_or_explain(self._settings)
         else:
-            self._temporal = self._begin(self._server.program())
+            self._temporal = self._begin(await self._server.program())
             client = await self._server.wait_ready(self._temporal)
             watch = self._server.watch(self._temporal, client)
             self._watching.append(asyncio.create_task(watch))
