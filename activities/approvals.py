@@ -24,7 +24,7 @@ from o.domain.messages import (
     ToolReturn,
     response_message_id,
 )
-from o.domain.rules.state import need_history, rule_state
+from o.domain.rules.kinds import need_history, rule_state
 from o.domain.runs import Run, RunOptions
 from o.errors import Conflict, InvalidArgument, NotFound
 from o.storage.agents import get_agent

@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
 from o.domain.runs import Run, RunEvent
-from o.outbound import AddressRefused, OutboundGuard
+from o.outbound import OutboundGuard, connection_failure, is_refusal
 from o.storage.callbacks import record_callback
 from o.storage.database import Database
 from o.storage.turn.events import list_events, replay_events
@@ -89,17 +89,15 @@ class CallbackActivities:
                     return _Try(answer.status)
                 return _Try(answer.status, f"The receiver answered {answer.status}.")
         except (TimeoutError, aiohttp.ClientError, ValueError) as error:
-            return _failed(error)
+            return await self._failed(url, error)
 
-
-def _failed(error: Exception) -> _Try:
-    """Why nothing answered."""
-    if isinstance(error, TimeoutError):
-        return _Try(error="The receiver did not answer within 5 seconds.")
-    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(
-        error.os_error, AddressRefused
-    ):
-        return _Try(error=_REFUSED, is_final=True)
-    if isinstance(error, aiohttp.ClientOSError):
-        return _Try(error=f"The receiver could not be reached: {error.strerror}.")
-    return _Try(error=f"The receiver could not be asked: {type(error).__name__}.")
+    async def _failed(self, url: str, error: Exception) -> _Try:
+        """Why nothing answered."""
+        if isinstance(error, TimeoutError):
+            return _Try(error="The receiver did not answer within 5 seconds.")
+        # The error is that of one address. Another one of the host may answer later.
+        if is_refusal(error) and await self._outbound.refusal(url) is not None:
+            return _Try(error=_REFUSED, is_final=True)
+        if isinstance(error, aiohttp.ClientOSError):
+            return _Try(error=f"The receiver could not be reached: {connection_failure(error)}.")
+        return _Try(error=f"The receiver could not be asked: {type(error).__name__}.")

@@ -15,7 +15,7 @@ from o.domain.json_bounds import JsonOutOfBounds, parse_json
 from o.domain.loops import after_call
 from o.domain.messages import ToolCall, ToolReturn, return_message_id
 from o.domain.rules.gate import gate_of
-from o.domain.rules.state import REFUSED, need_history, rule_state
+from o.domain.rules.kinds import REFUSED, need_history, rule_state
 from o.domain.runs import Run
 from o.domain.text import storable
 from o.errors import Conflict, NotFound, ToolFailed

@@ -8,12 +8,13 @@ from importlib.metadata import version
 from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
 
-from api.allowed import PREFIXES, AllowedMethods
 from api.answers.watch import RunWatcher
 from api.callbacks import Callbacks
 from api.deps import Parts
 from api.documentation import ERRORS, document
+from api.edge.allow_header import PREFIXES, AllowedMethods
 from api.edge.front import stand_in_front
+from api.edge.slashes import serve_both_spellings
 from api.errors import install_error_handlers
 from api.routes import (
     agent_blocks,
@@ -30,21 +31,20 @@ from api.routes import (
     message_records,
     messages,
     models,
-    not_built,
+    not_implemented,
     runs,
     steps,
     streams,
     tools,
 )
-from api.spelling import serve_both_spellings
 from api.turns import Turns
-from o.collector import spare_collector
 from o.llm.catalogue import Catalogue
 from o.llm.providers import Providers
 from o.outbound import OutboundGuard
+from o.process_memory import spare_collector
 from o.settings import ProviderSettings, Settings
+from o.storage.availability import until_shutdown
 from o.storage.database import Database
-from o.storage.reach import until_shutdown
 from o.temporal.connection import connect
 
 _DESCRIPTION = "A server for AI agents that remember. The API is that of the Letta V1 server."
@@ -143,7 +143,7 @@ _ROUTERS = tuple(
         models,
         tools,
         health,
-        not_built,
+        not_implemented,
     )
 )
 

@@ -5,7 +5,7 @@ import secrets
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.allowed import PREFIXES
+from api.edge.allow_header import PREFIXES
 from api.errors import unauthorized
 from o.domain.actors import Actor
 from o.errors import InvalidArgument

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from api.wire.answers import failure_body
 from o.domain.runs import RunError
 from o.errors import ApprovalPending, ConversationBusy, OError
-from o.storage.database import DISK_IS_FULL, is_disk_full, is_unreachable
+from o.storage.database import DATABASE_IS_AWAY, DISK_IS_FULL, is_disk_full, is_unreachable
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def too_large(most_bytes: int) -> str:
     return f"The body is larger than {most_bytes} bytes."
 
 
-def not_built(operation: str) -> JSONResponse:
+def not_implemented(operation: str) -> JSONResponse:
     """What V1 serves and O does not: no client should try again, or think that an id is wrong.
 
     Args:
@@ -140,7 +140,7 @@ async def _of_database(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, DataError):
         return JSONResponse({"detail": _UNFIT}, status_code=422)
     if isinstance(error, SQLAlchemyError) and is_unreachable(error):
-        return JSONResponse({"detail": "The database is away; try again."}, status_code=503)
+        return JSONResponse({"detail": DATABASE_IS_AWAY}, status_code=503)
     return await _of_bug(request, error)
 
 

@@ -11,17 +11,17 @@ from api.wire.turns import SendBody
 from o.domain.actors import Actor
 from o.domain.agents import Agent, Conversation, Thread
 from o.domain.messages import InputMessage, Message
-from o.domain.rules.state import rule_state
+from o.domain.rules.kinds import rule_state
 from o.errors import InvalidArgument
 from o.ids import derived_id
-from o.llm.bodies import chat_body
+from o.llm.wires.bodies import chat_body
 from o.memory.context import Prompt
 from o.memory.prompt import prompt_of_request, system_message
 from o.storage.agents import get_agent
 from o.storage.conversations import get_thread
 from o.storage.messages import list_thread_messages
 from o.storage.pages import Page
-from o.tools.shown import model_request
+from o.tools.model_request import model_request
 
 
 async def preview_request(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from fastapi import Request, Response
 
-from api.answers.response import Shown, json_answer
+from api.answers.json_answer import Shown, json_answer
 from api.answers.stream import EventStream, refused_stream
 from api.deps import Parts
 from api.edge.request_log import note_run
@@ -15,6 +15,8 @@ from o.domain.actors import Actor
 from o.domain.agents import Thread
 from o.domain.runs import Run
 from o.errors import ApprovalPending, InvalidInput
+
+_ROOM_KNOWN_S = 0.9  # one look at the disk a second for all who wait
 
 
 async def answer_send(
@@ -48,11 +50,16 @@ async def answer_send(
         # Official clients hang up after a minute of silence, and ask again a few times only.
         patience_s = parts.settings.ping_interval_s if send.is_retry else None
 
-        async def is_gone() -> bool:
-            parts.database.check_room()  # without, nobody is answered; the run goes on afterwards
-            return await request.is_disconnected()
+        def check_room() -> None:
+            parts.database.check_room(known_for_s=_ROOM_KNOWN_S)
 
-        return await json_answer(events, shown, is_gone=is_gone, patience_s=patience_s)
+        return await json_answer(
+            events,
+            shown,
+            is_gone=request.is_disconnected,
+            check_room=check_room,
+            patience_s=patience_s,
+        )
     return EventStream(
         events,
         sent.run,

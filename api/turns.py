@@ -33,7 +33,7 @@ from o.storage.turn.accepting import (
 )
 from o.storage.turn.cancelling import Cancelled, Scope, cancel_runs
 from o.storage.turn.runs import RunOfAgent
-from o.temporal.conversations import submit_run, tell_cancelled
+from o.temporal.conversations import stop_cancelled, submit_run
 
 _log = logging.getLogger(__name__)
 
@@ -151,7 +151,7 @@ class Turns:
     def stop(self, cancelled: Cancelled) -> None:
         """Have the work at runs that are cancelled stopped, in the background."""
         for conversation_id, run_ids in cancelled.conversations.items():
-            self._notify(conversation_id, tell_cancelled(self._temporal, conversation_id, run_ids))
+            self._notify(conversation_id, stop_cancelled(self._temporal, conversation_id, run_ids))
 
     def follow(self, sent: Sent) -> AsyncGenerator[list[RunEvent], None]:
         """The run's events from the first; see `RunWatcher.follow`."""

@@ -18,8 +18,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.errors import Conflict, Unavailable
+from o.storage.availability import reach
 from o.storage.database import Database, is_unreachable
-from o.storage.reach import reach
 from o.storage.tables import metadata
 
 _LOCK = 0x6F5F6D69  # "o_mi": held by whoever migrates

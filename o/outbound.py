@@ -6,7 +6,9 @@ comes past it, nor one of the many spellings of an address.
 """
 
 import asyncio
+import os
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,10 +24,41 @@ Resolve = Callable[[str, int], Awaitable[Iterable[str]]]
 
 
 class AddressRefused(OSError):
-    """The address is not one that this server sends to."""
+    """The address is not one that this server sends to.
 
-    def __init__(self, address: str) -> None:
-        super().__init__(0, f"{address} is not a public address, and O_OUTBOUND_ALLOW has no such")
+    It does not say which: where every address of a host is refused, the errors have to be alike for
+    one of them to be raised, and clients read what comes of it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(0, "The address is not public, and O_OUTBOUND_ALLOW does not name it")
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether an address was refused when a connection was to be made.
+
+    Of a host that has other addresses as well, this tells of the last one that was tried.
+    """
+    return isinstance(error, aiohttp.ClientConnectorError) and isinstance(
+        error.os_error, AddressRefused
+    )
+
+
+def connection_failure(error: aiohttp.ClientOSError) -> str:
+    """Why a connection was not made, in words that name no address.
+
+    The system's own text does, and where a host has several addresses it names them all.
+    """
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, socket.gaierror):
+        return "its name has no address"
+    if isinstance(cause, ssl.CertificateError):
+        return "its certificate is not one to be trusted"
+    if isinstance(cause, ssl.SSLError):
+        return "it does not speak TLS as it should"
+    if cause.errno:
+        return os.strerror(cause.errno)
+    return "none of its addresses answered"
 
 
 async def _resolve(host: str, port: int) -> list[str]:
@@ -79,7 +112,7 @@ class OutboundGuard:
     def _socket(self, address: Any) -> socket.socket:
         family, kind, protocol, _, sockaddr = address
         if not self.allows(str(sockaddr[0]), int(sockaddr[1])):
-            raise AddressRefused(str(sockaddr[0]))
+            raise AddressRefused
         return socket.socket(family, kind, protocol)
 
 

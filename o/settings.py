@@ -188,7 +188,7 @@ class Settings(BaseSettings):
         10,
         ge=1,
         description="Connections in the pool of the API, and of each worker. Beside it each has "
-        "two (the API follows runs, a worker locks its sweeps) and for a moment a third, which sees "
+        "two (the API follows runs, a worker locks its sweeps) and for a moment a third, to see "
         "whether the database shuts down. `o up` itself has two, and for a moment one more.",
     )
     database_patience_s: float = Field(

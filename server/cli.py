@@ -107,7 +107,7 @@ def worker() -> None:
 def migrate() -> None:
     """Bring the database schema up to date, and make Temporal know O's search attributes."""
     from migrations.upgrade import migrate as upgrade  # noqa: PLC0415
-    from o.storage.reach import reach  # noqa: PLC0415
+    from o.storage.availability import reach  # noqa: PLC0415
     from o.temporal.connection import register  # noqa: PLC0415
 
     settings = _with_database(_settings())
@@ -189,8 +189,8 @@ def _on_database(
     """Do what needs the database for a moment; that it goes away meanwhile is one line as well."""
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
+    from o.storage.availability import reason_of  # noqa: PLC0415
     from o.storage.database import Database  # noqa: PLC0415
-    from o.storage.reach import reason_of  # noqa: PLC0415
 
     async def run() -> None:
         url = settings.database_url.get_secret_value() if settings.database_url else ""

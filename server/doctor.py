@@ -18,17 +18,17 @@ from o.errors import Conflict, OError
 from o.llm.catalogue import Catalogue
 from o.llm.providers import Providers
 from o.settings import ProviderSettings, Settings
+from o.storage.availability import reason_of
 from o.storage.database import Database, libpq_url
-from o.storage.reach import reason_of
 from o.temporal.connection import connect_or_explain
 from server.up import (
     clash,
+    console,
     embedded_postgres,
     embedded_temporal,
     local_model,
     locks,
     ports,
-    screen,
     state,
     temporal_file,
 )
@@ -210,7 +210,7 @@ def _models(providers: ProviderSettings) -> list[Finding]:
     counts = asyncio.run(Catalogue(Providers(providers)).count_models())
     if counts:
         return [_provider(name, count) for name, count in counts.items()]
-    keys = f"set {screen.BETTER}"
+    keys = f"set {console.BETTER}"
     if local_model.find_weights() is not None:
         return [Finding("warn", f"only the bundled model {local_model.HANDLE}", f"{keys} for more")]
     return [
@@ -219,7 +219,7 @@ def _models(providers: ProviderSettings) -> list[Finding]:
 
 
 def _provider(name: str, count: int | None) -> Finding:
-    what = screen.provider_words(name, count)
+    what = console.provider_words(name, count)
     if count:
         return Finding("ok", what)
     return Finding("warn", what, "its agents cannot answer until it does")

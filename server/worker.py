@@ -19,14 +19,14 @@ from activities.steps import StepActivities, StepLimits
 from activities.tools import ToolActivities
 from api.wire.callbacks import callback_body
 from migrations.upgrade import wait_for_schema
-from o.collector import spare_collector
 from o.domain.llm import LanguageModel
 from o.llm.models import Models
 from o.llm.providers import Providers
 from o.outbound import OutboundGuard
+from o.process_memory import spare_collector
 from o.settings import STARTUP_PATIENCE_S, ProviderSettings, Settings
+from o.storage.availability import until_shutdown
 from o.storage.database import Database
-from o.storage.reach import until_shutdown
 from o.temporal.connection import connect_or_explain
 from server.sweep.sweeper import Sweeper
 from workflows.callback import CallbackWorkflow

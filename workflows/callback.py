@@ -1,4 +1,4 @@
-"""A callback: somebody is told that a run is at rest, again and again until they hear it."""
+"""A callback: a receiver is notified that a run is closed, until it takes the notice."""
 
 from temporalio import workflow
 
@@ -8,12 +8,12 @@ from workflows.contract import CallbackRef
 
 @workflow.defn(name="Callback")
 class CallbackWorkflow:
-    """Tells of one run. Its id is `callback-<run id>`; it fails when the callback is given up."""
+    """Notice of one run. Its id is `callback-<run id>`; it fails when the callback is given up."""
 
     @workflow.run
     async def run(self, callback: CallbackRef) -> None:
         """Send the callback; the activity itself knows when to give up."""
-        workflow.set_current_details(f"Tells of the end of run `{callback.run_id}`.")
+        workflow.set_current_details(f"Notifies of the end of run `{callback.run_id}`.")
         await workflow.execute_activity(
             contract.send_callback,
             callback,

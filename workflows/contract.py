@@ -92,7 +92,7 @@ class StepOutcome:
     """What a step led to.
 
     Attributes:
-        index: The step that this tells of; later than asked for when the run was further already.
+        index: The step that this is about; later than asked for when the run was further already.
         calls: Tools to run before the next step.
         done: Whether the run is closed.
         first: The run whose turn it is, when it is not this one's: nothing was done.
@@ -190,7 +190,7 @@ class ConversationRef:
 
 @dataclass(frozen=True)
 class CallbackRef:
-    """Whose end a callback tells of."""
+    """Whose end a callback is about."""
 
     run_id: str
 

@@ -1,13 +1,11 @@
 """A conversation: one long-lived workflow that takes its turns one at a time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from temporalio import workflow
-from temporalio.converter import value_to_type
-from temporalio.exceptions import ApplicationError, FailureError
+from temporalio.exceptions import ApplicationError
 
 from workflows import contract, options
 from workflows.contract import (
@@ -22,7 +20,8 @@ from workflows.contract import (
     Turn,
     Verdict,
 )
-from workflows.showing import Display
+from workflows.signals import dropped, the_one
+from workflows.temporal_ui import Display
 from workflows.turn import TurnRunner
 
 _Argument = TypeVar("_Argument")
@@ -93,8 +92,8 @@ class ConversationWorkflow:
         A signal is never lost: one that arrives while an execution ends or is handed over makes
         Temporal ask this one again. An update is refused then, and tried again a second later.
         """
-        with _dropped("send"):
-            turn = _the_one(Turn, given)
+        with dropped("send"):
+            turn = the_one(Turn, given)
             if not self._is_closed:
                 self._queue(turn)
 
@@ -106,24 +105,24 @@ class ConversationWorkflow:
     @workflow.signal(name="decide")
     async def decide_unanswered(self, *given: object) -> None:
         """The same without an answer: what cannot be done is logged and dropped."""
-        with _dropped("decide"):
-            await self._decide(_the_one(Verdict, given))
+        with dropped("decide"):
+            await self._decide(the_one(Verdict, given))
 
     @workflow.update
     async def cancel(self, request: Cancel) -> CancelledRuns:
-        """Cancel what is under way and what waits, or the runs that are named; tells which were."""
+        """Cancel what is under way and what waits, or the runs named; answers which were."""
         return await self._cancel(request)
 
     @workflow.signal(name="cancel")
     async def cancel_unanswered(self, *given: object) -> None:
         """The same without an answer: what cannot be done is logged and dropped."""
-        with _dropped("cancel"):
-            await self._cancel(_the_one(Cancel, given))
+        with dropped("cancel"):
+            await self._cancel(the_one(Cancel, given))
 
     @workflow.signal
     async def refresh(self, *_: object) -> None:
         """What is shown to be waited for may be out of date; the database knows."""
-        with _dropped("refresh"):
+        with dropped("refresh"):
             conversation = ConversationRef(self._state.conversation_id)
             before = (self._wakes, self._served)
             pending = await self._record(contract.find_pending, conversation, "look what waits")
@@ -179,7 +178,7 @@ class ConversationWorkflow:
 
     async def _follow_cancel_button(self) -> None:
         """Cancel all that is open, then begin a new execution, whose button works again."""
-        with _dropped("cancel request"):
+        with dropped("cancel request"):
             await self._cancel(Cancel())
         self._must_hand_over = True
 
@@ -347,26 +346,3 @@ class ConversationWorkflow:
         except TimeoutError:
             return True
         return False
-
-
-@contextmanager
-def _dropped(signal: str) -> Iterator[None]:
-    """A signal has nobody to tell that it failed, and must not fail the workflow."""
-    try:
-        yield
-    except (FailureError, TypeError, ValueError) as error:
-        facts = {"signal": signal, "error": type(error).__name__}
-        workflow.logger.warning("signal dropped", extra=facts)
-
-
-def _the_one(kind: type[_Argument], given: Sequence[object]) -> _Argument:
-    """The argument of a signal, which comes as it was typed: none, several, or something else.
-
-    Were it declared, a signal without it would fail the workflow's task again and again.
-
-    Raises:
-        TypeError: It is not what it has to be; ValueError when it is not one.
-    """
-    (value,) = given
-    argument: _Argument = value_to_type(kind, value)
-    return argument

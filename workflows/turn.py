@@ -95,7 +95,7 @@ class TurnRunner:
         return Next()
 
     async def _goes_on(self, outcome: StepOutcome) -> bool:
-        """Make the calls that a step led to, and tell whether another step follows."""
+        """Make the calls that a step led to, and say whether another step follows."""
         if outcome.first or outcome.pending or outcome.done or self._is_over():
             return False
         return not await self._tools(outcome.calls)
@@ -178,7 +178,7 @@ class TurnRunner:
         *,
         task_queue: str | None = None,
     ) -> _Result:
-        """Carry out an activity that `stop` can reach; on the turn's own queue unless told."""
+        """Carry out an activity that `stop` can reach; on the turn's own queue by default."""
         activity = workflow.start_activity(
             stub,
             argument,

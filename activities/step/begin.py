@@ -12,7 +12,7 @@ from o.domain.agents import Agent
 from o.domain.llm import ModelRequest
 from o.domain.messages import Message, TextPart, ToolReturn
 from o.domain.rules.foresight import Foresight
-from o.domain.rules.state import RuleState, need_history, rule_state
+from o.domain.rules.kinds import RuleState, need_history, rule_state
 from o.domain.runs import Run
 from o.errors import ModelError, Unavailable, Unreadable
 from o.ids import derived_id
@@ -24,7 +24,7 @@ from o.storage.turn.opening import OpenStep, open_step
 from o.storage.turn.runs import RunOfAgent, first_open_run, get_run, list_request_runs
 from o.storage.turn.steps import get_step_reply, list_request_returns
 from o.temporal.refs import call_refs, turn_of
-from o.tools.shown import model_request
+from o.tools.model_request import model_request
 from workflows.contract import StepOutcome, StepRef
 
 
@@ -65,8 +65,9 @@ async def begin_step(
     context = contexts.take(str(activity.info().workflow_id))  # which is the conversation's
     async with database.connect() as connection:
         opened = await open_step(connection, step.run_id, step.index, step_id, context.mark)
-        if opened is None:
-            return await _not_this_one(connection, step)
+    if opened is None:
+        return await _not_this_one(database, step)
+    async with database.connect() as connection:
         if opened.attempt is None:
             return await _what_is_done(connection, opened)
         system = await _system_message(connection, opened, is_new_turn=step.index == 0)
@@ -100,31 +101,33 @@ async def _what_is_done(connection: AsyncConnection, opened: OpenStep) -> StepOu
     return StepOutcome(index, call_refs(opened.agent, opened.run.id, index, calls))
 
 
-async def _not_this_one(connection: AsyncConnection, step: StepRef) -> StepOutcome:
+async def _not_this_one(database: Database, step: StepRef) -> StepOutcome:
     """The run is closed or gone, or has to wait: order is what the database says."""
-    run = await get_run(connection, step.run_id)
-    if run is None:
-        return StepOutcome(step.index, done=True)
-    pending = await pending_request(connection, run.conversation_id)
+    async with database.connect() as connection:
+        run = await get_run(connection, step.run_id)
+        if run is None:
+            return StepOutcome(step.index, done=True)
+        pending = await pending_request(connection, run.conversation_id)
     if pending is not None or not run.status.is_open:
         return StepOutcome(step.index, done=not run.status.is_open, pending=pending)
-    first = await _first_open_run(connection, run.conversation_id)
+    first = await _first_open_run(database, run.conversation_id)
     if first is None:  # the agent was deleted
         return StepOutcome(step.index, done=True)
     return StepOutcome(step.index, first=turn_of(first.run, first.model))
 
 
-async def _first_open_run(connection: AsyncConnection, conversation_id: str) -> RunOfAgent | None:
+async def _first_open_run(database: Database, conversation_id: str) -> RunOfAgent | None:
     """The run whose turn it is. One that cannot be read must not keep this one for ever.
 
     Raises:
         Unavailable: There was such a run, which is closed now: look again.
     """
-    try:
-        return await first_open_run(connection, conversation_id)
-    except Unreadable as error:
-        await close_unreadable_run(connection, error.row_id)
-        raise Unavailable("The run before this one could not be read, and was closed.") from None
+    async with database.begin() as connection:  # its end and the event of it are one
+        try:
+            return await first_open_run(connection, conversation_id)
+        except Unreadable as error:
+            await close_unreadable_run(connection, error.row_id)
+    raise Unavailable("The run before this one could not be read, and was closed.")
 
 
 async def _system_message(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from api.answers.void import notice_of_void, returns_of_void
+from api.answers.restarted_reply import notice_of_void, returns_of_void
 from api.wire.messages import (
     MessageView,
     WireMessage,

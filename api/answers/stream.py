@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from fastapi.responses import StreamingResponse
 
 from api.answers.chunks import DONE, Chunk, ChunkRenderer, frame, interrupted, refused
-from api.answers.following import Events, Following
+from api.answers.live_response import Events, Following
 from api.wire.messages import envelope, message_time
 from o.domain.runs import Run, RunEvent
 from o.errors import OError

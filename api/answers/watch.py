@@ -6,8 +6,8 @@ import json
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
-from api.answers.catching_up import CatchingUp
 from api.answers.follower import Follower
+from api.answers.polling import CatchingUp
 from o.domain.runs import EventKind, RunEvent
 from o.errors import Unavailable
 from o.storage.database import NOTIFY_CHANNEL, connect_alone, libpq_url

@@ -1,6 +1,6 @@
 """Lists and counts of what nobody can make yet: clients that only look find nothing.
 
-Whatever else V1 does with these things answers 501 (`not_built`).
+Whatever else V1 does with these things answers 501 (`not_implemented`).
 """
 
 from collections.abc import Callable

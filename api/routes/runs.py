@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from api.bodies import messages_answer
 from api.deps import ActorDep, ReadsDep, RunId, TransactionDep
 from api.documentation import NOT_BUILT
-from api.errors import not_built
+from api.errors import not_implemented
 from api.pagination import page_query
 from api.wire.messages import MessageView
 from api.wire.runs import RunBody, RunMetricsBody, RunUsageBody, StopReasonName
@@ -154,4 +154,4 @@ async def steps(
 async def trace(run_id: RunId, connection: ReadsDep, actor: ActorDep) -> Response:
     """V1 answers 501 without ClickHouse, which it keeps traces in; O keeps none."""
     await stored.find_run(connection, actor, run_id)
-    return not_built("GET /v1/runs/{run_id}/trace")
+    return not_implemented("GET /v1/runs/{run_id}/trace")

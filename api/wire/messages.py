@@ -133,9 +133,9 @@ def otid_of(message_id: str, message_type: str, place: int) -> str:
 def _envelope(message: Message, message_type: str, place: int) -> WireMessage:
     return envelope(
         message_type,
-        message_id=message.id,
+        message_id=message.shown_id,
         date=message_time(message.created_at),
-        otid=message.otid or otid_of(message.id, message_type, place),
+        otid=message.otid or otid_of(message.shown_id, message_type, place),
         run_id=message.run_id,
         step_id=message.step_id,
         name=message.name,

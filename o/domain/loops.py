@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from o.domain.agents import Agent
 from o.domain.messages import ToolCall, ToolReturn
-from o.domain.rules.state import RuleState
+from o.domain.rules.kinds import RuleState
 from o.domain.runs import StopReason
 
 SEND_MESSAGE = "send_message"

@@ -163,6 +163,7 @@ class Message(BaseModel):
     Attributes:
         position: Its place in the conversation, rising without meaning in the gaps.
         otid: The id that the client gave an input message.
+        copy_of: In a fork, the message that both conversations share: the copy is shown by its id.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -182,7 +183,13 @@ class Message(BaseModel):
     name: str | None = None
     otid: str | None = None
     sender_id: str | None = None
+    copy_of: str | None = None
     created_at: datetime
+
+    @property
+    def shown_id(self) -> str:
+        """The id by which clients know it."""
+        return self.copy_of or self.id
 
     @property
     def gated_calls(self) -> list[ToolCall]:

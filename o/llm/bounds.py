@@ -4,7 +4,7 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 
-from o.collector import Returner
+from o.process_memory import Returner
 
 MAX_REPLY_BYTES = 8 * 1024 * 1024
 """Of a whole answer, of one line or event of a stream, and of what a stream says in all. The

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import re
 import time
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from o.llm.providers import LOCAL_MODEL, Provider, Providers
 
 _log = logging.getLogger(__name__)
 _FRESH_S = 60.0
+_AWAY_S = 5.0
+"""How long a provider that did not tell is left alone: each time, somebody waits for it."""
+
 _TIMEOUT_S = 5.0
 
 
@@ -94,8 +98,8 @@ class Catalogue:
     async def _models_of(self, provider: Provider) -> list[str] | None:
         if provider.name == "local":
             return [LOCAL_MODEL]
-        asked_at, models = self._known.get(provider.name, (0.0, None))
-        if models is None or time.monotonic() - asked_at > _FRESH_S:
+        asked_at, models = self._known.get(provider.name, (-math.inf, None))
+        if time.monotonic() - asked_at > (_AWAY_S if models is None else _FRESH_S):
             models = await _ask(provider)
             self._known[provider.name] = (time.monotonic(), models)
         return models

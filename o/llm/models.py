@@ -7,8 +7,8 @@ from typing import Protocol
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest
 from o.errors import ModelError, NotFound, ProviderFull
 from o.llm.failures import unreachable
-from o.llm.openai_wire import OpenAIWire
 from o.llm.providers import Provider, Providers
+from o.llm.wires.openai import OpenAIWire
 
 OPENAI = "openai"
 
@@ -45,7 +45,7 @@ class Models:
         self._wires: dict[str, Wire] = {OPENAI: OpenAIWire()}
         others = {provider.wire for provider in providers.all()} - {OPENAI}
         if others:
-            from o.llm.litellm_wires import LiteLLMWires  # noqa: PLC0415  180 MB, not for everyone
+            from o.llm.wires.through_litellm import LiteLLMWires  # noqa: PLC0415  180 MB, not for everyone
 
             self._wires |= dict.fromkeys(others, LiteLLMWires(timeout_s=timeout_s))
 

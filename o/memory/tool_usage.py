@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from o.domain.agents import Agent
 from o.domain.loops import is_legacy
-from o.domain.rules.state import Rule
+from o.domain.rules.kinds import Rule
 from o.memory.structure import inert
 
 

@@ -1,6 +1,6 @@
 """An agent's memory as its tools use it: blocks to edit, messages to search."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +16,7 @@ from o.ids import new_id
 from o.storage.agent_blocks import attach_blocks, detach_block, get_agent_block
 from o.storage.blocks import add_blocks, change_block
 from o.storage.messages import search_messages
-from o.storage.thread_blocks import SeenBlock, lock_seen_block
+from o.storage.thread_blocks import SeenBlock, lock_seen_block, lock_seen_blocks
 from o.tools.tool import BlockMissing
 
 
@@ -31,6 +31,10 @@ class AgentMemory:
     async def block(self, label: str) -> Block:
         """The block as the agent sees it where it acts, locked until the transaction ends."""
         return (await self._seen_block(label)).block
+
+    async def hold(self, labels: Iterable[str]) -> None:
+        """Lock blocks by id, as everybody does (`o.storage.locks`)."""
+        await lock_seen_blocks(self._connection, self._agent, labels)
 
     async def set_value(self, block: Block, value: str) -> str:
         """Give a locked block a new value."""

@@ -9,7 +9,15 @@ from o.domain.actors import Actor
 from o.domain.messages import Message
 from o.errors import NotFound
 from o.storage.message_types import is_shown
-from o.storage.messages import AGE, CURSOR, IN_A_LIVE_CONVERSATION
+from o.storage.messages import (
+    AGE,
+    CURSOR,
+    IN_A_LIVE_CONVERSATION,
+    NOT_SHARED,
+    SHOWN_ID,
+    named_by,
+    shown_as,
+)
 from o.storage.pages import Page, find_places, in_order, narrowed
 from o.storage.rows import columns_of, model_of, models_of
 from o.storage.tables import agents, messages
@@ -24,7 +32,13 @@ async def find_message(connection: AsyncConnection, actor: Actor, message_id: st
     rows = await connection.execute(
         select(*columns_of(messages, Message))
         .join(agents, agents.c.id == messages.c.agent_id)
-        .where(messages.c.id == message_id, _visible(actor), IN_A_LIVE_CONVERSATION)
+        .where(
+            shown_as([message_id]),
+            _visible(actor),
+            IN_A_LIVE_CONVERSATION,
+        )
+        .order_by((messages.c.id == message_id).desc(), messages.c.id)
+        .limit(1)
     )
     row = rows.mappings().one_or_none()
     if row is None:
@@ -58,10 +72,12 @@ async def list_all_messages(
         NotFound: A cursor names no message of this actor.
     """
     shown = [is_shown(types, says=says), IN_A_LIVE_CONVERSATION]
+    listed = NOT_SHARED
     if conversation_id is not None:
-        shown.append(messages.c.conversation_id == conversation_id)
-    theirs = messages.c.organization_id == actor.organization_id
-    places = await find_places(connection, page, AGE, id_=messages.c.id, among=theirs, what=CURSOR)
+        listed = messages.c.conversation_id == conversation_id
+    shown.append(listed)
+    theirs = and_(messages.c.organization_id == actor.organization_id, listed, named_by(page))
+    places = await find_places(connection, page, AGE, id_=SHOWN_ID, among=theirs, what=CURSOR)
     of_agent = select(*columns_of(messages, Message)).where(
         messages.c.agent_id == agents.c.id, *shown
     )

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import RowMapping, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.approvals import (
@@ -21,10 +21,10 @@ from o.domain.approvals import (
 )
 from o.domain.messages import Decision, Message, only_calls
 from o.domain.runs import Run, RunClosed, RunStatus, StopReason
-from o.errors import Conflict, InvalidArgument
+from o.errors import Conflict, InvalidArgument, Unreadable
 from o.storage.conditions import IS_PENDING
 from o.storage.messages import get_message
-from o.storage.rows import columns_of, model_of, models_of, readable
+from o.storage.rows import columns_of, model_of, readable, sort_out, without_json
 from o.storage.tables import agents, approvals, conversations, runs
 from o.storage.turn.accepting import NewRun
 from o.storage.turn.events import add_events
@@ -109,6 +109,16 @@ async def answer_approval(
     return await _close_part(connection, approval, run, decisions)
 
 
+async def bare_approval(connection: AsyncConnection, row: RowMapping) -> Approval:
+    """What is left of a request that cannot be read: enough to deny all that it asks for.
+
+    Its calls are told by the message that asks.
+    """
+    request = await get_message(connection, row["id"])
+    calls = [call.id for call in request.gated_calls] if request else []
+    return model_of(Approval, without_json(approvals, row) | {"calls": calls})
+
+
 async def cancel_approval(connection: AsyncConnection, approval: Approval) -> None:
     """Close a pending request that the caller has locked; its calls are the caller's to answer."""
     await connection.execute(
@@ -118,8 +128,14 @@ async def cancel_approval(connection: AsyncConnection, approval: Approval) -> No
     )
 
 
-async def list_expired_approvals(connection: AsyncConnection) -> list[Approval]:
-    """Pending requests whose time is over, of conversations that are there."""
+async def list_expired_approvals(
+    connection: AsyncConnection,
+) -> tuple[list[Approval], list[str]]:
+    """Pending requests whose time is over, of conversations that are there.
+
+    Returns:
+        The requests, and the ids of those among them that are stored and cannot be read.
+    """
     rows = await connection.execute(
         select(*columns_of(approvals, Approval))
         .join(agents, agents.c.id == approvals.c.agent_id)
@@ -133,7 +149,8 @@ async def list_expired_approvals(connection: AsyncConnection) -> list[Approval]:
         .order_by(approvals.c.expires_at)
         .limit(_NEWEST)
     )
-    return models_of(Approval, rows.mappings().all())
+    found, unreadable = sort_out(rows.mappings(), lambda row: model_of(Approval, row))
+    return found, [row["id"] for row in unreadable]
 
 
 def _check_nothing_is_lost(first: Run, new: NewRun) -> None:
@@ -242,7 +259,7 @@ async def conversations_that_wait(
     rows = await connection.execute(
         select(approvals.c.conversation_id).where(
             IS_PENDING,
-            approvals.c.conversation_id.in_(conversation_ids),
+            approvals.c.conversation_id == func.any(list(conversation_ids)),
         )
     )
     return set(rows.scalars())
@@ -278,4 +295,17 @@ async def _lock_answered(
         .limit(_NEWEST)
         .with_for_update()
     )
-    return find_answered(models_of(Approval, rows.mappings().all()), given)
+    return find_answered(_that_count(rows.mappings().all()), given)
+
+
+def _that_count(rows: Sequence[RowMapping]) -> list[Approval]:
+    """The requests of a conversation; one that is over and cannot be read is not asked about.
+
+    Raises:
+        Unreadable: The one that waits cannot be read.
+    """
+    found, unreadable = sort_out(rows, lambda row: model_of(Approval, row))
+    for row in unreadable:
+        if row["status"] == ApprovalStatus.PENDING:
+            raise Unreadable("Approval request", row["id"])
+    return found

@@ -32,7 +32,9 @@ _STATE: ColumnElement[str] = literal_column(
     f"""jsonb_build_object(
         'conversation', to_jsonb(conversations),
         'message_ids', (
-            SELECT coalesce(jsonb_agg(messages.id ORDER BY messages.position), '[]')
+            SELECT coalesce(
+                jsonb_agg(coalesce(messages.copy_of, messages.id) ORDER BY messages.position), '[]'
+            )
             FROM messages WHERE messages.conversation_id = conversations.id
         ),
         'isolated_block_ids', (

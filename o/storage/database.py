@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -27,6 +28,7 @@ _log = logging.getLogger(__name__)
 set_json_loads(read_json)  # several times as fast as the standard library's
 _Result = TypeVar("_Result")
 
+DATABASE_IS_AWAY = "The database is away; try again."
 DISK_IS_FULL = "The disk of the database is full: make room there, then try again."
 _DISK_FULL = "53100"
 _FULL_S = 10.0
@@ -101,6 +103,8 @@ class Database:
         self._name = name
         self._place = place
         self._full_until = 0.0
+        self._looked_at_s = -math.inf
+        self._was_full = False
         self._generation = 0
         self.engine = create_async_engine(
             sqlalchemy_url(database_url),
@@ -139,13 +143,20 @@ class Database:
         """
         return await connect_alone(self.url, f"{self._name} {purpose}")
 
-    def check_room(self) -> None:
+    def check_room(self, *, known_for_s: float = 0.0) -> None:
         """Refuse now what would wait for room on the disk.
+
+        Args:
+            known_for_s: How old a look at the disk may be, for callers who are many.
 
         Raises:
             Unavailable: The disk is full, or was so for a statement some seconds ago.
         """
-        if time.monotonic() < self._full_until or (self._place and is_full(self._place)):
+        now = time.monotonic()
+        if self._place and now - self._looked_at_s >= known_for_s:
+            self._looked_at_s = now
+            self._was_full = is_full(self._place)
+        if now < self._full_until or self._was_full:
             raise Unavailable(DISK_IS_FULL)
 
     async def drop_connections(self) -> None:

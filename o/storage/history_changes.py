@@ -33,9 +33,10 @@ _COPY = text(
         WHERE messages.conversation_id = :source_id
           AND coalesce(runs.origin_run_id, runs.id) IN (SELECT origin_id FROM unfinished)
     ), copied AS (
-        INSERT INTO messages (id, conversation_id, position, {", ".join(_COPIED)})
+        INSERT INTO messages (id, conversation_id, position, copy_of, {", ".join(_COPIED)})
         SELECT 'message-' || left(gen_random_uuid()::text, 34) || '00', :target_id,
-            row_number() OVER (ORDER BY messages.position), {", ".join(_COPIED)}
+            row_number() OVER (ORDER BY messages.position), coalesce(copy_of, messages.id),
+            {", ".join(_COPIED)}
         FROM messages CROSS JOIN cut
         WHERE messages.conversation_id = :source_id AND messages.position > 0
           AND (cut.position IS NULL OR messages.position < cut.position)

@@ -12,7 +12,7 @@ from o.domain.actors import Actor
 from o.domain.messages import Message
 from o.storage.agents import agent_not_found
 from o.storage.message_types import is_shown
-from o.storage.messages import AGE, CURSOR
+from o.storage.messages import AGE, CURSOR, NOT_SHARED, SHOWN_ID, named_by
 from o.storage.pages import Keys, Page, find_places
 from o.storage.rows import models_of
 from o.storage.tables import agents, conversations, messages
@@ -92,7 +92,7 @@ class _Shape:
     def mine(self) -> ColumnElement[bool]:
         """Whose messages."""
         if self.thread is None:
-            return messages.c.agent_id == bindparam("agent_id")
+            return and_(messages.c.agent_id == bindparam("agent_id"), NOT_SHARED)
         is_meant: ColumnElement[bool] = conversations.c.is_default
         if self.thread == "named":
             is_meant = conversations.c.id == bindparam("conversation_id")
@@ -151,8 +151,8 @@ async def _places_of(
         connection,
         page,
         shape.keys,
-        id_=messages.c.id,
-        among=shape.mine,
+        id_=SHOWN_ID,
+        among=and_(shape.mine, named_by(page)),
         what=CURSOR,
         given=given,
     )

@@ -36,6 +36,37 @@ IN_A_LIVE_CONVERSATION = ~exists().where(
 )
 """Holds for messages whose conversation was not deleted; what was is purged a little later."""
 
+_first = messages.alias("first")
+_first_lives = ~exists().where(
+    conversations.c.id == _first.c.conversation_id, conversations.c.deleted_at.is_not(None)
+)
+# Each part goes by an index of its own, for the few messages that are copies.
+_original = select(_first.c.id).where(_first.c.id == messages.c.copy_of, _first_lives)
+_copy = select(func.min(_first.c.id)).where(_first.c.copy_of == messages.c.copy_of, _first_lives)
+NOT_SHARED = or_(
+    messages.c.copy_of.is_(None),
+    messages.c.id
+    == func.coalesce(
+        _original.correlate(messages).scalar_subquery(), _copy.correlate(messages).scalar_subquery()
+    ),
+)
+"""Holds for one message of those that a conversation and its forks share: the original while it is
+there. Lists of several conversations show it once, as V1 does."""
+
+SHOWN_ID = func.coalesce(messages.c.copy_of, messages.c.id)
+"""The id by which clients know a message, and name it in cursors."""
+
+
+def named_by(page: Page) -> ColumnElement[bool]:
+    """Holds for messages whose shown id a page names; unlike `SHOWN_ID` it has its indexes."""
+    return shown_as([cursor for cursor in (page.before, page.after) if cursor is not None])
+
+
+def shown_as(ids: Sequence[str]) -> ColumnElement[bool]:
+    """Holds for messages that clients know by these ids."""
+    of_copies = select(_first.c.id).where(_first.c.copy_of.in_(ids))
+    return messages.c.id.in_(select(_first.c.id).where(_first.c.id.in_(ids)).union_all(of_copies))
+
 
 async def add_messages(connection: AsyncConnection, new: Sequence[Message]) -> None:
     """Store messages; storing the same id again changes nothing (activities are retried)."""
@@ -147,7 +178,10 @@ async def search_messages(
     time tells which are the newest.
     """
     statement = select(*columns_of(messages, Message)).where(
-        messages.c.agent_id == agent_id, messages.c.role.in_(roles), IN_A_LIVE_CONVERSATION
+        messages.c.agent_id == agent_id,
+        messages.c.role.in_(roles),
+        IN_A_LIVE_CONVERSATION,
+        NOT_SHARED,
     )
     if query:
         said = _texts_at(messages.c.parts, "$[*].text")
@@ -195,8 +229,8 @@ async def _list_of(
         select(*columns_of(messages, Message)).where(owned, is_shown(types, says=says)),
         page,
         [messages.c.position],
-        id_=messages.c.id,
-        among=owned,
+        id_=SHOWN_ID,
+        among=and_(owned, named_by(page)),
         what=CURSOR,
     )
     return models_of(Message, (await connection.execute(statement)).mappings().all())

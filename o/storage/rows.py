@@ -1,8 +1,9 @@
 """Rows as domain models and back.
 
 A row may hold what cannot be read: JSON that is deeper than readers go, or what a later version
-wrote. By itself it is `Unreadable`; among others it is left out, so that one bad row never takes
-the good ones with it.
+wrote. By itself it is `Unreadable`. In lists that clients page through it is left out, so that one
+bad row never takes the good ones with it; where something follows from what is there, nothing may
+be left out in silence (`all_models_of`, `sort_out`).
 """
 
 import logging
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from sqlalchemy import RowMapping, Table
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.elements import ColumnElement
 
 from o.errors import Unreadable
@@ -75,8 +77,32 @@ def models_of_json(model: type[_Model], stored: Any, of: str) -> list[_Model]:
 
 
 def models_of(model: type[_Model], rows: Iterable[RowMapping]) -> list[_Model]:
-    """Each row as a `model`, in the same order; those that cannot be read are left out."""
+    """Each row as a `model`, in the same order; those that cannot be read are left out.
+
+    For lists that are shown, and nothing else.
+    """
     return readable(rows, lambda row: model_of(model, row))
+
+
+def all_models_of(model: type[_Model], rows: Iterable[RowMapping]) -> list[_Model]:
+    """Each row as a `model`, in the same order.
+
+    Raises:
+        Unreadable: One of them does not hold what the model takes.
+    """
+    return [model_of(model, row) for row in rows]
+
+
+def sort_out(rows: Iterable[_Row], read: Callable[[_Row], _Read]) -> tuple[list[_Read], list[_Row]]:
+    """What `read` makes of rows, and the rows of which it can make nothing."""
+    found: list[_Read] = []
+    unreadable: list[_Row] = []
+    for row in rows:
+        try:
+            found.append(read(row))
+        except Unreadable:
+            unreadable.append(row)
+    return found, unreadable
 
 
 def readable(rows: Iterable[_Row], read: Callable[[_Row], _Read]) -> list[_Read]:
@@ -88,6 +114,11 @@ def readable(rows: Iterable[_Row], read: Callable[[_Row], _Read]) -> list[_Read]
         except Unreadable as error:
             _log.error("row left out of a list", extra={"error": error.message})
     return found
+
+
+def without_json(table: Table, row: RowMapping) -> dict[str, Any]:
+    """The values of a row that can be read whatever is stored."""
+    return {name: value for name, value in row.items() if not isinstance(table.c[name].type, JSONB)}
 
 
 def row_of(table: Table, model: BaseModel) -> dict[str, Any]:

@@ -286,6 +286,7 @@ messages = Table(
     Column("name", Text),
     Column("otid", Text),
     Column("sender_id", Text),
+    Column("copy_of", Text),
     _time("created_at", nullable=False),
 )
 

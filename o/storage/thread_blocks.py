@@ -1,17 +1,17 @@
 """Blocks as a conversation sees them: the agent's, but for those that it has to itself."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, func, insert, select
+from sqlalchemy import ARRAY, Select, Text, and_, bindparam, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.agents import Agent, Conversation
 from o.domain.blocks import Block
 from o.errors import NotFound
 from o.storage.blocks import add_blocks
-from o.storage.rows import columns_of, model_of, models_of
+from o.storage.rows import all_models_of, columns_of, model_of
 from o.storage.tables import agent_blocks, blocks, conversation_blocks
 
 SEEN_BLOCKS = """(
@@ -47,6 +47,12 @@ _BY_LABEL = (
     .where(agent_blocks.c.label == bindparam("label"))
     .with_for_update(of=blocks, key_share=True)
 )
+_LOCK_BY_LABELS = (
+    _seen()
+    .where(agent_blocks.c.label == func.any(bindparam("labels", type_=ARRAY(Text))))
+    .order_by(blocks.c.id)
+    .with_for_update(of=blocks, key_share=True)
+)
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,13 @@ class SeenBlock:
 async def list_thread_blocks(
     connection: AsyncConnection, conversation: Conversation
 ) -> list[Block]:
-    """The blocks of a conversation in the order of the prompt."""
+    """The blocks of a conversation in the order of the prompt.
+
+    Raises:
+        Unreadable: One of them is stored, and cannot be read.
+    """
     given = {"conversation_id": conversation.id, "agent_id": conversation.agent_id}
-    return models_of(Block, (await connection.execute(_IN_ORDER, given)).mappings().all())
+    return all_models_of(Block, (await connection.execute(_IN_ORDER, given)).mappings().all())
 
 
 async def lock_seen_block(connection: AsyncConnection, agent: Agent, label: str) -> SeenBlock:
@@ -78,15 +88,31 @@ async def lock_seen_block(connection: AsyncConnection, agent: Agent, label: str)
     return SeenBlock(model_of(Block, row), row["is_isolated"])
 
 
+async def lock_seen_blocks(
+    connection: AsyncConnection, agent: Agent, labels: Iterable[str]
+) -> None:
+    """Lock the blocks by those labels where the agent acts, in the order of their ids."""
+    given = {
+        "conversation_id": agent.conversation_id,
+        "agent_id": agent.id,
+        "labels": sorted(set(labels)),
+    }
+    await connection.execute(_LOCK_BY_LABELS, given)
+
+
 async def list_isolated_blocks(connection: AsyncConnection, conversation_id: str) -> list[Block]:
-    """The blocks that a conversation has to itself."""
+    """The blocks that a conversation has to itself.
+
+    Raises:
+        Unreadable: One of them is stored, and cannot be read.
+    """
     rows = await connection.execute(
         select(*columns_of(blocks, Block))
         .join(conversation_blocks, conversation_blocks.c.block_id == blocks.c.id)
         .where(conversation_blocks.c.conversation_id == conversation_id)
         .order_by(conversation_blocks.c.label)
     )
-    return models_of(Block, rows.mappings().all())
+    return all_models_of(Block, rows.mappings().all())
 
 
 async def add_isolated_blocks(

@@ -23,7 +23,7 @@ from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 
 from o.errors import InvalidInput, Unavailable
 from o.settings import Settings
-from workflows.showing import AGENT_ID, AGENT_NAME, RUN_STATUS
+from workflows.temporal_ui import AGENT_ID, AGENT_NAME, RUN_STATUS
 
 _log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Conversations as Temporal runs them: started, handed runs, signalled, listed."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
 
 from temporalio.client import Client
@@ -19,7 +19,7 @@ from workflows import contract, options
 from workflows.callback import CallbackWorkflow
 from workflows.contract import CallbackRef, Cancel, ConversationState
 from workflows.conversation import ConversationWorkflow
-from workflows.showing import (
+from workflows.temporal_ui import (
     AGENT_ID,
     AGENT_NAME,
     REQUIRES_APPROVAL,
@@ -75,7 +75,7 @@ async def submit_run(
     )
 
 
-async def tell_cancelled(client: Client, conversation_id: str, run_ids: list[str]) -> None:
+async def stop_cancelled(client: Client, conversation_id: str, run_ids: list[str]) -> None:
     """Have the work at runs that were cancelled stopped; a conversation that sleeps has none.
 
     Raises:
@@ -111,17 +111,50 @@ async def show_pending(
     )
 
 
-async def list_shown_waiting(client: Client, task_queue: str) -> list[str]:
-    """The conversations of which Temporal's list says that they wait for an answer.
+async def list_shown_waiting(
+    client: Client, task_queue: str, *, limit: int, page: bytes | None
+) -> tuple[list[str], bytes | None]:
+    """Some of the conversations of which Temporal's list says that they wait for an answer.
+
+    Args:
+        client: For the operator's Temporal server.
+        task_queue: Where workers poll.
+        limit: How many at most.
+        page: What came with those before; None for the first.
+
+    Returns:
+        The conversations, and what to ask for the next ones with, None behind the last.
 
     Raises:
         RPCError: Temporal is away.
     """
-    query = (
+    found = client.list_workflows(
+        _shown_waiting(task_queue), page_size=limit, next_page_token=page or None
+    )
+    await found.fetch_next_page()
+    return [one.id for one in found.current_page or ()], found.next_page_token or None
+
+
+async def shown_waiting_among(
+    client: Client, task_queue: str, conversation_ids: Collection[str]
+) -> set[str]:
+    """Those of these few conversations of which Temporal's list says that they wait.
+
+    Raises:
+        RPCError: Temporal is away.
+    """
+    if not conversation_ids:
+        return set()
+    named = ", ".join(f"'{one}'" for one in conversation_ids)
+    query = f"{_shown_waiting(task_queue)} AND WorkflowId IN ({named})"
+    return {found.id async for found in client.list_workflows(query)}
+
+
+def _shown_waiting(task_queue: str) -> str:
+    return (
         f"{RUN_STATUS.name} = '{REQUIRES_APPROVAL}' AND ExecutionStatus = 'Running' "
         f"AND TaskQueue = '{task_queue}'"
     )
-    return [found.id async for found in client.list_workflows(query)]
 
 
 async def refresh(client: Client, conversation_id: str) -> None:
@@ -169,7 +202,7 @@ def _attributes(agent_id: str, agent_name: str, status: str) -> TypedSearchAttri
 
 
 async def start_callback(client: Client, task_queue: str, run_id: str, *, agent_id: str) -> None:
-    """Have somebody told of the end of a run. A repeat changes nothing.
+    """Have a receiver notified of the end of a run. A repeat changes nothing.
 
     Raises:
         RPCError: Temporal is away; the sweeper starts the callback when it is back.

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from o.domain.agents import Agent
 from o.domain.messages import ToolCall
 from o.domain.runs import Run
+from o.tools.model_request import calls_in_parallel
 from o.tools.registry import only_reads
-from o.tools.shown import calls_in_parallel
 from workflows import contract
 from workflows.contract import CallRef, Turn
 

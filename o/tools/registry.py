@@ -1,7 +1,7 @@
 """Every tool that comes with the server, by its name, in the order of lists."""
 
-from o.tools.blocks import BLOCK_TOOLS
 from o.tools.conversation import CONVERSATION_TOOLS
+from o.tools.memory import BLOCK_TOOLS
 from o.tools.memory_command import MEMORY_COMMAND
 from o.tools.tool import Tool
 from o.tools.web import WEB_TOOLS

@@ -1,6 +1,6 @@
 """What a tool is: how a model sees it, and a coroutine that runs it for an agent."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,6 +32,13 @@ class Memory(Protocol):
         Raises:
             BlockMissing: There is none.
             ToolFailed: It is read-only, in V1's words.
+        """
+
+    async def hold(self, labels: Iterable[str]) -> None:
+        """Before several blocks are changed: nobody else changes them from now on.
+
+        Two tools that need the same blocks, in whatever order, so never wait for each other.
+        Labels that no block has are passed over.
         """
 
     async def set_value(self, block: Block, value: str) -> str:

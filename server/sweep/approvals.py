@@ -24,15 +24,25 @@ from o.storage.approvals import (
 )
 from o.storage.database import Database
 from o.storage.turn.accepting import NewRun
+from o.storage.turn.cancelling import cancel_pending
 from o.storage.turn.runs import RunOfAgent, list_runs_in_line
-from o.temporal.conversations import list_shown_waiting, refresh, show_pending, submit_run
+from o.temporal.conversations import (
+    list_shown_waiting,
+    refresh,
+    show_pending,
+    shown_waiting_among,
+    submit_run,
+)
 from workflows import contract
 
 _log = logging.getLogger(__name__)
 _SHOWN_AT_ONCE = 20
 _SUBMIT_TIMEOUT_S = 5.0
+_COMPARED_A_LOOK = 100
+_REFRESHED_AT_ONCE = 10
+_REFRESH_TIMEOUT_S = 5.0
 _REFRESH_EVERY = 5
-"""Sweeps between looks through all that Temporal shows to wait, which may be much."""
+"""Sweeps between looks at what Temporal shows to wait."""
 _LATE = "Nobody answered the approval request in time."
 
 
@@ -47,13 +57,16 @@ class ApprovalSweeper:
         self._task_queue = task_queue
         self._older_than_s = older_than_s
         self._sweeps = itertools.count()
+        self._next_page: bytes | None = None
 
     async def sweep_late(self) -> None:
         """Deny what nobody has answered in time."""
         async with self._database.connect() as connection:
-            late = await list_expired_approvals(connection)
+            late, unreadable = await list_expired_approvals(connection)
         for approval in late:
             await self._expire(approval)
+        for approval_id in unreadable:
+            await self._close_unreadable(approval_id)
 
     async def sweep_shown(self) -> None:
         """Have Temporal show what waits, and nothing else."""
@@ -84,6 +97,19 @@ class ApprovalSweeper:
         _log.info("approval expired", extra={"approval_id": approval.id, "run_id": run_id})
         for first in found:
             await self._submit(first)
+
+    async def _close_unreadable(self, approval_id: str) -> None:
+        """Have the conversation go on without what was asked: nobody could answer it."""
+        facts = {"approval_id": approval_id}
+        try:
+            async with self._database.begin() as connection:
+                run = await cancel_pending(connection, approval_id)
+        except (OError, SQLAlchemyError) as error:
+            _log.error("approval cannot be read", extra=facts | {"error": type(error).__name__})
+            return
+        _log.error("approval that cannot be read was cancelled", extra=facts)
+        if run is not None:
+            await self._refresh_one(run.conversation_id, asyncio.Semaphore())
 
     async def _submit(self, first: RunOfAgent) -> None:
         """Have the agent go on at once. An execution that cannot is found by the next sweeps."""
@@ -123,8 +149,9 @@ class ApprovalSweeper:
                     shown.append((approval, name, request))
         for approval, name, request in shown:
             try:
-                await show_pending(self._client, self._task_queue, approval, request, name)
-            except TemporalError as error:
+                async with asyncio.timeout(_SUBMIT_TIMEOUT_S):
+                    await show_pending(self._client, self._task_queue, approval, request, name)
+            except (TimeoutError, TemporalError) as error:
                 facts = {"approval_id": approval.id, "error": type(error).__name__}
                 _log.warning("approval could not be shown", extra=facts)
         return {approval.conversation_id for approval, _, _ in shown}
@@ -134,8 +161,21 @@ class ApprovalSweeper:
 
         A request may have been cancelled by an API that died before it notified the conversation.
         """
-        shown = set(await list_shown_waiting(self._client, self._task_queue))
+        token, self._next_page = self._next_page, None
+        shown, self._next_page = await list_shown_waiting(
+            self._client, self._task_queue, limit=_COMPARED_A_LOOK, page=token
+        )
+        hidden = sample - await shown_waiting_among(self._client, self._task_queue, sample)
         async with self._database.connect() as connection:
             waiting = await conversations_that_wait(connection, shown)
-        for conversation_id in (shown - waiting) | (sample - shown):
-            await refresh(self._client, conversation_id)
+        limit = asyncio.Semaphore(_REFRESHED_AT_ONCE)
+        differing = (set(shown) - waiting) | hidden
+        await asyncio.gather(*(self._refresh_one(one, limit) for one in differing))
+
+    async def _refresh_one(self, conversation_id: str, limit: asyncio.Semaphore) -> None:
+        try:
+            async with limit, asyncio.timeout(_REFRESH_TIMEOUT_S):
+                await refresh(self._client, conversation_id)
+        except (TimeoutError, TemporalError) as error:  # the others do not wait
+            facts = {"conversation_id": conversation_id, "error": type(error).__name__}
+            _log.warning("conversation was not refreshed; it will be", extra=facts)

@@ -7,6 +7,7 @@ terminated: what is open is carried on all the same.
 import asyncio
 import logging
 
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError, RPCStatusCode
@@ -17,8 +18,8 @@ from o.storage.turn.cancelling import list_cancelled_lately
 from o.storage.turn.closing import close_unreadable_run
 from o.storage.turn.lost import OpenConversation, list_open_conversations
 from o.storage.turn.runs import RunOfAgent, list_runs_in_line
-from o.temporal.conversations import submit_run, tell_cancelled
-from server.sweep.standing import Standing, find_execution
+from o.temporal.conversations import stop_cancelled, submit_run
+from server.sweep.executions import Standing, find_execution
 
 _log = logging.getLogger(__name__)
 _CONVERSATIONS_A_SWEEP = 500
@@ -60,7 +61,8 @@ class RunSweeper:
             try:
                 async with limit, asyncio.timeout(_RESCUE_TIMEOUT_S):
                     return await self._rescue(conversation)
-            except (TimeoutError, TemporalError, OError) as error:  # the others do not wait
+            # The others are not kept: whatever leaves here, nobody waits for them any more.
+            except (TimeoutError, TemporalError, OError, SQLAlchemyError) as error:
                 facts = {"conversation_id": conversation.id, "error": type(error).__name__}
                 _log.warning("conversation could not be rescued", extra=facts)
                 return 0
@@ -126,4 +128,4 @@ class RunSweeper:
         async with self._database.connect() as connection:
             cancelled = await list_cancelled_lately(connection, conversation_id)
         if cancelled:
-            await tell_cancelled(self._client, conversation_id, cancelled)
+            await stop_cancelled(self._client, conversation_id, cancelled)

@@ -22,12 +22,12 @@ from psycopg import sql
 
 from o.errors import Conflict, Unavailable
 from o.settings import Settings
-from o.storage.reach import SHUTS_DOWN, reason_of
+from o.storage.availability import SHUTS_DOWN, reason_of
 from server.up import environment, ports
-from server.up.account import Account
 from server.up.child import Child
 from server.up.launch import Launcher, Program, guarded
 from server.up.locks import command_line
+from server.up.postgres_account import Account
 
 _log = logging.getLogger(__name__)
 

@@ -21,8 +21,8 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
+from o.storage.availability import until_shutdown
 from o.storage.database import Database, with_patience
-from o.storage.reach import until_shutdown
 from o.storage.turn.runs import open_conversations
 
 _log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from o.settings import ProviderSettings, Settings
 from server.up import locks, state
 from server.up.clash import refuse_name_clash
 from server.up.commands import Commands
-from server.up.house import House
-from server.up.screen import Screen
+from server.up.console import Screen
+from server.up.processes import Processes
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ async def run(
             await locks.wait_until_free(data_dir / "run", patience_s)
         settings = settings.model_copy(update={"data_dir": data_dir})
         with _named(data_dir):
-            house = House(
+            processes = Processes(
                 settings,
                 providers,
                 commands or Commands(),
@@ -61,26 +61,26 @@ async def run(
                 namespaces=namespaces,
                 patience_s=patience_s,
             )
-            await _live(house, screen)
+            await _live(processes, screen)
         screen.say("stopped")
         return 0
     finally:
         os.close(lock)
 
 
-async def _live(house: House, screen: Screen) -> None:
+async def _live(processes: Processes, screen: Screen) -> None:
     """Start, wait for a signal, stop; a second signal makes the stop a quick one."""
     stop = asyncio.Event()
 
     def ask_to_stop() -> None:
         if stop.is_set():
-            house.hurry()
+            processes.hurry()
         else:
             screen.say("\nstopping; once more to kill")
             stop.set()
 
     with _on_signals(ask_to_stop):
-        starting = asyncio.create_task(house.start())
+        starting = asyncio.create_task(processes.start())
         stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -91,7 +91,7 @@ async def _live(house: House, screen: Screen) -> None:
             stop.set()
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)
-            await house.stop()
+            await processes.stop()
 
 
 @contextlib.contextmanager
@@ -136,7 +136,7 @@ def _private(data_dir: Path) -> Path:
     try:
         for folder in (path, path / "logs", path / "run"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # 0711 lets the account of PostgreSQL through; see `server.up.account`.
+            # 0711 lets the account of PostgreSQL through; see `server.up.postgres_account`.
             if stat.S_IMODE(folder.stat().st_mode) not in {0o700, 0o711}:
                 folder.chmod(0o700)
     except OSError as error:

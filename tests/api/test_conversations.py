@@ -228,7 +228,7 @@ def test_a_fork_goes_on_from_a_copy_and_both_go_their_own_ways(
     source = client.conversations.retrieve(made["id"]).in_context_message_ids or []
     copied = fork.in_context_message_ids or []
     assert len(copied) == len(source) == 5
-    assert not {*copied} & {*source}
+    assert (copied[1:], copied[0] == source[0]) == (source[1:], False), "but for the prompt"
     assert said(client, fork.id) == said(client, made["id"])
     assert "They like tea." in prompt_of(client, fork.id), "the prompt is compiled anew"
     assert "They like tea." not in prompt_of(client, made["id"])
@@ -248,6 +248,64 @@ def test_a_fork_goes_on_from_a_copy_and_both_go_their_own_ways(
 def recompiled(client: Letta, conversation_id: str, **options: Any) -> str:
     """What recompiling answers; the client hands on V1's JSON string as it is."""
     return str(json.loads(client.conversations.recompile(conversation_id, **options)))
+
+
+def test_a_fork_lists_the_messages_that_it_shares_by_their_ids(
+    client: Letta, server: Product, agent: AgentState
+) -> None:
+    made = client.conversations.create(agent_id=agent.id)
+    speak(client, made.id, "shared")
+    fork = client.conversations.fork(made.id)
+    again = client.conversations.fork(fork.id)
+
+    def ids(conversation_id: str, **asked: Any) -> list[str]:
+        shown = client.conversations.messages.list(conversation_id, order="asc", **asked)
+        return [message.id for message in shown.items if message.message_type != "system_message"]
+
+    shared = ids(made.id)
+    assert len(shared) == 2
+    assert ids(fork.id) == ids(again.id) == shared
+    for one in (fork, again):
+        assert (one.in_context_message_ids or [])[1:] == shared
+        assert ids(one.id, after=shared[0]) == shared[1:], "a cursor is the id that is shown"
+        assert ids(one.id, before=shared[1]) == shared[:1]
+    speak(client, fork.id, "after")
+    assert ids(fork.id)[:2] == shared
+    assert (client.conversations.retrieve(fork.id).in_context_message_ids or [])[1:] == ids(fork.id)
+
+    everything = client.agents.messages.list(agent.id, limit=100).items
+    assert [m.id for m in everything if m.id in shared] == shared, "once, as V1 does"
+    after = client.agents.messages.list(agent.id, limit=1, order="asc", after=shared[0]).items
+    assert [message.id for message in after] == shared[1:]
+    anywhere = client.messages.list(limit=100, order="asc")
+    assert [m.id for m in anywhere if m.id in shared] == shared
+    in_fork = client.messages.list(conversation_id=fork.id, order="asc")
+    assert [m.id for m in in_fork if m.id in shared] == shared
+    assert [one.id for one in client.messages.retrieve(shared[1])] == shared[1:]
+
+
+def test_a_fork_outlives_the_conversation_that_it_shares_messages_with(
+    client: Letta, server: Product, agent: AgentState
+) -> None:
+    made = client.conversations.create(agent_id=agent.id)
+    speak(client, made.id, "shared")
+    forks = [client.conversations.fork(made.id) for _ in range(2)]
+    shared = (forks[0].in_context_message_ids or [])[1:]
+    client.conversations.delete(made.id)
+
+    def listed() -> list[str]:
+        everything = client.agents.messages.list(agent.id, limit=100).items
+        return [message.id for message in everything if message.id in shared]
+
+    eventually(
+        lambda: not server.query("SELECT 1 FROM conversations WHERE id = %s", made.id),
+        what="the purge of the source",
+    )
+    assert listed() == shared, "once, though two forks have them"
+    assert [one.id for one in client.messages.retrieve(shared[0])] == shared[:1]
+    for fork in forks:
+        shown = client.conversations.messages.list(fork.id, order="asc").items
+        assert [m.id for m in shown if m.message_type != "system_message"] == shared
 
 
 def test_the_agents_own_thread_can_be_forked(client: Letta, agent: AgentState) -> None:

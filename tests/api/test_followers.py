@@ -198,6 +198,25 @@ def test_a_stream_whose_database_stays_away_says_how_to_resume(
     assert is_done(rest[-1][1])
 
 
+def test_a_statement_that_hangs_is_503_for_who_waits_for_json_and_says_how_to_resume_a_stream(
+    product: Product, provider: FakeProvider, agent: AgentState
+) -> None:
+    held = Held(product, provider, agent)
+    waiting = new_agent(product)
+    gate = provider.hold(lambda prompt: prompt[-1].get("content") == "wait for it")
+    url = f"{product.url}/v1/agents/{waiting.id}/messages"
+    sending = Background(lambda: httpx.post(url, json={"input": "wait for it"}, timeout=60))
+    assert gate.reached.wait(30)
+    with psycopg.connect(libpq_url(product.state["database_url"])) as connection:
+        connection.execute("LOCK TABLE runs IN ACCESS EXCLUSIVE MODE")
+        answer = sending.result()
+        *_, (_, last) = held.stream
+    held.gate.opened.set()
+    gate.opened.set()
+    assert (answer.status_code, "database is away" in answer.text) == (503, True), answer.text
+    assert body_of(last)["detail"] == "resume"
+
+
 def read_on(product: Product, error: dict[str, Any]) -> list[Frame]:
     """The rest of a stream, as the error that ended it says how."""
     named = re.search(r"/v1/(\S+) with run_id (\S+) and starting_after (\d+)", error["message"])

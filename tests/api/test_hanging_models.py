@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import httpx
 import psutil
 import pytest
+from letta_client import Letta
 
 from tests.support.hanging import HangingProvider
 from tests.support.product import Product, eventually
@@ -16,6 +18,7 @@ CALLS = 130
 """More than the calls that one worker makes to one provider at once."""
 
 LIMIT = 100
+SIDE_SLOTS = 50
 
 
 @dataclass
@@ -64,6 +67,7 @@ def beset(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beset]:
         "GROQ_API_KEY": "gsk-test",
         "GROQ_BASE_URL": well.url,
         "O_WORKERS": "1",
+        "O_OUTBOUND_ALLOW": "127.0.0.1",
     }
     product = Product(tmp_path_factory.mktemp("beset") / "o", env)
     product.start()
@@ -114,6 +118,43 @@ def test_ready_says_when_no_worker_takes_any_work(beset: Beset) -> None:
     finally:
         worker.resume()
     eventually(lambda: _ready(beset.product).status_code == 200, within_s=60, what="ready")
+
+
+@pytest.mark.timeout(120)
+def test_receivers_of_callbacks_that_hang_keep_no_turn_waiting(beset: Beset) -> None:
+    client = beset.product.client(max_retries=0)
+    url = beset.hanging.url.replace("/v1", "/completions")  # which it counts
+    with ThreadPoolExecutor(8) as pool:
+        agents = list(pool.map(lambda _: _agent(client), range(8)))
+        told = [agents[n % 8] for n in range(LIMIT + 20)]
+        list(
+            pool.map(
+                lambda agent_id: client.agents.messages.create_async(
+                    agent_id, input="hello", callback_url=url
+                ),
+                told,
+            )
+        )
+    eventually(lambda: beset.hanging.waiting >= SIDE_SLOTS, what="callbacks that hang")
+    began = time.monotonic()
+    assert beset.send(beset.well, "hello").status_code == 200
+    assert time.monotonic() - began < 5
+
+
+def _agent(client: Letta) -> str:
+    return str(client.agents.create(model=f"groq/{MODEL}").id)
+
+
+@pytest.mark.timeout(60)
+def test_a_provider_that_does_not_list_its_models_holds_up_no_creation_for_long(
+    beset: Beset,
+) -> None:
+    client = beset.product.client(max_retries=0)
+    client.agents.create(model="openai/x")  # the provider is asked, and takes its time
+    began = time.monotonic()
+    for _ in range(3):
+        client.agents.create(model="openai/x")
+    assert time.monotonic() - began < 4
 
 
 def _ready(product: Product) -> httpx.Response:

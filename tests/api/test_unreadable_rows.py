@@ -119,3 +119,33 @@ def test_a_queued_run_that_becomes_unreadable_fails_and_the_queue_goes_on(
     assert client.runs.retrieve(first.id).status == "completed"
     assert server.query("SELECT status FROM runs WHERE id = %s", bad.id) == [("failed",)]
     assert client.agents.messages.create(agent.id, input="on").messages[0].content is not None
+
+
+def test_a_run_that_cannot_be_read_is_closed_with_its_event_or_not_at_all(
+    server: Product, client: Letta, agent: AgentState, provider: FakeProvider
+) -> None:
+    gate = provider.hold(lambda prompt: last_user_text(prompt) == "held for an event")
+    client.agents.messages.create_async(agent.id, input="held for an event")
+    assert gate.reached.wait(20)
+    bad, last = (client.agents.messages.create_async(agent.id, input=text) for text in "ab")
+    spoil(server, "runs", "options", bad.id)
+    server.query(
+        f"""
+        CREATE SEQUENCE refusals;
+        CREATE FUNCTION refuse_once() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF nextval('refusals') = 1 THEN RAISE 'not now'; END IF;
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER refusing BEFORE INSERT ON run_events FOR EACH ROW
+        WHEN (NEW.run_id = '{bad.id}') EXECUTE FUNCTION refuse_once()
+        """
+    )
+    gate.opened.set()
+    eventually(
+        lambda: client.runs.retrieve(last.id).status == "completed", what="the end of the queue"
+    )
+    server.query("DROP TRIGGER refusing ON run_events")
+    assert server.query("SELECT last_value FROM refusals") == [(2,)]
+    kinds = server.query("SELECT kind FROM run_events WHERE run_id = %s", bad.id)
+    assert kinds == [("closed",)]

@@ -91,7 +91,7 @@ POINTS = (
     Point("verdict-recorded", "worker", "activities.approvals:ApprovalActivities.decide", "after"),
     Point("expiry-stored", "worker", "server.sweep.approvals:ApprovalSweeper._submit", "before"),
     # A cancel.
-    Point("cancel-stored", "api", "o.temporal.conversations:tell_cancelled", "before"),
+    Point("cancel-stored", "api", "o.temporal.conversations:stop_cancelled", "before"),
     Point("cancel-begun", "worker", "activities.runs:RunActivities.cancel_runs", "before"),
     Point("cancel-done", "worker", "activities.runs:RunActivities.cancel_runs", "after"),
     # A callback.

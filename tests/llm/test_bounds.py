@@ -17,7 +17,7 @@ from o.errors import ModelError
 from o.llm.bounds import MAX_CALLS, ReplyOutOfBounds, UnknownEncoding, unpacked
 from o.llm.catalogue import Catalogue
 from o.llm.providers import Providers
-from o.llm.server_sent_events import event_data
+from o.llm.wires.server_sent_events import event_data
 from o.settings import ProviderSettings
 from tests.llm.answering import Server, ask, choice, chunk
 
@@ -131,14 +131,14 @@ async def test_as_many_calls_as_may_be_are_taken(server: Server, streams: bool) 
 
 
 async def test_a_list_of_models_without_end_lists_nothing(server: Server) -> None:
-    catalogue = Catalogue(
-        Providers(ProviderSettings(openai_api_key=SecretStr("sk"), openai_base_url=server.url))
+    providers = Providers(
+        ProviderSettings(openai_api_key=SecretStr("sk"), openai_base_url=server.url)
     )
     server.forever = b'{"data": [' + b'{"id": "x"},' * 10_000
-    assert await asyncio.wait_for(catalogue.list_models(), 20) == []
+    assert await asyncio.wait_for(Catalogue(providers).list_models(), 20) == []
     server.forever, server.headers = b"", {"content-encoding": "gzip"}
     server.says(gzip.compress(b'{"data": [{"id": "x"}]}'))
-    assert [entry.handle for entry in await catalogue.list_models()] == ["openai/x"]
+    assert [entry.handle for entry in await Catalogue(providers).list_models()] == ["openai/x"]
 
 
 @settings(deadline=None)

@@ -11,10 +11,10 @@ from pydantic import SecretStr, ValidationError
 
 from o.domain.llm import ModelReply, ReplyDelta
 from o.errors import ModelError
-from o.llm.bodies import chat_body
-from o.llm.chat import Completion, reply_of
-from o.llm.openai_wire import OpenAIWire
 from o.llm.providers import Provider
+from o.llm.wires.bodies import chat_body
+from o.llm.wires.chat import Completion, reply_of
+from o.llm.wires.openai import OpenAIWire
 from tests.llm.answering import ARGUMENTS, KEY, REQUEST, Server, ask, choice, chunk
 
 CALL = {"id": "call_1", "function": {"name": "memory_insert", "arguments": json.dumps(ARGUMENTS)}}

@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from o.storage.database import Database
-from server.up.account import choose
 from server.up.launch import guarded
+from server.up.postgres_account import choose
 from tests.storage.bare import BareServer
 
 

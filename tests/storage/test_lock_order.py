@@ -150,3 +150,31 @@ def test_a_reset_and_a_cancel_that_meet_over_an_approval_request_both_come_throu
 
 def patch(server: Product, path: str) -> httpx.Response:
     return httpx.patch(f"{server.url}{path}", json={}, timeout=60)
+
+
+def test_two_patches_of_shared_blocks_in_opposite_orders_both_come_through(
+    server: Product, client: Letta, pool: ThreadPoolExecutor
+) -> None:
+    shared = [client.blocks.create(label=label, value="old") for label in ("one", "two")]
+
+    def patch(first: str, second: str) -> str:
+        sections = [f"*** Update Block: {label}\n-old\n+{label}" for label in (first, second)]
+        return do(call("memory_apply_patch", label="", patch="\n".join(sections)), say("done"))
+
+    def agent() -> AgentState:
+        return client.agents.create(
+            model=HANDLE,
+            block_ids=[block.id for block in shared],
+            tools=["memory_apply_patch"],
+        )
+
+    with changes_of_blocks_paused(server) as go_on:
+        texts = (patch("one", "two"), patch("two", "one"))
+        sending = [
+            pool.submit(client.agents.messages.create, agent().id, input=text) for text in texts
+        ]
+        wait_for_locks(server, 2)
+        go_on()
+        ends = [one.result(30).stop_reason.stop_reason for one in sending]
+    assert ends == ["end_turn"] * 2
+    assert [client.blocks.retrieve(block.id).value for block in shared] == ["one", "two"]

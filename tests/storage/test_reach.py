@@ -12,8 +12,8 @@ from psycopg import OperationalError
 from sqlalchemy import text
 
 from o.errors import InvalidInput, Unavailable
+from o.storage.availability import reach, reason_of, until_shutdown, why_unreachable
 from o.storage.database import Database, libpq_url
-from o.storage.reach import reach, reason_of, until_shutdown, why_unreachable
 from tests.storage.bare import BareServer
 from tests.support.product import Product
 from tests.support.provider import HANDLE, FakeProvider

@@ -1,4 +1,4 @@
-"""Ten thousand open runs: a sweep looks at some of them, and the next ones at the others."""
+"""Sweeps of much: each looks at some of it, the next ones at the rest; failures keep nothing."""
 
 import asyncio
 from collections import Counter
@@ -11,10 +11,14 @@ from temporalio.client import (
     DescribeWorkflowInput,
     Interceptor,
     OutboundInterceptor,
+    SignalWorkflowInput,
     WorkflowExecutionDescription,
 )
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from temporalio.service import RPCError, RPCStatusCode
 
 from o.storage.database import Database
+from server.sweep.approvals import ApprovalSweeper
 from server.sweep.runs import RunSweeper
 from tests.support.product import Product, eventually
 from tests.support.provider import HANDLE, FakeProvider
@@ -22,6 +26,8 @@ from tests.sweep.rows import lost_run, status_of
 
 _MANY = 10_000
 _A_SWEEP = 500
+_COMPARED = 100
+_SWEEPS_A_LOOK = 5
 _FILL = """
 SET session_replication_role = replica; -- nobody is told of these
 INSERT INTO agents (id, organization_id, name, agent_type, system, model, context_window, timezone)
@@ -38,15 +44,29 @@ FROM conversations, generate_series(1, {runs}) AS n WHERE agent_id = 'agent-many
 
 
 class CountingDescriptions(Interceptor):
-    """Counts how often Temporal is asked how an execution stands."""
+    """Counts how often Temporal is asked how an execution stands, and what is signalled.
+
+    Attributes:
+        asked: How often for each execution.
+        signalled: The same of signals.
+        failing: Executions whose signals fail as if Temporal were away.
+    """
 
     def __init__(self) -> None:
         self.asked: Counter[str] = Counter()
+        self.signalled: Counter[str] = Counter()
+        self.failing: set[str] = set()
 
     def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:
-        asked = self.asked
+        asked, signalled, failing = self.asked, self.signalled, self.failing
 
         class Counting(OutboundInterceptor):
+            async def signal_workflow(self, input: SignalWorkflowInput) -> None:
+                signalled[input.id] += 1
+                if input.id in failing:
+                    raise RPCError("away", RPCStatusCode.UNAVAILABLE, b"")
+                await super().signal_workflow(input)
+
             async def describe_workflow(
                 self, input: DescribeWorkflowInput
             ) -> WorkflowExecutionDescription:
@@ -143,3 +163,58 @@ async def test_a_sweep_asks_temporal_of_some_conversations_and_the_next_one_of_t
     await sweeper.sweep()
     assert set(descriptions.asked) == ids
     assert set(descriptions.asked.values()) == {1}
+
+
+async def test_a_run_whose_rescue_the_database_refuses_keeps_no_other(
+    product: Product, agent: AgentState, sweeper: RunSweeper
+) -> None:
+    other = product.client().agents.create(model=HANDLE)
+    bad, good = lost_run(product, agent, "bad"), lost_run(product, other, "good")
+    product.query(
+        f"""
+        UPDATE runs SET options = (repeat('[', 300) || repeat(']', 300))::jsonb WHERE id = '{bad}';
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
+        CREATE TRIGGER refusing BEFORE UPDATE ON runs FOR EACH ROW WHEN (NEW.id = '{bad}')
+        EXECUTE FUNCTION refuse()
+        """
+    )
+    try:
+        assert await sweeper.sweep() == 1
+    finally:
+        product.query("DROP TRIGGER refusing ON runs")
+    eventually(lambda: status_of(product, good) == "completed", what="the other")
+    assert await sweeper.sweep() == 0, "the bad one is closed"
+    assert status_of(product, bad) == "failed"
+
+
+async def start_shown_waiting(temporal: Client, ids: set[str], queue: str) -> None:
+    """Executions that Temporal shows to wait for an answer, and that nobody carries on."""
+    status = SearchAttributePair(SearchAttributeKey.for_keyword("RunStatus"), "requires_approval")
+    for id_ in ids:
+        await temporal.start_workflow(
+            "Conversation",
+            id=id_,
+            task_queue=queue,
+            search_attributes=TypedSearchAttributes([status]),
+        )
+    while (await temporal.count_workflows(f"TaskQueue = '{queue}'")).count < len(ids):
+        await asyncio.sleep(0.05)
+
+
+async def test_what_temporal_shows_to_wait_is_compared_some_at_a_time_whatever_fails(
+    product: Product, descriptions: CountingDescriptions
+) -> None:
+    ids = {f"shown-{n}" for n in range(_COMPARED + 20)}
+    descriptions.failing |= {"shown-3", "shown-110"}
+    address = product.state["temporal_address"]
+    temporal = await Client.connect(address, interceptors=[descriptions])
+    await start_shown_waiting(temporal, ids, "shown")
+    database = Database(product.state["database_url"])
+    sweeper = ApprovalSweeper(database, temporal, "shown", older_than_s=1.0)
+    await sweeper.sweep_shown()
+    assert len(descriptions.signalled) == _COMPARED
+    for _ in range(_SWEEPS_A_LOOK):
+        await sweeper.sweep_shown()
+    await database.close()
+    assert set(descriptions.signalled) == ids
+    assert set(descriptions.signalled.values()) == {1}

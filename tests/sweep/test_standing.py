@@ -17,7 +17,7 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import Client
 
 from o.ids import new_id
-from server.sweep.standing import Standing, find_execution
+from server.sweep.executions import Standing, find_execution
 from tests.support.product import Product
 
 _DOUBTFUL_ATTEMPTS = 4

@@ -7,9 +7,10 @@ from ipaddress import ip_address
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from o.addresses import is_public, parse_allowed
-from o.outbound import AddressRefused, OutboundGuard
+from o.outbound import OutboundGuard, connection_failure, is_refusal
 
 NOT_PUBLIC = [
     *("127.0.0.1", "127.8.9.1", "0.0.0.0", "10.1.2.3", "172.16.0.1", "172.31.255.255"),
@@ -147,8 +148,69 @@ async def test_no_connection_is_made_to_what_is_refused(
     async with aiohttp.ClientSession(connector=OutboundGuard().connector(url)) as session:
         with pytest.raises(aiohttp.ClientConnectorError) as refused:
             await session.get(url)
-    assert isinstance(refused.value.os_error, AddressRefused)
+    assert is_refusal(refused.value)
     assert came == []
+
+
+class Resolver(AbstractResolver):
+    """Gives every host the same addresses."""
+
+    def __init__(self, *addresses: str) -> None:
+        self._addresses = addresses
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """The addresses."""
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=0,
+                flags=0,
+            )
+            for address in self._addresses
+        ]
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+async def _failed_connection(
+    port: int, allow: list[str], *addresses: str
+) -> aiohttp.ClientConnectorError:
+    """What connecting to a host with these addresses raises."""
+    url = f"http://several.test:{port}/"
+    connector = OutboundGuard(allow).connector(url)
+    connector._resolver = Resolver(*addresses)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        with pytest.raises(aiohttp.ClientConnectorError) as failed:
+            await session.get(url)
+    return failed.value
+
+
+@pytest.mark.parametrize("addresses", [["::1", "127.0.0.1"], ["127.0.0.1", "10.0.0.1", "10.0.0.2"]])
+async def test_a_host_with_several_addresses_is_refused_when_none_of_them_will_do(
+    listener: tuple[list[str], int], addresses: list[str]
+) -> None:
+    came, port = listener
+    assert is_refusal(await _failed_connection(port, [], *addresses))
+    assert came == []
+
+
+@pytest.mark.parametrize(
+    "addresses", [["127.0.0.3"], ["127.0.0.3", "127.0.0.4"], ["127.0.0.3", "10.0.0.1"]]
+)
+async def test_why_a_host_was_not_reached_is_said_without_its_addresses(
+    addresses: list[str],
+) -> None:
+    with socket.socket() as taken:  # bound, and nobody listens
+        taken.bind(("127.0.0.3", 0))
+        port = taken.getsockname()[1]
+        error = await _failed_connection(port, ["127.0.0.3", "127.0.0.4"], *addresses)
+    assert not any(address in connection_failure(error) for address in addresses)
 
 
 async def test_a_redirect_leads_to_nothing_that_is_refused(listener: tuple[list[str], int]) -> None:
@@ -158,7 +220,7 @@ async def test_a_redirect_leads_to_nothing_that_is_refused(listener: tuple[list[
     async with aiohttp.ClientSession(connector=guard.connector(url)) as session:
         with pytest.raises(aiohttp.ClientConnectorError) as refused:
             await session.get(url)
-    assert isinstance(refused.value.os_error, AddressRefused)
+    assert is_refusal(refused.value)
     assert came == ["/start"]
 
 

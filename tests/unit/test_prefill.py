@@ -7,8 +7,8 @@ import pytest
 
 from o.domain.messages import ToolCall, ToolReturn
 from o.domain.rules.foresight import Foresight
+from o.domain.rules.kinds import Rule, rule_state
 from o.domain.rules.prefill import prefilled
-from o.domain.rules.state import Rule, rule_state
 from o.domain.runs import ClientTool
 from tests.unit import test_context
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from o.domain.messages import ToolReturn
+from o.domain.rules.kinds import REFUSED, Rule, RuleState, need_history, rule_state
 from o.domain.rules.outputs import is_case
-from o.domain.rules.state import REFUSED, Rule, RuleState, need_history, rule_state
 
 NAMES = ["a", "b", "c", "d", "e"]
 LACKED = ["x", "y"]

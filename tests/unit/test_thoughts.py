@@ -13,11 +13,11 @@ from o.domain.agents import Agent
 from o.domain.llm import ReplyDelta
 from o.domain.loops import GO_ON, AfterCall, after_call, after_text
 from o.domain.messages import ToolCall, ToolReturn
-from o.domain.rules.state import rule_state
+from o.domain.rules.kinds import rule_state
 from o.domain.runs import StopReason
 from o.domain.thoughts import LegacyDeltas, put_back, take_off
 from o.tools.agent_types import base_rules, has_base_rules
-from o.tools.shown import tool_choice, tools_shown
+from o.tools.model_request import tool_choice, tools_shown
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from o.errors import OError
 from o.log import configure_logging
 from o.settings import ProviderSettings, Settings
-from server.up import house, supervisor
+from server.up import processes, supervisor
 from server.up.commands import Commands
 
 
@@ -22,7 +22,7 @@ def main() -> int:
         local_model=(*stub, "worker"),
     )
     private = {name: wanted.pop(name) for name in ("namespaces", "patience_s") if name in wanted}
-    house.WORKER_GRACE_S = wanted.pop("worker_grace_s", house.WORKER_GRACE_S)
+    processes.WORKER_GRACE_S = wanted.pop("worker_grace_s", processes.WORKER_GRACE_S)
     configure_logging()
     try:
         return asyncio.run(

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from o.errors import Conflict
-from server.up import account
+from server.up import postgres_account
 from server.up.embedded_postgres import find_binaries
 from server.up.ports import free_port
 from tests.up.conftest import NewProduct
@@ -88,7 +88,7 @@ async def test_a_closed_directory_is_named_with_the_ways_out(tmp_path: Path) -> 
         path.chmod(mode)
     closed.chmod(0o700)
     with pytest.raises(Conflict) as refused:
-        await account.choose(home, find_binaries(), namespaces=False)
+        await postgres_account.choose(home, find_binaries(), namespaces=False)
     assert f"{closed} is closed" in refused.value.message
     assert "DATABASE_URL" in refused.value.message
     assert "O_DATA_DIR" in refused.value.message

@@ -49,7 +49,7 @@ class Stage:
         return [one.tool_call_id for one in request_of(self.ask(*actions)).tool_calls]
 
     def ask(self, *actions: dict[str, Any]) -> Any:
-        """Make the agent take these actions, a guarded one unless told."""
+        """Make the agent take these actions, a guarded one by default."""
         return ask(self.client, self.agent, *actions)
 
     def answer(self, *approvals: dict[str, Any]) -> Any:
@@ -96,7 +96,7 @@ def _partial(stage: Stage) -> None:
 
 
 def _refreshed(stage: Stage) -> None:
-    """Nothing to put right, then a cancel of which nobody told the conversation."""
+    """Nothing to put right, then a cancel of which nobody notified the conversation."""
     first, second = stage.request(_TWO)
     stage.answer(approval(first))
     signal(stage.product, stage.thread, "refresh")

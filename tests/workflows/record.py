@@ -84,7 +84,7 @@ def _record(product: Product, name: str, texts: list[str]) -> None:
 
 
 def _record_callback(product: Product) -> None:
-    """A callback that is heard at the second try."""
+    """A callback that is taken at the second try."""
     receiver = Receiver(lambda before: 503 if before == 0 else 200)
     client = product.client()
     agent = client.agents.create(model=HANDLE)

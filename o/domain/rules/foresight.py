@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from o.domain.agents import Agent
 from o.domain.messages import Gate, ToolReturn
 from o.domain.rules.gate import gate_of
-from o.domain.rules.state import RuleState, rule_state
+from o.domain.rules.kinds import RuleState, rule_state
 from o.domain.runs import ClientTool
 
 

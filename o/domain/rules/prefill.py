@@ -4,7 +4,7 @@ import json
 
 from o.domain.json_bounds import parse_json
 from o.domain.messages import ToolCall
-from o.domain.rules.state import RuleState
+from o.domain.rules.kinds import RuleState
 
 
 def prefilled(call: ToolCall, rules: RuleState) -> ToolCall:

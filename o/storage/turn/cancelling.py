@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, and_, func, select, update
+from sqlalchemy import ColumnElement, RowMapping, and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
@@ -19,15 +19,15 @@ from o.domain.runs import Run, RunClosed, RunStatus, StopReason
 from o.errors import Conflict, NotFound
 from o.ids import derived_id
 from o.storage.agents import get_agent, is_meant
-from o.storage.approvals import cancel_approval
+from o.storage.approvals import bare_approval, cancel_approval
 from o.storage.conditions import IS_OPEN, IS_PENDING
-from o.storage.rows import columns_of, models_of
+from o.storage.rows import columns_of, model_of, sort_out
 from o.storage.tables import agents, approvals, conversations, runs
 from o.storage.turn.accepting import find_conversation
-from o.storage.turn.closing import close_open_run, refuse_calls
+from o.storage.turn.closing import close_open_run, close_unreadable_run, refuse_calls
 from o.storage.turn.committing import append_messages
 from o.storage.turn.events import add_events
-from o.storage.turn.runs import advance_run, get_run
+from o.storage.turn.runs import advance_run, bare_run, lock_run_for_its_end
 
 _DENIED = "The user cancelled the request, so the tool call was denied."
 _STOPPED = "The user cancelled the run before this tool call returned."
@@ -57,8 +57,8 @@ class Cancelled:
     """What came of a cancel.
 
     Attributes:
-        results: Run id to `cancelled`, or `failed` where the run was at rest already.
-        conversations: Whose workflows are to be told, each with the runs that were cancelled.
+        results: Run id to `cancelled`, or `failed` where the run was finished already.
+        conversations: Whose workflows are to be notified, each with the runs that were cancelled.
     """
 
     results: dict[str, str] = field(default_factory=dict)
@@ -87,7 +87,7 @@ async def cancel_runs(connection: AsyncConnection, actor: Actor, scope: Scope) -
     """
     await _find(connection, actor, scope)
     pending = await _lock_pending(connection, actor, scope)
-    found = await _lock_runs(connection, actor, scope)
+    found, unreadable = await _lock_runs(connection, actor, scope)
     done = Cancelled()
     if scope.run_ids is not None:
         known = {run.id for run in found}
@@ -95,15 +95,18 @@ async def cancel_runs(connection: AsyncConnection, actor: Actor, scope: Scope) -
             if run_id not in known:
                 raise NotFound(f"Run with id {run_id[:100]} not found")
             done.results[run_id] = "failed"
-    await _cancel_meant(connection, scope, pending, done)
+    await _cancel_named(connection, scope, pending, done)
     for run in found:
         if run.status.is_open and not (scope.only_first and _waits_for_its_turn(run)):
-            await _cancel_run(connection, run)
+            if run.id in unreadable:
+                await close_unreadable_run(connection, run.id, StopReason.CANCELLED)
+            else:
+                await _cancel_run(connection, run)
             done.add(run)
     # A run may have ended with a request while its lock was waited for. Whoever has locked that
     # meanwhile answers or cancels it.
     late = await _lock_pending(connection, actor, scope, skip_locked=True)
-    await _cancel_meant(connection, scope, late, done)
+    await _cancel_named(connection, scope, late, done)
     if not done.results:
         raise Conflict("No active runs to cancel")
     return done
@@ -134,6 +137,22 @@ async def cancel_requests(connection: AsyncConnection, actor: Actor, scope: Scop
     return done
 
 
+async def cancel_pending(connection: AsyncConnection, approval_id: str) -> Run | None:
+    """Cancel an approval request, if it still waits; one that cannot be read as well.
+
+    Returns:
+        The run that ended with it, which is now cancelled.
+    """
+    rows = await connection.execute(
+        select(*columns_of(approvals, Approval))
+        .where(IS_PENDING, approvals.c.id == approval_id)
+        .with_for_update()
+    )
+    for approval in await _all_of(connection, rows.mappings().all()):
+        return await cancel_request(connection, approval)
+    return None
+
+
 async def cancel_request(connection: AsyncConnection, approval: Approval) -> Run | None:
     """Close a pending approval request that the caller has locked, denying what it asks for.
 
@@ -141,7 +160,7 @@ async def cancel_request(connection: AsyncConnection, approval: Approval) -> Run
         The run that ended with it, which is now cancelled.
     """
     await cancel_approval(connection, approval)
-    run = await get_run(connection, approval.run_id, lock=True)
+    run = await lock_run_for_its_end(connection, approval.run_id)
     if run is None:
         return None
     decisions = [
@@ -167,7 +186,7 @@ async def _find(connection: AsyncConnection, actor: Actor, scope: Scope) -> None
         await find_conversation(connection, actor, scope.thread)
 
 
-async def _cancel_meant(
+async def _cancel_named(
     connection: AsyncConnection, scope: Scope, pending: Sequence[Approval], done: Cancelled
 ) -> None:
     for approval in pending:
@@ -192,8 +211,14 @@ async def _cancel_run(connection: AsyncConnection, run: Run) -> None:
         await add_events(connection, run.id, first_seq, 1, [closed])
 
 
-async def _lock_runs(connection: AsyncConnection, actor: Actor, scope: Scope) -> list[Run]:
-    """The runs that are meant, all locked before any is changed; none starts meanwhile."""
+async def _lock_runs(
+    connection: AsyncConnection, actor: Actor, scope: Scope
+) -> tuple[list[Run], set[str]]:
+    """The runs that are named, all locked before any is changed; none starts meanwhile.
+
+    Returns:
+        The runs, and the ids of those of which no more than `bare_run` can be read.
+    """
     which = IS_OPEN if scope.run_ids is None else runs.c.id.in_(list(scope.run_ids))
     rows = await connection.execute(
         select(*columns_of(runs, Run))
@@ -203,7 +228,8 @@ async def _lock_runs(connection: AsyncConnection, actor: Actor, scope: Scope) ->
         .order_by(runs.c.created_at, runs.c.id)
         .with_for_update(of=runs)
     )
-    return models_of(Run, rows.mappings().all())
+    found, unreadable = sort_out(rows.mappings(), lambda row: model_of(Run, row))
+    return [*found, *map(bare_run, unreadable)], {row["id"] for row in unreadable}
 
 
 async def _lock_pending(
@@ -217,7 +243,13 @@ async def _lock_pending(
         .order_by(approvals.c.created_at, approvals.c.id)
         .with_for_update(of=approvals, skip_locked=skip_locked)
     )
-    return models_of(Approval, rows.mappings().all())
+    return await _all_of(connection, rows.mappings().all())
+
+
+async def _all_of(connection: AsyncConnection, rows: Sequence[RowMapping]) -> list[Approval]:
+    """Requests; those that cannot be read too, because they keep their conversations waiting."""
+    found, unreadable = sort_out(rows, lambda row: model_of(Approval, row))
+    return [*found, *[await bare_approval(connection, row) for row in unreadable]]
 
 
 def _is_in(actor: Actor, scope: Scope) -> ColumnElement[bool]:

@@ -82,7 +82,9 @@ async def close_open_run(
         await add_events(connection, run.id, first_seq, 1, [closed])
 
 
-async def close_unreadable_run(connection: AsyncConnection, run_id: str) -> None:
+async def close_unreadable_run(
+    connection: AsyncConnection, run_id: str, stop_reason: StopReason = StopReason.ERROR
+) -> None:
     """Close an open run that is stored and cannot be read, without reading it.
 
     What it was to say is lost; the other runs of its conversation come to their turns.
@@ -90,9 +92,11 @@ async def close_unreadable_run(connection: AsyncConnection, run_id: str) -> None
     Args:
         connection: In a transaction.
         run_id: Which run; one that is at rest stays as it is.
+        stop_reason: Why it ends.
     """
     error = RunError(type="internal_error", message="The run is stored, and cannot be read.")
-    closed = RunClosed(stop_reason=StopReason.ERROR, usage=Usage(), error=error)
+    told = error if stop_reason is StopReason.ERROR else None
+    closed = RunClosed(stop_reason=stop_reason, usage=Usage(), error=told)
     first_seq = await advance_run(connection, run_id, events=1, closed=closed)
     if first_seq is not None:
         await fail_steps(connection, run_id)

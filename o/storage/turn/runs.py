@@ -9,10 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.agents import Thread
 from o.domain.runs import Run, RunClosed, RunStatus
-from o.errors import Unreadable
 from o.storage.agents import is_meant
 from o.storage.conditions import IS_OPEN
-from o.storage.rows import columns_of, model_of
+from o.storage.rows import columns_of, model_of, sort_out, without_json
 from o.storage.tables import agents, conversations, runs
 from o.storage.turn.order import turn_order
 
@@ -43,6 +42,21 @@ async def get_run(connection: AsyncConnection, run_id: str, *, lock: bool = Fals
         statement = statement.with_for_update()
     row = (await connection.execute(statement)).mappings().one_or_none()
     return model_of(Run, row) if row else None
+
+
+async def lock_run_for_its_end(connection: AsyncConnection, run_id: str) -> Run | None:
+    """The run by that id, None when it is gone; one that cannot be read as `bare_run`."""
+    statement = select(*columns_of(runs, Run)).where(runs.c.id == run_id).with_for_update()
+    row = (await connection.execute(statement)).mappings().one_or_none()
+    if row is None:
+        return None
+    found, _ = sort_out([row], lambda row: model_of(Run, row))
+    return found[0] if found else bare_run(row)
+
+
+def bare_run(row: RowMapping) -> Run:
+    """What is left of a run that cannot be read: enough to end it, and nothing to carry out."""
+    return model_of(Run, without_json(runs, row) | {"input": []})
 
 
 async def list_request_runs(connection: AsyncConnection, run: Run) -> list[str]:
@@ -94,14 +108,8 @@ async def list_runs_in_line(
         The runs, and the ids of those among them that are stored and cannot be read.
     """
     rows = await connection.execute(_in_line(conversation_id, limit=limit))
-    found: list[RunOfAgent] = []
-    unreadable: list[str] = []
-    for row in rows.mappings():
-        try:
-            found.append(with_agent(row))
-        except Unreadable:
-            unreadable.append(row["id"])
-    return found, unreadable
+    found, unreadable = sort_out(rows.mappings(), with_agent)
+    return found, [row["id"] for row in unreadable]
 
 
 def _runs() -> Select[Any]:

@@ -11,7 +11,7 @@ from o.domain.messages import ToolCall
 from o.domain.runs import Usage
 from o.errors import ModelError
 from o.llm.bounds import MAX_REPLY_BYTES, ReplyOutOfBounds
-from o.llm.chat import Call, Completion, Said, refuse_beyond, short, usage_of, whole_arguments
+from o.llm.wires.chat import Call, Completion, Said, refuse_beyond, short, usage_of, whole_arguments
 
 _AFTER_FINISH_S = 3.0
 """How long the end of a stream is waited for once the reply is whole: its tokens are told there."""

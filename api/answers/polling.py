@@ -8,8 +8,8 @@ from functools import partial
 
 from api.answers.follower import Follower
 from o.domain.runs import RunEvent
-from o.errors import Gone, NotFound
-from o.storage.database import Database, is_unreachable
+from o.errors import Gone, NotFound, Unavailable
+from o.storage.database import DATABASE_IS_AWAY, Database, is_unreachable
 from o.storage.turn.events import LogPart, find_behind, read_logs, replay_events
 from o.storage.turn.runs import get_run
 
@@ -86,21 +86,21 @@ class CatchingUp:
     async def _with_patience(self, look: Callable[[], Awaitable[None]]) -> None:
         """Look, or pause while the database is away: it is asked again after that.
 
-        Followers fail once it has been away for too long.
+        Followers fail once it has been away for too long, or has let a statement hang for so long.
         """
+        began = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(_STATEMENT_S):
                 await look()
         except Exception as error:
             if not isinstance(error, TimeoutError) and not is_unreachable(error):
                 raise
-            now = asyncio.get_running_loop().time()
             if self._away_since is None:
-                self._away_since = now
+                self._away_since = began
                 _log.warning("database is away", extra={"error": type(error).__name__})
-            if now - self._away_since > self._patience_s:
+            if asyncio.get_running_loop().time() - self._away_since > self._patience_s:
                 self._away_since = None
-                _fail(self._all(), error)
+                _fail(self._all(), lambda: Unavailable(DATABASE_IS_AWAY))
             await asyncio.sleep(_PAUSE_S)
         else:
             self._away_since = None
@@ -146,18 +146,18 @@ class CatchingUp:
         for (run_id, _), followers in asked.items():
             facts = {"run_id": run_id, "error": type(error).__name__}
             _log.error("the log of a run cannot be read", extra=facts)
-            _fail(followers, error)
+            _fail(followers, lambda: error)
 
     async def _give(self, part: LogPart, key: tuple[str, int], followers: list[Follower]) -> None:
         run_id, after_seq = key
         if part.status is None:
-            _fail(followers, NotFound(f"Run with id {run_id} was deleted"))
+            _fail(followers, lambda: NotFound(f"Run with id {run_id} was deleted"))
             return
         events = part.events
         if not events and not part.status.is_open:  # a closed run has a closing event, or had
             events = await self._replay(run_id) if after_seq == 0 else []
             if not events:
-                _fail(followers, Gone(f"The events of run {run_id} are no longer kept"))
+                _fail(followers, lambda: Gone(f"The events of run {run_id} are no longer kept"))
         for follower in followers:
             follower.add(events)
             if len(part.events) == _MOST_EVENTS:
@@ -170,6 +170,7 @@ class CatchingUp:
             return await replay_events(connection, run) if run else []
 
 
-def _fail(followers: Iterable[Follower], error: Exception) -> None:
+def _fail(followers: Iterable[Follower], failure: Callable[[], Exception]) -> None:
+    """Have each raise an error of its own: one that many raise gathers all their tracebacks."""
     for follower in followers:
-        follower.fail(error)
+        follower.fail(failure())

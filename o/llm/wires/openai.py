@@ -15,14 +15,14 @@ from o.domain.json_bounds import JsonOutOfBounds, check_json_text
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest, ReplyDelta
 from o.domain.text import storable_json
 from o.errors import ModelError
-from o.llm.bodies import chat_body
 from o.llm.bounds import ReplyOutOfBounds, UnknownEncoding
-from o.llm.chat import Completion, reply_of
 from o.llm.failures import out_of_bounds, refused, refused_inside, unreachable
 from o.llm.http import body_of, error_text, open_session, proxy_of, whole_body
 from o.llm.providers import Provider
-from o.llm.server_sent_events import event_data
-from o.llm.streamed import streamed_reply, told_whole
+from o.llm.wires.bodies import chat_body
+from o.llm.wires.chat import Completion, reply_of
+from o.llm.wires.server_sent_events import event_data
+from o.llm.wires.streamed import streamed_reply, told_whole
 
 _BEFORE_JSON = b"\xef\xbb\xbf \t\r\n"
 _IS_LAST = Completion(is_last=True)

@@ -13,17 +13,17 @@ from pydantic import SecretStr
 from o.llm.catalogue import Catalogue
 from o.llm.providers import Providers
 from o.settings import ProviderSettings, Settings
+from o.storage.availability import reach
 from o.storage.database import libpq_url
-from o.storage.reach import reach
 from o.temporal.connection import connect_or_explain
 from server.up import (
-    account,
+    console,
     embedded_postgres,
     embedded_temporal,
     environment,
     local_model,
     ports,
-    screen,
+    postgres_account,
     state,
 )
 from server.up.child import Child
@@ -43,7 +43,7 @@ _GUARDED_GRACE_S = 25.0
 _HURRIED_GRACE_S = 3.0
 
 
-class House:
+class Processes:
     """The database, Temporal, the model, the workers and the API of one data directory."""
 
     def __init__(
@@ -51,7 +51,7 @@ class House:
         settings: Settings,
         providers: ProviderSettings,
         commands: Commands,
-        view: screen.Screen,
+        view: console.Screen,
         *,
         namespaces: bool = True,
         patience_s: float = PATIENCE_S,
@@ -116,9 +116,9 @@ class House:
         self._screen.done("API and workers")
         self._up = True
         self._note_state()
-        words = screen.model_words(await counting, bundled=self._model_port is not None)
+        words = console.model_words(await counting, bundled=self._model_port is not None)
         self._screen.addresses(self._api_url, ui, words)
-        if ui is not None and (warning := screen.temporal_words(self._settings)) is not None:
+        if ui is not None and (warning := console.temporal_words(self._settings)) is not None:
             self._screen.say(warning)
 
     async def stop(self) -> None:
@@ -185,7 +185,7 @@ class House:
         if self._cluster is None:
             await reach(libpq_url(self._database_url))
             return
-        chosen = await account.choose(
+        chosen = await postgres_account.choose(
             self._cluster.home, embedded_postgres.find_binaries(), namespaces=self._namespaces
         )
         await self._cluster.prepare(self._launcher, chosen)

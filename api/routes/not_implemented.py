@@ -1,7 +1,7 @@
 """What V1 serves and O does not yet: every such operation says so, with 501.
 
-An operation that gets built leaves `not_built.txt`; one that lists what nobody can make yet is
-in `empty_lists`.
+An operation that gets built leaves `not_implemented.txt`; one that lists what nobody can make yet
+is in `empty_lists`.
 """
 
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from api.errors import not_built
+from api.errors import not_implemented
 
 _TABLE = Path(__file__).with_suffix(".txt")
 
@@ -23,7 +23,7 @@ def operations() -> list[tuple[str, str]]:
 
 
 async def _refuse(request: Request) -> JSONResponse:
-    return not_built(f"{request.method} /v1{request.scope['route'].path}")
+    return not_implemented(f"{request.method} /v1{request.scope['route'].path}")
 
 
 for _method, _path in operations():

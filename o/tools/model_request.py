@@ -6,7 +6,7 @@ from typing import Any, Literal
 from o.domain.agents import Agent
 from o.domain.llm import ModelRequest, ToolSpec
 from o.domain.loops import is_legacy, tools_ruled
-from o.domain.rules.state import RuleState
+from o.domain.rules.kinds import RuleState
 from o.domain.runs import ClientTool
 from o.domain.thoughts import must_not_be_forced, thinks_natively, tool_for_legacy
 from o.tools.registry import BUILT_IN_TOOLS

@@ -184,6 +184,7 @@ async def _replace_all(caller: Caller, arguments: CoreReplaceArguments) -> str:
 async def _patch(caller: Caller, arguments: PatchArguments) -> str:
     """Apply a patch whole or not at all; of several blocks it tells what became of each."""
     sections = sections_of(arguments.label, arguments.patch)
+    await caller.memory.hold(section.label for section in sections)
     async with caller.memory.all_or_nothing():
         results = [await _apply(caller.memory, section) for section in sections]
     return "\n\n".join(results)

@@ -11,7 +11,7 @@ from letta_client.types import AgentState
 
 from api.app import create_app
 from api.routes.empty_lists import COUNTS, LISTS, LISTS_OF_AGENT
-from api.routes.not_built import operations
+from api.routes.not_implemented import operations
 from o.ids import new_id
 from o.settings import ProviderSettings, Settings
 from tests.support.product import Product

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from fastapi import Response
 from fastapi.responses import JSONResponse
 
-from api.answers.following import Events, Following
+from api.answers.live_response import Events, Following
 from api.errors import run_failed
 from api.wire.answers import answer_body, closing_of
 from api.wire.messages import MessageView
 from o.domain.runs import EventKind, RunEvent
 
 _CLIENT_IS_GONE = 499  # as nginx has it; nobody reads it but whoever reads the request log
+_LOOK_S = 0.9  # somewhat less than the second after which an empty batch comes
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ async def json_answer(
     shown: Shown,
     *,
     is_gone: Callable[[], Awaitable[bool]],
+    check_room: Callable[[], None],
     patience_s: float | None = None,
 ) -> Response:
     """Wait for the closing event and answer with all messages of the run, or with its error.
@@ -37,20 +39,27 @@ async def json_answer(
         events: The run's events from the first, in batches that come at least every second.
         shown: How its messages are shown.
         is_gone: Whether the client has hung up. Then nobody waits any longer.
+        check_room: Raises when the disk is full, so that nothing comes any more; the run goes on
+            afterwards.
         patience_s: Seconds of silence that the client bears, None when it has not shown that
             it bears less than the turn takes. Then the answer begins before its end is known.
     """
     log: list[RunEvent] = []
-    began = time.monotonic()
+    began = looked = time.monotonic()
     answer: Response | None = None
     try:
         async for batch in events:
             log += _of_answer(batch)
             if batch and batch[-1].kind is EventKind.CLOSED:
                 return _whole(log, shown)
-            if not batch and await is_gone():
-                return Response(status_code=_CLIENT_IS_GONE)
-            if patience_s is not None and time.monotonic() - began >= patience_s:
+            now = time.monotonic()
+            if now - looked >= _LOOK_S:  # by the clock: pieces of a reply may never pause
+                looked = now
+                if not batch:
+                    check_room()
+                if await is_gone():
+                    return Response(status_code=_CLIENT_IS_GONE)
+            if patience_s is not None and now - began >= patience_s:
                 rest = _begun(events, log, shown, patience_s)
                 answer = Following(events, rest, media_type="application/json")
                 return answer

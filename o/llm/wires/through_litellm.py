@@ -24,7 +24,6 @@ from pydantic import ValidationError
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest, ReplyDelta, ToolSpec
 from o.domain.text import storable_json
 from o.errors import ModelError
-from o.llm.bodies import response_format
 from o.llm.bounds import (
     ACCEPT_ENCODING,
     MAX_REPLY_BYTES,
@@ -32,12 +31,13 @@ from o.llm.bounds import (
     UnknownEncoding,
     unpacked,
 )
-from o.llm.chat import Completion, reply_of
 from o.llm.failures import out_of_bounds, refused, unreachable
-from o.llm.images import without_addresses
 from o.llm.providers import Provider
-from o.llm.streamed import streamed_reply
 from o.llm.warm_up import stand_in
+from o.llm.wires.bodies import response_format
+from o.llm.wires.chat import Completion, reply_of
+from o.llm.wires.images import without_addresses
+from o.llm.wires.streamed import streamed_reply
 
 litellm.suppress_debug_info = True
 litellm.drop_params = True
