@@ -22,7 +22,7 @@ _TIMEOUT = aiohttp.ClientTimeout(total=5.0)
 _REFUSED = "The receiver has no public address; an operator may name its own in O_OUTBOUND_ALLOW."
 
 CallbackBody = Callable[[Run, Sequence[RunEvent]], dict[str, Any]]
-"""Spells what is sent, from a run at rest and its log."""
+"""Spells what is sent, from a finished run and its log."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Activities that bring a run to rest when no step does."""
+"""Activities that closes a run when no step does."""
 
 from temporalio import activity
 
@@ -54,7 +54,7 @@ class RunActivities:
     async def cancel_runs(self, request: Cancel) -> CancelledRuns:
         """Cancel what is open in a conversation, or the runs that are named.
 
-        Safe to retry, and to ask for what the API has done already: naming runs that are at rest
+        Safe to retry, and to ask for what the API has done already: naming runs that are finished
         is no error. Those are told as well, so that the workflow stops working at them.
         """
         scope = Scope(

@@ -13,7 +13,7 @@ from api.callbacks import Callbacks
 from api.deps import Parts
 from api.documentation import ERRORS, document
 from api.edge.allow_header import PREFIXES, AllowedMethods
-from api.edge.front import stand_in_front
+from api.edge.front import add_checks
 from api.edge.slashes import serve_both_spellings
 from api.errors import install_error_handlers
 from api.routes import (
@@ -80,7 +80,7 @@ def create_app(
     serve_both_spellings(app)
     install_error_handlers(app)
     document(app, needs_token=settings.api_token is not None)
-    stand_in_front(app, settings)
+    add_checks(app, settings)
     return app
 
 

@@ -62,7 +62,7 @@ FAILURES: Responses = {
 ANSWER: Responses = FAILURES | {
     200: {
         "model": AnswerBody,
-        "description": "The run at rest, or its events with `streaming`",
+        "description": "The finished run, or its events with `streaming`",
         "content": _EVENTS,
     }
 }
@@ -87,7 +87,7 @@ def document(app: FastAPI, *, needs_token: bool) -> None:
         found = plain()
         for item in found["paths"].values():
             for operation in item.values():
-                _without_untold_json(operation["responses"].get("200", {}).get("content", {}))
+                _without_empty_json(operation["responses"].get("200", {}).get("content", {}))
         if needs_token:
             schemes = found.setdefault("components", {}).setdefault("securitySchemes", {})
             schemes["token"] = {"type": "http", "scheme": "bearer"}
@@ -98,7 +98,7 @@ def document(app: FastAPI, *, needs_token: bool) -> None:
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _without_untold_json(content: dict[str, Any]) -> None:
+def _without_empty_json(content: dict[str, Any]) -> None:
     """FastAPI adds JSON of any kind to what only streams."""
     if "text/event-stream" in content and content.get("application/json") == {"schema": {}}:
         del content["application/json"]

@@ -1,4 +1,4 @@
-"""`python -m bench.web DATABASE_URL`: the least that FastAPI costs, alone and with one question.
+"""`python -m bench.web DATABASE_URL`: the least that FastAPI costs, alone and with one statement.
 
 Served as `o api` is: uvicorn with uvloop and httptools, no access log, one database like ours.
 """
@@ -25,7 +25,7 @@ SELECTED = "default_org"
 def _app(database_url: str) -> FastAPI:
     database = Database(database_url, pool_size=10, name="bench web")
     pool = database
-    question = select(organizations.c.id, organizations.c.name)
+    statement = select(organizations.c.id, organizations.c.name)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -41,7 +41,7 @@ def _app(database_url: str) -> FastAPI:
     @app.get(SELECT)
     async def one_select() -> dict[str, str]:
         async with pool.connect() as connection:
-            rows = await connection.execute(question.where(organizations.c.name == SELECTED))
+            rows = await connection.execute(statement.where(organizations.c.name == SELECTED))
             row = rows.one()
         return {"id": row.id, "name": row.name}
 

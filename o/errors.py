@@ -42,7 +42,7 @@ class ConversationBusy(Conflict):
     def __init__(self, run_id: str | None) -> None:
         super().__init__(
             "CONFLICT: Cannot send a new message: Another request is currently being processed "
-            f"for this conversation (run_id={run_id}). Wait until it is at rest, or cancel it."
+            f"for this conversation (run_id={run_id}). Wait until it is finished, or cancel it."
         )
         self.run_id = run_id
 

@@ -240,7 +240,7 @@ class Settings(BaseSettings):
         "addresses and names, with a port or without, separated by commas.",
     )
     event_retention_h: int = Field(
-        24, ge=1, le=87_600, description="Hours that a run's events are kept once it is at rest."
+        24, ge=1, le=87_600, description="Hours that a run's events are kept once it is finished."
     )
     sweep_interval_s: float = Field(3.0, gt=0, description="Pause between looks for lost runs.")
     ping_interval_s: float = Field(20.0, gt=0, description="Silence before a stream sends a ping.")

@@ -14,7 +14,7 @@ from o.settings import Settings
 _SHOWN_HEADERS = ("etag", "retry-after", "x-should-retry")
 
 
-def stand_in_front(app: FastAPI, settings: Settings) -> None:
+def add_checks(app: FastAPI, settings: Settings) -> None:
     """Put the checks in front of the routes. The one that is added last is asked first."""
     app.add_middleware(HeadAsGet)
     app.add_middleware(BodyBounds, max_bytes=settings.max_body_bytes)

@@ -26,7 +26,7 @@ async def cancel_agent_runs(
 ) -> dict[str, str]:
     """Cancel what the agent does and what it waits for, in all its conversations.
 
-    Run id to `cancelled`, or to `failed` where a run that was named is at rest already. 409 when
+    Run id to `cancelled`, or to `failed` where a run that was named is finished already. 409 when
     nothing is named and there is nothing to cancel.
     """
     run_ids = body.run_ids if body else None

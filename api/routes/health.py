@@ -37,8 +37,8 @@ async def ready(connection: ReadsDep, parts: PartsDep) -> dict[str, str | dict[s
     parts.database.check_room()
     waiting = await count_waiting_for_room(connection)
     await _check_temporal(parts.temporal, parts.settings.task_queue)
-    told: dict[str, str | dict[str, int]] = {"version": V1_RELEASE, "status": "ok"}
-    return told | ({"waiting_for_room": waiting} if waiting else {})
+    content: dict[str, str | dict[str, int]] = {"version": V1_RELEASE, "status": "ok"}
+    return content | ({"waiting_for_room": waiting} if waiting else {})
 
 
 async def _check_temporal(client: Client, task_queue: str) -> None:

@@ -39,7 +39,7 @@ async def send(
     parts: PartsDep,
     current_client: CurrentClientDep,
 ) -> Response:
-    """Send messages and answer when the run is at rest, or stream it with `streaming`."""
+    """Send messages and answer when the run is finished, or stream it with `streaming`."""
     if body.streaming and not current_client:
         raise InvalidInput("streaming needs a client of release 1.0 or later")
     if not body.streaming and (body.stream_tokens or body.background or not body.include_pings):

@@ -80,7 +80,7 @@ async def retrieve(run_id: RunId, connection: ReadsDep, actor: ActorDep) -> RunB
 
 @router.delete("/{run_id}", operation_id="delete_run", summary="Delete a run")
 async def delete(run_id: RunId, connection: TransactionDep, actor: ActorDep) -> RunBody:
-    """Delete a run that is at rest, with its steps; its messages stay. 409 while it is open."""
+    """Delete a run that is finished, with its steps; its messages stay. 409 while it is open."""
     return RunBody.of(await stored.delete_run(connection, actor, run_id))
 
 

@@ -1,4 +1,4 @@
-"""V1's `LettaResponse`: what a run has said, when it is at rest."""
+"""V1's `LettaResponse`: what a run has said, when it is finished."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -138,7 +138,7 @@ ShownMessage = Annotated[
 
 
 class StopReason(BaseModel):
-    """Why the run came to rest."""
+    """Why the run ended."""
 
     message_type: Literal["stop_reason"]
     stop_reason: StopReasonName
@@ -160,7 +160,7 @@ class UsageStatistics(BaseModel):
 
 
 class AnswerBody(BaseModel):
-    """V1's `LettaResponse`: what a run has said, why it came to rest and what it cost."""
+    """V1's `LettaResponse`: what a run has said, why it ended and what it cost."""
 
     messages: list[ShownMessage]
     stop_reason: StopReason

@@ -32,7 +32,7 @@ BusyPolicy = Literal["queue", "reject", "interrupt"]
 
 
 class StopReason(StrEnum):
-    """Why a run came to rest, in V1's words."""
+    """Why a run ended, in V1's words."""
 
     END_TURN = "end_turn"
     MAX_STEPS = "max_steps"
@@ -178,7 +178,7 @@ class Run(BaseModel):
         pending_approval_id: The approval request that the run ended with and that still waits;
             known where runs are read for clients.
         first_token_at: When the first piece of a reply was stored.
-        events_kept: Whether its log is whole; it is purged long after the run has come to rest.
+        events_kept: Whether its log is whole; it is purged long after the run.
         callback_url: Where a POST goes once the run is finished.
         callback_sent_at: When that was done, or given up; None while it is to be done.
         callback_status_code: What the last try was answered.
@@ -238,7 +238,7 @@ class EventKind(StrEnum):
     DELTA = "delta"
     """A piece of the reply that a model is writing; the body is a `ReplyDelta` with ids."""
     CLOSED = "closed"
-    """The run came to rest; the body is a `RunClosed`. Always the last event."""
+    """The run is finished; the body is a `RunClosed`. Always the last event."""
     UNKNOWN = "unknown"
     """Written by a newer release, as may be while one is rolled out. Never stored."""
 

@@ -82,14 +82,14 @@ def refused_inside(provider: Provider, error: Any) -> ModelError:
 
 def _status_inside(error: Any) -> int:
     """The status that an error stands for; what tells nothing is a failure of the server."""
-    told = [error]
+    signs = [error]
     if isinstance(error, dict):
-        told = [error.get(name) for name in ("code", "status", "status_code", "type")]
-    for value in told:
+        signs = [error.get(name) for name in ("code", "status", "status_code", "type")]
+    for value in signs:
         number = int(value) if isinstance(value, str) and value.isdecimal() else value
         if isinstance(number, int) and 400 <= number < 600:
             return number
-    words = " ".join(str(value) for value in told).lower()
+    words = " ".join(str(value) for value in signs).lower()
     return next((status for sign, status in _STATUSES.items() if sign in words), 500)
 
 

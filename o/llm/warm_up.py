@@ -8,7 +8,7 @@ from typing import Any
 
 
 @asynccontextmanager
-async def stand_in() -> AsyncIterator[str]:
+async def one_word_provider() -> AsyncIterator[str]:
     """Its address, as a base URL of the Anthropic wire."""
     server = await asyncio.start_server(_answer, "127.0.0.1", 0)
     async with server:

@@ -1,4 +1,4 @@
-"""Questions about which agent has which blocks."""
+"""Statements about which agent has which blocks."""
 
 from collections.abc import Sequence
 
@@ -106,12 +106,12 @@ async def attach_blocks(
     ]
     already = insert(agent_blocks).values(rows)
     # A block that is there already meets itself; another block by its label is a conflict.
-    question = already.on_conflict_do_update(
+    statement = already.on_conflict_do_update(
         index_elements=["agent_id", "label"],
         set_={"block_id": already.excluded.block_id},
         where=agent_blocks.c.block_id == already.excluded.block_id,
     ).returning(agent_blocks.c.label)
-    done = {row.label for row in await connection.execute(question)}
+    done = {row.label for row in await connection.execute(statement)}
     for block in attached:
         if block.label not in done:
             raise Conflict(f"Agent {agent_id} has another block with the label {block.label!r}")

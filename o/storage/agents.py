@@ -1,4 +1,4 @@
-"""Questions about agents and their conversations."""
+"""Statements about agents and their conversations."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -66,18 +66,18 @@ def _states(*, with_blocks: bool) -> Select[Any]:
         "jsonb_build_object('agent', to_jsonb(agents), "
         f"'message_ids', {_MESSAGE_IDS}, 'blocks', {blocks}, 'pending', {_PENDING})::text"
     )
-    question = select(state.label("state"), agents.c.id).select_from(agents)
-    return question.where(agents.c.deleted_at.is_(None))
+    statement = select(state.label("state"), agents.c.id).select_from(agents)
+    return statement.where(agents.c.deleted_at.is_(None))
 
 
 # Made once: to put a statement together costs more than to read the answer.
 _STATES = {with_blocks: _states(with_blocks=with_blocks) for with_blocks in (True, False)}
 _STATE = {
-    with_blocks: question.where(
+    with_blocks: statement.where(
         agents.c.id == bindparam("agent_id"),
         agents.c.organization_id == bindparam("organization_id"),
     )
-    for with_blocks, question in _STATES.items()
+    for with_blocks, statement in _STATES.items()
 }
 
 
@@ -124,8 +124,10 @@ async def get_agent(
     Raises:
         NotFound: There is none for this actor.
     """
-    question = select(*columns_of(agents, Agent)).where(_visible(actor), agents.c.id == agent_id)
-    rows = await connection.execute(question.with_for_update(key_share=True) if lock else question)
+    statement = select(*columns_of(agents, Agent)).where(_visible(actor), agents.c.id == agent_id)
+    rows = await connection.execute(
+        statement.with_for_update(key_share=True) if lock else statement
+    )
     row = rows.mappings().one_or_none()
     if row is None:
         raise agent_not_found(agent_id)
@@ -171,7 +173,7 @@ async def list_agent_states(
     Raises:
         NotFound: A cursor names no agent of this actor.
     """
-    question = await page_of_rows(
+    statement = await page_of_rows(
         connection,
         _STATES[with_blocks].where(_visible(actor), *_conditions(wanted)),
         page,
@@ -179,14 +181,14 @@ async def list_agent_states(
         id_=agents.c.id,
         among=_visible(actor),
     )
-    found = await connection.execute(question)
+    found = await connection.execute(statement)
     return readable(found, lambda row: model_of_json(AgentState, row.state, row.id))
 
 
 async def count_agents(connection: AsyncConnection, actor: Actor, wanted: AgentFilter) -> int:
     """How many agents there are of those wanted."""
-    question = select(func.count()).select_from(agents)
-    return int(await connection.scalar(question.where(_visible(actor), *_conditions(wanted))) or 0)
+    statement = select(func.count()).select_from(agents)
+    return int(await connection.scalar(statement.where(_visible(actor), *_conditions(wanted))) or 0)
 
 
 async def change_agent(
@@ -242,8 +244,8 @@ def thread_not_found(thread: Thread) -> NotFound:
     return NotFound(f"Conversation not found with id='{thread.conversation_id}'")
 
 
-def is_meant(thread: Thread) -> ColumnElement[bool]:
-    """Holds for the row of `conversations` that is meant, unless it was deleted."""
+def is_thread(thread: Thread) -> ColumnElement[bool]:
+    """Holds for the row of `conversations` that is named, unless it was deleted."""
     is_it = conversations.c.id == thread.conversation_id
     if thread.agent_id is not None:
         is_it = and_(conversations.c.agent_id == thread.agent_id, conversations.c.is_default)

@@ -1,4 +1,4 @@
-"""Questions about blocks. Every version is kept in `block_versions`, by a trigger."""
+"""Statements about blocks. Every version is kept in `block_versions`, by a trigger."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -96,7 +96,7 @@ async def list_blocks(
     Raises:
         NotFound: A cursor names no block of this actor.
     """
-    question = await page_of_rows(
+    statement = await page_of_rows(
         connection,
         _visible(actor).where(*_conditions(wanted)),
         page,
@@ -104,14 +104,14 @@ async def list_blocks(
         id_=blocks.c.id,
         among=blocks.c.organization_id == actor.organization_id,
     )
-    return models_of(Block, (await connection.execute(question)).mappings().all())
+    return models_of(Block, (await connection.execute(statement)).mappings().all())
 
 
 async def count_blocks(connection: AsyncConnection, actor: Actor, wanted: BlockFilter) -> int:
     """How many blocks there are of those wanted."""
-    question = select(func.count()).select_from(blocks)
+    statement = select(func.count()).select_from(blocks)
     of_actor = blocks.c.organization_id == actor.organization_id
-    return int(await connection.scalar(question.where(of_actor, *_conditions(wanted))) or 0)
+    return int(await connection.scalar(statement.where(of_actor, *_conditions(wanted))) or 0)
 
 
 async def change_block(
@@ -142,11 +142,11 @@ async def change_block(
     """
     if not changes:
         return _checked(await get_block(connection, actor, block_id), expected_version)
-    question = update(blocks).where(_is(actor, block_id))
+    statement = update(blocks).where(_is(actor, block_id))
     if expected_version is not None:
-        question = question.where(blocks.c.version == expected_version)
+        statement = statement.where(blocks.c.version == expected_version)
     rows = await connection.execute(
-        question.values(
+        statement.values(
             **changes,
             version=blocks.c.version + 1,
             last_updated_by_id=actor.user_id,

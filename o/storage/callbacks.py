@@ -1,4 +1,4 @@
-"""Questions about callbacks: which are due, and how each try went."""
+"""Statements about callbacks: which are due, and how each try went."""
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -8,7 +8,7 @@ from o.storage.tables import agents, runs
 
 
 async def list_due_callbacks(connection: AsyncConnection, *, limit: int) -> list[tuple[str, str]]:
-    """Runs at rest whose callback is neither sent nor given up, with their agents.
+    """Finished runs whose callback is neither sent nor given up, with their agents.
 
     Those that nobody has tried come first; the others, whose next try is likely to be waited for,
     by chance, so that none is left out for ever.

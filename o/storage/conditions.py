@@ -16,7 +16,7 @@ def _literal(value: str) -> ColumnElement[str]:
 
 
 def is_open(these: FromClause) -> ColumnElement[bool]:
-    """Holds for runs that are not at rest, in `runs` or an alias of it."""
+    """Holds for runs that are not finished, in `runs` or an alias of it."""
     return these.c.status.in_([_literal(one) for one in sorted(OPEN_STATUSES)])
 
 

@@ -1,4 +1,4 @@
-"""Questions about the conversations of agents. The agent's own thread is one of them."""
+"""Statements about the conversations of agents. The agent's own thread is one of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.agents import Conversation, ConversationState, Thread
 from o.errors import Conflict
-from o.storage.agents import SHOWN_REQUEST, is_meant, thread_not_found
+from o.storage.agents import SHOWN_REQUEST, is_thread, thread_not_found
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, model_of_json, readable
 from o.storage.tables import agents, conversations, runs
@@ -65,15 +65,15 @@ class ConversationFilter:
 async def get_thread(
     connection: AsyncConnection, actor: Actor, thread: Thread, *, lock: bool = False
 ) -> Conversation:
-    """The conversation that is meant; with `lock`, nobody appends to it in this transaction.
+    """The conversation that is named; with `lock`, nobody appends to it in this transaction.
 
     Raises:
         NotFound: There is no such agent or conversation for this actor.
     """
-    question = _of(actor, columns_of(conversations, Conversation)).where(is_meant(thread))
+    statement = _of(actor, columns_of(conversations, Conversation)).where(is_thread(thread))
     if lock:
-        question = question.with_for_update(of=conversations, key_share=True)
-    row = (await connection.execute(question)).mappings().one_or_none()
+        statement = statement.with_for_update(of=conversations, key_share=True)
+    row = (await connection.execute(statement)).mappings().one_or_none()
     if row is None:
         raise thread_not_found(thread)
     return model_of(Conversation, row)
@@ -88,7 +88,7 @@ async def get_conversation_state(
         NotFound: There is none for this actor.
     """
     thread = Thread(conversation_id=conversation_id)
-    found = await connection.scalar(_of(actor, [_STATE]).where(is_meant(thread)))
+    found = await connection.scalar(_of(actor, [_STATE]).where(is_thread(thread)))
     if found is None:
         raise thread_not_found(thread)
     return model_of_json(ConversationState, found, conversation_id)
@@ -114,24 +114,24 @@ async def list_conversation_states(
     Raises:
         NotFound: A cursor names no conversation of this actor.
     """
-    question = _of(actor, [_STATE.label("state"), conversations.c.id]).where(
+    statement = _of(actor, [_STATE.label("state"), conversations.c.id]).where(
         ~conversations.c.is_default, conversations.c.deleted_at.is_(None)
     )
     if wanted.agent_id is not None:
-        question = question.where(conversations.c.agent_id == wanted.agent_id)
+        statement = statement.where(conversations.c.agent_id == wanted.agent_id)
     if wanted.summary_search:
-        question = question.where(
+        statement = statement.where(
             conversations.c.summary.icontains(wanted.summary_search, autoescape=True)
         )
-    question = await page_of_rows(
+    statement = await page_of_rows(
         connection,
-        question,
+        statement,
         page,
         (_SORT_KEYS[sort_by], conversations.c.id),
         id_=conversations.c.id,
         among=conversations.c.organization_id == actor.organization_id,
     )
-    found = await connection.execute(question)
+    found = await connection.execute(statement)
     return readable(found, lambda row: model_of_json(ConversationState, row.state, row.id))
 
 
@@ -155,7 +155,7 @@ async def change_conversation(
 async def mark_conversation_deleted(
     connection: AsyncConnection, actor: Actor, conversation_id: str
 ) -> None:
-    """Hide a conversation from every question.
+    """Hide a conversation from every statement.
 
     The sweeper closes its workflow and purges its rows, with the blocks that it has to itself.
 

@@ -93,13 +93,13 @@ class _Shape:
         """Whose messages."""
         if self.thread is None:
             return and_(messages.c.agent_id == bindparam("agent_id"), NOT_SHARED)
-        is_meant: ColumnElement[bool] = conversations.c.is_default
+        is_thread: ColumnElement[bool] = conversations.c.is_default
         if self.thread == "named":
-            is_meant = conversations.c.id == bindparam("conversation_id")
+            is_thread = conversations.c.id == bindparam("conversation_id")
         of_agent = conversations.c.agent_id == bindparam("agent_id")
         # By the conversation alone, so that the index by place is the one that fits.
         is_there = conversations.c.deleted_at.is_(None)
-        thread = select(conversations.c.id).where(of_agent, is_meant, is_there).scalar_subquery()
+        thread = select(conversations.c.id).where(of_agent, is_thread, is_there).scalar_subquery()
         return messages.c.conversation_id == thread
 
 
@@ -124,18 +124,18 @@ def _history_page(shape: _Shape) -> Select[Any]:
     )
 
 
-def _part_of_history(question: Select[Any], shape: _Shape) -> Select[Any]:
+def _part_of_history(statement: Select[Any], shape: _Shape) -> Select[Any]:
     """The rows of a page. The caller puts them in order."""
     here, limit = tuple_(*shape.keys), bindparam("limit", type_=Integer)
     order = shape.keys if shape.ascending else [key.desc() for key in shape.keys]
     if shape.has_after and not shape.has_before and not shape.ascending:
         until = here <= _cursor("after", shape.keys)
-        return question.where(until).order_by(*order).limit(limit).offset(limit)
+        return statement.where(until).order_by(*order).limit(limit).offset(limit)
     if shape.has_after:
-        question = question.where(here > _cursor("after", shape.keys))
+        statement = statement.where(here > _cursor("after", shape.keys))
     if shape.has_before:
-        question = question.where(here < _cursor("before", shape.keys))
-    return question.order_by(*order).limit(limit)
+        statement = statement.where(here < _cursor("before", shape.keys))
+    return statement.order_by(*order).limit(limit)
 
 
 def _cursor(name: str, keys: Keys) -> Any:

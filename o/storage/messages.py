@@ -1,4 +1,4 @@
-"""Questions about messages."""
+"""Statements about messages."""
 
 from collections.abc import Sequence
 from datetime import datetime

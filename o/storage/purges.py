@@ -69,12 +69,12 @@ async def purge(connection: AsyncConnection, deleted: Deleted) -> None:
         connection: In a transaction.
         deleted: What; its workflows are closed.
     """
-    named: ColumnElement[bool] = conversations.c.id == deleted.id
+    is_gone: ColumnElement[bool] = conversations.c.id == deleted.id
     if deleted.is_agent:
-        named = conversations.c.agent_id == deleted.id
+        is_gone = conversations.c.agent_id == deleted.id
     # Whoever holds a row for long keeps it from being purged, and nobody waiting for a connection.
     await connection.execute(text("SET LOCAL lock_timeout = '1s'"))
-    of_it = select(conversations.c.id).where(named)
+    of_it = select(conversations.c.id).where(is_gone)
     await lock_rows(
         connection,
         approvals.c.conversation_id.in_(of_it) & IS_PENDING,
@@ -87,12 +87,12 @@ async def purge(connection: AsyncConnection, deleted: Deleted) -> None:
     isolated = await connection.execute(
         select(conversation_blocks.c.block_id)
         .join(conversations, conversations.c.id == conversation_blocks.c.conversation_id)
-        .where(named)
+        .where(is_gone)
     )
     # One parameter, however many there are: a statement takes 65,535.
     is_isolated = blocks.c.id == any_(literal(isolated.scalars().all(), ARRAY(Text)))
     await lock_rows(connection, is_isolated, blocks.c.id)
-    await lock_rows(connection, named, conversations.c.id)
+    await lock_rows(connection, is_gone, conversations.c.id)
     gone = agents if deleted.is_agent else conversations
     await connection.execute(
         delete(gone).where(gone.c.id == deleted.id, gone.c.deleted_at.is_not(None))

@@ -1,4 +1,4 @@
-"""Questions about runs as clients read them, long after the turn."""
+"""Statements about runs as clients read them, long after the turn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,37 +69,37 @@ async def list_runs(
     Raises:
         NotFound: A cursor names no run of this actor.
     """
-    question = _visible(actor)
+    statement = _visible(actor)
     if only.agent_ids is not None:
-        question = question.where(runs.c.agent_id.in_(only.agent_ids))
+        statement = statement.where(runs.c.agent_id.in_(only.agent_ids))
     if only.statuses is not None:
-        question = question.where(runs.c.status.in_(only.statuses))
+        statement = statement.where(runs.c.status.in_(only.statuses))
     if only.active:
-        question = question.where(IS_OPEN)
+        statement = statement.where(IS_OPEN)
     if only.background is not None:
         is_background = func.coalesce(runs.c.options["background"].as_boolean(), False)
-        question = question.where(is_background == only.background)
+        statement = statement.where(is_background == only.background)
     if only.stop_reason is not None:
-        question = question.where(runs.c.stop_reason == only.stop_reason)
+        statement = statement.where(runs.c.stop_reason == only.stop_reason)
     if only.conversation_id is not None:
-        question = question.where(runs.c.conversation_id == only.conversation_id)
-    question = await page_of_rows(
+        statement = statement.where(runs.c.conversation_id == only.conversation_id)
+    statement = await page_of_rows(
         connection,
-        question,
+        statement,
         page,
         (runs.c.created_at, runs.c.id),
         id_=runs.c.id,
         among=runs.c.organization_id == actor.organization_id,
     )
-    rows = await connection.execute(question)
+    rows = await connection.execute(statement)
     return models_of(Run, rows.mappings().all())
 
 
 async def delete_run(connection: AsyncConnection, actor: Actor, run_id: str) -> Run:
-    """Remove a run that is at rest, with its steps and events. Its messages stay in history.
+    """Remove a run that is finished, with its steps and events. Its messages stay in history.
 
     The runs of one request go on from one another's steps, so that none of them goes before all
-    are at rest.
+    are finished.
 
     Raises:
         NotFound: There is none for this actor.
@@ -167,7 +167,7 @@ _PURGE_EVENTS = text(
 
 
 async def purge_events(connection: AsyncConnection, *, retention_h: int, limit: int) -> int:
-    """Remove the events of up to `limit` runs that have been at rest for `retention_h` hours.
+    """Remove the events of up to `limit` runs that have been finished for `retention_h` hours.
 
     Returns:
         Of how many runs.

@@ -1,4 +1,4 @@
-"""Questions about steps as clients read them."""
+"""Statements about steps as clients read them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ async def list_steps(
     Raises:
         NotFound: A cursor names no step of this actor.
     """
-    question = await page_of_rows(
+    statement = await page_of_rows(
         connection,
         _filtered(_visible(actor), only),
         page,
@@ -67,7 +67,7 @@ async def list_steps(
         id_=steps.c.id,
         among=steps.c.organization_id == actor.organization_id,
     )
-    rows = await connection.execute(question)
+    rows = await connection.execute(statement)
     return models_of(Step, rows.mappings().all())
 
 
@@ -110,26 +110,26 @@ async def set_feedback(
     return await find_step(connection, actor, step_id)
 
 
-def _filtered(question: Select[Any], only: StepFilter) -> Select[Any]:
+def _filtered(statement: Select[Any], only: StepFilter) -> Select[Any]:
     for column, value in (
         (steps.c.run_id, only.run_id),
         (steps.c.agent_id, only.agent_id),
         (steps.c.feedback, only.feedback),
     ):
         if value is not None:
-            question = question.where(column == value)
+            statement = statement.where(column == value)
     if only.model is not None:
         behind_provider = func.substr(steps.c.model, func.strpos(steps.c.model, "/") + 1)
-        question = question.where(or_(steps.c.model == only.model, behind_provider == only.model))
+        statement = statement.where(or_(steps.c.model == only.model, behind_provider == only.model))
     if only.since is not None:
-        question = question.where(steps.c.created_at >= only.since)
+        statement = statement.where(steps.c.created_at >= only.since)
     if only.until is not None:
-        question = question.where(steps.c.created_at < only.until)
+        statement = statement.where(steps.c.created_at < only.until)
     if only.has_feedback is not None:
-        question = question.where(steps.c.feedback.is_not(None) == only.has_feedback)
+        statement = statement.where(steps.c.feedback.is_not(None) == only.has_feedback)
     if only.tags is not None:
-        question = question.where(steps.c.tags.overlap(only.tags))
-    return question
+        statement = statement.where(steps.c.tags.overlap(only.tags))
+    return statement
 
 
 def _visible(actor: Actor) -> Select[Any]:

@@ -1,4 +1,4 @@
-"""Questions about runs whose stream somebody wants to read again."""
+"""Statements about runs whose stream somebody wants to read again."""
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection

@@ -16,7 +16,7 @@ _START_TIMEOUT_S = 5.0
 
 
 class CallbackSweeper:
-    """Starts the callbacks of runs at rest that nobody has started."""
+    """Starts the callbacks of finished runs that nobody has started."""
 
     def __init__(self, database: Database, client: Client, task_queue: str) -> None:
         self._database = database

@@ -15,7 +15,7 @@ from tests.support.streams import body_of, read, without_pings
 
 
 def ended(client: Letta, run: Run) -> Run:
-    """The run once it is at rest."""
+    """The run once it is finished."""
 
     def look() -> Run | None:
         found = client.runs.retrieve(run.id)

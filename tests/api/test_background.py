@@ -232,7 +232,7 @@ def test_a_conversation_gives_the_stream_of_its_newest_open_run(
         ]
     path = f"conversations/{conversation_id}/stream"
     again = without_pings(read(server, path, run_id=run_id, starting_after=1))
-    assert again == chunks[1:], "a run that is named may be at rest"
+    assert again == chunks[1:], "a run that is named may be finished"
     assert (
         without_pings(read(server, path, otid=body["messages"][0]["otid"], starting_after=1))
         == again

@@ -156,9 +156,9 @@ async def test_a_request_expires_although_its_execution_cannot_go_on(
     )
     product.query("UPDATE approvals SET expires_at = now() WHERE agent_id = %s", agent.id)
     ends = [("completed", "requires_approval"), ("completed", "end_turn")]
-    question = "SELECT status, stop_reason FROM runs WHERE agent_id = %s ORDER BY created_at"
+    statement = "SELECT status, stop_reason FROM runs WHERE agent_id = %s ORDER BY created_at"
     await asyncio.to_thread(
-        eventually, lambda: product.query(question, agent.id) == ends, within_s=60, what="the end"
+        eventually, lambda: product.query(statement, agent.id) == ends, within_s=60, what="the end"
     )
     assert_notes(product, agent, [])
     await asyncio.to_thread(assert_next_message_is_accepted, product, agent)

@@ -278,15 +278,15 @@ class Load(Scenario):
 def cancel(product: KillableProduct, agent: AgentState, run_id: str) -> None:
     """Cancel a run through the API; who is not told what came of it asks again."""
     result = patient_client(product).agents.messages.cancel(agent.id, run_ids=[run_id])
-    assert result[run_id] in ("cancelled", "failed")  # the second time it is at rest
+    assert result[run_id] in ("cancelled", "failed")  # the second time it is finished
 
 
 def await_runs(product: KillableProduct, agent: AgentState, count: int) -> list[str]:
     """The ids of the agent's runs once there are so many, oldest first."""
-    question = "SELECT id FROM runs WHERE agent_id = %s ORDER BY created_at"
+    statement = "SELECT id FROM runs WHERE agent_id = %s ORDER BY created_at"
 
     def found() -> list[str]:
-        ids = [run_id for (run_id,) in product.query(question, agent.id)]
+        ids = [run_id for (run_id,) in product.query(statement, agent.id)]
         return ids if len(ids) >= count else []
 
     return eventually(found, what=f"{count} runs")

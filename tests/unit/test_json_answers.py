@@ -3,8 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
-from api.answers.response import Shown, json_answer
-
+from api.answers.json_answer import Shown, json_answer
 from api.wire.messages import MessageView
 from o.domain.runs import EventKind, RunEvent
 

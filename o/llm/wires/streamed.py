@@ -14,7 +14,7 @@ from o.llm.bounds import MAX_REPLY_BYTES, ReplyOutOfBounds
 from o.llm.wires.chat import Call, Completion, Said, refuse_beyond, short, usage_of, whole_arguments
 
 _AFTER_FINISH_S = 3.0
-"""How long the end of a stream is waited for once the reply is whole: its tokens are told there."""
+"""How long the end of a stream, which tells its tokens, is waited for once the reply is whole."""
 
 _PIECE_CHARS = 32_768
 
@@ -74,14 +74,14 @@ def _cut(delta: ReplyDelta) -> Iterator[ReplyDelta]:
 
 @dataclass
 class _GrowingCall:
-    """A tool call. It is told of once its name is known."""
+    """A tool call. It is announced once its name is known."""
 
     ordinal: int
     id: str
     index: int | None
     name: str = ""
     written: list[str] = field(default_factory=list)
-    is_told: bool = False
+    is_announced: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -107,11 +107,11 @@ class _GrowingCall:
             self.written.append(more)
         self.id = self.id or piece.id or ""
         self.name = self.name or piece.function.name or ""
-        if self.is_told:
+        if self.is_announced:
             return ReplyDelta(kind="tool_call", call=self.ordinal, text=more)
         if not self.name:
             return None
-        self.is_told = True
+        self.is_announced = True
         return ReplyDelta(
             kind="tool_call",
             call=self.ordinal,

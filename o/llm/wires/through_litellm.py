@@ -33,7 +33,7 @@ from o.llm.bounds import (
 )
 from o.llm.failures import out_of_bounds, refused, unreachable
 from o.llm.providers import Provider
-from o.llm.warm_up import stand_in
+from o.llm.warm_up import one_word_provider
 from o.llm.wires.bodies import response_format
 from o.llm.wires.chat import Completion, reply_of
 from o.llm.wires.images import without_addresses
@@ -83,14 +83,14 @@ class LiteLLMWires:
             raise _as_model_error(error, provider) from error
 
     async def warm_up(self) -> None:
-        """Make a plain and a streamed call to a stand-in: first calls load code for a second."""
+        """Call a provider of our own, plain and streamed: first calls load code for a second."""
         request = ModelRequest(
             handle="",
             prompt=[{"role": "user", "content": "hello"}],
             tools=[ToolSpec(name="wave", description="Wave.", parameters={"type": "object"})],
         )
-        async with stand_in() as address:
-            provider = Provider("stand-in", "anthropic", address)
+        async with one_word_provider() as address:
+            provider = Provider("warm-up", "anthropic", address)
             await self.complete(provider, "x", request, None)
             await self.complete(provider, "x", request, _nowhere)
 

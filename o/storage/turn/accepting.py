@@ -12,7 +12,7 @@ from o.domain.agents import Thread
 from o.domain.messages import InputMessage
 from o.domain.runs import Run, RunOptions
 from o.errors import ApprovalPending, ConversationBusy
-from o.storage.agents import is_meant, thread_not_found
+from o.storage.agents import is_thread, thread_not_found
 from o.storage.conditions import IS_OPEN
 from o.storage.rows import model_of_json
 from o.storage.tables import agents, conversations, runs
@@ -194,7 +194,7 @@ async def find_conversation(
         )
         .join(agents, agents.c.id == conversations.c.agent_id)
         .where(
-            is_meant(thread),
+            is_thread(thread),
             agents.c.organization_id == actor.organization_id,
             agents.c.deleted_at.is_(None),
         )
@@ -219,7 +219,7 @@ async def find_repeated_run(
 ) -> RunOfAgent | None:
     """The run that this user's same body made, for a POST that a client says it re-sends.
 
-    Open, or at rest for less than a minute: an older one is a message of the same words that was
+    Open, or finished less than a minute ago: an older one is a message of the same words that was
     answered, and what is sent now never arrived before.
     """
     rows = await connection.execute(

@@ -18,7 +18,7 @@ from o.domain.messages import Decision
 from o.domain.runs import Run, RunClosed, RunStatus, StopReason
 from o.errors import Conflict, NotFound
 from o.ids import derived_id
-from o.storage.agents import get_agent, is_meant
+from o.storage.agents import get_agent, is_thread
 from o.storage.approvals import bare_approval, cancel_approval
 from o.storage.conditions import IS_OPEN, IS_PENDING
 from o.storage.rows import columns_of, model_of, sort_out
@@ -259,7 +259,7 @@ def _is_in(actor: Actor, scope: Scope) -> ColumnElement[bool]:
         conversations.c.deleted_at.is_(None),
     )
     if scope.thread is not None:
-        owned = and_(owned, is_meant(scope.thread))
+        owned = and_(owned, is_thread(scope.thread))
     if scope.agent_id is not None:
         owned = and_(owned, agents.c.id == scope.agent_id)
     return owned

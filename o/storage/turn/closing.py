@@ -1,4 +1,4 @@
-"""The ends of things: a tool call that has returned, a run that comes to rest without a step."""
+"""The ends of things: a tool call that has returned, a run that is finished without a step."""
 
 from datetime import UTC, datetime
 
@@ -91,12 +91,12 @@ async def close_unreadable_run(
 
     Args:
         connection: In a transaction.
-        run_id: Which run; one that is at rest stays as it is.
+        run_id: Which run; one that is finished stays as it is.
         stop_reason: Why it ends.
     """
     error = RunError(type="internal_error", message="The run is stored, and cannot be read.")
-    told = error if stop_reason is StopReason.ERROR else None
-    closed = RunClosed(stop_reason=stop_reason, usage=Usage(), error=told)
+    shown = error if stop_reason is StopReason.ERROR else None
+    closed = RunClosed(stop_reason=stop_reason, usage=Usage(), error=shown)
     first_seq = await advance_run(connection, run_id, events=1, closed=closed)
     if first_seq is not None:
         await fail_steps(connection, run_id)

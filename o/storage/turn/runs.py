@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.agents import Thread
 from o.domain.runs import Run, RunClosed, RunStatus
-from o.storage.agents import is_meant
+from o.storage.agents import is_thread
 from o.storage.conditions import IS_OPEN
 from o.storage.rows import columns_of, model_of, sort_out, without_json
 from o.storage.tables import agents, conversations, runs
@@ -127,7 +127,7 @@ def _runs() -> Select[Any]:
 
 def runs_of(actor: Actor, thread: Thread) -> Select[Any]:
     """Runs of a thread that is the actor's, with what their workflow shows of the agent."""
-    return _runs().where(is_meant(thread), runs.c.organization_id == actor.organization_id)
+    return _runs().where(is_thread(thread), runs.c.organization_id == actor.organization_id)
 
 
 def _in_line(conversation_id: str, *, limit: int) -> Select[Any]:

@@ -12,7 +12,7 @@ _ENDS = ("end_turn", "requires_approval", "cancelled")
 
 
 def broken(world: World) -> list[str]:
-    """Everything that is not as it must be, once the agent is at rest."""
+    """Everything that is not as it must be, once the agent is finished."""
     world.observe()
     return [
         *_of_answers(world),

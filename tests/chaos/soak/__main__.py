@@ -82,16 +82,16 @@ class Soak:
             self._product.start()
 
     def _calm_down(self) -> list[str]:
-        """Everybody gets an answer, and every run comes to rest."""
+        """Everybody gets an answer, and every run is finished."""
         deadline = time.monotonic() + _CALM_S
         for talker in self._talkers:
             talker.join(max(0.1, deadline - time.monotonic()))
         waiting = [f"{talker.name} waits for ever" for talker in self._talkers if talker.is_alive()]
-        question = "SELECT count(*) FROM runs WHERE status IN ('created', 'running')"
+        statement = "SELECT count(*) FROM runs WHERE status IN ('created', 'running')"
         try:
-            eventually(lambda: self._product.query(question) == [(0,)], within_s=60, what="rest")
+            eventually(lambda: self._product.query(statement) == [(0,)], within_s=60, what="rest")
         except AssertionError:
-            waiting.append(f"{self._product.query(question)[0][0]} runs never came to rest")
+            waiting.append(f"{self._product.query(statement)[0][0]} runs never was finished")
         wrong = (one for one in self._said() if one.outcome not in ("answered", "cut"))
         return waiting + [f"{one.kind}: {one.outcome or 'no answer'}" for one in wrong]
 
