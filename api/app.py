@@ -16,6 +16,7 @@ from api.edge.allow_header import AllowedMethods
 from api.edge.front import add_checks
 from api.edge.slashes import serve_both_spellings
 from api.errors import install_error_handlers
+from api.readiness import Readiness
 from api.routes import (
     agent_blocks,
     agent_tools,
@@ -83,6 +84,7 @@ def create_app(
             callbacks=Callbacks(temporal, watcher, settings.task_queue),
             catalogue=Catalogue(Providers(providers)),
             outbound=OutboundGuard(settings.outbound_allow),
+            readiness=Readiness(database, temporal, settings.task_queue),
         )
         app.state.take_leave = watcher.take_leave
         watching = asyncio.create_task(until_shutdown(database, watcher.run))

@@ -117,14 +117,23 @@ def _running(settings: Settings) -> Finding:
         return Finding("bad", f"`o up` does not serve ({type(error).__name__})", logs)
     if answer.status_code != 200:
         return Finding("bad", f"`o up` is not ready: {_detail(answer)}", logs)
+    if _says(answer, "temporal") == "away":
+        return Finding("bad", "Temporal is away: messages wait until it is back", logs)
+    if _says(answer, "workers") == "full":
+        start = "start more workers (O_WORKERS), or see what theirs are taken by"
+        return Finding("warn", "no worker has a free slot: messages are kept", start)
     return Finding("ok", f"`o up` serves at {api}")
 
 
 def _detail(answer: httpx.Response) -> str:
+    return _says(answer, "detail") or f"status {answer.status_code}"
+
+
+def _says(answer: httpx.Response, key: str) -> str | None:
     try:
-        return str(answer.json()["detail"])
+        return str(answer.json()[key])
     except (ValueError, LookupError, TypeError):
-        return f"status {answer.status_code}"
+        return None
 
 
 def _temporal_file(data_dir: Path) -> Finding:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
 import psycopg
+from sqlalchemy.exc import SQLAlchemyError
 
 from api.answers.follower import Follower
 from api.answers.polling import CatchingUp
@@ -129,6 +130,8 @@ async def _again_and_again(work: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await work()
-        except Exception as error:
+        except (psycopg.Error, SQLAlchemyError, OSError) as error:
             _log.warning("followers lost their connection", extra={"error": type(error).__name__})
+        except Exception:
+            _log.exception("following runs has failed, and begins again")
         await asyncio.sleep(_PAUSE_S)

@@ -13,7 +13,7 @@ from psycopg import AsyncConnection as PlainConnection
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.json import set_json_loads
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -155,6 +155,15 @@ class Database:
             self._was_full = is_full(self._place)
         if now < self._full_until or self._was_full:
             raise Unavailable(DISK_IS_FULL)
+
+    async def check_answering(self) -> None:
+        """Make sure that the database answers.
+
+        Raises:
+            SQLAlchemyError: It is away.
+        """
+        async with self.connect() as connection:
+            await connection.execute(text("SELECT 1"))
 
     async def drop_connections(self) -> None:
         """Close those that are idle now, and the others when their work is done.
