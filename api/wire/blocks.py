@@ -8,7 +8,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api.wire.fields import Json, RequestBody, Several, Text
 from o.domain.actors import Actor
-from o.domain.blocks import DEFAULT_LIMIT_CHARS, MAX_LABEL_CHARS, Block, label_fault
+from o.domain.blocks import (
+    DEFAULT_LIMIT_CHARS,
+    MAX_LABEL_CHARS,
+    MAX_VALUE_CHARS,
+    Block,
+    label_fault,
+)
 from o.ids import new_id
 
 _CAN_BE_CLEARED = frozenset(
@@ -34,6 +40,7 @@ def _checked_label(label: str) -> str:
 Label = Annotated[
     Text, Field(min_length=1, max_length=MAX_LABEL_CHARS), AfterValidator(_checked_label)
 ]
+Value = Annotated[Text, Field(max_length=MAX_VALUE_CHARS)]
 
 
 class BlockBody(BaseModel):
@@ -85,7 +92,7 @@ class CreateBlockBody(_TemplateFields):
     """V1's `CreateBlock`."""
 
     label: Label
-    value: Text
+    value: Value
     limit: int = Field(DEFAULT_LIMIT_CHARS, ge=1, le=2_000_000_000)
     description: Text | None = None
     read_only: bool = False
@@ -110,7 +117,7 @@ class CreateBlockBody(_TemplateFields):
 class UpdateBlockBody(_TemplateFields):
     """V1's `BlockUpdate`: only what the client names is changed."""
 
-    value: Text | None = None
+    value: Value | None = None
     label: Label | None = None
     limit: int | None = Field(None, ge=1, le=2_000_000_000)
     description: Text | None = None
