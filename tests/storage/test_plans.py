@@ -53,6 +53,7 @@ ANALYZE
 """
 _GROWING = (
     *("agents", "agent_blocks", "approvals", "blocks", "conversations", "conversation_blocks"),
+    "deleted_rows",
     *("messages", "runs", "run_events", "steps"),
 )
 _CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "SET", "LISTEN", "DEALLOCATE")
