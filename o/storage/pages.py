@@ -70,8 +70,10 @@ async def page_of_rows(
     Raises:
         NotFound: A cursor names none of the rows.
     """
-    alive = select(*(id_, *keys)).where(among, id_.in_(_cursors(page)))
-    places = await find_places(connection, page, alive, deleted, what=what)
+    places: Places = {}
+    if cursors := _cursors(page):
+        alive = select(*(id_, *keys)).where(among, id_.in_(cursors))
+        places = await find_places(connection, page, alive, deleted, what=what)
     return narrowed(statement, page, keys, places).order_by(*in_order(keys, page)).limit(page.limit)
 
 
