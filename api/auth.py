@@ -3,59 +3,57 @@
 import secrets
 
 from fastapi import Request
+from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.edge.allow_header import PREFIXES
 from api.errors import unauthorized
 from o.domain.actors import Actor
 from o.errors import InvalidArgument
 from o.ids import is_id
 
-# Those of health, and what a browser shows of the API: it says nothing about this server's data.
-_OPEN_PATHS = frozenset(
-    {
-        "",
-        "/v1/health",
-        "/v1/ready",
-        "/latest/health",
-        "/latest/ready",
-        "/docs",
-        "/docs/oauth2-redirect",
-        "/redoc",
-        "/openapi.json",
-    }
-)
+HEALTH_PATHS = frozenset(f"{prefix}/{name}" for prefix in PREFIXES for name in ("health", "ready"))
+# What a browser shows of the API says nothing about this server's data.
+_OPEN_PATHS = HEALTH_PATHS | {"", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
 _OPEN_FILES = "/static-offline-docs/"
 
 
 class TokenCheck:
     """Lets a request in when it carries the server's token, as Bearer or in V1's own header."""
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
+    def __init__(self, app: ASGIApp, token: SecretStr) -> None:
         self._app = app
-        self._token = token.encode()
+        self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer V1's 401."""
-        if scope["type"] != "http" or self._may(scope):
+        if scope["type"] != "http" or _is_open(scope["path"]) or may(scope, self._token):
             await self._app(scope, receive, send)
         else:
             await unauthorized()(scope, receive, send)
 
-    def _may(self, scope: Scope) -> bool:
-        path = scope["path"]
-        if path.removesuffix("/") in _OPEN_PATHS or path.startswith(_OPEN_FILES):
-            return True
-        headers = dict(scope["headers"])
-        return any(
-            self._is_ours(headers.get(name, b""), scheme)
-            for name, scheme in ((b"authorization", b"bearer"), (b"x-bare-password", b"password"))
-        )
 
-    def _is_ours(self, given: bytes, scheme: bytes) -> bool:
-        """Whether a header says `<scheme> <token>`; the scheme in any case, as HTTP has it."""
-        said, _, token = given.partition(b" ")
-        is_ours = secrets.compare_digest(token.strip(b" "), self._token)
-        return is_ours and said.lower() == scheme
+def _is_open(path: str) -> bool:
+    return path.removesuffix("/") in _OPEN_PATHS or path.startswith(_OPEN_FILES)
+
+
+def may(scope: Scope, token: SecretStr | None) -> bool:
+    """Whether a request carries the server's token, or the server has none."""
+    if token is None:
+        return True
+    headers = dict(scope["headers"])
+    ours = token.get_secret_value().encode()
+    return any(
+        _says(headers.get(name, b""), scheme, ours)
+        for name, scheme in ((b"authorization", b"bearer"), (b"x-bare-password", b"password"))
+    )
+
+
+def _says(header: bytes, scheme: bytes, ours: bytes) -> bool:
+    """Whether a header says `<scheme> <token>`; the scheme in any case, as HTTP has it."""
+    said, _, token = header.partition(b" ")
+    is_ours = secrets.compare_digest(token.strip(b" "), ours)
+    return is_ours and said.lower() == scheme
 
 
 async def current_actor(request: Request) -> Actor:

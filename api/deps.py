@@ -12,6 +12,7 @@ from temporalio.client import Client
 from api.auth import current_actor
 from api.callbacks import Callbacks
 from api.pagination import page_query
+from api.readiness import Readiness
 from api.turns import Turns
 from api.wire.agents import EVERYTHING, Relations
 from o.domain.actors import Actor
@@ -38,6 +39,7 @@ class Parts:
     callbacks: Callbacks
     catalogue: Catalogue
     outbound: OutboundGuard
+    readiness: Readiness
 
 
 async def _parts(request: Request) -> Parts:

@@ -167,32 +167,26 @@ class Turns:
             case "reject":
                 async with self._database.begin() as connection:
                     await lock_thread(connection, thread)
-                    repeated = await self._repeated(connection, actor, thread, request)
+                    repeated = await _repeated(connection, actor, thread, request, new)
                     return repeated or await accept_run(connection, actor, thread, new, most_open=1)
             case _:
                 return await self._queue(actor, thread, request, new)
 
-    async def _repeated(
-        self, connection: AsyncConnection, actor: Actor, thread: Thread, request: Send
-    ) -> RunOfAgent | None:
-        """The run of the first request, where a client says that it sends it again.
-
-        Requests with keys find one another by them.
-        """
-        if not request.is_retry or request.key is not None:
-            return None
-        return await find_repeated_run(connection, actor, thread, request.body_hash)
+    @property
+    def _most_open(self) -> int:
+        """How many runs of a conversation may be open: one at work, and those that wait."""
+        return self._settings.queue_limit + 1
 
     async def _queue(self, actor: Actor, thread: Thread, request: Send, new: NewRun) -> RunOfAgent:
-        most_open = self._settings.queue_limit + 1
-        if not request.is_retry or request.key is not None:
+        most_open = self._most_open
+        if request.key is not None or not request.is_retry:
             async with self._database.connect() as connection:  # one statement, the usual case
                 return await accept_run(connection, actor, thread, new, most_open=most_open)
         async with self._database.begin() as connection:
             # A client that has waited for long sends again what may be on its way to the database,
             # through this process or another one.
             await lock_repeats(connection, actor, thread, request.body_hash)
-            repeated = await self._repeated(connection, actor, thread, request)
+            repeated = await _repeated(connection, actor, thread, request, new)
             return repeated or await accept_run(connection, actor, thread, new, most_open=most_open)
 
     async def _interrupt(
@@ -201,16 +195,13 @@ class Turns:
         cancelled = Cancelled()
         async with self._database.begin() as connection:
             await lock_thread(connection, thread)
-            repeated = await self._repeated(
-                connection, actor, thread, request
-            ) or await find_run_by_key(connection, actor, thread, new.request_key)
+            repeated = await _repeated(connection, actor, thread, request, new)
             if repeated is not None:
                 return repeated
             with suppress(Conflict):  # there was nothing to interrupt
                 scope = Scope(thread=thread, only_first=True)
                 cancelled = await cancel_runs(connection, actor, scope)
-            most_open = self._settings.queue_limit + 1
-            accepted = await accept_run(connection, actor, thread, new, most_open=most_open)
+            accepted = await accept_run(connection, actor, thread, new, most_open=self._most_open)
         self.stop(cancelled)
         return accepted
 
@@ -218,9 +209,7 @@ class Turns:
         decisions = request.decisions or []
         async with self._database.begin() as connection:
             conversation_id, agent_name, model = await find_conversation(connection, actor, thread)
-            repeated = await self._repeated(
-                connection, actor, thread, request
-            ) or await find_run_by_key(connection, actor, thread, new.request_key)
+            repeated = await _repeated(connection, actor, thread, request, new)
             if repeated is not None:
                 await check_same_answer(connection, repeated.run, decisions)
                 return repeated
@@ -260,3 +249,17 @@ class Turns:
                 model=accepted.model,
                 is_warm=accepted.is_warm,
             )
+
+
+async def _repeated(
+    connection: AsyncConnection, actor: Actor, thread: Thread, request: Send, new: NewRun
+) -> RunOfAgent | None:
+    """The run of the first request, where this one is it again.
+
+    Requests with keys find one another by them, and so does what this process repeats because the
+    database went away before it answered; a client without keys says that it sends again.
+    """
+    found = await find_run_by_key(connection, actor, thread, new.request_key)
+    if found is None and request.is_retry and request.key is None:
+        return await find_repeated_run(connection, actor, thread, request.body_hash)
+    return found

@@ -19,7 +19,7 @@ def add_checks(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(HeadAsGet)
     app.add_middleware(BodyBounds, max_bytes=settings.max_body_bytes)
     if settings.api_token is not None:
-        app.add_middleware(TokenCheck, token=settings.api_token.get_secret_value())
+        app.add_middleware(TokenCheck, token=settings.api_token)
     else:
         app.add_middleware(
             BrowserCheck,

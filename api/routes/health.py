@@ -1,21 +1,15 @@
 """Whether the server lives, and whether it can serve."""
 
-import asyncio
+from typing import Literal
 
-from fastapi import APIRouter
-from temporalio.client import Client
-from temporalio.service import RPCError
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
 
-from api.deps import PartsDep, ReadsDep
-from o.errors import Unavailable
-from o.storage.turn.steps import count_waiting_for_room
-from o.temporal.connection import check_serving
-from o.temporal.queues import longest_wait_s
+from api.auth import may
+from api.deps import PartsDep
 
 router = APIRouter(tags=["health"])
 
-_PATIENCE_S = 2.0
-_LONGEST_WAIT_S = 5.0
 V1_RELEASE = "0.16.8"
 """The release of the V1 server whose API this is. Clients go by it: Letta Code tells its user to
 update a server that says less than 0.16.6."""
@@ -27,29 +21,44 @@ async def health() -> dict[str, str]:
     return {"version": V1_RELEASE, "status": "ok"}
 
 
-@router.get("/ready/", operation_id="check_readiness", summary="Whether the server can serve")
-async def ready(connection: ReadsDep, parts: PartsDep) -> dict[str, str | dict[str, int]]:
-    """The database has room, it and Temporal answer, workers take work; else 503 with the reason.
+class Ready(BaseModel):
+    """The database answers and has room: the server reads, and takes messages.
 
-    `waiting_for_room` counts the model calls that wait because as many are under way to their
-    provider as may be (`O_MODEL_CALLS`), by provider. Other providers' agents are served meanwhile.
+    Turns go on once the other parts are well. The last two fields are shown to callers with the
+    server's token, where it has one.
+
+    Attributes:
+        temporal: `away` means that messages are kept until it is back.
+        workers: `full` means that none has a free slot; `unknown` that Temporal does not tell.
+        longest_wait_s: How long the oldest task has waited for a slot.
+        waiting_for_room: How many model calls wait because as many are under way to their provider
+            as may be (`O_MODEL_CALLS`). Other providers' agents are served meanwhile.
     """
+
+    version: str = V1_RELEASE
+    status: Literal["ok"] = "ok"
+    temporal: Literal["ok", "away"]
+    workers: Literal["ok", "full", "unknown"]
+    longest_wait_s: float | None = None
+    waiting_for_room: dict[str, int] | None = None
+
+
+@router.get(
+    "/ready/",
+    operation_id="check_readiness",
+    summary="Whether the server can serve",
+    response_model_exclude_none=True,
+)
+async def ready(request: Request, parts: PartsDep) -> Ready:
+    """503 with the reason when the database is away or its disk is full."""
     parts.database.check_room()
-    waiting = await count_waiting_for_room(connection)
-    await _check_temporal(parts.temporal, parts.settings.task_queue)
-    content: dict[str, str | dict[str, int]] = {"version": V1_RELEASE, "status": "ok"}
-    return content | ({"waiting_for_room": waiting} if waiting else {})
-
-
-async def _check_temporal(client: Client, task_queue: str) -> None:
-    """Messages are kept while Temporal is away or workers are full, and answered later."""
-    try:
-        await asyncio.wait_for(check_serving(client, timeout_s=_PATIENCE_S), _PATIENCE_S)
-        waited_s = await longest_wait_s(client, task_queue, timeout_s=_PATIENCE_S)
-    except (RuntimeError, RPCError, TimeoutError):
-        raise Unavailable("Temporal is away: messages wait until it is back.") from None
-    if waited_s > _LONGEST_WAIT_S:
-        raise Unavailable(
-            f"No worker has a free slot: the oldest task has waited for {waited_s:.0f} s. "
-            "Messages are kept; start more workers (O_WORKERS), or see what theirs are taken by."
-        )
+    await parts.database.check_answering()
+    found = await parts.readiness.look()
+    content = Ready(temporal=found.temporal, workers=found.workers)
+    if not may(request.scope, parts.settings.api_token):
+        return content
+    details = {
+        "longest_wait_s": found.longest_wait_s,
+        "waiting_for_room": found.waiting_for_room or None,
+    }
+    return content.model_copy(update=details)

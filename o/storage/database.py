@@ -4,8 +4,8 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from psycopg import AsyncConnection as PlainConnection
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.json import set_json_loads
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -70,6 +70,18 @@ def _parsed(database_url: str) -> URL:
     )
 
 
+async def connect_alone(url: str, name: str) -> PlainConnection:
+    """A connection that no pool has, with psycopg by itself; each statement commits.
+
+    Args:
+        url: As libpq reads it.
+        name: `application_name`, by which PostgreSQL shows who asks.
+    """
+    return await PlainConnection.connect(
+        url, autocommit=True, application_name=name, connect_timeout=_CONNECT_TIMEOUT_S
+    )
+
+
 class Database:
     """The connections of one process to PostgreSQL; statements that repeat are prepared."""
 
@@ -123,22 +135,13 @@ class Database:
         """A connection in a transaction, which commits at the end of `async with`."""
         return self._transactional.begin()
 
-    @asynccontextmanager
-    async def try_lock(self, key: int) -> AsyncIterator[bool]:
-        """Tell whether the lock by that number is ours, to the end of `async with`.
+    async def connect_alone(self, purpose: str) -> PlainConnection:
+        """A connection beside the pool, for what keeps one for long; each statement commits.
 
-        It has a connection of its own beside the pool, with no transaction open: what it guards may
-        need all the connections of the pool, and may take long.
+        Args:
+            purpose: Shown by PostgreSQL behind the name of the process.
         """
-        async with await PlainConnection.connect(
-            self.url,
-            autocommit=True,
-            application_name=f"{self._name} lock",
-            connect_timeout=_CONNECT_TIMEOUT_S,
-        ) as connection:
-            took = await connection.execute("SELECT pg_try_advisory_lock(%s)", (key,))
-            row = await took.fetchone()
-            yield bool(row and row[0])
+        return await connect_alone(self.url, f"{self._name} {purpose}")
 
     def check_room(self, *, known_for_s: float = 0.0) -> None:
         """Refuse now what would wait for room on the disk.
@@ -155,6 +158,15 @@ class Database:
             self._was_full = is_full(self._place)
         if now < self._full_until or self._was_full:
             raise Unavailable(DISK_IS_FULL)
+
+    async def check_answering(self) -> None:
+        """Make sure that the database answers.
+
+        Raises:
+            SQLAlchemyError: It is away.
+        """
+        async with self.connect() as connection:
+            await connection.execute(text("SELECT 1"))
 
     async def drop_connections(self) -> None:
         """Close those that are idle now, and the others when their work is done.

@@ -51,11 +51,11 @@ def model_of(model: type[_Model], row: RowMapping | Mapping[str, Any]) -> _Model
         raise Unreadable(model.__name__, str(row.get("id"))) from None
 
 
-def model_of_json(model: type[_Model], stored: Any, row_id: str = "") -> _Model:
+def model_of_json(model: type[_Model], stored: Any, row_id: str) -> _Model:
     """What a statement put together as JSON, as a `model`: text, or a value of a JSON column.
 
     Raises:
-        Unreadable: It is not what the model takes; `row_id` says what was asked for.
+        Unreadable: It is not what the model takes; `row_id` says it, or what was asked for.
     """
     try:
         if isinstance(stored, str):

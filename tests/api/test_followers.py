@@ -217,6 +217,14 @@ def test_a_statement_that_hangs_is_503_for_who_waits_for_json_and_says_how_to_re
     assert body_of(last)["detail"] == "resume"
 
 
+def test_who_asks_often_whether_the_server_is_ready_has_it_look_once(product: Product) -> None:
+    log = StatementLog(product)
+    for _ in range(20):
+        assert httpx.get(f"{product.url}/v1/ready/").status_code == 200
+    looked = [text for _, text in log.sent_by(REQUESTS) if "split_part" in text]
+    assert len(looked) <= 2
+
+
 def read_on(product: Product, error: dict[str, Any]) -> list[Frame]:
     """The rest of a stream, as the error that ended it says how."""
     named = re.search(r"/v1/(\S+) with run_id (\S+) and starting_after (\d+)", error["message"])

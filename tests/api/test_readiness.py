@@ -2,6 +2,8 @@
 
 import httpx
 import psutil
+from letta_client import Letta
+from letta_client.types import AgentState
 
 from tests.support.product import Product, eventually
 
@@ -10,15 +12,28 @@ def _ready(server: Product) -> httpx.Response:
     return httpx.get(f"{server.url}/v1/ready/", timeout=10)
 
 
-def test_a_server_whose_temporal_does_not_answer_lives_and_is_not_ready(server: Product) -> None:
-    assert _ready(server).status_code == 200
+def test_a_server_whose_temporal_does_not_answer_says_so_and_goes_on_serving(
+    server: Product, client: Letta, agent: AgentState
+) -> None:
+    eventually(lambda: _ready(server).json() == WELL, what="all well")
     temporal = psutil.Process(server.pid_of("temporal"))
     temporal.suspend()
     try:
-        answer = _ready(server)
-        assert answer.status_code == 503
-        assert "Temporal is away" in answer.json()["detail"]
-        assert httpx.get(f"{server.url}/v1/health/").status_code == 200
+        eventually(lambda: _ready(server).json()["temporal"] == "away", what="word of it")
+        assert _ready(server).status_code == 200, "reads and accepting go on"
+        assert client.agents.retrieve(agent.id).name == "ada"
+        run = client.agents.messages.create_async(agent.id, input="hello")
+        assert _ready(server).json()["workers"] == "unknown"
     finally:
         temporal.resume()
-    eventually(lambda: _ready(server).status_code == 200)
+    eventually(lambda: _ready(server).json() == WELL, what="all well")
+    eventually(lambda: client.runs.retrieve(run.id).status == "completed", what="its turn")
+
+
+WELL = {
+    "version": "0.16.8",
+    "status": "ok",
+    "temporal": "ok",
+    "workers": "ok",
+    "longest_wait_s": 0.0,
+}

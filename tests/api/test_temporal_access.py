@@ -60,6 +60,14 @@ def test_where_a_token_is_set_nobody_decides_without_it(closed: Product) -> None
     assert memory_of(client, agent).count("likes tea") == 1
 
 
+def test_what_lies_in_the_queues_is_shown_to_callers_with_the_token_only(closed: Product) -> None:
+    url = f"{closed.url}/v1/ready/"
+    eventually(lambda: httpx.get(url).json()["workers"] == "ok", what="a look")
+    assert httpx.get(url).json().keys() == {"version", "status", "temporal", "workers"}
+    shown = httpx.get(url, headers={"authorization": f"Bearer {TOKEN}"}).json()
+    assert shown["longest_wait_s"] == 0
+
+
 def test_the_start_says_what_a_token_does_not_close(closed: Product) -> None:
     said = closed.log_path.read_text()
     assert "Temporal asks nobody for O_API_TOKEN" in said

@@ -14,7 +14,7 @@ from letta_client.types import AgentState
 from o.storage.database import libpq_url
 from tests.support.approvals import ask, guarded_agent, request_of
 from tests.support.product import Product, eventually
-from tests.support.provider import HANDLE, call, do, say
+from tests.support.provider import HANDLE, FakeProvider, call, do, say
 
 _LAST = call("memory_insert", label="human", new_string="likes tea")
 _PAUSE = 4711
@@ -103,6 +103,26 @@ def test_a_change_of_an_agent_and_the_tool_call_that_ends_its_run_both_come_thro
         assert sending.result(30).stop_reason.stop_reason == "tool_rule"
         changing.result(30)
     assert client.agents.retrieve(agent.id).last_stop_reason == "tool_rule"
+
+
+def test_a_reply_that_ends_its_run_locks_the_conversation_before_the_agent(
+    server: Product,
+    client: Letta,
+    agent: AgentState,
+    provider: FakeProvider,
+    pool: ThreadPoolExecutor,
+) -> None:
+    gate = provider.hold(lambda prompt: prompt[-1].get("content") == "in order")
+    sending = pool.submit(client.agents.messages.create, agent.id, input="in order")
+    assert gate.reached.wait(20)
+    with psycopg.connect(libpq_url(server.state["database_url"])) as holding:
+        holding.execute("SELECT FROM conversations WHERE agent_id = %s FOR UPDATE", (agent.id,))
+        gate.opened.set()
+        wait_for_locks(server, 1)
+        # Who waits for a conversation has no lock of an agent.
+        holding.execute("SELECT FROM agents WHERE id = %s FOR NO KEY UPDATE NOWAIT", (agent.id,))
+    assert sending.result(30).stop_reason.stop_reason == "end_turn"
+    assert client.agents.retrieve(agent.id).last_stop_reason == "end_turn"
 
 
 def test_an_agent_that_is_purged_while_a_tool_call_ends_its_run_waits_for_that_end(

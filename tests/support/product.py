@@ -200,7 +200,7 @@ class Product:
         try:
             if self.state["pid"] != pid:
                 return False
-            return httpx.get(f"{self.url}/v1/ready/").status_code == 200
+            return bool(httpx.get(f"{self.url}/v1/ready/").json().get("temporal") == "ok")
         except (OSError, ValueError, httpx.HTTPError):
             return False
 

@@ -57,7 +57,7 @@ class TwoApis:
         assert self._second.poll() is None
         with contextlib.suppress(httpx.HTTPError):
             address = f"http://127.0.0.1:{self._ports[1]}/v1/ready/"
-            return httpx.get(address).status_code == 200
+            return bool(httpx.get(address).json().get("temporal") == "ok")
         return False
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

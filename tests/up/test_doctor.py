@@ -1,6 +1,9 @@
 """What `o doctor` finds."""
 
+import contextlib
+import shutil
 import socket
+import sqlite3
 from pathlib import Path
 
 import psutil
@@ -24,6 +27,25 @@ def test_a_bare_machine_is_fit(tmp_path: Path) -> None:
     assert any("PostgreSQL" in finding.what for finding in findings)
     assert any("temporal" in finding.what for finding in findings)
     assert not (tmp_path / "new").exists()
+
+
+def test_what_a_kill_has_left_of_temporals_file_is_looked_at_and_stays_as_it_is(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "data"
+    home.mkdir()
+    with contextlib.closing(sqlite3.connect(tmp_path / "alive.db")) as alive:
+        alive.execute("PRAGMA journal_mode = wal")
+        alive.execute("CREATE TABLE namespaces (name)")
+        alive.execute("INSERT INTO namespaces VALUES ('temporal-system')")
+        alive.commit()
+        for ending in ("", "-wal"):
+            shutil.copy(tmp_path / f"alive.db{ending}", home / f"temporal.db{ending}")
+    files = [home / "temporal.db", home / "temporal.db-wal"]
+    before = [file.read_bytes() for file in files]
+    findings = examine(Settings(data_dir=home, port=0), NO_PROVIDER)
+    assert Finding("ok", "Temporal's file can be used") in findings
+    assert [file.read_bytes() for file in files] == before
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:

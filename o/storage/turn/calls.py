@@ -78,7 +78,7 @@ async def read_called_step(
     if isinstance(row.returns, UnreadableJson):
         raise Unreadable("A tool return of", run_id)
     returns = {id_: model_of_json(ToolReturn, found, id_) for id_, found in row.returns.items()}
-    agent = None if row.is_gone else model_of_json(Agent, row.agent)
+    agent = None if row.is_gone else model_of_json(Agent, row.agent, run_id)
     return CalledStep(model_of_json(Message, row.reply, run_id), agent, returns)
 
 

@@ -55,11 +55,15 @@ STORE_AND_NOTIFY = f"""
     ), agent AS (
         UPDATE agents SET last_run_completion = now(),
             last_stop_reason = CAST(:stop_reason AS text)
-        FROM run WHERE agents.id = :agent_id AND CAST(:status AS text) IS NOT NULL
+        FROM run, conversation
+        WHERE agents.id = :agent_id AND CAST(:status AS text) IS NOT NULL
     )
 """  # noqa: S608
 """Stores `messages` and notes `events`, with positions and numbers that count from those of the
-rows `conversation` and `run`; notes with the agent that the run ends, if there is a `status`."""
+rows `conversation` and `run`; notes with the agent that the run ends, if there is a `status`.
+
+The agent's part reads that of the conversation, which is so locked before it: parts that nothing
+reads are carried out last, and the last of them first."""
 
 _COMMIT_REPLY = text(
     f"""

@@ -181,13 +181,13 @@ async def open_step(
     row = found.one_or_none()
     if row is None:
         return None
-    conversation = model_of_json(Conversation, row.conversation)
+    conversation = model_of_json(Conversation, row.conversation, run_id)
     return OpenStep(
         run=model_of_json(Run, row.run, run_id),
-        agent=conversation.agent_here(model_of_json(Agent, row.agent)),
+        agent=conversation.agent_here(model_of_json(Agent, row.agent, run_id)),
         conversation=conversation,
         blocks=models_of_json(Block, row.blocks, run_id),
-        first=model_of_json(Message, row.first) if row.first else None,
+        first=model_of_json(Message, row.first, run_id) if row.first else None,
         is_continued=row.is_good,
         messages=models_of_json(Message, row.messages, run_id)
         + models_of_json(Message, row.placed, run_id),

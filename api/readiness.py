@@ -1,0 +1,74 @@
+"""How the parts stand that turns need beside the database: Temporal, and room in the workers.
+
+Load balancers ask often, and whoever reaches the server may ask: so one look answers all for a
+while.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Literal
+
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from o.storage.database import Database
+from o.storage.turn.steps import count_waiting_for_room
+from o.temporal.connection import check_serving
+from o.temporal.queues import longest_wait_s
+
+_KEPT_S = 2.0
+_PATIENCE_S = 2.0
+_LONGEST_WAIT_S = 5.0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What was found by one look.
+
+    Attributes:
+        temporal: Whether it serves. While it is away, messages are kept.
+        workers: Whether any has a free slot; unknown where Temporal does not tell.
+        longest_wait_s: How long the oldest task has waited for a slot.
+        waiting_for_room: How many model calls wait for room at their provider, by provider.
+    """
+
+    temporal: Literal["ok", "away"] = "ok"
+    workers: Literal["ok", "full", "unknown"] = "unknown"
+    longest_wait_s: float | None = None
+    waiting_for_room: dict[str, int] = field(default_factory=dict)
+
+
+class Readiness:
+    """Looks how the parts stand, and keeps what was found for two seconds."""
+
+    def __init__(self, database: Database, temporal: Client, task_queue: str) -> None:
+        self._database = database
+        self._temporal = temporal
+        self._task_queue = task_queue
+        self._looking = asyncio.Lock()
+        self._found = Standing()
+        self._kept_until_s = 0.0
+
+    async def look(self) -> Standing:
+        """How the parts stand now, or stood a moment ago."""
+        async with self._looking:
+            if time.monotonic() >= self._kept_until_s:
+                self._found = await self._look()
+                self._kept_until_s = time.monotonic() + _KEPT_S
+            return self._found
+
+    async def _look(self) -> Standing:
+        async with self._database.connect() as connection:
+            waiting = await count_waiting_for_room(connection)
+        try:
+            await asyncio.wait_for(
+                check_serving(self._temporal, timeout_s=_PATIENCE_S), _PATIENCE_S
+            )
+            waited_s = await longest_wait_s(self._temporal, self._task_queue, timeout_s=_PATIENCE_S)
+        except (RuntimeError, RPCError, TimeoutError):
+            return Standing("away", waiting_for_room=waiting)
+        if waited_s is None:
+            return Standing(waiting_for_room=waiting)
+        workers: Literal["ok", "full"] = "full" if waited_s > _LONGEST_WAIT_S else "ok"
+        return Standing("ok", workers, waited_s, waiting)
