@@ -49,6 +49,8 @@ SELECT 'message-' || id, organization_id, agent_id, conversation_id, id, 'step-'
     '[]', '', 'decided'
 FROM runs;
 INSERT INTO run_events (run_id, seq, attempt, kind) SELECT id, 1, 1, 'closed' FROM runs;
+INSERT INTO deleted_rows (shown_id, id, kind, organization_id, created_at)
+SELECT id, id, 'messages', organization_id, created_at FROM messages;
 ANALYZE
 """
 _GROWING = (
