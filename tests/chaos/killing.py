@@ -119,7 +119,7 @@ async def _busy_worker(address: str) -> str | None:
 
 def new_agent(product: Product, *, guarded: bool = False) -> AgentState:
     """An agent with a block of notes, which it may write in only with approval if it is guarded."""
-    return product.client().agents.create(
+    return patient_client(product).agents.create(
         model=HANDLE,
         memory_blocks=[{"label": "notes", "value": ""}],
         tool_rules=[{"type": "requires_approval", "tool_name": "memory_insert"}] * guarded,

@@ -101,7 +101,7 @@ class TokenStream(Scenario):
         assert all(self.words.startswith(piece) for piece in self._pieces.values())
         eventually(self._is_answered, what="the end of the run")
         assert_runs_ended_once(self.product, self.agent, [("completed", "end_turn")])
-        stored = self.product.client().agents.messages.list(self.agent.id).items[-1]
+        stored = patient_client(self.product).agents.messages.list(self.agent.id).items[-1]
         assert stored.content == self.words
         assert not is_whole or self._pieces[stored.id] == self.words
 
