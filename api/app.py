@@ -101,6 +101,7 @@ def create_app(
         version=version("o-server"),
         description=_DESCRIPTION,
         lifespan=lifespan,
+        redoc_url=None,  # it fetches a picture from elsewhere
         strict_content_type=False,  # as V1; whose page sends is checked by its origin
     )
     routes = _routes()

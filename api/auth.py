@@ -21,7 +21,6 @@ _OPEN_PATHS = frozenset(
         "/latest/ready",
         "/docs",
         "/docs/oauth2-redirect",
-        "/redoc",
         "/openapi.json",
     }
 )
