@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
@@ -12,7 +12,7 @@ from api.answers.watch import RunWatcher
 from api.callbacks import Callbacks
 from api.deps import Parts
 from api.documentation import ERRORS, document
-from api.edge.allow_header import AllowedMethods
+from api.edge.allow_header import PREFIXES, AllowedMethods
 from api.edge.front import add_checks
 from api.edge.slashes import serve_both_spellings
 from api.errors import install_error_handlers
@@ -64,6 +64,32 @@ def create_app(
         providers: Where models come from.
         on_ready: Called once, when requests are taken.
     """
+    app = FastAPIOffline(
+        title="O",
+        version=version("o-server"),
+        description=_DESCRIPTION,
+        lifespan=_lifespan(settings, providers, on_ready),
+        redoc_url=None,  # it fetches a picture from elsewhere
+        strict_content_type=False,  # as V1; whose page sends is checked by its origin
+    )
+    routes = _routes()
+    app.include_router(first_page.first_page(settings))
+    documented, *others = PREFIXES
+    app.include_router(routes, prefix=documented, responses=ERRORS)
+    for prefix in others:
+        app.include_router(routes, prefix=prefix, include_in_schema=False)
+    app.state.allowed = AllowedMethods(route for one in _ROUTERS for route in one.routes)
+    serve_both_spellings(app)
+    install_error_handlers(app)
+    document(app, needs_token=settings.api_token is not None)
+    add_checks(app, settings)
+    return app
+
+
+def _lifespan(
+    settings: Settings, providers: ProviderSettings, on_ready: Callable[[], None]
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """What the application has while it serves."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -96,24 +122,7 @@ def create_app(
             await watching
         await database.close()
 
-    app = FastAPIOffline(
-        title="O",
-        version=version("o-server"),
-        description=_DESCRIPTION,
-        lifespan=lifespan,
-        redoc_url=None,  # it fetches a picture from elsewhere
-        strict_content_type=False,  # as V1; whose page sends is checked by its origin
-    )
-    routes = _routes()
-    app.include_router(first_page.first_page(settings))
-    app.include_router(routes, prefix="/v1", responses=ERRORS)
-    app.include_router(routes, prefix="/latest", include_in_schema=False)
-    app.state.allowed = AllowedMethods(route for one in _ROUTERS for route in one.routes)
-    serve_both_spellings(app)
-    install_error_handlers(app)
-    document(app, needs_token=settings.api_token is not None)
-    add_checks(app, settings)
-    return app
+    return lifespan
 
 
 # They are tried in turn, so those of every turn come first.

@@ -6,24 +6,15 @@ from fastapi import Request
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.edge.allow_header import PREFIXES
 from api.errors import unauthorized
 from o.domain.actors import Actor
 from o.errors import InvalidArgument
 from o.ids import is_id
 
-# Those of health, and what a browser shows of the API: it says nothing about this server's data.
-_OPEN_PATHS = frozenset(
-    {
-        "",
-        "/v1/health",
-        "/v1/ready",
-        "/latest/health",
-        "/latest/ready",
-        "/docs",
-        "/docs/oauth2-redirect",
-        "/openapi.json",
-    }
-)
+HEALTH_PATHS = frozenset(f"{prefix}/{name}" for prefix in PREFIXES for name in ("health", "ready"))
+# What a browser shows of the API says nothing about this server's data.
+_OPEN_PATHS = HEALTH_PATHS | {"", "/docs", "/docs/oauth2-redirect", "/openapi.json"}
 _OPEN_FILES = "/static-offline-docs/"
 
 

@@ -58,10 +58,9 @@ def unauthorized() -> JSONResponse:
     )
 
 
-def too_large(most_bytes: int) -> JSONResponse:
-    """The answer to a body that says itself that it is too big; it is not read."""
-    detail = f"The body is larger than {most_bytes} bytes."
-    return JSONResponse({"detail": detail}, status_code=413)
+def too_large(most_bytes: int) -> str:
+    """What is said, with 413, of a body that is too big."""
+    return f"The body is larger than {most_bytes} bytes."
 
 
 def not_implemented(operation: str) -> JSONResponse:

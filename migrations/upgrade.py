@@ -97,7 +97,7 @@ async def wait_for_schema(database: Database, *, patience_s: float) -> None:
         Conflict: The schema is not what its revision says, or none of O's.
     """
     limit = time.monotonic() + patience_s
-    await reach(database, patience_s=patience_s)
+    await reach(database.url, patience_s=patience_s)
     while True:
         with suppress(OperationalError, PoolTimeout):  # away again
             if await is_migrated(database):

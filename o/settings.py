@@ -24,6 +24,8 @@ V1_ORIGINS = (
     "http://localhost:3000",
     "http://localhost:4200",
 )
+STARTUP_PATIENCE_S = 120.0
+"""How long a part waits for the others, which may be started at the same time."""
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -185,8 +187,9 @@ class Settings(BaseSettings):
     database_pool: int = Field(
         10,
         ge=1,
-        description="Connections that a process may hold at a time, beside one with which the API "
-        "listens, and two with which one of the workers locks its sweeps.",
+        description="Connections in the pool of the API, and of each worker. Beside it each has "
+        "two (the API follows runs, a worker locks its sweeps) and for a moment a third, to see "
+        "whether the database shuts down. `o up` itself has two, and for a moment one more.",
     )
     database_patience_s: float = Field(
         20.0, gt=0, description="How long the API waits for a database that restarts."

@@ -16,15 +16,13 @@ from pydantic import AliasChoices, ValidationError
 
 from o.errors import OError, Unavailable
 from o.log import configure_logging
-from o.settings import ProviderSettings, Settings
-from server.lifeline import follow_supervisor, report_ready
+from o.settings import STARTUP_PATIENCE_S, ProviderSettings, Settings
+from server.lifeline import REFUSED, follow_supervisor, report_ready
 
 if TYPE_CHECKING:
     from o.storage.database import Database
 
 _Kind = TypeVar("_Kind", Settings, ProviderSettings)
-_PATIENCE_S = 120.0
-"""How long a part waits for the others, which may be started at the same time."""
 
 # Each command imports what it runs when it runs: the parts are heavy, and `o --help` is not.
 
@@ -72,7 +70,7 @@ def api(**flags: Any) -> None:
     from server.serving import serve  # noqa: PLC0415
 
     settings = _with_database(_settings(**flags))
-    _on_database(settings, "o api start", partial(wait_for_schema, patience_s=_PATIENCE_S))
+    _on_database(settings, "o api start", partial(wait_for_schema, patience_s=STARTUP_PATIENCE_S))
     raise_limit()
     app = create_app(settings, _providers(), on_ready=report_ready)
     config = uvicorn.Config(
@@ -115,7 +113,7 @@ def migrate() -> None:
     settings = _with_database(_settings())
 
     async def run(database: "Database") -> None:
-        await reach(database)
+        await reach(database.url)
         before, after = await upgrade(database)
         click.echo(f"schema: {before or 'empty'} -> {after}")
         for line in await register(settings):
@@ -154,7 +152,7 @@ def main() -> None:
         follow_supervisor()
         cli()
     except OError as error:
-        raise SystemExit(f"o: {error.message}") from None
+        raise SystemExit(f"{REFUSED}{error.message}") from None
 
 
 def _settings(**flags: Any) -> Settings:
@@ -187,15 +185,21 @@ def _as_written(kind: type[_Kind], place: tuple[int | str, ...], given: dict[str
     known = str(place[0])
     if known in given:
         return f"--{known.replace('_', '-')}: "
-    names = [f"O_{known}".upper()]
-    for name, info in kind.model_fields.items():
-        alias = info.validation_alias
-        if isinstance(alias, AliasChoices) and known in (name, *alias.choices):
-            names = [str(choice) for choice in alias.choices]
-        elif alias == known:
-            names = [known]
+    names = _names_of(kind, known)
     in_use = {name.upper() for name, value in os.environ.items() if value}
     return f"{next((name for name in names if name in in_use), names[0])}: "
+
+
+def _names_of(kind: type[_Kind], known: str) -> list[str]:
+    """The variables that set a field, which is known by its own name or by the first of them."""
+    for name, info in kind.model_fields.items():
+        if isinstance(info.validation_alias, AliasChoices):
+            names = [str(choice) for choice in info.validation_alias.choices]
+            if known == name or known in names:
+                return names
+        elif info.validation_alias == known:
+            return [known]
+    return [f"O_{known}".upper()]
 
 
 def _with_database(settings: Settings) -> Settings:

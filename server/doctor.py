@@ -21,6 +21,7 @@ from o.llm.providers import Providers
 from o.settings import ProviderSettings, Settings
 from o.storage.availability import reason_of
 from o.storage.database import Database, libpq_url
+from o.temporal.connection import connect_or_explain
 from server.up import (
     clash,
     console,
@@ -142,7 +143,9 @@ def _says(answer: httpx.Response, key: str) -> str | None:
 
 
 def _temporal_file(data_dir: Path) -> Finding:
-    wrong = temporal_file.what_is_wrong(data_dir / temporal_file.NAME, thorough=True)
+    wrong = temporal_file.what_is_wrong(
+        data_dir / temporal_file.NAME, thorough=True, may_write=False
+    )
     if wrong is None:
         return Finding("ok", "Temporal's file can be used")
     what_to_do = "nothing: `o up` sets it aside and goes on from PostgreSQL"
@@ -209,7 +212,7 @@ def _schema(url: str) -> Finding:
 
 def _temporal_server(settings: Settings) -> Finding:
     try:
-        asyncio.run(embedded_temporal.connect_or_explain(settings))
+        asyncio.run(connect_or_explain(settings))
     except OError as error:
         return Finding("bad", error.message)
     where = f"{settings.temporal_address}, namespace {settings.temporal_namespace}"
@@ -221,7 +224,7 @@ def _models(providers: ProviderSettings) -> list[Finding]:
     counts = asyncio.run(Catalogue(Providers(providers)).count_models())
     if counts:
         return [_provider(name, count) for name, count in counts.items()]
-    keys = "set OPENAI_API_KEY or OPENAI_BASE_URL, ANTHROPIC_API_KEY, GROQ_API_KEY, OLLAMA_BASE_URL"
+    keys = f"set {console.BETTER}"
     if local_model.find_weights() is not None:
         return [Finding("warn", f"only the bundled model {local_model.HANDLE}", f"{keys} for more")]
     return [

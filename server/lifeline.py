@@ -5,6 +5,8 @@ import signal
 import threading
 import time
 
+REFUSED = "o: "
+"""How the last line begins of a command that refuses something; the supervisor passes it on."""
 GRACE_S = 1.0
 """Seconds to leave politely once the supervisor is gone: the database leaves at the same time."""
 

@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio.client import Client
-from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.approvals import ApprovalActivities
@@ -21,22 +20,20 @@ from activities.tools import ToolActivities
 from api.wire.callbacks import callback_body
 from migrations.upgrade import wait_for_schema
 from o.domain.llm import LanguageModel
-from o.errors import Unavailable
 from o.llm.models import Models
 from o.llm.providers import Providers
 from o.outbound import OutboundGuard
 from o.process_memory import spare_collector
-from o.settings import ProviderSettings, Settings
+from o.settings import STARTUP_PATIENCE_S, ProviderSettings, Settings
 from o.storage.availability import until_shutdown
 from o.storage.database import Database
-from o.temporal.connection import connect
+from o.temporal.connection import connect_or_explain
 from server.sweep.sweeper import Sweeper
-from workflows.callback import Callback
+from workflows.callback import CallbackWorkflow
 from workflows.conversation import ConversationWorkflow
 from workflows.options import callback_queue, control_queue
 
 _log = logging.getLogger(__name__)
-_STARTUP_PATIENCE_S = 120.0
 _GRACE_S = 3.0
 _SIDE_SLOTS = 50
 _SPARE_SLOTS = 100
@@ -86,15 +83,11 @@ async def run_worker(
         )
         slots = settings.model_calls * len(known.all()) + _SPARE_SLOTS
         async with _polling(settings, client, database, model, slots):
-            beside = [
-                asyncio.create_task(sweeper.run()),
-                asyncio.create_task(until_shutdown(database)),
-            ]
+            sweeping = asyncio.create_task(until_shutdown(database, sweeper.run))
             on_ready()
             _log.info("worker polls", extra={"identity": worker_identity(settings)})
             await stopping
-            for task in beside:
-                task.cancel()
+            sweeping.cancel()
     await database.close()
 
 
@@ -108,37 +101,50 @@ async def _polling(
     settings: Settings, client: Client, database: Database, model: LanguageModel, slots: int
 ) -> AsyncIterator[None]:
     """Poll every queue while the block lasts; see `workflows.options` for what goes where."""
-    limits = StepLimits(
-        settings.model_attempts, settings.crash_attempts, settings.approval_timeout_s
-    )
-    steps = StepActivities(model, database, limits)
-    tools = ToolActivities(database)
-    runs = RunActivities(database)
-    approvals = ApprovalActivities(database, takes_decisions=settings.takes_temporal_decisions)
     callbacks = CallbackActivities(
         database,
         callback_body,
         OutboundGuard(settings.outbound_allow),
         attempts=settings.callback_attempts,
     )
+    approvals = ApprovalActivities(database, takes_decisions=settings.takes_temporal_decisions)
+    runs = RunActivities(database)
     control: list[Callable[..., Any]] = [
         runs.close_run,
         runs.cancel_runs,
         approvals.decide,
         approvals.find_pending,
     ]
-    turns = Worker(
+    limits = StepLimits(
+        settings.model_attempts, settings.crash_attempts, settings.approval_timeout_s
+    )
+    of_turns: list[Callable[..., Any]] = [
+        StepActivities(model, database, limits).take_step,
+        ToolActivities(database).run_tool,
+        approvals.begin_answer,
+        # What was scheduled before these had queues of their own comes here.
+        *control,
+        callbacks.send_callback,
+    ]
+    async with (
+        _side_worker(settings, client, control_queue(settings.task_queue), control),
+        _side_worker(
+            settings, client, callback_queue(settings.task_queue), [callbacks.send_callback]
+        ),
+        _turn_worker(settings, client, of_turns, slots),
+    ):
+        yield
+
+
+def _turn_worker(
+    settings: Settings, client: Client, activities: Sequence[Callable[..., Any]], slots: int
+) -> Worker:
+    """The worker that carries the workflows on, and the steps and tools of their turns."""
+    return Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=[ConversationWorkflow, Callback],
-        activities=[
-            steps.take_step,
-            tools.run_tool,
-            approvals.begin_answer,
-            # What was scheduled before these had queues of their own comes here.
-            *control,
-            callbacks.send_callback,
-        ],
+        workflows=[ConversationWorkflow, CallbackWorkflow],
+        activities=activities,
         workflow_runner=WORKFLOW_RUNNER,
         identity=worker_identity(settings),
         max_cached_workflows=500,
@@ -148,14 +154,6 @@ async def _polling(
         max_heartbeat_throttle_interval=timedelta(seconds=1),
         workflow_task_executor=ThreadPoolExecutor(max_workers=4),
     )
-    async with (
-        _side_worker(settings, client, control_queue(settings.task_queue), control),
-        _side_worker(
-            settings, client, callback_queue(settings.task_queue), [callbacks.send_callback]
-        ),
-        turns,
-    ):
-        yield
 
 
 def _side_worker(
@@ -176,17 +174,5 @@ def _side_worker(
 
 async def _connected(database: Database, settings: Settings) -> Client:
     """Wait for the database, its schema and Temporal, which may start at the same time as we."""
-    await wait_for_schema(database, patience_s=_STARTUP_PATIENCE_S)
-    try:
-        async with asyncio.timeout(_STARTUP_PATIENCE_S):
-            while True:
-                try:
-                    return await connect(settings)
-                except (RuntimeError, RPCError) as error:
-                    _log.debug("temporal is away", extra={"error": type(error).__name__})
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        raise Unavailable(
-            f"Temporal does not answer at {settings.temporal_address}: start it, "
-            "or set TEMPORAL_ADDRESS to another one"
-        ) from None
+    await wait_for_schema(database, patience_s=STARTUP_PATIENCE_S)
+    return await connect_or_explain(settings, patience_s=STARTUP_PATIENCE_S)

@@ -7,7 +7,7 @@ from workflows.contract import CallbackRef
 
 
 @workflow.defn(name="Callback")
-class Callback:
+class CallbackWorkflow:
     """Notice of one run. Its id is `callback-<run id>`; it fails when the callback is given up."""
 
     @workflow.run

@@ -45,10 +45,11 @@ class ConversationWorkflow:
         self._is_closed = False
         self._is_expired = False
         self._must_hand_over = False
+        self._clock: asyncio.Task[None] | None = None
         self._quiet_clock: asyncio.Task[None] | None = None
         self._served = 0
         self._is_waiting = state.pending is not None
-        self._notices = 0
+        self._wakes = 0
         self._latest_pending: PendingApproval | None = None
 
     @workflow.run
@@ -123,9 +124,9 @@ class ConversationWorkflow:
         """What is shown to be waited for may be out of date; the database knows."""
         with dropped("refresh"):
             conversation = ConversationRef(self._state.conversation_id)
-            before = (self._notices, self._served)
+            before = (self._wakes, self._served)
             pending = await self._record(contract.find_pending, conversation, "look what waits")
-            if before != (self._notices, self._served):
+            if before != (self._wakes, self._served):
                 return  # more is known by now
             if self._current is None:
                 self._look_again(pending)
@@ -215,7 +216,8 @@ class ConversationWorkflow:
                 if self._state.queue and not self._is_waiting:
                     self._display.pending(None)  # the next execution is to look again
                 return True
-        self._clock.cancel()
+        if self._clock is not None:
+            self._clock.cancel()
         if self._is_closed:
             self._display.status("closed")
         return False
@@ -261,12 +263,12 @@ class ConversationWorkflow:
         self._look_again()
 
     def _look_again(self, pending: PendingApproval | None = None) -> None:
-        """A notice came: what is known here of an approval request may be out of date.
+        """Something came: what is known here of an approval request may be out of date.
 
         Args:
-            pending: What is waited for now, as far as whoever sent the notice knows.
+            pending: What is waited for now, as far as whoever sent it knows.
         """
-        self._notices += 1
+        self._wakes += 1
         self._latest_pending = pending
         self._is_waiting = False
         self._state.queue.sort(key=lambda turn: not turn.answers)  # the others keep their order
@@ -283,7 +285,7 @@ class ConversationWorkflow:
 
     async def _take(self, turn: Turn) -> None:
         self._display.begin_turn()
-        notices = self._notices
+        wakes = self._wakes
         self._current = runner = TurnRunner(turn, lambda: self._is_closed, self._display.step)
         try:
             then = await runner.run()
@@ -294,8 +296,8 @@ class ConversationWorkflow:
         self._state.queue = then.turns + later
         self._served += 1
         pending = then.pending
-        self._is_waiting = pending is not None and notices == self._notices
-        if notices != self._notices:  # a notice came since the turn looked
+        self._is_waiting = pending is not None and wakes == self._wakes
+        if wakes != self._wakes:  # something came since the turn looked
             pending = None if runner.is_stopped else self._latest_pending or pending
         if self._state.queue:
             self._display.pending(pending)
@@ -339,7 +341,7 @@ class ConversationWorkflow:
             return True
         try:
             await workflow.wait_condition(
-                lambda: self._is_closed or self._can_take(), timeout=options.QUIET_BEFORE
+                lambda: self._is_closed or self._can_take(), timeout=options.OLD_QUIET
             )
         except TimeoutError:
             return True

@@ -59,7 +59,7 @@ QUIET = timedelta(seconds=5)
 # Temporal lets a second pass between the beginnings of two executions (continueAsNewMinInterval): a
 # younger one would keep the turn waiting.
 YOUNG = timedelta(seconds=1.1)
-QUIET_BEFORE = timedelta(seconds=1)
+OLD_QUIET = timedelta(seconds=1)
 EVENTS_INSIDE_TURN = 1_000
 
 # A turn shorter than this does not change the search attribute RunStatus: each change costs.

@@ -13,7 +13,7 @@ from api.answers.follower import Follower
 from api.answers.polling import CatchingUp
 from o.domain.runs import EventKind, RunEvent
 from o.errors import Unavailable
-from o.storage.database import NOTIFY_CHANNEL, libpq_url
+from o.storage.database import NOTIFY_CHANNEL, connect_alone, libpq_url
 
 _log = logging.getLogger(__name__)
 _PAUSE_S = 0.1
@@ -99,9 +99,7 @@ class RunWatcher:
 
     async def _listen(self) -> None:
         """Pass notices on, as long as the connection holds."""
-        async with await psycopg.AsyncConnection.connect(
-            self._url, autocommit=True, application_name="o api listen", connect_timeout=5
-        ) as connection:
+        async with await connect_alone(self._url, "o api listen") as connection:
             await connection.execute(f"LISTEN {NOTIFY_CHANNEL}")
             self._catching_up.look_at_all()  # for what was committed before
             async for notice in connection.notifies():

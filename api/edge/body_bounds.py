@@ -1,6 +1,7 @@
 """How big a request's body may be, and how deep its JSON: looked at before anything parses it."""
 
 from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import may_be_json, too_large
@@ -22,7 +23,8 @@ class BodyBounds:
         headers = dict(scope["headers"])
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self._max_bytes:
-            await too_large(self._max_bytes)(scope, receive, send)
+            refusal = JSONResponse({"detail": too_large(self._max_bytes)}, status_code=413)
+            await refusal(scope, receive, send)
             return
         kind = headers.get(b"content-type")
         is_json = may_be_json(kind.decode("latin-1") if kind is not None else None)
@@ -52,7 +54,7 @@ class _Body:
         piece = message.get("body", b"")
         self._size += len(piece)
         if self._size > self._max_bytes:
-            raise HTTPException(413, f"The body is larger than {self._max_bytes} bytes.")
+            raise HTTPException(413, too_large(self._max_bytes))
         if self._is_json:
             self._pieces.append(piece)
             if not message.get("more_body", False):

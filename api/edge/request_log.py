@@ -5,9 +5,10 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.auth import HEALTH_PATHS
+
 _log = logging.getLogger(__name__)
 _RUN = "o.run_id"
-_QUIET = ("/health", "/ready")  # monitors ask again and again
 _MOST_CHARS = 300
 
 
@@ -44,8 +45,9 @@ class RequestLog:
             run_id = scope.get(_RUN) or scope.get("path_params", {}).get("run_id")
             if run_id is not None:
                 facts["run"] = str(run_id)[:_MOST_CHARS]
-            quiet = path.rstrip("/").endswith(_QUIET)
-            _log.log(logging.DEBUG if quiet else logging.INFO, "request answered", extra=facts)
+            # Monitors ask again and again.
+            is_quiet = path.removesuffix("/") in HEALTH_PATHS
+            _log.log(logging.DEBUG if is_quiet else logging.INFO, "request answered", extra=facts)
 
 
 def note_run(scope: Scope, run_id: str) -> None:

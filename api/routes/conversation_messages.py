@@ -1,4 +1,4 @@
-"""Messages of a conversation: send, list, preview, compact."""
+"""Messages of a conversation: send, list, preview."""
 
 from typing import Annotated, Any
 
@@ -11,11 +11,9 @@ from api.documentation import ANSWER
 from api.pagination import page_query
 from api.preview import preview_request
 from api.sending import answer_send
-from api.wire.conversations import AgentOfThreadBody
 from api.wire.messages import V1_VIEW
 from api.wire.shown import ShownMessage
 from api.wire.turns import ConversationSendBody
-from o.errors import InvalidArgument
 from o.storage.conversations import get_thread
 from o.storage.messages import list_thread_messages
 from o.storage.pages import Page
@@ -88,20 +86,3 @@ async def preview(
     """The request that this send would make of the model first; nothing is sent or stored."""
     thread = thread_of(thread_id, body.agent_id)
     return JSONResponse(await preview_request(connection, parts, actor, thread, body))
-
-
-@router.post(
-    "/compact",
-    operation_id="compact_conversation",
-    summary="Compact a conversation (not yet)",
-    response_model=None,
-)
-async def compact(
-    thread_id: ThreadId,
-    connection: ReadsDep,
-    actor: ActorDep,
-    body: AgentOfThreadBody | None = None,
-) -> None:
-    """Nothing can be compacted yet: 400, as V1 answers when a summary saves nothing."""
-    await get_thread(connection, actor, thread_of(thread_id, body.agent_id if body else None))
-    raise InvalidArgument("INVALID_ARGUMENT: there is nothing to compact in this conversation")

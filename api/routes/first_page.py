@@ -24,7 +24,7 @@ def first_page(settings: Settings) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     page = _page(settings)
 
-    @router.api_route("/", methods=["GET", "HEAD"])
+    @router.get("/")
     async def show() -> HTMLResponse:
         return HTMLResponse(page, headers=_HEADERS)
 

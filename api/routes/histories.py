@@ -1,4 +1,4 @@
-"""An agent's own history: its prompt compiled anew, its messages reset or summed up."""
+"""An agent's own history: its prompt compiled anew, its messages reset."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -7,17 +7,16 @@ from fastapi import APIRouter, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.bodies import answer
-from api.deps import ActorDep, AgentId, PartsDep, ReadsDep, TransactionDep
+from api.deps import ActorDep, AgentId, PartsDep, TransactionDep
 from api.prompts import recompile_prompt
 from api.wire.agent_requests import ResetMessagesBody
 from api.wire.agents import AgentBody
 from o.domain.actors import Actor
 from o.domain.agents import AgentState, Thread
 from o.domain.messages import InputMessage
-from o.errors import InvalidArgument
 from o.memory.initial_messages import first_messages
 from o.memory.prompt import prompt_key
-from o.storage.agents import get_agent, get_agent_state
+from o.storage.agents import get_agent_state
 from o.storage.approvals import conversations_that_wait
 from o.storage.conversations import get_thread
 from o.storage.history_changes import reset_history
@@ -102,15 +101,3 @@ async def _begin_anew(
     key = prompt_key(state.agent, state.blocks)
     await reset_history(connection, thread, first, prompt_key=key)
     return await get_agent_state(connection, actor, agent_id)
-
-
-@router.post(
-    "/summarize",
-    operation_id="summarize_messages",
-    summary="Compact the messages of an agent (not yet)",
-    response_model=None,
-)
-async def summarize(agent_id: AgentId, connection: ReadsDep, actor: ActorDep) -> None:
-    """Nothing can be compacted yet: 400, as V1 answers when a summary saves nothing."""
-    await get_agent(connection, actor, agent_id)
-    raise InvalidArgument("INVALID_ARGUMENT: there is nothing to compact in this agent's thread")

@@ -121,7 +121,8 @@ async def _ask(provider: Provider) -> list[str] | None:
     }[provider.wire]
     try:
         async with (
-            open_session(_TIMEOUT_S) as session,
+            asyncio.timeout(_TIMEOUT_S),
+            open_session() as session,
             session.get(
                 provider.base_url.rstrip("/") + path,
                 headers=headers,

@@ -21,13 +21,13 @@ _CONNECT_S = 10.0
 _log = logging.getLogger(__name__)
 
 
-def open_session(timeout_s: float) -> aiohttp.ClientSession:
-    """A session for the running event loop, whose requests take `timeout_s` at most, all in all.
+def open_session() -> aiohttp.ClientSession:
+    """A session for the running event loop; how long a call takes in all is its caller's to bound.
 
     It does not unpack answers: `body_of` does, within bounds.
     """
     return aiohttp.ClientSession(
-        timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(_CONNECT_S, timeout_s)),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
         connector=aiohttp.TCPConnector(limit=0),  # workers limit what runs at once
         auto_decompress=False,
         headers={"Accept-Encoding": ACCEPT_ENCODING},

@@ -42,7 +42,7 @@ class Models:
         self._timeout_s = timeout_s
         self._calls_at_once = calls_at_once
         self._under_way: Counter[str] = Counter()
-        self._wires: dict[str, Wire] = {OPENAI: OpenAIWire(timeout_s=timeout_s)}
+        self._wires: dict[str, Wire] = {OPENAI: OpenAIWire()}
         others = {provider.wire for provider in providers.all()} - {OPENAI}
         if others:
             from o.llm.wires.through_litellm import LiteLLMWires  # noqa: PLC0415  180 MB, not for everyone

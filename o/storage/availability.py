@@ -5,87 +5,115 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
 from o.errors import Unavailable
-from o.storage.database import Database
+from o.storage.database import Database, connect_alone
 
 _log = logging.getLogger(__name__)
 
 _PROBE_S = 10.0
-_CONNECT_TIMEOUT_S = 5
-
-SHUTS_DOWN = "it shuts down"
-# PostgreSQL gives no SQLSTATE to who is not let in, only words, in the server's language.
-_REASONS = {
-    "authentication failed": "it refuses the user or the password",
-    "no password supplied": "it wants a password",
-    "no pg_hba.conf entry": "its pg_hba.conf lets nobody in from here",
-    "does not exist": "it has no such database or user",
-    "shutting down": SHUTS_DOWN,
-    "starting up": "it starts up",
-    "too many clients": "it has too many clients",
-    "connection slots": "it has too many clients",
-    "Connection refused": "nothing listens there",
-    "No such file or directory": "nothing listens there",
-    "resolve host": "its host name is not known",
-    "Name or service not known": "its host name is not known",
-    "timeout": "it does not answer",
-    "certificate": "its certificate is not accepted",
-    "SSL": "it and we do not agree on TLS",
-}
-_PASSING = {SHUTS_DOWN, "it starts up", "it has too many clients"}
 _PASSING_S = 20.0
-_FINAL = {
-    "it refuses the user or the password",
-    "it wants a password",
-    "its pg_hba.conf lets nobody in from here",
-    "its certificate is not accepted",
-    "it and we do not agree on TLS",
-}
 
 
-async def why_unreachable(database: Database) -> str | None:
-    """Why a new connection cannot be made now, None when it can.
+@dataclass(frozen=True)
+class Reason:
+    """Why a connection could not be made.
 
-    Words of ours: those of the driver may repeat parts of the URL.
+    Attributes:
+        words: For the operator; they hold no secret.
+        lasts: Whether time does not mend it.
+        passes: Whether it is over in a moment, so that it is worth waiting for.
     """
+
+    words: str
+    lasts: bool = False
+    passes: bool = False
+
+    def __str__(self) -> str:
+        """The words, for messages."""
+        return self.words
+
+
+SHUTS_DOWN = Reason("it shuts down", passes=True)
+_BROKE_OFF = Reason("it broke the connection off")
+_TLS = Reason("it and we do not agree on TLS", lasts=True)
+_CERTIFICATE = Reason("a certificate is not accepted, or not found", lasts=True)
+_FULL = Reason("it has too many clients", passes=True)
+_NOBODY = Reason("nothing listens there")
+_NO_NAME = Reason("its host name is not known")
+# PostgreSQL gives no SQLSTATE to who is not let in, only words, in the server's language. Of what
+# libpq says of TLS only the disagreements last: a server that restarts breaks off TLS as well
+# ("SSL SYSCALL error: EOF detected"), and a message may tell of several attempts.
+_KNOWN = (
+    ("authentication failed", Reason("it refuses the user or the password", lasts=True)),
+    ("no password supplied", Reason("it wants a password", lasts=True)),
+    ("no pg_hba.conf entry", Reason("its pg_hba.conf lets nobody in from here", lasts=True)),
+    ("certificate", _CERTIFICATE),
+    ("does not support SSL", _TLS),
+    ("private key file", _CERTIFICATE),
+    (" alert ", _TLS),
+    ("no protocols available", _TLS),
+    ("unsupported protocol", _TLS),
+    ("wrong version number", _TLS),
+    ("does not exist", Reason("it has no such database or user")),
+    ("shutting down", SHUTS_DOWN),
+    ("starting up", Reason("it starts up", passes=True)),
+    ("too many clients", _FULL),
+    ("connection slots", _FULL),
+    ("Connection refused", _NOBODY),
+    ("No such file or directory", _NOBODY),
+    ("resolve host", _NO_NAME),
+    ("Name or service not known", _NO_NAME),
+    ("timeout", Reason("it does not answer")),
+    ("SSL", _BROKE_OFF),
+    ("closed the connection", _BROKE_OFF),
+    ("Connection reset", _BROKE_OFF),
+)
+
+
+async def why_unreachable(url: str) -> Reason | None:
+    """Why a new connection cannot be made now, None when it can."""
     try:
-        async with await psycopg.AsyncConnection.connect(
-            database.url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S
-        ):
+        async with await connect_alone(url, "o probe"):
             return None
     except psycopg.Error as error:
         return reason_of(error)
 
 
-def reason_of(error: BaseException) -> str:
-    """Why a connection could not be made, in words that hold no secret."""
+def reason_of(error: BaseException) -> Reason:
+    """Why a connection could not be made. Words of ours: the driver's may repeat the URL."""
     text = str(error)
-    found = next((reason for words, reason in _REASONS.items() if words in text), None)
-    return found or type(error).__name__
+    found = next((reason for words, reason in _KNOWN if words in text), None)
+    return found or Reason(type(error).__name__)
 
 
-async def reach(database: Database, *, patience_s: float = 0.0) -> None:
+async def reach(url: str, *, patience_s: float = 0.0) -> None:
     """Wait until the database takes connections.
+
+    Args:
+        url: As libpq reads it.
+        patience_s: How long it may take, unless it is about to take them.
 
     Raises:
         Unavailable: It did not within `patience_s` (or 20 s, where it is about to), or refuses us
             in a way that time does not mend.
     """
-    began, said = time.monotonic(), ""
-    while (reason := await why_unreachable(database)) is not None:
-        enough_s = max(patience_s, _PASSING_S) if reason in _PASSING else patience_s
-        if reason in _FINAL or time.monotonic() - began >= enough_s:
+    began = time.monotonic()
+    logged: Reason | None = None
+    while (reason := await why_unreachable(url)) is not None:
+        enough_s = max(patience_s, _PASSING_S) if reason.passes else patience_s
+        if reason.lasts or time.monotonic() - began >= enough_s:
             raise Unavailable(
                 f"the database of DATABASE_URL cannot be used: {reason}. "
                 "Start it, or set DATABASE_URL to another one"
             )
-        if reason != said:
-            _log.warning("waiting for the database", extra={"reason": reason})
-            said = reason
+        if reason != logged:
+            _log.warning("waiting for the database", extra={"reason": str(reason)})
+            logged = reason
         await asyncio.sleep(0.1)
 
 
@@ -108,7 +136,7 @@ async def until_shutdown(
     while True:
         working = None if work is None else asyncio.create_task(work())
         try:
-            while await why_unreachable(database) != SHUTS_DOWN:  # noqa: ASYNC110 - nobody tells
+            while await why_unreachable(database.url) != SHUTS_DOWN:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(probe_s)
         finally:
             if working is not None:

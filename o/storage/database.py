@@ -4,8 +4,8 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -70,6 +70,18 @@ def _parsed(database_url: str) -> URL:
     )
 
 
+async def connect_alone(url: str, name: str) -> PlainConnection:
+    """A connection that no pool has, with psycopg by itself; each statement commits.
+
+    Args:
+        url: As libpq reads it.
+        name: `application_name`, by which PostgreSQL shows who asks.
+    """
+    return await PlainConnection.connect(
+        url, autocommit=True, application_name=name, connect_timeout=_CONNECT_TIMEOUT_S
+    )
+
+
 class Database:
     """The connections of one process to PostgreSQL; statements that repeat are prepared."""
 
@@ -123,22 +135,13 @@ class Database:
         """A connection in a transaction, which commits at the end of `async with`."""
         return self._transactional.begin()
 
-    @asynccontextmanager
-    async def try_lock(self, key: int) -> AsyncIterator[bool]:
-        """Tell whether the lock by that number is ours, to the end of `async with`.
+    async def connect_alone(self, purpose: str) -> PlainConnection:
+        """A connection beside the pool, for what keeps one for long; each statement commits.
 
-        It has a connection of its own beside the pool, with no transaction open: what it guards may
-        need all the connections of the pool, and may take long.
+        Args:
+            purpose: Shown by PostgreSQL behind the name of the process.
         """
-        async with await PlainConnection.connect(
-            self.url,
-            autocommit=True,
-            application_name=f"{self._name} lock",
-            connect_timeout=_CONNECT_TIMEOUT_S,
-        ) as connection:
-            took = await connection.execute("SELECT pg_try_advisory_lock(%s)", (key,))
-            row = await took.fetchone()
-            yield bool(row and row[0])
+        return await connect_alone(self.url, f"{self._name} {purpose}")
 
     def check_room(self, *, known_for_s: float = 0.0) -> None:
         """Refuse now what would wait for room on the disk.

@@ -1,6 +1,7 @@
 """The one order in which rows are locked, so that no two transactions wait for each other.
 
-    a thread's advisory lock → approvals → runs → blocks → conversations → agents → the rest
+    a thread's advisory lock → that of equal requests → approvals → runs → blocks →
+    conversations → agents → the rest
 
 Within a table, rows are locked by age where they are many (approvals, runs) and by id elsewhere.
 Whoever holds a lock takes no other that stands before it: a tool call holds its run's lock when it
@@ -9,11 +10,21 @@ change of an agent locks the blocks that it attaches before it locks the agent. 
 itself tells what stands before it, it is read first, and read again once all is locked.
 """
 
-from sqlalchemy import ColumnElement, Table, select
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 
-async def lock_rows(connection: AsyncConnection, table: Table, which: ColumnElement[bool]) -> None:
-    """Lock rows that are to be deleted, in the table's order."""
-    order = [table.c.created_at, table.c.id] if "status" in table.c else [table.c.id]
-    await connection.execute(select(table.c.id).where(which).order_by(*order).with_for_update())
+async def lock_rows(
+    connection: AsyncConnection, which: ColumnElement[bool], *order: Column[Any]
+) -> None:
+    """Lock rows that are to be deleted.
+
+    Args:
+        connection: In a transaction.
+        which: A condition on one table.
+        order: That table's, as above.
+    """
+    locked = select(order[-1]).where(which).order_by(*order).with_for_update()
+    await connection.execute(locked)

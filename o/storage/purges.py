@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, delete, func, select, text
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy import ColumnElement, Text, any_, delete, func, literal, select, text
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.storage.conditions import IS_OPEN, IS_PENDING
@@ -75,20 +75,26 @@ async def purge(connection: AsyncConnection, deleted: Deleted) -> None:
     # Whoever holds a row for long keeps it from being purged, and nobody waiting for a connection.
     await connection.execute(text("SET LOCAL lock_timeout = '1s'"))
     of_it = select(conversations.c.id).where(is_gone)
-    for table in (approvals, runs):
-        is_at_work = IS_PENDING if table is approvals else IS_OPEN
-        which = table.c.conversation_id.in_(of_it) & is_at_work
-        await lock_rows(connection, table, which)
+    await lock_rows(
+        connection,
+        approvals.c.conversation_id.in_(of_it) & IS_PENDING,
+        approvals.c.created_at,
+        approvals.c.id,
+    )
+    await lock_rows(
+        connection, runs.c.conversation_id.in_(of_it) & IS_OPEN, runs.c.created_at, runs.c.id
+    )
     isolated = await connection.execute(
         select(conversation_blocks.c.block_id)
         .join(conversations, conversations.c.id == conversation_blocks.c.conversation_id)
         .where(is_gone)
     )
-    block_ids = list(isolated.scalars())
-    await lock_rows(connection, blocks, blocks.c.id.in_(block_ids))
-    await lock_rows(connection, conversations, is_gone)
+    # One parameter, however many there are: a statement takes 65,535.
+    is_isolated = blocks.c.id == any_(literal(isolated.scalars().all(), ARRAY(Text)))
+    await lock_rows(connection, is_isolated, blocks.c.id)
+    await lock_rows(connection, is_gone, conversations.c.id)
     gone = agents if deleted.is_agent else conversations
     await connection.execute(
         delete(gone).where(gone.c.id == deleted.id, gone.c.deleted_at.is_not(None))
     )
-    await connection.execute(delete(blocks).where(blocks.c.id.in_(block_ids)))
+    await connection.execute(delete(blocks).where(is_isolated))

@@ -1,5 +1,9 @@
 """The connection to the operator's Temporal server, and what that has to know before it is used."""
 
+import asyncio
+import logging
+import re
+import time
 from collections.abc import Awaitable
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +25,10 @@ from o.errors import InvalidInput, Unavailable
 from o.settings import Settings
 from workflows.temporal_ui import AGENT_ID, AGENT_NAME, RUN_STATUS
 
+_log = logging.getLogger(__name__)
+
+_TRY_S = 10.0
+_REFUSED = re.compile("PermissionDenied|Unauthenticated", re.IGNORECASE)
 _RETENTION_S = 7 * 24 * 3600
 
 
@@ -71,6 +79,54 @@ async def check_serving(client: Client, *, timeout_s: float = 5.0) -> None:
     )
 
 
+async def connect_or_explain(settings: Settings, *, patience_s: float = 0.0) -> Client:
+    """A client of a Temporal server that serves our namespace now.
+
+    Args:
+        settings: Where it is, and how it knows us.
+        patience_s: How long it may take to come up. Whoever is not let in does not wait.
+
+    Raises:
+        InvalidInput: A file that TLS needs cannot be read.
+        Unavailable: It does not serve; the message tells what to do.
+    """
+    limit = time.monotonic() + patience_s
+    while True:
+        try:
+            async with asyncio.timeout(_TRY_S):
+                client = await connect(settings)
+                await check_serving(client)
+                return client
+        except (RPCError, RuntimeError, TimeoutError) as error:
+            if _is_refusal(error) or time.monotonic() >= limit:
+                raise _explained(settings, error) from error
+            _log.debug("temporal is away", extra={"error": type(error).__name__})
+        await asyncio.sleep(0.05)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether Temporal does not let us in. The first call of all has no error of its own."""
+    if isinstance(error, RPCError):
+        return error.status in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED)
+    return _REFUSED.search(str(error)) is not None
+
+
+def _explained(settings: Settings, error: Exception) -> Unavailable:
+    """What an operator can do about it; what the error says is not repeated."""
+    address, namespace = settings.temporal_address, settings.temporal_namespace
+    if _is_refusal(error):
+        return Unavailable(
+            f"the Temporal server at {address} does not let us into the namespace {namespace}: "
+            "set O_TEMPORAL_API_KEY, or O_TEMPORAL_CERT_FILE and O_TEMPORAL_KEY_FILE"
+        )
+    return Unavailable(
+        f"no Temporal server at {address} serves the namespace {namespace}: start it and "
+        "register the namespace, or set TEMPORAL_ADDRESS to another one "
+        f"(TLS is {'on' if settings.speaks_tls_to_temporal else 'off'}; "
+        "`o up` without TEMPORAL_ADDRESS brings its own)"
+    )
+
+
 async def register(settings: Settings) -> list[str]:
     """Make the namespace and O's search attributes known to Temporal; repeating it is harmless.
 
@@ -78,22 +134,16 @@ async def register(settings: Settings) -> list[str]:
         What was done, or the commands for an operator where we may not do it.
 
     Raises:
-        Unavailable: Nothing answers at the address.
+        Unavailable: Nothing answers at the address, or it does not let us in.
     """
-    try:
-        client = await connect(settings)
-    except RuntimeError:
-        raise Unavailable(
-            f"Temporal does not answer at {settings.temporal_address}: start it, "
-            "or set TEMPORAL_ADDRESS to another one"
-        ) from None
     name = settings.temporal_namespace
     lines: list[str] = []
     try:
-        await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=name))
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise
+        client = await connect(settings)
+        is_registered = await _is_registered(client)
+    except (RPCError, RuntimeError) as error:
+        raise _explained(settings, error) from error
+    if not is_registered:
         lines += await _attempt(
             client.workflow_service.register_namespace(
                 RegisterNamespaceRequest(
@@ -117,6 +167,16 @@ async def register(settings: Settings) -> list[str]:
                 f"--name {attribute} --type Keyword",
             )
     return lines
+
+
+async def _is_registered(client: Client) -> bool:
+    try:
+        await check_serving(client)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return False
+    return True
 
 
 async def _search_attributes(client: Client) -> frozenset[str]:

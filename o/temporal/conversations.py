@@ -16,7 +16,7 @@ from o.domain.approvals import Approval
 from o.domain.runs import Run
 from o.temporal.refs import turn_of
 from workflows import contract, options
-from workflows.callback import Callback
+from workflows.callback import CallbackWorkflow
 from workflows.contract import CallbackRef, Cancel, ConversationState
 from workflows.conversation import ConversationWorkflow
 from workflows.temporal_ui import (
@@ -208,7 +208,7 @@ async def start_callback(client: Client, task_queue: str, run_id: str, *, agent_
         RPCError: Temporal is away; the sweeper starts the callback when it is back.
     """
     await client.start_workflow(
-        Callback.run,
+        CallbackWorkflow.run,
         CallbackRef(run_id),
         id=f"callback-{run_id}",
         task_queue=task_queue,

@@ -7,7 +7,9 @@ them. Lost runs come first. A duty that fails is a line in the log, and the next
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import LiteralString
 
+from psycopg import AsyncConnection
 from temporalio.client import Client
 
 from o.storage.database import Database
@@ -19,6 +21,8 @@ from server.sweep.runs import RunSweeper
 _log = logging.getLogger(__name__)
 _RESCUE_LOCK = 0x6F5F7377  # "o_sw"
 _PURGE_LOCK = 0x6F5F7075  # "o_pu"
+_TAKE: LiteralString = "SELECT pg_try_advisory_lock(%s)"
+_GIVE_BACK: LiteralString = "SELECT pg_advisory_unlock(%s)"
 
 _Duty = tuple[str, Callable[[], Awaitable[object]]]
 
@@ -37,12 +41,12 @@ class Sweeper:
     ) -> None:
         self._database = database
         self._interval_s = interval_s
-        self.runs = RunSweeper(database, client, task_queue, older_than_s=interval_s)
+        runs = RunSweeper(database, client, task_queue, older_than_s=interval_s)
         approvals = ApprovalSweeper(database, client, task_queue, older_than_s=interval_s)
         callbacks = CallbackSweeper(database, client, task_queue)
         purges = PurgeSweeper(database, client, event_retention_h=event_retention_h)
         self._rescues: list[_Duty] = [
-            ("lost runs", self.runs.sweep),
+            ("lost runs", runs.sweep),
             ("late approvals", approvals.sweep_late),
             ("shown approvals", approvals.sweep_shown),
             ("callbacks", callbacks.sweep),
@@ -58,23 +62,34 @@ class Sweeper:
             self._go_round(_RESCUE_LOCK, self._rescues), self._go_round(_PURGE_LOCK, self._purges)
         )
 
-    async def sweep(self) -> None:
-        """Go both rounds once, whoever else does."""
-        await do_all(self._rescues)
-        await do_all(self._purges)
-
     async def _go_round(self, lock: int, duties: Sequence[_Duty]) -> None:
         while True:
             try:
-                async with self._database.try_lock(lock) as is_ours:
-                    if is_ours:
-                        await do_all(duties)
+                await self._sweep_on(lock, duties)
             except Exception as error:  # the top of a background job, which must never end
                 _log.warning("sweep failed", extra={"error": type(error).__name__})
             await asyncio.sleep(self._interval_s)
 
+    async def _sweep_on(self, lock: int, duties: Sequence[_Duty]) -> None:
+        """Sweep for as long as the lock's connection lives.
 
-async def do_all(duties: Sequence[_Duty]) -> None:
+        The lock has a connection beside the pool, which the duties may need the whole of. It is
+        given back between sweeps, so that a worker that hangs keeps nobody from sweeping.
+        """
+        async with await self._database.connect_alone("lock") as connection:
+            while True:
+                if await _ask(connection, _TAKE, lock):
+                    await _do_each(duties)
+                    await _ask(connection, _GIVE_BACK, lock)
+                await asyncio.sleep(self._interval_s)
+
+
+async def _ask(connection: AsyncConnection, statement: LiteralString, lock: int) -> bool:
+    row = await (await connection.execute(statement, (lock,))).fetchone()
+    return bool(row and row[0])
+
+
+async def _do_each(duties: Sequence[_Duty]) -> None:
     """Do each, whatever becomes of the others. A part that is away is tried again next time."""
     for name, duty in duties:
         try:

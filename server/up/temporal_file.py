@@ -25,12 +25,14 @@ _OUTSIDE = re.compile(
 )
 
 
-def what_is_wrong(file: Path, *, thorough: bool = False) -> str | None:
+def what_is_wrong(file: Path, *, thorough: bool = False, may_write: bool = True) -> str | None:
     """Why Temporal cannot go on with `file`, None when it can or when there is none.
 
     Args:
         file: The database. Somebody may have it open.
         thorough: Look at every page, for some seconds at most, and not only at the beginning.
+        may_write: Whether what a kill has left half written may be taken back or moved to its
+            place, as SQLite does when it is let. Without it some of that is not seen.
     """
     if not file.exists():
         return None
@@ -39,7 +41,8 @@ def what_is_wrong(file: Path, *, thorough: bool = False) -> str | None:
     if file.stat().st_size == 0 and not _beside(file, "-wal").exists():
         return "it is empty"
     try:
-        connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True, timeout=1.0)
+        uri = f"{file.absolute().as_uri()}?mode={'rw' if may_write else 'ro'}"
+        connection = sqlite3.connect(uri, uri=True, timeout=1.0)
     except sqlite3.Error:
         return None  # out of descriptors or memory; Temporal will say so
     try:

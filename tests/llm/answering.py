@@ -16,8 +16,9 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from o.domain.llm import ModelReply, ModelRequest, ReplyDelta
-from o.llm.providers import Provider
-from o.llm.wires.openai import OpenAIWire
+from o.llm.models import Models
+from o.llm.providers import Provider, Providers
+from o.settings import ProviderSettings
 from o.tools.registry import BUILT_IN_TOOLS
 
 KEY = "sk-secret-key"
@@ -86,10 +87,9 @@ async def ask(
         assert deltas is not None
         deltas.append(delta)
 
-    wire = OpenAIWire(timeout_s=timeout_s)
-    return await wire.complete(
-        server.provider, "x", REQUEST, on_delta=None if deltas is None else keep
-    )
+    settings = ProviderSettings(openai_api_key=SecretStr(KEY), openai_base_url=server.url)
+    models = Models(Providers(settings), timeout_s=timeout_s)
+    return await models.complete(REQUEST, on_delta=None if deltas is None else keep)
 
 
 def choice(**said: Any) -> dict[str, Any]:

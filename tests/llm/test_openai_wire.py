@@ -176,7 +176,7 @@ async def test_an_answer_that_is_no_completion_is_an_error(server: Server, body:
 async def test_a_provider_that_is_away_is_worth_another_try() -> None:
     provider = Provider("openai", "openai", "http://127.0.0.1:9/v1")
     with pytest.raises(ModelError) as failure:
-        await OpenAIWire(timeout_s=5).complete(provider, "x", REQUEST, None)
+        await OpenAIWire().complete(provider, "x", REQUEST, None)
     assert failure.value.retryable
 
 

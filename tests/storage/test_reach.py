@@ -8,10 +8,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from psycopg import OperationalError
 from sqlalchemy import text
 
 from o.errors import InvalidInput, Unavailable
-from o.storage.availability import reach, until_shutdown, why_unreachable
+from o.storage.availability import reach, reason_of, until_shutdown, why_unreachable
 from o.storage.database import Database, libpq_url
 from tests.storage.bare import BareServer
 from tests.support.product import Product
@@ -45,7 +46,7 @@ def test_every_spelling_of_an_address_is_taken(url: str) -> None:
 
 
 async def test_who_does_not_answer_or_lets_nobody_in_is_named(bare: BareServer) -> None:
-    await reach(bare.database)
+    await reach(bare.database.url)
     home = bare.database.engine.url.query["host"]
     reasons = {
         "postgresql://o:hush@127.0.0.1:9/o": "nothing listens there",
@@ -54,11 +55,51 @@ async def test_who_does_not_answer_or_lets_nobody_in_is_named(bare: BareServer) 
         f"postgresql://somebody@/postgres?host={home}": "it has no such database or user",
     }
     for url, reason in reasons.items():
-        database = Database(url)
-        assert await why_unreachable(database) == reason
+        assert str(await why_unreachable(url)) == reason
         with pytest.raises(Unavailable, match=reason) as refused:
-            await reach(database)
+            await reach(url)
         assert "hush" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "lasts"),
+    [
+        ("SSL SYSCALL error: EOF detected", False),
+        ("SSL SYSCALL error: Connection reset by peer", False),
+        ("SSL error: unexpected eof while reading", False),
+        ("SSL connection has been closed unexpectedly", False),
+        ("server closed the connection unexpectedly", False),
+        ("server does not support SSL, but SSL was required", True),
+        ("SSL error: certificate verify failed", True),
+        ('root certificate file "/x/root.crt" does not exist', True),
+        ("SSL error: tlsv1 alert unknown ca", True),
+        ("SSL error: unsupported protocol", True),
+    ],
+)
+def test_only_what_time_does_not_mend_of_tls_is_final(text: str, lasts: bool) -> None:
+    reason = reason_of(OperationalError(f'connection to server at "h", port 1 failed: {text}'))
+    assert reason.lasts is lasts
+    assert "TLS" in str(reason) or "certificate" in str(reason) or not lasts
+
+
+async def test_a_server_that_breaks_tls_off_while_it_restarts_is_waited_for() -> None:
+    """It accepts TLS, and ends before the handshake: libpq says "SSL SYSCALL error"."""
+    tries = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal tries
+        tries += 1
+        await reader.read(8)
+        writer.write(b"S")
+        await reader.read(8)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        with pytest.raises(Unavailable, match="broke the connection off"):
+            await reach(f"postgresql://o@127.0.0.1:{port}/o?sslmode=require", patience_s=0.5)
+    assert tries > 1
 
 
 async def test_a_database_that_shuts_down_is_left_so_that_it_can_end(bare: BareServer) -> None:

@@ -67,6 +67,18 @@ def test_with_one_connection_a_process_turns_are_taken_and_lost_runs_carried_on(
     eventually(lambda: not is_there(narrow, agent), what="the purge")
 
 
+def test_sweeps_keep_the_connections_of_their_locks(narrow: Product, agent: AgentState) -> None:
+    def locking() -> set[int]:
+        of_locks = "SELECT pid FROM pg_stat_activity WHERE application_name = 'o worker lock'"
+        return {pid for (pid,) in narrow.query(of_locks)}
+
+    eventually(lambda: len(locking()) == 2, what="both rounds")
+    before = locking()
+    for text in ("lost", "lost again"):
+        completes(narrow, lost_run(narrow, agent, text))
+    assert locking() == before
+
+
 def test_a_purge_that_always_fails_keeps_neither_lost_runs_nor_other_purges(
     narrow: Product, client: Letta, agent: AgentState
 ) -> None:

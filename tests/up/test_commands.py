@@ -11,6 +11,7 @@ import pytest
 
 from server.up.ports import free_port
 from tests.support.disk import small_disk
+from tests.support.refusing import refusing_temporal
 from tests.up.conftest import NewProduct
 
 NO_URL = "mysql://o:hush@127.0.0.1/o"
@@ -101,8 +102,20 @@ def test_a_temporal_where_nothing_listens_is_one_line(product: NewProduct) -> No
     up = product().start()
     given = {"DATABASE_URL": up.state["database_url"], "TEMPORAL_ADDRESS": "127.0.0.1:9"}
     assert the_line(o("migrate", **given)).startswith(
-        "o: Temporal does not answer at 127.0.0.1:9: start it"
+        "o: no Temporal server at 127.0.0.1:9 serves the namespace default: start it"
     )
+
+
+def test_a_temporal_that_does_not_let_us_in_is_one_line_at_once(product: NewProduct) -> None:
+    url = product().start().state["database_url"]
+    with refusing_temporal() as address:
+        given = {"DATABASE_URL": url, "TEMPORAL_ADDRESS": address, "O_TEMPORAL_API_KEY": "hush"}
+        for command in ("migrate", "worker"):  # the first brings the schema that the second needs
+            line = the_line(o(command, O_TEMPORAL_TLS="0", **given))
+            assert line == (
+                f"o: the Temporal server at {address} does not let us into the namespace default: "
+                "set O_TEMPORAL_API_KEY, or O_TEMPORAL_CERT_FILE and O_TEMPORAL_KEY_FILE"
+            )
 
 
 def test_a_log_level_that_there_is_not_is_one_line(tmp_path: Path) -> None:

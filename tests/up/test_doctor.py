@@ -1,6 +1,9 @@
 """What `o doctor` finds."""
 
+import contextlib
+import shutil
 import socket
+import sqlite3
 from pathlib import Path
 
 import psutil
@@ -36,6 +39,25 @@ def test_a_data_directory_that_cannot_be_made_is_named(place: str) -> None:
 def test_looking_at_the_data_directory_leaves_nothing_behind(tmp_path: Path) -> None:
     examine(Settings(data_dir=tmp_path / "a" / "b", port=0), NO_PROVIDER)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_kill_has_left_of_temporals_file_is_looked_at_and_stays_as_it_is(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "data"
+    home.mkdir()
+    with contextlib.closing(sqlite3.connect(tmp_path / "alive.db")) as alive:
+        alive.execute("PRAGMA journal_mode = wal")
+        alive.execute("CREATE TABLE namespaces (name)")
+        alive.execute("INSERT INTO namespaces VALUES ('temporal-system')")
+        alive.commit()
+        for ending in ("", "-wal"):
+            shutil.copy(tmp_path / f"alive.db{ending}", home / f"temporal.db{ending}")
+    files = [home / "temporal.db", home / "temporal.db-wal"]
+    before = [file.read_bytes() for file in files]
+    findings = examine(Settings(data_dir=home, port=0), NO_PROVIDER)
+    assert Finding("ok", "Temporal's file can be used") in findings
+    assert [file.read_bytes() for file in files] == before
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:

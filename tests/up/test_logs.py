@@ -84,23 +84,26 @@ def test_each_request_is_a_line_without_content_and_the_log_stays_small(chatty: 
     http.post(again, json={"run_id": run})
     http.get(f"/v1/runs/{run}?token=hidden")
     http.get("/v1/no%0Asuch%20page")
+    http.get(f"/v1/agents/{agent}/core-memory/blocks/ready")
     http.head("/v1/health/")
+    http.get("/latest/ready")
 
     def seen() -> list[dict[str, Any]] | None:
         found = requests_of(chatty)
-        return found if any("such" in one["path"] for one in found) else None
+        return found if any("blocks" in one["path"] for one in found) else None
 
     lines = eventually(seen, what="the last request's line")
     shown = [(one["method"], one["path"], one["status"]) for one in lines]
-    assert shown[-6:] == [
+    assert shown[-7:] == [
         ("POST", "/v1/agents/", 200),
         ("POST", path, 200),
         ("POST", f"{path}/stream", 200),
         ("POST", again, 200),
         ("GET", f"/v1/runs/{run}", 200),
         ("GET", "/v1/no\nsuch page", 404),
+        ("GET", f"/v1/agents/{agent}/core-memory/blocks/ready", 404),
     ]
-    first, second, *others = [one.get("run") for one in lines[-5:-1]]
+    first, second, *others = [one.get("run") for one in lines[-6:-2]]
     assert [first, *others] == [run] * 3
     assert second.startswith("run-")
     assert all(one["ms"] >= 0 for one in lines)

@@ -17,8 +17,7 @@ from pydantic import SecretStr, ValidationError
 
 from o.errors import InvalidInput, Unavailable
 from o.settings import Settings
-from o.temporal.connection import connect
-from server.up.embedded_temporal import connect_or_explain
+from o.temporal.connection import connect, connect_or_explain
 from tests.up.conftest import NewProduct
 
 NAME = "temporal.example"

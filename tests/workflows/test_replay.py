@@ -11,7 +11,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from server.worker import WORKFLOW_RUNNER
 from tests.workflows.plays import PLAYS
 from tests.workflows.record import HISTORIES, KINDS
-from workflows.callback import Callback
+from workflows.callback import CallbackWorkflow
 from workflows.conversation import ConversationWorkflow
 
 FILES = sorted(HISTORIES.glob("*.json"))
@@ -29,5 +29,5 @@ def test_every_kind_of_history_is_stored() -> None:
 async def test_a_stored_history_replays(file: Path, runner: WorkflowRunner) -> None:
     stored = json.loads(file.read_text())
     history = WorkflowHistory.from_json(stored["id"], stored["history"])
-    replayer = Replayer(workflows=[ConversationWorkflow, Callback], workflow_runner=runner)
+    replayer = Replayer(workflows=[ConversationWorkflow, CallbackWorkflow], workflow_runner=runner)
     await replayer.replay_workflow(history)

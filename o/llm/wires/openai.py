@@ -31,8 +31,7 @@ _IS_LAST = Completion(is_last=True)
 class OpenAIWire:
     """Asks models over `POST <base url>/chat/completions`. It retries nothing."""
 
-    def __init__(self, *, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
+    def __init__(self) -> None:
         self._open: aiohttp.ClientSession | None = None
 
     async def warm_up(self) -> None:
@@ -64,7 +63,7 @@ class OpenAIWire:
 
     def _session(self) -> aiohttp.ClientSession:
         if self._open is None:
-            self._open = open_session(self._timeout_s)
+            self._open = open_session()
         return self._open
 
 
