@@ -1,11 +1,12 @@
-"""V1's spelling of approval requests and of what is answered to them."""
+"""V1's spelling of approval requests and answers to them, and of the calls and returns in both."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from api.wire.fields import Key, RequestBody, Text
-from o.domain.messages import ApprovalResponse, ClientReturn, Decision, ToolCall
+from o.domain.messages import ApprovalResponse, ClientReturn, Decision, ToolCall, ToolReturn
 
 
 class _ReturnText(RequestBody):
@@ -108,12 +109,23 @@ class ToolReturnBody(RequestBody):
         return [returned.to_decision() for returned in self.tool_returns]
 
 
-def request_fields(calls: list[ToolCall]) -> dict[str, Any]:
-    """What an `approval_request_message` holds; `tool_call` repeats the first."""
+def call_fields(calls: Sequence[ToolCall]) -> dict[str, Any]:
+    """What a message of calls holds, made or waiting; `tool_call` repeats the first."""
     shown = [
         {"name": call.name, "arguments": call.arguments, "tool_call_id": call.id} for call in calls
     ]
     return {"tool_call": shown[0], "tool_calls": shown}
+
+
+def return_fields(returned: ClientReturn | ToolReturn, tool_call_id: str) -> dict[str, Any]:
+    """What one call returned, whoever made it."""
+    return {
+        "tool_return": returned.content,
+        "status": returned.status,
+        "tool_call_id": tool_call_id,
+        "stdout": returned.stdout,
+        "stderr": returned.stderr,
+    }
 
 
 def response_fields(response: ApprovalResponse) -> dict[str, Any]:
@@ -137,11 +149,4 @@ def _decision(decision: Decision) -> dict[str, Any]:
             "approve": decision.approve,
             "reason": decision.reason,
         }
-    return {
-        "type": "tool",
-        "tool_return": returned.content,
-        "status": returned.status,
-        "tool_call_id": decision.tool_call_id,
-        "stdout": returned.stdout,
-        "stderr": returned.stderr,
-    }
+    return {"type": "tool"} | return_fields(returned, decision.tool_call_id)

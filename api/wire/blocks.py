@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api.wire.fields import Json, RequestBody, Several, Text, with_example
 from o.domain.actors import Actor
@@ -39,10 +39,12 @@ Label = Annotated[
 class BlockBody(BaseModel):
     """V1's `BlockResponse`. `limit` is in characters, shown to the model and not enforced."""
 
+    model_config = ConfigDict(from_attributes=True)
+
     id: str
     label: str
     value: str
-    limit: int
+    limit: int = Field(validation_alias="limit_chars")
     description: str | None
     read_only: bool
     metadata: dict[str, Any]
@@ -62,27 +64,7 @@ class BlockBody(BaseModel):
     @classmethod
     def of(cls, block: Block) -> Self:
         """The block as V1 shows it."""
-        return cls(
-            id=block.id,
-            label=block.label,
-            value=block.value,
-            limit=block.limit_chars,
-            description=block.description,
-            read_only=block.read_only,
-            metadata=block.metadata,
-            tags=block.tags,
-            created_by_id=block.created_by_id,
-            last_updated_by_id=block.last_updated_by_id,
-            is_template=block.is_template,
-            project_id=block.project_id,
-            template_name=block.template_name,
-            template_id=block.template_id,
-            base_template_id=block.base_template_id,
-            deployment_id=block.deployment_id,
-            entity_id=block.entity_id,
-            preserve_on_migration=block.preserve_on_migration,
-            hidden=block.hidden,
-        )
+        return cls.model_validate(block)
 
 
 class _TemplateFields(RequestBody):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from api.wire.approvals import request_fields, response_fields
+from api.wire.approvals import call_fields, response_fields, return_fields
 from o.domain.agents import PendingApproval
 from o.domain.json_bounds import parse_json
 from o.domain.messages import (
@@ -155,7 +155,7 @@ def _parts(message: Message, view: MessageView) -> Iterator[tuple[str, dict[str,
                 yield "assistant_message", {"content": message.text}
             yield from _calls([call for call in message.tool_calls if not call.gate], view)
             if gated := message.gated_calls:
-                yield "approval_request_message", request_fields(gated)
+                yield "approval_request_message", call_fields(gated)
         case Role.APPROVAL:
             if message.approval is not None:
                 yield "approval_response_message", response_fields(message.approval)
@@ -192,25 +192,15 @@ def _content(parts: Sequence[Part]) -> str | list[dict[str, Any]]:
 
 
 def _calls(calls: Sequence[ToolCall], view: MessageView) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What is said by calls, then the others; `tool_call` repeats the first, for older clients."""
+    """What is said by calls, then the others."""
     said = [view.said_by(call) for call in calls]
     yield from (("assistant_message", {"content": text}) for text in said if text is not None)
-    shown = [
-        {"name": call.name, "arguments": call.arguments, "tool_call_id": call.id}
-        for call, text in zip(calls, said, strict=True)
-        if text is None
-    ]
+    shown = [call for call, text in zip(calls, said, strict=True) if text is None]
     if shown:
-        yield "tool_call_message", {"tool_call": shown[0], "tool_calls": shown}
+        yield "tool_call_message", call_fields(shown)
 
 
 def returned_fields(returned: ToolReturn) -> dict[str, Any]:
     """`tool_returns`, and its first entry once more in the older flat form."""
-    flat = {
-        "tool_return": returned.content,
-        "status": returned.status,
-        "tool_call_id": returned.tool_call_id,
-        "stdout": returned.stdout,
-        "stderr": returned.stderr,
-    }
+    flat = return_fields(returned, returned.tool_call_id)
     return flat | {"tool_returns": [{"type": "tool"} | flat]}

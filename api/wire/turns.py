@@ -192,12 +192,7 @@ class SendBody(RequestBody):
         return [ClientSkill(**skill.model_dump()) for skill in self.client_skills]
 
     def _config(self) -> RequestConfig:
-        return RequestConfig(
-            use_assistant_message=self.use_assistant_message,
-            assistant_message_tool_name=self.assistant_message_tool_name,
-            assistant_message_tool_kwarg=self.assistant_message_tool_kwarg,
-            include_return_message_types=self.include_return_message_types,
-        )
+        return RequestConfig.model_validate(self, from_attributes=True)
 
 
 class ConversationSendBody(SendBody):
