@@ -120,7 +120,7 @@ def test_a_temporal_that_does_not_let_us_in_is_one_line_at_once(product: NewProd
 
 def test_a_log_level_that_there_is_not_is_one_line(tmp_path: Path) -> None:
     line = the_line(o("up", O_LOG_LEVEL="LOUD", O_DATA_DIR=str(tmp_path)))
-    assert "log_level" in line
+    assert "O_LOG_LEVEL" in line
     assert "'DEBUG'" in line
     assert "log_level" not in o("doctor", O_LOG_LEVEL="debug", O_DATA_DIR=str(tmp_path)).stderr
 
