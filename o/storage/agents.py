@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.agents import Agent, AgentState, Conversation, Thread
 from o.errors import NotFound
+from o.storage.deleted_rows import deleted_by_time
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, model_of_json, readable, row_of
 from o.storage.tables import agent_blocks, agents, conversations
@@ -179,7 +180,8 @@ async def list_agent_states(
         page,
         (_SORT_KEYS[sort_by], agents.c.id),
         id_=agents.c.id,
-        among=_visible(actor),
+        among=agents.c.organization_id == actor.organization_id,
+        deleted=deleted_by_time(agents, actor, sort_by),
     )
     found = await connection.execute(statement)
     return readable(found, lambda row: model_of_json(AgentState, row.state, row.id))

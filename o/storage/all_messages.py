@@ -8,19 +8,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.messages import Message
 from o.errors import NotFound
+from o.storage.deleted_rows import places_of_deleted
 from o.storage.message_types import is_shown
 from o.storage.messages import (
     AGE,
     CURSOR,
+    DELETED_AGE,
     IN_A_LIVE_CONVERSATION,
     NOT_SHARED,
     SHOWN_ID,
+    SHOWN_LAST,
     named_by,
     shown_as,
 )
 from o.storage.pages import Page, find_places, in_order, narrowed
 from o.storage.rows import columns_of, model_of, models_of
-from o.storage.tables import agents, messages
+from o.storage.tables import agents, deleted_rows, messages
 
 
 async def find_message(connection: AsyncConnection, actor: Actor, message_id: str) -> Message:
@@ -76,8 +79,15 @@ async def list_all_messages(
     if conversation_id is not None:
         listed = messages.c.conversation_id == conversation_id
     shown.append(listed)
-    theirs = and_(messages.c.organization_id == actor.organization_id, listed, named_by(page))
-    places = await find_places(connection, page, AGE, id_=SHOWN_ID, among=theirs, what=CURSOR)
+    alive = select(SHOWN_ID, *AGE).where(
+        messages.c.organization_id == actor.organization_id, named_by(page)
+    )
+    deleted = places_of_deleted(messages, actor, *DELETED_AGE)
+    if conversation_id is not None:
+        alive = alive.where(listed)
+        deleted = deleted.where(deleted_rows.c.conversation_id == conversation_id)
+    alive = alive.order_by(*SHOWN_LAST)
+    places = await find_places(connection, page, alive, deleted, what=CURSOR)
     of_agent = select(*columns_of(messages, Message)).where(
         messages.c.agent_id == agents.c.id, *shown
     )

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.blocks import Block
 from o.errors import Conflict, NotFound, Outdated
+from o.storage.deleted_rows import deleted_by_time
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of, row_of
 from o.storage.tables import agent_blocks, agents, blocks, conversation_blocks
@@ -103,6 +104,7 @@ async def list_blocks(
         (blocks.c.created_at, blocks.c.id),
         id_=blocks.c.id,
         among=blocks.c.organization_id == actor.organization_id,
+        deleted=deleted_by_time(blocks, actor),
     )
     return models_of(Block, (await connection.execute(statement)).mappings().all())
 

@@ -11,6 +11,7 @@ from o.domain.actors import Actor
 from o.domain.agents import Conversation, ConversationState, Thread
 from o.errors import Conflict
 from o.storage.agents import SHOWN_REQUEST, is_thread, thread_not_found
+from o.storage.deleted_rows import deleted_by_time
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, model_of_json, readable
 from o.storage.tables import agents, conversations, runs
@@ -130,6 +131,7 @@ async def list_conversation_states(
         (_SORT_KEYS[sort_by], conversations.c.id),
         id_=conversations.c.id,
         among=conversations.c.organization_id == actor.organization_id,
+        deleted=deleted_by_time(conversations, actor, sort_by),
     )
     found = await connection.execute(statement)
     return readable(found, lambda row: model_of_json(ConversationState, row.state, row.id))

@@ -5,17 +5,38 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, select, true, tuple_
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Integer,
+    ScalarSelect,
+    Select,
+    and_,
+    bindparam,
+    select,
+    true,
+    tuple_,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
 from o.domain.messages import Message
 from o.storage.agents import agent_not_found
+from o.storage.deleted_rows import places_of_deleted
 from o.storage.message_types import is_shown
-from o.storage.messages import AGE, CURSOR, NOT_SHARED, SHOWN_ID, named_by
+from o.storage.messages import (
+    AGE,
+    CURSOR,
+    DELETED_AGE,
+    NOT_SHARED,
+    SHOWN_ID,
+    SHOWN_LAST,
+    named_by,
+    place_of_deleted,
+)
 from o.storage.pages import Keys, Page, find_places
 from o.storage.rows import models_of
-from o.storage.tables import agents, conversations, messages
+from o.storage.tables import agents, conversations, deleted_rows, messages
 
 _PLACE: Keys = (messages.c.position,)  # within one conversation
 
@@ -59,7 +80,7 @@ async def list_agent_messages(
     )
     given = {"agent_id": agent_id, "conversation_id": conversation_id, "limit": page.limit}
     if page.before is not None or page.after is not None:
-        given |= await _places_of(connection, shape, page, given)
+        given |= await _places_of(connection, actor, shape, page, given)
     given["organization_id"] = actor.organization_id
     rows = await connection.execute(_history_page(shape), given)
     found = rows.mappings().all()
@@ -93,14 +114,18 @@ class _Shape:
         """Whose messages."""
         if self.thread is None:
             return and_(messages.c.agent_id == bindparam("agent_id"), NOT_SHARED)
+        return messages.c.conversation_id == self.conversation
+
+    @property
+    def conversation(self) -> ScalarSelect[str]:
+        """The id of the only conversation."""
         is_thread: ColumnElement[bool] = conversations.c.is_default
         if self.thread == "named":
             is_thread = conversations.c.id == bindparam("conversation_id")
         of_agent = conversations.c.agent_id == bindparam("agent_id")
         # By the conversation alone, so that the index by place is the one that fits.
         is_there = conversations.c.deleted_at.is_(None)
-        thread = select(conversations.c.id).where(of_agent, is_thread, is_there).scalar_subquery()
-        return messages.c.conversation_id == thread
+        return select(conversations.c.id).where(of_agent, is_thread, is_there).scalar_subquery()
 
 
 def _thread(conversation_id: str) -> Literal["own", "named"]:
@@ -143,19 +168,21 @@ def _cursor(name: str, keys: Keys) -> Any:
 
 
 async def _places_of(
-    connection: AsyncConnection, shape: _Shape, page: Page, given: dict[str, Any]
+    connection: AsyncConnection, actor: Actor, shape: _Shape, page: Page, given: dict[str, Any]
 ) -> dict[str, Any]:
     """The values of the page's cursors."""
     named = {"before": page.before, "after": page.after}
-    places = await find_places(
-        connection,
-        page,
-        shape.keys,
-        id_=SHOWN_ID,
-        among=and_(shape.mine, named_by(page)),
-        what=CURSOR,
-        given=given,
-    )
+    alive = select(SHOWN_ID, *shape.keys).where(named_by(page))
+    if shape.thread is None:
+        of_agent: BindParameter[str] = bindparam("agent_id")
+        alive = alive.where(messages.c.agent_id == of_agent).order_by(*SHOWN_LAST)
+        deleted = places_of_deleted(messages, actor, *DELETED_AGE)
+        deleted = deleted.where(deleted_rows.c.agent_id == of_agent)
+    else:
+        alive = alive.where(shape.mine)
+        deleted = places_of_deleted(messages, actor, place_of_deleted(page.after))
+        deleted = deleted.where(deleted_rows.c.conversation_id == shape.conversation)
+    places = await find_places(connection, page, alive, deleted, what=CURSOR, given=given)
     return {
         f"{name}_{key.name}": value
         for name, cursor in named.items()

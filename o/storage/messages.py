@@ -8,6 +8,7 @@ from sqlalchemy import (
     ColumnElement,
     String,
     and_,
+    case,
     cast,
     exists,
     func,
@@ -20,13 +21,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
 from o.domain.messages import Message, Role
+from o.storage.deleted_rows import places_of_deleted
 from o.storage.message_types import is_shown
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of, row_of
-from o.storage.tables import conversations, messages
+from o.storage.tables import conversations, deleted_rows, messages
 
 AGE = (messages.c.created_at, messages.c.position, messages.c.id)
 """What orders messages of several conversations."""
+
+DELETED_AGE = (deleted_rows.c.created_at, deleted_rows.c.position, deleted_rows.c.id)
+"""The same of deleted messages."""
 
 CURSOR = "Message with id"
 """What a cursor of a list of messages is called where there is none."""
@@ -53,6 +58,10 @@ NOT_SHARED = or_(
 """Holds for one message of those that a conversation and its forks share: the original while it is
 there. Lists of several conversations show it once, as V1 does."""
 
+SHOWN_LAST = (NOT_SHARED.nulls_first(), messages.c.id)
+"""An order in which, of messages by one shown id, the one that lists show comes last. None of them
+is shown where all are in deleted conversations, and one is a cursor all the same."""
+
 SHOWN_ID = func.coalesce(messages.c.copy_of, messages.c.id)
 """The id by which clients know a message, and name it in cursors."""
 
@@ -66,6 +75,19 @@ def shown_as(ids: Sequence[str]) -> ColumnElement[bool]:
     """Holds for messages that clients know by these ids."""
     of_copies = select(_first.c.id).where(_first.c.copy_of.in_(ids))
     return messages.c.id.in_(select(_first.c.id).where(_first.c.id.in_(ids)).union_all(of_copies))
+
+
+def place_of_deleted(forward: str | None) -> ColumnElement[int]:
+    """The position in its conversation of a message that was deleted, by which a list goes on.
+
+    A reset deletes messages, and all that it leaves or that follows it is newer, whatever their
+    positions, but for the system message, which is older. So a deleted message stands between
+    position 0 and 1.
+
+    Args:
+        forward: The cursor that asks for what is newer; another asks for what is older.
+    """
+    return case((deleted_rows.c.shown_id == forward, 0), else_=1)
 
 
 async def add_messages(connection: AsyncConnection, new: Sequence[Message]) -> None:
@@ -126,7 +148,7 @@ async def list_run_messages(
     Raises:
         NotFound: A cursor names no message of the run.
     """
-    return await _list_of(connection, actor, messages.c.run_id == run_id, page, says, types)
+    return await _list_of(connection, actor, {"run_id": run_id}, page, says, types)
 
 
 async def list_step_messages(
@@ -139,7 +161,7 @@ async def list_step_messages(
     Raises:
         NotFound: A cursor names no message of the step.
     """
-    return await _list_of(connection, actor, messages.c.step_id == step_id, page, says)
+    return await _list_of(connection, actor, {"step_id": step_id}, page, says)
 
 
 async def list_thread_messages(
@@ -158,7 +180,7 @@ async def list_thread_messages(
     Raises:
         NotFound: A cursor names no message of the conversation.
     """
-    of = messages.c.conversation_id == conversation_id
+    of = {"conversation_id": conversation_id}
     return await _list_of(connection, actor, of, page, says, types)
 
 
@@ -217,13 +239,15 @@ def _as_json_text(query: str) -> str:
 async def _list_of(
     connection: AsyncConnection,
     actor: Actor,
-    of: ColumnElement[bool],
+    of: dict[str, str],
     page: Page,
     says: str | None,
     types: Sequence[str] | None = None,
 ) -> list[Message]:
     """The messages are of one conversation, so their positions are their order."""
-    owned = and_(of, messages.c.organization_id == actor.organization_id)
+    within = [messages.c[column] == value for column, value in of.items()]
+    owned = and_(*within, messages.c.organization_id == actor.organization_id)
+    place = place_of_deleted(page.after if page.ascending else page.before)
     statement = await page_of_rows(
         connection,
         select(*columns_of(messages, Message)).where(owned, is_shown(types, says=says)),
@@ -231,6 +255,9 @@ async def _list_of(
         [messages.c.position],
         id_=SHOWN_ID,
         among=and_(owned, named_by(page)),
+        deleted=places_of_deleted(messages, actor, place).where(
+            *(deleted_rows.c[column] == value for column, value in of.items())
+        ),
         what=CURSOR,
     )
     return models_of(Message, (await connection.execute(statement)).mappings().all())

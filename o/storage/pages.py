@@ -1,11 +1,14 @@
 """Pages of a list: a cursor is the id of a row, and stands for the place of that row.
 
+A row that was deleted meanwhile keeps its place for a day (`deleted_rows`), so that a client that
+deletes what a list shows, while it reads it, goes on where it was.
+
 All lists that are read from the database go by this. An agent's history (`history_pages`) means
 something else by `after`, and only looks its cursors up here; lists that are at hand whole are cut
 by `api.pagination`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
 
 from o.errors import NotFound
+from o.storage.tables import deleted_rows
 
 Keys = Sequence[ColumnElement[Any]]
 """What a list is ordered by."""
@@ -48,6 +52,7 @@ async def page_of_rows(
     *,
     id_: ColumnElement[str],
     among: ColumnElement[bool],
+    deleted: Select[Any],
     what: str = "Cursor",
 ) -> Select[Any]:
     """`statement` narrowed to a page.
@@ -58,42 +63,61 @@ async def page_of_rows(
         page: Which part.
         keys: What the list is ordered by, together different for each row; never null.
         id_: The id, which cursors name.
-        among: Holds for the rows that a cursor may name.
+        among: Holds for the rows that a cursor may name, shown or not.
+        deleted: The ids and keys of deleted rows that a cursor may name: see `deleted_rows`.
         what: What a cursor is called when it names none.
 
     Raises:
         NotFound: A cursor names none of the rows.
     """
-    places = await find_places(connection, page, keys, id_=id_, among=among, what=what)
+    places: Places = {}
+    if cursors := _cursors(page):
+        alive = select(*(id_, *keys)).where(among, id_.in_(cursors))
+        places = await find_places(connection, page, alive, deleted, what=what)
     return narrowed(statement, page, keys, places).order_by(*in_order(keys, page)).limit(page.limit)
 
 
 async def find_places(
     connection: AsyncConnection,
     page: Page,
-    keys: Keys,
+    alive: Select[Any],
+    deleted: Select[Any],
     *,
-    id_: ColumnElement[str],
-    among: ColumnElement[bool],
     what: str,
     given: Mapping[str, Any] = MappingProxyType({}),
 ) -> Places:
-    """Where the rows that the page names stand, in one statement if it names any.
+    """Where the rows that the page names stand or stood: one statement, two if one was deleted.
 
-    See `page_of_rows`; `given` has the values that `among` needs by name.
+    Args:
+        connection: Any.
+        page: Whose cursors are meant.
+        alive: The ids and keys of the rows that they name; of several by one id the last counts.
+        deleted: The same of deleted rows, whomever they name.
+        what: What a cursor is called when it names none.
+        given: The values that `alive` and `deleted` need by name.
 
     Raises:
         NotFound: A cursor names none of the rows.
     """
-    cursors = [cursor for cursor in (page.before, page.after) if cursor is not None]
+    cursors = _cursors(page)
     if not cursors:
         return {}
-    named = select(id_, *keys).where(among, id_.in_(cursors))
-    found = {row[0]: tuple(row)[1:] for row in await connection.execute(named, dict(given))}
+    places = _by_id(await connection.execute(alive, dict(given)))
+    if missing := [cursor for cursor in cursors if cursor not in places]:
+        named = deleted.where(deleted_rows.c.shown_id.in_(missing))
+        places |= _by_id(await connection.execute(named, dict(given)))
     for cursor in cursors:
-        if cursor not in found:
+        if cursor not in places:
             raise NotFound(f"{what} {cursor[:100]} not found")
-    return found
+    return places
+
+
+def _cursors(page: Page) -> list[str]:
+    return [cursor for cursor in (page.before, page.after) if cursor is not None]
+
+
+def _by_id(rows: Iterable[Any]) -> dict[str, tuple[Any, ...]]:
+    return {row[0]: tuple(row)[1:] for row in rows}
 
 
 def narrowed(statement: Select[Any], page: Page, keys: Keys, places: Places) -> Select[Any]:

@@ -25,6 +25,7 @@ from o.domain.messages import Role
 from o.domain.runs import Run, RunStatus
 from o.errors import Conflict, NotFound
 from o.storage.conditions import IS_OPEN, IS_PENDING, is_open
+from o.storage.deleted_rows import deleted_by_time
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of
 from o.storage.tables import agents, approvals, conversations, messages, runs
@@ -90,6 +91,7 @@ async def list_runs(
         (runs.c.created_at, runs.c.id),
         id_=runs.c.id,
         among=runs.c.organization_id == actor.organization_id,
+        deleted=deleted_by_time(runs, actor),
     )
     rows = await connection.execute(statement)
     return models_of(Run, rows.mappings().all())

@@ -12,6 +12,7 @@ from o.domain.actors import Actor
 from o.domain.messages import Role
 from o.domain.steps import Step, StepTimes
 from o.errors import NotFound
+from o.storage.deleted_rows import deleted_by_time
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of
 from o.storage.tables import agents, messages, runs, steps
@@ -66,6 +67,7 @@ async def list_steps(
         (steps.c.created_at, steps.c.id),
         id_=steps.c.id,
         among=steps.c.organization_id == actor.organization_id,
+        deleted=deleted_by_time(steps, actor),
     )
     rows = await connection.execute(statement)
     return models_of(Step, rows.mappings().all())

@@ -300,3 +300,22 @@ run_events = Table(
     _json("body"),
     _time("created_at", nullable=False),
 )
+
+deleted_rows = Table(
+    "deleted_rows",  # written by triggers of the tables that are listed
+    metadata,
+    Column("shown_id", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("organization_id", Text, nullable=False),
+    Column("agent_id", Text),
+    Column("conversation_id", Text),
+    Column("run_id", Text),
+    Column("step_id", Text),
+    Column("position", BigInteger),
+    _time("created_at", nullable=False),
+    _time("updated_at"),
+    _time("last_message_at"),
+    _time("last_run_completion"),
+    _time("deleted_at", nullable=False),
+)

@@ -1,4 +1,4 @@
-"""What goes for good: agents and conversations that were deleted, events that have grown old.
+"""What goes for good: agents and conversations that were deleted, events and places that are old.
 
 Nobody waits for any of it, and it may take long, so it has a round of its own beside the rescue of
 lost runs.
@@ -12,6 +12,7 @@ from temporalio.client import Client
 from temporalio.exceptions import TemporalError
 
 from o.storage.database import Database
+from o.storage.deleted_rows import purge_deleted_rows
 from o.storage.purges import Deleted, list_deleted, purge
 from o.storage.runs import purge_events
 from o.temporal.conversations import close
@@ -21,6 +22,8 @@ _DELETED_A_SWEEP = 50
 _PURGE_TIMEOUT_S = 300.0
 _EVENT_BATCHES_A_SWEEP = 20
 _RUNS_A_BATCH = 50
+_PLACE_BATCHES_A_SWEEP = 20
+_PLACES_A_BATCH = 1_000
 
 
 class PurgeSweeper:
@@ -61,4 +64,12 @@ class PurgeSweeper:
             if purged:
                 _log.info("old events purged", extra={"runs": purged})
             if purged < _RUNS_A_BATCH:
+                return
+
+    async def sweep_places(self) -> None:
+        """Forget where rows stood that were deleted long ago, in small batches as well."""
+        for _ in range(_PLACE_BATCHES_A_SWEEP):
+            async with self._database.begin() as connection:
+                purged = await purge_deleted_rows(connection, limit=_PLACES_A_BATCH)
+            if purged < _PLACES_A_BATCH:
                 return

@@ -54,6 +54,7 @@ class Sweeper:
         self._purges: list[_Duty] = [
             ("deleted rows", purges.sweep_deleted),
             ("old events", purges.sweep_events),
+            ("old places", purges.sweep_places),
         ]
 
     async def run(self) -> None:

@@ -49,10 +49,13 @@ SELECT 'message-' || id, organization_id, agent_id, conversation_id, id, 'step-'
     '[]', '', 'decided'
 FROM runs;
 INSERT INTO run_events (run_id, seq, attempt, kind) SELECT id, 1, 1, 'closed' FROM runs;
+INSERT INTO deleted_rows (shown_id, id, kind, organization_id, created_at)
+SELECT id, id, 'messages', organization_id, created_at FROM messages;
 ANALYZE
 """
 _GROWING = (
     *("agents", "agent_blocks", "approvals", "blocks", "conversations", "conversation_blocks"),
+    "deleted_rows",
     *("messages", "runs", "run_events", "steps"),
 )
 _CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "SET", "LISTEN", "DEALLOCATE")
