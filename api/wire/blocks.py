@@ -8,7 +8,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api.wire.fields import Json, RequestBody, Several, Text, with_example
 from o.domain.actors import Actor
-from o.domain.blocks import DEFAULT_LIMIT_CHARS, MAX_LABEL_CHARS, Block, label_fault
+from o.domain.blocks import (
+    DEFAULT_LIMIT_CHARS,
+    MAX_LABEL_CHARS,
+    MAX_VALUE_CHARS,
+    Block,
+    label_fault,
+)
 from o.ids import new_id
 
 _CAN_BE_CLEARED = frozenset(
@@ -34,6 +40,7 @@ def _checked_label(label: str) -> str:
 Label = Annotated[
     Text, Field(min_length=1, max_length=MAX_LABEL_CHARS), AfterValidator(_checked_label)
 ]
+Value = Annotated[Text, Field(max_length=MAX_VALUE_CHARS)]
 
 
 class BlockBody(BaseModel):
@@ -87,7 +94,7 @@ class CreateBlockBody(_TemplateFields):
     model_config = with_example(label="human", value="Their name is Ada.")
 
     label: Label
-    value: Text
+    value: Value
     limit: int = Field(DEFAULT_LIMIT_CHARS, ge=1, le=2_000_000_000)
     description: Text | None = None
     read_only: bool = False
@@ -114,7 +121,7 @@ class UpdateBlockBody(_TemplateFields):
 
     model_config = with_example(value="Their name is Ada. They like tea.")
 
-    value: Text | None = None
+    value: Value | None = None
     label: Label | None = None
     limit: int | None = Field(None, ge=1, le=2_000_000_000)
     description: Text | None = None

@@ -6,6 +6,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 DEFAULT_LIMIT_CHARS = 100_000
+MAX_VALUE_CHARS = 1_000_000
+"""What a block may hold, whatever its limit says: it stands in every prompt of its agents."""
+
 MAX_LABEL_CHARS = 200
 _VERBS = ("attach/", "detach/")
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
 from o.domain.agents import Agent
-from o.domain.blocks import Block, label_fault
+from o.domain.blocks import MAX_VALUE_CHARS, Block, label_fault
 from o.domain.messages import Message, Role
 from o.errors import Conflict, NotFound, ToolFailed
 from o.ids import new_id
@@ -38,6 +38,7 @@ class AgentMemory:
 
     async def set_value(self, block: Block, value: str) -> str:
         """Give a locked block a new value."""
+        _check_size(value)
         await self._change(block, {"value": value})
         return value
 
@@ -50,6 +51,7 @@ class AgentMemory:
             pass
         else:
             raise ToolFailed(f"There is a memory block with the label {label!r} already.")
+        _check_size(value)
         now = datetime.now(UTC)
         block = Block(
             id=new_id("block"),
@@ -137,3 +139,11 @@ class AgentMemory:
 def _check_label(label: str) -> None:
     if (fault := label_fault(label)) is not None:
         raise ToolFailed(fault)
+
+
+def _check_size(value: str) -> None:
+    if len(value) > MAX_VALUE_CHARS:
+        raise ToolFailed(
+            f"A memory block holds {MAX_VALUE_CHARS} characters at most, and this one would have "
+            f"{len(value)}. Nothing was changed: shorten it first."
+        )

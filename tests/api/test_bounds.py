@@ -6,9 +6,10 @@ import httpx
 import pytest
 from letta_client.types import AgentState
 
+from o.domain.blocks import MAX_VALUE_CHARS
 from o.ids import new_id
 from tests.support.product import Product
-from tests.support.provider import HANDLE
+from tests.support.provider import HANDLE, call, do, say
 
 MANY = 1_001
 
@@ -122,3 +123,18 @@ def test_health_answers_to_head(http: httpx.Client) -> None:
     for path in ("/v1/health/", "/v1/health", "/v1/ready/", "/latest/health/", "/v1/ready"):
         answer = http.head(path)
         assert (answer.status_code, answer.content) == (200, b""), path
+
+
+def test_a_block_grows_no_further_than_its_bound(http: httpx.Client, agent: AgentState) -> None:
+    """A model that inserts without end would make every prompt, and every list, too big to bear."""
+    path = f"/v1/agents/{agent.id}/core-memory/blocks/human"
+    assert http.patch(path, json={"value": "x" * (MAX_VALUE_CHARS + 1)}).status_code == 422
+    assert http.patch(path, json={"value": "x" * MAX_VALUE_CHARS}).status_code == 200
+    text = do(call("memory_insert", label="human", new_string="more"), say("it is full"))
+    answer = http.post(f"/v1/agents/{agent.id}/messages", json={"input": text}).json()
+    (returned,) = [
+        one for one in answer["messages"] if one["message_type"] == "tool_return_message"
+    ]
+    assert returned["status"] == "error"
+    assert "Nothing was changed" in returned["tool_return"]
+    assert len(http.get(path).json()["value"]) == MAX_VALUE_CHARS
