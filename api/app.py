@@ -69,6 +69,7 @@ def create_app(
         version=version("o-server"),
         description=_DESCRIPTION,
         lifespan=_lifespan(settings, providers, on_ready),
+        redoc_url=None,  # it fetches a picture from elsewhere
         strict_content_type=False,  # as V1; whose page sends is checked by its origin
     )
     routes = _routes()

@@ -14,7 +14,7 @@ from o.ids import is_id
 
 HEALTH_PATHS = frozenset(f"{prefix}/{name}" for prefix in PREFIXES for name in ("health", "ready"))
 # What a browser shows of the API says nothing about this server's data.
-_OPEN_PATHS = HEALTH_PATHS | {"", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"}
+_OPEN_PATHS = HEALTH_PATHS | {"", "/docs", "/docs/oauth2-redirect", "/openapi.json"}
 _OPEN_FILES = "/static-offline-docs/"
 
 

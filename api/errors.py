@@ -2,6 +2,7 @@
 
 import logging
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -11,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from api.wire.answers import failure_body
 from o.domain.runs import RunError
-from o.errors import ApprovalPending, ConversationBusy, OError
+from o.errors import ApprovalPending, ConversationBusy, OError, Unavailable
 from o.storage.database import DATABASE_IS_AWAY, DISK_IS_FULL, is_disk_full, is_unreachable
 
 _log = logging.getLogger(__name__)
@@ -22,6 +23,10 @@ NO_RETRY = {"x-should-retry": "false"}
 # What ids in paths are named after; every other parameter is named after its id's prefix.
 _PREFIXES = {"conversation": "conv", "folder": "source", "environment_variable": "agent-env"}
 _NOT_JSON = "The body is read as JSON only with the header 'content-type: application/json'."
+_UNAUTHORIZED = (
+    "Unauthorized: send the header 'Authorization: Bearer <token>' with the token that the "
+    "operator of this server has set (O_API_TOKEN)."
+)
 _EXAMPLE_UUID = "123e4567-e89b-42d3-8456-426614174000"
 
 _CONTRADICTIONS = {"23503", "23505"}  # foreign key, unique
@@ -47,8 +52,10 @@ def run_failed(error: RunError) -> JSONResponse:
 
 
 def unauthorized() -> JSONResponse:
-    """V1's answer to a request without a valid token."""
-    return JSONResponse({"detail": "Unauthorized"}, status_code=401)
+    """V1's answer to a request without a valid token, and how to send one."""
+    return JSONResponse(
+        {"detail": _UNAUTHORIZED}, status_code=401, headers={"www-authenticate": "Bearer"}
+    )
 
 
 def too_large(most_bytes: int) -> str:
@@ -68,7 +75,9 @@ def not_implemented(operation: str) -> JSONResponse:
 
 async def _of_o(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, OError)  # noqa: S101  registered for this type
-    headers = NO_RETRY if error.status == 409 else None
+    headers = NO_RETRY if error.status == 409 else {}
+    if isinstance(error, Unavailable) and error.retry_after_s is not None:
+        headers = {"retry-after": str(error.retry_after_s)}
     return JSONResponse(_body(error), status_code=error.status, headers=headers)
 
 
@@ -86,12 +95,12 @@ def _body(error: OError) -> dict[str, object]:
 
 
 async def _of_validation(request: Request, error: Exception) -> JSONResponse:
-    """V1 gives the list of errors as one string, and examples for ids in the path."""
+    """V1 gives the list of errors as one string, and examples for ids in the path.
+
+    It shows the input too, which may be a whole body, with its secrets.
+    """
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    problems = [
-        {key: value for key, value in problem.items() if key not in ("url", "ctx")}
-        for problem in error.errors()
-    ]
+    problems = [_without_input(problem) for problem in error.errors()]
     detail = repr(problems)[:8_000]
     if not may_be_json(request.headers.get("content-type")):
         detail = f"{detail} {_NOT_JSON}"
@@ -113,6 +122,14 @@ async def _of_http(request: Request, error: Exception) -> JSONResponse:
         allowed = request.app.state.allowed.of(request.scope["path"])
         headers |= {"Allow": allowed} if allowed else {}
     return JSONResponse({"detail": error.detail}, status_code=error.status_code, headers=headers)
+
+
+def _without_input(problem: dict[str, Any]) -> dict[str, Any]:
+    shown = {key: problem[key] for key in ("type", "loc", "msg")}
+    if problem["type"] == "union_tag_invalid":  # its text quotes the tag
+        tags = problem["ctx"]["expected_tags"]
+        shown["msg"] = f"The tag does not match any of the expected tags: {tags}"
+    return shown
 
 
 def may_be_json(content_type: str | None) -> bool:

@@ -15,7 +15,7 @@ from temporalio.exceptions import TemporalError
 from api.answers.watch import RunWatcher
 from o.domain.actors import Actor
 from o.domain.agents import Thread
-from o.domain.messages import Decision, InputMessage
+from o.domain.messages import Decision, InputMessage, say_the_same
 from o.domain.runs import BusyPolicy, Run, RunEvent, RunOptions
 from o.errors import Conflict
 from o.ids import new_id, request_key
@@ -118,7 +118,7 @@ class Turns:
             ApprovalPending: The conversation waits for an answer to an approval request.
             ConversationBusy: Other runs are in the way.
             InvalidArgument: An answer does not fit what waits for one.
-            Conflict: A call was answered otherwise before.
+            Conflict: A call was answered otherwise before, or the `otid`s are of another message.
             Unavailable: There is no room on the disk for what would come of it.
         """
         self._database.check_room()
@@ -129,6 +129,8 @@ class Turns:
         )
         run = accepted.run
         is_new = run.id == proposed_id
+        if not is_new and request.key is not None:
+            _check_same_input(run, request)
         if run.status.is_open or is_new:  # with a part of an answer, Temporal shows what is left
             self._notify(run.conversation_id, self._submit(accepted))
         return Sent(run, is_new=is_new and run.status.is_open)
@@ -249,6 +251,22 @@ class Turns:
                 model=accepted.model,
                 is_warm=accepted.is_warm,
             )
+
+
+def _check_same_input(run: Run, request: Send) -> None:
+    """Make sure that a request says what made this run, which has the same `otid`s.
+
+    How it is to be answered may differ. A client that counts its ids anew would otherwise take an
+    old answer for a new one, and what it said would be lost.
+
+    Raises:
+        Conflict: It says something else.
+    """
+    if request.input and not say_the_same(run.input, request.input):
+        raise Conflict(
+            f"The otid was used before, for another message (run {run.id}): nothing was stored. "
+            "Give each message an otid of its own"
+        )
 
 
 async def _repeated(

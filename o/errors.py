@@ -83,10 +83,17 @@ class InvalidInput(OError):
 
 
 class Unavailable(OError):
-    """A part that the request needs is down; asking again later may work."""
+    """A part that the request needs is down; asking again later may work.
+
+    `retry_after_s` is when, in seconds; None where nobody knows.
+    """
 
     status = 503
     retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class Unreadable(OError):

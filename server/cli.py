@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 import uvloop
-from pydantic import ValidationError
+from pydantic import AliasChoices, ValidationError
 
 from o.errors import OError, Unavailable
 from o.log import configure_logging
@@ -171,10 +171,35 @@ def _read(kind: type[_Kind], given: dict[str, Any]) -> _Kind:
         return kind(**given)
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}".removeprefix(": ")
+            f"{_as_written(kind, problem['loc'], given)}"
+            f"{problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors(include_url=False, include_input=False)
         )
         raise click.UsageError(problems) from None
+
+
+def _as_written(kind: type[_Kind], place: tuple[int | str, ...], given: dict[str, Any]) -> str:
+    """How the operator wrote what is wrong: as a flag, or as one of a variable's names."""
+    if not place:
+        return ""
+    known = str(place[0])
+    if known in given:
+        return f"--{known.replace('_', '-')}: "
+    names = _names_of(kind, known)
+    in_use = {name.upper() for name, value in os.environ.items() if value}
+    return f"{next((name for name in names if name in in_use), names[0])}: "
+
+
+def _names_of(kind: type[_Kind], known: str) -> list[str]:
+    """The variables that set a field, which is known by its own name or by the first of them."""
+    for name, info in kind.model_fields.items():
+        if isinstance(info.validation_alias, AliasChoices):
+            names = [str(choice) for choice in info.validation_alias.choices]
+            if known == name or known in names:
+                return names
+        elif info.validation_alias == known:
+            return [known]
+    return [f"O_{known}".upper()]
 
 
 def _with_database(settings: Settings) -> Settings:

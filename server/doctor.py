@@ -1,9 +1,10 @@
-"""`o doctor`: what is wrong with this installation, and what to do about it. Changes nothing."""
+"""`o doctor`: what is wrong with this installation, and what to do about it. Leaves no trace."""
 
 import asyncio
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,10 +94,14 @@ def _names() -> Finding:
 def _data_dir(path: Path) -> Finding:
     if (pid := locks.holder(path)) is not None:
         return Finding("ok", f"`o up` runs on {path} (process {pid})")
-    nearest = next(folder for folder in (path, *path.parents) if folder.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        return Finding("bad", f"{nearest} cannot be written", "set O_DATA_DIR to another directory")
-    return Finding("ok", f"data goes to {path}")
+    # Not Path.exists, which raises where it may not look.
+    nearest = next(one for one in (path, *path.parents) if os.path.exists(one))
+    try:  # to ask for permission is not enough: root has it everywhere, also in /proc
+        with tempfile.TemporaryDirectory(prefix=".o-doctor-", dir=nearest):
+            return Finding("ok", f"data goes to {path}")
+    except OSError as error:
+        what = f"{nearest} cannot be written: {error.strerror}"
+        return Finding("bad", what, "set O_DATA_DIR to another directory")
 
 
 def _api_port(settings: Settings) -> Finding:

@@ -1,6 +1,7 @@
 """Every command of docs/approvals.md, run as it stands there."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -8,13 +9,14 @@ from pathlib import Path
 import pytest
 from letta_client import Letta
 
+from server.up.embedded_temporal import find_binary
 from tests.support.approvals import INSERT, ask, await_rest, guarded_agent, memory_of, request_of
 from tests.support.product import REPOSITORY, Product, eventually
 from tests.support.provider import do, say
 from tests.support.terminal import run_in_shell
 
 DOC = (REPOSITORY / "docs" / "approvals.md").read_text()
-COMMANDS = re.findall(r"```sh\n(.*?)```", DOC, re.DOTALL)
+WHERE, *COMMANDS = re.findall(r"```sh\n(.*?)```", DOC, re.DOTALL)
 ENDS = ["shown", "approved", "denied", "approved", "approved", "cancelled", "cancelled"]
 """What each block of commands leads to, in the order of the document."""
 
@@ -34,7 +36,7 @@ def test_a_command_does_what_the_document_says(
         "REQUEST": request.id,
         "RUN": run.id,
     }
-    done = run_in_shell(server, command, **variables)
+    done = in_the_readers_shell(server, command, **variables)
     assert done.returncode == 0, done.stderr
     if end == "shown":
         assert thread in done.stdout
@@ -53,7 +55,22 @@ def test_a_command_does_what_the_document_says(
 
 
 def list_of(server: Product) -> str:
-    return run_in_shell(server, COMMANDS[0].splitlines()[0]).stdout
+    return in_the_readers_shell(server, COMMANDS[0].splitlines()[0]).stdout
+
+
+def in_the_readers_shell(
+    server: Product, command: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run it behind what the document says to begin with, and with no other address to go by."""
+    where = WHERE
+    for old, new in {
+        ".venv/bin/temporal": shlex.quote(str(find_binary())),
+        ".o/up.json": shlex.quote(str(server.data_dir / "up.json")),
+    }.items():
+        assert old in where
+        where = where.replace(old, new)
+    variables["TEMPORAL_ADDRESS"] = "127.0.0.1:9"
+    return run_in_shell(server, f"{where}\n{command}", **variables)
 
 
 def test_the_python_program_answers_until_nothing_waits(server: Product, tmp_path: Path) -> None:

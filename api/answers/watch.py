@@ -17,7 +17,9 @@ from o.storage.database import NOTIFY_CHANNEL, connect_alone, libpq_url
 
 _log = logging.getLogger(__name__)
 _PAUSE_S = 0.1
-_LEAVING = "The server shuts down; the run goes on. Send the same again to join it."
+# A restart takes seconds. Official clients repeat a request twice, within two seconds unless they
+# are told when, and obey up to a minute.
+_RESTARTED_IN_S = 10
 
 
 class RunWatcher:
@@ -80,7 +82,7 @@ class RunWatcher:
         followers = self._followers.setdefault(run_id, set())
         followers.add(follower)
         if self._is_leaving:
-            follower.fail(Unavailable(_LEAVING))
+            follower.fail(_leaving(run_id))
         try:
             yield follower
         finally:
@@ -91,9 +93,9 @@ class RunWatcher:
     def take_leave(self) -> None:
         """Send all who follow a run away: this process is about to end, and their runs go on."""
         self._is_leaving = True
-        for followers in self._followers.values():
+        for run_id, followers in self._followers.items():
             for follower in followers:
-                follower.fail(Unavailable(_LEAVING))
+                follower.fail(_leaving(run_id))
 
     async def _listen(self) -> None:
         """Pass notices on, as long as the connection holds."""
@@ -121,6 +123,15 @@ class RunWatcher:
                 follower.add(events)
             else:
                 follower.fall_behind()
+
+
+def _leaving(run_id: str) -> Unavailable:
+    return Unavailable(
+        f"The server shuts down; the run {run_id} goes on. What comes of it is at "
+        f"GET /v1/runs/{run_id}/messages. A request that is sent again joins it where its messages "
+        "have an otid, or where the client says that it retries; another one is a new message.",
+        retry_after_s=_RESTARTED_IN_S,
+    )
 
 
 async def _again_and_again(work: Callable[[], Awaitable[None]]) -> None:

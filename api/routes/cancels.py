@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from api.deps import ActorDep, AgentId, PartsDep, ThreadDep
-from api.wire.fields import RequestBody, Several, Text
+from api.wire.fields import RequestBody, Several, Text, with_example
 from o.storage.turn.cancelling import Scope
 
 router = APIRouter()
@@ -11,6 +11,8 @@ router = APIRouter()
 
 class CancelBody(RequestBody):
     """V1's `CancelAgentRunRequest`."""
+
+    model_config = with_example()
 
     run_ids: Several[Text] | None = None
 

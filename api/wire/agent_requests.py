@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, Field
 
 from api.wire.blocks import CreateBlockBody
-from api.wire.fields import Json, Moment, RequestBody, Several, Text
+from api.wire.fields import Json, Moment, RequestBody, Several, Text, with_example
 from api.wire.llm import ModelFields
 from api.wire.rules import ToolRuleBody, distinct
 from api.wire.turns import MessageCreateBody
@@ -89,6 +89,15 @@ class _AgentFields(ModelFields):
 class CreateAgentBody(_AgentFields):
     """V1's `CreateAgentRequest`; what O does not act on is ignored (docs/differences.md)."""
 
+    model_config = with_example(
+        name="ada",
+        model="letta/auto",
+        memory_blocks=[
+            {"label": "persona", "value": "I am kind."},
+            {"label": "human", "value": "Nothing is known yet."},
+        ],
+    )
+
     agent_type: AgentType = "letta_v1_agent"
     memory_blocks: Several[CreateBlockBody] | None = None
     tools: Several[Text] | None = None
@@ -117,6 +126,8 @@ class CreateAgentBody(_AgentFields):
 class UpdateAgentBody(_AgentFields):
     """V1's `UpdateAgent`: only what the client names is changed, and null changes nothing."""
 
+    model_config = with_example(name="ada", tags=["friends"])
+
     last_run_completion: Moment | None = None
     last_run_duration_ms: int | None = Field(None, ge=0, le=2**63 - 1)
     last_stop_reason: Text | None = None
@@ -124,6 +135,8 @@ class UpdateAgentBody(_AgentFields):
 
 class ResetMessagesBody(RequestBody):
     """V1's `ResetMessagesRequest`."""
+
+    model_config = with_example(add_default_initial_messages=True)
 
     add_default_initial_messages: bool = False
 

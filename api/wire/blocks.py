@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from api.wire.fields import Json, RequestBody, Several, Text
+from api.wire.fields import Json, RequestBody, Several, Text, with_example
 from o.domain.actors import Actor
 from o.domain.blocks import (
     DEFAULT_LIMIT_CHARS,
@@ -91,6 +91,8 @@ class _TemplateFields(RequestBody):
 class CreateBlockBody(_TemplateFields):
     """V1's `CreateBlock`."""
 
+    model_config = with_example(label="human", value="Their name is Ada.")
+
     label: Label
     value: Value
     limit: int = Field(DEFAULT_LIMIT_CHARS, ge=1, le=2_000_000_000)
@@ -116,6 +118,8 @@ class CreateBlockBody(_TemplateFields):
 
 class UpdateBlockBody(_TemplateFields):
     """V1's `BlockUpdate`: only what the client names is changed."""
+
+    model_config = with_example(value="Their name is Ada. They like tea.")
 
     value: Value | None = None
     label: Label | None = None

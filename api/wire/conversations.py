@@ -4,7 +4,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, Field
 
-from api.wire.fields import EntityTime, Moment, RequestBody, Several, Text
+from api.wire.fields import EntityTime, Moment, RequestBody, Several, Text, with_example
 from api.wire.llm import ModelSettings, whole_settings
 from api.wire.messages import pending_body
 from o.domain.agents import Conversation, ConversationState
@@ -58,6 +58,8 @@ def _settings(conversation: Conversation) -> dict[str, Any] | None:
 class CreateConversationBody(RequestBody):
     """V1's `CreateConversation`."""
 
+    model_config = with_example(summary="About tea")
+
     summary: Text | None = None
     isolated_block_labels: Several[Text] | None = None
     model: Text | None = None
@@ -69,6 +71,8 @@ class UpdateConversationBody(RequestBody):
 
     A null takes the summary away, or goes back to the agent's model and settings.
     """
+
+    model_config = with_example(summary="About tea and coffee")
 
     summary: Text | None = None
     model: Text | None = None
@@ -83,5 +87,7 @@ class UpdateConversationBody(RequestBody):
 
 class AgentOfThreadBody(RequestBody):
     """What several of V1's bodies have in common: whose own thread the path `default` means."""
+
+    model_config = with_example()
 
     agent_id: str | None = Field(None, pattern=pattern("agent"))

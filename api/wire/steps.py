@@ -4,7 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel
 
-from api.wire.fields import RequestBody, Text
+from api.wire.fields import RequestBody, Text, with_example
 from api.wire.runs import since_1970_ns, token_details
 from o.domain.steps import Step, StepTimes
 
@@ -13,6 +13,8 @@ Feedback = Literal["positive", "negative"]
 
 class FeedbackBody(RequestBody):
     """V1's `ModifyFeedbackRequest`. No feedback takes back what was given."""
+
+    model_config = with_example(feedback="positive")
 
     feedback: Feedback | None = None
     tags: list[Text] | None = None

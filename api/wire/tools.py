@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from api.wire.fields import Json, RequestBody
+from api.wire.fields import Json, RequestBody, with_example
 from o.ids import derived_id
 from o.tools.registry import BUILT_IN_TOOLS
 
@@ -37,11 +37,15 @@ class ToolBody(BaseModel):
 class ModifyApprovalBody(RequestBody):
     """V1's `ModifyApprovalRequest`."""
 
+    model_config = with_example(requires_approval=True)
+
     requires_approval: bool
 
 
 class RunToolBody(RequestBody):
     """V1's `ToolExecuteRequest`: arguments by name."""
+
+    model_config = with_example(args={"label": "human", "new_string": "Their name is Ada."})
 
     args: Json = Field(default_factory=dict)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from api.wire.approvals import ApprovalBody, ToolReturnBody
-from api.wire.fields import Json, Key, RequestBody, Several, Text
+from api.wire.fields import Json, Key, RequestBody, Several, Text, with_example
 from api.wire.messages import MessageView
 from o.domain.messages import Decision, ImagePart, InputMessage, Part, Role, TextPart
 from o.domain.runs import (
@@ -123,6 +123,8 @@ class SendBody(RequestBody):
     `busy_policy` is O's own.
     """
 
+    model_config = with_example(input="Hello! My name is Ada.")
+
     messages: list[SentMessage] | None = None
     input: Text | list[Content] | None = None
     max_steps: int = Field(MAX_STEPS, ge=1, le=1_000)
@@ -195,6 +197,8 @@ class SendBody(RequestBody):
 
 class ConversationSendBody(SendBody):
     """V1's `ConversationMessageRequest`: a send that streams unless it says otherwise."""
+
+    model_config = with_example(input="Hello! My name is Ada.", streaming=False)
 
     streaming: bool = True
     agent_id: str | None = Field(None, pattern=pattern("agent"))

@@ -1,6 +1,6 @@
 """Messages: what was said, called and returned in a conversation."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -218,6 +218,14 @@ class InputMessage(BaseModel):
     name: str | None = None
     otid: str | None = None
     sender_id: str | None = None
+
+
+def say_the_same(first: Sequence[InputMessage], second: Sequence[InputMessage]) -> bool:
+    """Whether nothing is lost when one of two inputs stands for both; their `otid`s may differ."""
+    nameless = [
+        [message.model_copy(update={"otid": None}) for message in said] for said in (first, second)
+    ]
+    return nameless[0] == nameless[1]
 
 
 def input_message_id(run_id: str, place: int) -> str:

@@ -1,12 +1,19 @@
 """What a provider's failure is in V1's words (`POST /v1/agents/{id}/messages`)."""
 
-from collections.abc import Mapping
+import logging
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
+import aiohttp
 from pydantic_core import to_json
 
 from o.errors import ModelError
 from o.llm.providers import Provider
+
+_log = logging.getLogger(__name__)
 
 # V1's error type and HTTP status by the provider's; what is not listed is llm_error, 500.
 _KINDS = {
@@ -28,6 +35,20 @@ _TOO_LONG = (
     "prompt is too long",
 )
 _LONGEST_PAUSE_S = 60.0
+
+# Why a provider is not reached, by what lies behind the client's error; the first that fits counts.
+_WORDS: list[tuple[type[BaseException] | tuple[type[BaseException], ...], str]] = [
+    (ConnectionRefusedError, "the connection was refused"),
+    (socket.gaierror, "its host name was not found"),
+    (ssl.SSLError, "no secure connection could be made"),
+    (
+        (ConnectionResetError, BrokenPipeError, aiohttp.ServerDisconnectedError),
+        "it broke the connection off",
+    ),
+    (aiohttp.ClientPayloadError, "it broke its answer off"),
+    (aiohttp.ClientConnectorError, "it could not be connected to"),
+]
+_FAILED = "the connection failed"
 
 # What stands for a status in an error that comes with status 200, as a code or a type; the first
 # that is found counts.
@@ -104,15 +125,42 @@ def out_of_bounds(provider: Provider, error: ValueError) -> ModelError:
 
 
 def unreachable(provider: Provider, error: Exception, *, timed_out: bool) -> ModelError:
-    """The provider did not answer, or stopped in the middle of its answer."""
+    """The provider did not answer, or stopped in the middle of its answer.
+
+    Clients read why in plain words; the address is the operator's, and stands in the log.
+    """
     kind, status = ("llm_timeout", 504) if timed_out else ("llm_error", 500)
+    why = "it did not answer in time" if timed_out else _why_unreachable(error)
+    url = urlsplit(provider.base_url)
+    _log.warning(
+        "provider cannot be reached",
+        extra={
+            "provider": provider.name,
+            "address": url.netloc.rpartition("@")[2],
+            "error": type(error).__name__,
+        },
+    )
     return ModelError(
         kind,
-        f"The provider {provider.name} failed: {type(error).__name__}.",
-        detail=without_key(str(error), provider),
+        f"The provider {provider.name} failed: {why}.",
+        detail=why,
         status=status,
         retryable=True,
     )
+
+
+def causes_of(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and all that lies behind it: clients wrap what they meet."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _why_unreachable(error: Exception) -> str:
+    causes = list(causes_of(error))
+    return next((why for kind, why in _WORDS if any(isinstance(c, kind) for c in causes)), _FAILED)
 
 
 def without_key(text: str, provider: Provider) -> str:

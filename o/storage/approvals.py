@@ -19,7 +19,7 @@ from o.domain.approvals import (
     find_answered,
     is_about,
 )
-from o.domain.messages import Decision, Message, only_calls
+from o.domain.messages import Decision, Message, only_calls, say_the_same
 from o.domain.runs import Run, RunClosed, RunStatus, StopReason
 from o.errors import Conflict, InvalidArgument, Unreadable
 from o.storage.conditions import IS_PENDING
@@ -155,8 +155,7 @@ async def list_expired_approvals(
 
 def _check_nothing_is_lost(first: Run, new: NewRun) -> None:
     """What is said behind an answer that is repeated was said the first time, or is refused."""
-    before = [(message.role, message.parts) for message in first.input]
-    if new.input and before != [(message.role, message.parts) for message in new.input]:
+    if new.input and not say_the_same(first.input, new.input):
         raise Conflict(
             "The approval request was answered before, and this was not said behind the answer: "
             "send it by itself"

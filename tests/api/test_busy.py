@@ -159,6 +159,37 @@ def test_the_same_otid_is_one_run_on_every_route(
     assert said.count("once") == 1
 
 
+@pytest.mark.parametrize("route", ["", "/stream", "/async", "conversation", "background"])
+@pytest.mark.parametrize("policy", ["queue", "reject", "interrupt"])
+def test_an_otid_that_was_used_for_another_message_is_409_on_every_route(
+    server: Product, client: Letta, agent: AgentState, route: str, policy: str
+) -> None:
+    url = f"{server.url}/v1/agents/{agent.id}/messages{route}"
+    body: dict[str, Any] = {"busy_policy": policy}
+    if route in ("conversation", "background"):
+        url = f"{server.url}/v1/conversations/default/messages"
+        body |= {"agent_id": agent.id, "background": route == "background"}
+
+    def send(content: Any, **more: Any) -> httpx.Response:
+        messages = [{"role": "user", "content": content, "otid": "o-1"}]
+        current = {"x-stainless-package-version": "1.12.1"}  # others may not stream so
+        said = body | {"messages": messages} | more
+        return httpx.post(url, json=said, headers=current, timeout=30)
+
+    assert send("the first").status_code == 200
+    eventually(lambda: open_runs(client, agent) == 0)
+    refused = send("the second")
+    assert refused.status_code == 409, refused.text
+    assert "otid" in refused.json()["detail"]
+    assert refused.headers["x-should-retry"] == "false"
+    image = {"type": "url", "url": "https://example.org/cat.png"}
+    parts = [{"type": "text", "text": "the first"}, {"type": "image", "source": image}]
+    assert send(parts).status_code == 409
+    assert send("the first", max_steps=7, streaming=True).status_code == 200, "it joins"
+    assert send([{"type": "text", "text": "the first"}]).status_code == 200, "and so does this"
+    assert len(client.runs.list(agent_id=agent.id).items) == 1
+
+
 @pytest.mark.parametrize("route", ["", "/stream", "/async", "conversation"])
 def test_a_post_that_the_client_repeats_by_itself_joins_the_run_it_made(
     server: Product, client: Letta, agent: AgentState, route: str

@@ -267,6 +267,25 @@ def test_an_otid_of_a_message_does_not_answer_a_request(client: Letta, guarded: 
     assert memory_of(client, guarded) == "nothing"
 
 
+def test_an_otid_of_an_answer_brings_no_other_words(client: Letta, guarded: AgentState) -> None:
+    request = request_of(ask(client, guarded, insert("A")))
+    answered: Any = {"type": "approval", "approvals": [approval(request.id)], "otid": "answer-0"}
+
+    def send(*messages: Any) -> Any:
+        return client.agents.messages.create(guarded.id, messages=messages)
+
+    first = send(answered, {"role": "user", "content": "and this"})
+    again = send(answered, {"role": "user", "content": "and this"})
+    assert again.messages[0].run_id == first.messages[0].run_id
+    for messages in (
+        (answered, {"role": "user", "content": "and that"}),
+        ({"role": "user", "content": "and that", "otid": "answer-0"},),
+    ):
+        with pytest.raises(ConflictError, match="otid"):
+            send(*messages)
+    assert memory_of(client, guarded) == "nothing\nA"
+
+
 def as_older_releases_stored(server: Product, request: Any) -> None:
     """Give the calls of a request the long id that the model gave them, as they were kept then."""
     ((calls,),) = server.query("SELECT tool_calls FROM messages WHERE id = %s", request.id)

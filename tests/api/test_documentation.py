@@ -1,5 +1,6 @@
 """What `/docs` and `/openapi.json` say of the API, and that it is so."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -111,6 +112,46 @@ def test_messages_and_answers_are_what_the_document_says(client: Letta, http: ht
     pending = http.post(f"/v1/agents/{guarded.id}/messages", json={"input": "hello"})
     assert pending.status_code == 409
     ErrorBody.model_validate(pending.json())
+
+
+def _bodies() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The example of every body, by operation, as `/docs` puts it into its form."""
+    schemas = _DOCUMENT["components"]["schemas"]
+    for name, operation in operations():
+        if "requestBody" not in operation or "501" in operation["responses"]:
+            continue
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        named = schema.get("anyOf", [schema])[0]["$ref"].rpartition("/")[2]
+        yield name, schemas[named]["examples"][0]
+
+
+@pytest.mark.parametrize(("operation", "example"), list(_bodies()))
+def test_the_example_of_an_operation_works_as_it_stands(
+    client: Letta, http: httpx.Client, agent: AgentState, operation: str, example: dict[str, Any]
+) -> None:
+    conversation = client.conversations.create(agent_id=agent.id)
+    with http.stream(
+        "POST",
+        f"/v1/conversations/{conversation.id}/messages",
+        json={"input": "hello", "background": True},
+    ) as told:
+        told.read()
+    (run,) = client.runs.list(agent_id=agent.id).items
+    (step,) = client.runs.steps.list(run.id).items
+    method, _, path = operation.partition(" ")
+    path = path.format(
+        agent_id=agent.id,
+        conversation_id=conversation.id,
+        run_id=run.id,
+        step_id=step.id,
+        block_id=agent.blocks[0].id,
+        block_label="human",
+        tool_name="memory_insert",
+    )
+    query = {"agent_id": agent.id} if operation == "POST /v1/conversations/" else {}
+    answer = http.request(method, path, json=example, params=query)
+    if answer.status_code != 200:  # all is said and done here
+        assert re.search("there is nothing to compact|No active runs", answer.text), answer.text
 
 
 def test_a_server_with_a_token_tells_the_docs_to_ask_for_it() -> None:

@@ -36,6 +36,23 @@ def test_a_validation_error_is_one_string_in_pythons_spelling(server: Product) -
     assert "not a list" not in str(problem.get("ctx"))
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"model": HANDLE, "memory_blocks": [{"label": "sk-hush/../x\n", "value": {"a": 1}}]},
+        {"model": HANDLE, "tags": {"key": "sk-hush"}},
+        {"model": HANDLE, "tool_rules": [{"type": "sk-hush"}]},
+        {"model": HANDLE, "initial_message_sequence": [{"role": "sk-hush", "content": "x"}]},
+        {"model": ["sk-hush"], "unknown": "sk-hush"},
+        ["sk-hush"],
+    ],
+)
+def test_a_validation_error_does_not_repeat_what_was_sent(server: Product, body: Any) -> None:
+    answer = httpx.post(f"{server.url}/v1/agents/", json=body)
+    assert "sk-hush" not in answer.text
+    assert answer.status_code == 422
+
+
 def test_empty_messages_are_422_in_plain_words(server: Product, agent: AgentState) -> None:
     answer = httpx.post(f"{server.url}/v1/agents/{agent.id}/messages", json={"messages": []})
     assert (answer.status_code, answer.json().keys()) == (422, {"detail"})

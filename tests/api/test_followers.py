@@ -244,7 +244,11 @@ def test_a_server_that_is_stopped_leaves_nobody_without_a_word(
     os.kill(product.pid_of("api"), signal.SIGTERM)
     *_, (_, last) = held.stream
     assert last.startswith("event: error\n")
-    assert sending.result().status_code == 503
+    left = sending.result()
+    assert left.status_code == 503
+    (run,) = product.query("SELECT id FROM runs WHERE agent_id = %s", waiting.id)
+    assert f"GET /v1/runs/{run[0]}/messages" in left.json()["detail"], "where to read on"
+    assert 5 <= float(left.headers["retry-after"]) <= 60, "official clients obey up to a minute"
     held.gate.opened.set()
     gate.opened.set()
     eventually(lambda: _serves(product), what="the API's return")
@@ -255,6 +259,8 @@ def test_a_server_that_is_stopped_leaves_nobody_without_a_word(
     )
     assert retried.json()["messages"][0]["content"] == "You said: wait"
     assert len(product.client().runs.list(agent_id=waiting.id).items) == 1, "it joined its run"
+    listed = httpx.get(f"{product.url}/v1/runs/{run[0]}/messages").json()
+    assert "You said: wait" in [message.get("content") for message in listed]
 
 
 def _serves(product: Product) -> bool:

@@ -38,7 +38,13 @@ async def test_only_the_token_opens(
     answer = await http.get("/v1/agents/", headers=headers)
     assert answer.status_code == status
     if status == 401:
-        assert answer.json() == {"detail": "Unauthorized"}
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert answer.json().keys() == {"detail"}
+        said = answer.json()["detail"]
+        assert said.startswith("Unauthorized")
+        assert "Authorization: Bearer" in said
+        assert "O_API_TOKEN" in said
+        assert "open sesame" not in said
 
 
 async def test_health_needs_no_token(http: httpx.AsyncClient) -> None:

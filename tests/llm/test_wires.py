@@ -312,6 +312,32 @@ async def test_an_answer_without_measure_is_refused_over_every_wire(
     assert not failure.value.retryable
 
 
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize("handle", ["openai/gpt", "anthropic/claude-x", "ollama/llama:1b"])
+async def test_a_provider_that_is_away_is_told_in_words_without_its_address(
+    handle: str, streams: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def nowhere(delta: ReplyDelta) -> None:
+        pass
+
+    settings = ProviderSettings(
+        openai_base_url="http://user:hush@127.0.0.1:9/v1",
+        anthropic_api_key=SecretStr("k"),
+        anthropic_base_url="http://127.0.0.1:9",
+        ollama_base_url="http://127.0.0.1:9",
+    )
+    model = Models(Providers(settings), timeout_s=20)
+    with pytest.raises(ModelError) as failure:
+        await model.complete(request_to(handle), nowhere if streams else None)
+    error = failure.value
+    name = handle.partition("/")[0]
+    assert error.message == f"The provider {name} failed: the connection was refused."
+    assert error.detail == "the connection was refused"
+    assert (error.kind, error.status, error.retryable) == ("llm_error", 500, True)
+    (record,) = [one for one in caplog.records if one.name == "o.llm.failures"]
+    assert record.__dict__["address"] == "127.0.0.1:9", "whoever reads the log finds it there"
+
+
 async def test_a_forced_call_is_forced_in_the_words_of_the_wire(
     wires: Wires, settings: ProviderSettings
 ) -> None:

@@ -43,6 +43,27 @@ def the_line(done: subprocess.CompletedProcess[str]) -> str:
     return done.stderr.strip().splitlines()[-1] if done.stderr.strip() else done.stdout
 
 
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        ([], {"O_PORT": "x"}, "O_PORT: Input should be a valid integer"),
+        (["--port", "99999"], {}, "--port: Input should be less than"),
+        (["--port", "99999"], {"O_PORT": "1"}, "--port: Input should be less than"),
+        (["--temporal-ui-port", "1"], {"O_BUSY_POLICY": "x"}, "O_BUSY_POLICY: Input should be"),
+        ([], {"OPENAI_BASE_URL": "ftp://x"}, "OPENAI_BASE_URL: String should match"),
+        ([], {"O_OPENAI_BASE_URL": "ftp://x"}, "O_OPENAI_BASE_URL: String should match"),
+        ([], {"TEMPORAL_TLS": "perhaps"}, "TEMPORAL_TLS: Input should be a valid boolean"),
+        ([], {"ACCEPTABLE_ORIGINS": "x"}, "ACCEPTABLE_ORIGINS: "),
+        ([], {"O_HOST": "0.0.0.0"}, "set O_API_TOKEN before you listen on 0.0.0.0"),
+    ],
+)
+def test_a_wrong_setting_is_named_as_it_was_written(
+    tmp_path: Path, arguments: list[str], environment: dict[str, str], said: str
+) -> None:
+    line = the_line(o("up", *arguments, **({"O_DATA_DIR": str(tmp_path)} | environment)))
+    assert f"Error: {said}" in line
+
+
 @pytest.mark.parametrize("command", ["up", "api", "worker", "migrate"])
 def test_what_is_no_address_of_a_database_is_one_line(tmp_path: Path, command: str) -> None:
     line = the_line(o(command, DATABASE_URL=NO_URL, O_DATA_DIR=str(tmp_path), O_PORT="0"))
@@ -99,7 +120,7 @@ def test_a_temporal_that_does_not_let_us_in_is_one_line_at_once(product: NewProd
 
 def test_a_log_level_that_there_is_not_is_one_line(tmp_path: Path) -> None:
     line = the_line(o("up", O_LOG_LEVEL="LOUD", O_DATA_DIR=str(tmp_path)))
-    assert "log_level" in line
+    assert "O_LOG_LEVEL" in line
     assert "'DEBUG'" in line
     assert "log_level" not in o("doctor", O_LOG_LEVEL="debug", O_DATA_DIR=str(tmp_path)).stderr
 

@@ -29,6 +29,18 @@ def test_a_bare_machine_is_fit(tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("place", ["/proc/o", "/proc/o/data", "/dev/null/o", "/etc/hostname"])
+def test_a_data_directory_that_cannot_be_made_is_named(place: str) -> None:
+    (found,) = _bad(examine(Settings(data_dir=Path(place), port=0), NO_PROVIDER))
+    assert "cannot be written" in found.what
+    assert "O_DATA_DIR" in found.what_to_do
+
+
+def test_looking_at_the_data_directory_leaves_nothing_behind(tmp_path: Path) -> None:
+    examine(Settings(data_dir=tmp_path / "a" / "b", port=0), NO_PROVIDER)
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_a_kill_has_left_of_temporals_file_is_looked_at_and_stays_as_it_is(
     tmp_path: Path,
 ) -> None:

@@ -6,7 +6,7 @@ asks for it.
 
 import copy
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 # litellm reads these when it is imported, and has no other way to be told.
@@ -16,6 +16,7 @@ os.environ.setdefault(
 os.environ.setdefault("LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS", "True")  # else for headers
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # else a count of tokens may wait for a download
 
+import aiohttp
 import httpx
 import litellm
 from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler, get_ssl_configuration
@@ -31,7 +32,7 @@ from o.llm.bounds import (
     UnknownEncoding,
     unpacked,
 )
-from o.llm.failures import out_of_bounds, refused, unreachable
+from o.llm.failures import causes_of, out_of_bounds, refused, unreachable
 from o.llm.providers import Provider
 from o.llm.warm_up import one_word_provider
 from o.llm.wires.bodies import response_format
@@ -46,6 +47,7 @@ litellm.telemetry = False
 _WIRE_PREFIX = {"anthropic": "anthropic", "ollama": "ollama_chat"}
 _IMAGE_ADDRESSES = {"anthropic": ("https://",), "ollama": ()}
 _NO_KEY = "none"
+_NO_CONNECTION = (httpx.TransportError, aiohttp.ClientConnectionError, ConnectionError)
 _STREAMS = ("event-stream", "ndjson", "jsonl")
 
 # V1's settings, in the words of the OpenAI wire, which litellm's callers use.
@@ -191,22 +193,16 @@ async def _completions(chunks: Any) -> AsyncIterator[Completion]:
 
 
 def _as_model_error(error: Exception, provider: Provider) -> ModelError:
-    for cause in _causes(error):
+    causes = list(causes_of(error))
+    for cause in causes:
         if isinstance(cause, ReplyOutOfBounds | UnknownEncoding):
             return out_of_bounds(provider, cause)
     if isinstance(error, litellm.Timeout):
         return unreachable(provider, error, timed_out=True)
+    if any(isinstance(cause, _NO_CONNECTION) for cause in causes):
+        return unreachable(provider, error, timed_out=False)
     status = getattr(error, "status_code", None)
     if not isinstance(status, int):
         return unreachable(provider, error, timed_out=False)
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
     return refused(provider, status, str(error), headers)
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and all that lies behind it: litellm wraps what it meets."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__
