@@ -45,6 +45,9 @@ class ConversationState:
 
     Attributes:
         pending: What the conversation waits for, as far as is known here.
+        history_limit: Events past which the execution hands over with the next turn. It goes with
+            the execution, so that a release with another limit replays it; the default is that of
+            the releases which did not say.
     """
 
     conversation_id: str
@@ -52,6 +55,7 @@ class ConversationState:
     agent_name: str = ""
     queue: list[Turn] = field(default_factory=list)
     pending: PendingApproval | None = None
+    history_limit: int = 600
 
 
 @dataclass(frozen=True)

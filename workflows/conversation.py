@@ -73,6 +73,7 @@ class ConversationWorkflow:
                 else:
                     turns.cancel()
         if await turns:
+            self._state.history_limit = options.EVENTS_BETWEEN_TURNS_LIMIT
             workflow.continue_as_new(self._state)
 
     @workflow.update
@@ -286,7 +287,11 @@ class ConversationWorkflow:
     async def _take(self, turn: Turn) -> None:
         self._display.begin_turn()
         wakes = self._wakes
-        self._current = runner = TurnRunner(turn, lambda: self._is_closed, self._display.step)
+        # A turn that begins just under the limit still has room for its steps.
+        events = max(options.EVENTS_INSIDE_TURN, self._history_limit + options.EVENTS_OF_A_TURN)
+        self._current = runner = TurnRunner(
+            turn, lambda: self._is_closed, self._display.step, most_events=events
+        )
         try:
             then = await runner.run()
         finally:
@@ -304,6 +309,10 @@ class ConversationWorkflow:
         else:
             self._display.idle(pending, self._served)
 
+    @property
+    def _history_limit(self) -> int:
+        return min(self._state.history_limit, options.EVENTS_BETWEEN_TURNS_LIMIT)
+
     def _is_long(self) -> bool:
         """Whether the turn that is next is better left to a new execution.
 
@@ -312,7 +321,7 @@ class ConversationWorkflow:
         info = workflow.info()
         return (
             self._quiet_clock is not None
-            and info.get_current_history_length() > options.EVENTS_BETWEEN_TURNS_LIMIT
+            and info.get_current_history_length() > self._history_limit
             and workflow.now() - info.start_time > options.YOUNG
         )
 
@@ -337,7 +346,7 @@ class ConversationWorkflow:
 
     async def _is_quiet(self, length: int) -> bool:
         """How executions that were open before `HAND_OVER_AT_REST` see whether it is time."""
-        if length > options.EVENTS_BETWEEN_TURNS_LIMIT:
+        if length > self._history_limit:
             return True
         try:
             await workflow.wait_condition(

@@ -54,13 +54,16 @@ IDLE_TIMEOUT = timedelta(hours=24)
 # for a moment; past the limit, with the next turn. A worker that does not know an execution reads
 # its whole history again, about 0.35 ms an event.
 EVENTS_BETWEEN_TURNS = 150
-EVENTS_BETWEEN_TURNS_LIMIT = 600
+# The limit is some 115 turns: the one that meets the hand-over takes 100 ms more, and fewer than
+# one in a hundred are to.
+EVENTS_BETWEEN_TURNS_LIMIT = 1_200
 QUIET = timedelta(seconds=5)
 # Temporal lets a second pass between the beginnings of two executions (continueAsNewMinInterval): a
 # younger one would keep the turn waiting.
 YOUNG = timedelta(seconds=1.1)
 OLD_QUIET = timedelta(seconds=1)
 EVENTS_INSIDE_TURN = 1_000
+EVENTS_OF_A_TURN = 100
 
 # A turn shorter than this does not change the search attribute RunStatus: each change costs.
 WORTH_SHOWING = timedelta(seconds=1)

@@ -39,9 +39,15 @@ class TurnRunner:
     """
 
     def __init__(
-        self, turn: Turn, is_closed: Callable[[], bool], show: Callable[[str], None]
+        self,
+        turn: Turn,
+        is_closed: Callable[[], bool],
+        show: Callable[[str], None],
+        *,
+        most_events: int,
     ) -> None:
         self.turn = turn
+        self._most_events = most_events
         self._is_closed = is_closed
         self._show = show
         self.is_stopped = False
@@ -89,7 +95,7 @@ class TurnRunner:
             if not await self._goes_on(outcome):
                 return self._next(outcome)
             index = outcome.index + 1
-            if workflow.info().get_current_history_length() > options.EVENTS_INSIDE_TURN:
+            if workflow.info().get_current_history_length() > self._most_events:
                 return Next([self.turn])
         await self._close(Closing(self.turn.run_id, "max_steps"))
         return Next()

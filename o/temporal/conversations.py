@@ -61,7 +61,12 @@ async def submit_run(
         return
     await client.start_workflow(
         ConversationWorkflow.run,
-        ConversationState(run.conversation_id, run.agent_id, agent_name),
+        ConversationState(
+            run.conversation_id,
+            run.agent_id,
+            agent_name,
+            history_limit=options.EVENTS_BETWEEN_TURNS_LIMIT,
+        ),
         id=run.conversation_id,
         task_queue=task_queue,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
@@ -99,7 +104,13 @@ async def show_pending(
     """
     await client.start_workflow(
         ConversationWorkflow.run,
-        ConversationState(approval.conversation_id, approval.agent_id, agent_name, pending=request),
+        ConversationState(
+            approval.conversation_id,
+            approval.agent_id,
+            agent_name,
+            pending=request,
+            history_limit=options.EVENTS_BETWEEN_TURNS_LIMIT,
+        ),
         id=approval.conversation_id,
         task_queue=task_queue,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,

@@ -18,7 +18,7 @@ from tests.support.product import Product, eventually
 from tests.support.provider import HANDLE, FakeProvider, call, do, say
 from workflows.conversation import ConversationWorkflow
 
-_CALLS = 100
+_CALLS = 120
 _PAST = 800  # messages of a thousand characters, about 200,000 tokens
 _FILL = """
 WITH own AS (

@@ -58,14 +58,14 @@ async def test_a_turn_reads_in_the_temporal_ui_like_an_account_of_what_happened(
 async def test_a_long_conversation_continues_as_new_with_short_histories(
     server: Product, client: Letta, agent: AgentState
 ) -> None:
-    for n in range(75):  # without a pause, in which it would continue as new sooner
+    for n in range(140):  # without a pause, in which it would continue as new sooner
         reply = await asyncio.to_thread(client.agents.messages.create, agent.id, input=f"n {n}")
         assert reply.messages[0].content == f"You said: n {n}"
     found = await executions_of(server, agent)
     assert len(found) >= 2
     replayer = Replayer(workflows=[ConversationWorkflow], workflow_runner=WORKFLOW_RUNNER)
     for _, history in found:
-        assert len(history.events) <= 650
+        assert len(history.events) <= 1_260
         await replayer.replay_workflow(history)
 
 
@@ -73,12 +73,12 @@ async def test_a_long_turn_continues_as_new_in_its_middle(
     server: Product, client: Letta, agent: AgentState
 ) -> None:
     search = call("conversation_search", query="nothing at all", roles=["assistant"])
-    text = do(*[search] * 100, say("done"))
+    text = do(*[search] * 120, say("done"))
     reply = await asyncio.to_thread(
         client.agents.messages.create, agent.id, input=text, max_steps=150, timeout=100
     )
     assert reply.messages[-1].content == "done"
-    assert reply.usage.step_count == 101
+    assert reply.usage.step_count == 121
     found = await executions_of(server, agent)
     assert len(found) >= 2
     for _, history in found:
