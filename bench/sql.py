@@ -15,7 +15,7 @@ _RECORD = re.compile(
     r"^bench\[([^|]*)\|(\d+)\] LOG:  (?:statement|execute [^:]*): (.*?)\s*\Z", re.S
 )
 _OURS = ("o api", "o worker")
-_SWEEPER = ("pg_try_advisory_xact_lock", "deleted_at IS NOT NULL")
+_SWEEPER = ("pg_try_advisory_lock", "pg_advisory_unlock", "deleted_at IS NOT NULL")
 _HOUSEKEEPING = ("LISTEN", "DEALLOCATE")
 
 
