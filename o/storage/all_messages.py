@@ -74,22 +74,19 @@ async def list_all_messages(
     Raises:
         NotFound: A cursor names no message of this actor.
     """
-    shown = [is_shown(types, says=says), IN_A_LIVE_CONVERSATION]
-    listed = NOT_SHARED
-    if conversation_id is not None:
-        listed = messages.c.conversation_id == conversation_id
-    shown.append(listed)
-    alive = select(SHOWN_ID, *AGE).where(
-        messages.c.organization_id == actor.organization_id, named_by(page)
-    )
     deleted = places_of_deleted(messages, actor, *DELETED_AGE)
+    only: list[ColumnElement[bool]] = []
     if conversation_id is not None:
-        alive = alive.where(listed)
+        only = [messages.c.conversation_id == conversation_id]
         deleted = deleted.where(deleted_rows.c.conversation_id == conversation_id)
-    alive = alive.order_by(*SHOWN_LAST)
+    owned = messages.c.organization_id == actor.organization_id
+    alive = select(SHOWN_ID, *AGE).where(owned, named_by(page), *only).order_by(*SHOWN_LAST)
     places = await find_places(connection, page, alive, deleted, what=CURSOR)
     of_agent = select(*columns_of(messages, Message)).where(
-        messages.c.agent_id == agents.c.id, *shown
+        messages.c.agent_id == agents.c.id,
+        is_shown(types, says=says),
+        IN_A_LIVE_CONVERSATION,
+        *(only or [NOT_SHARED]),
     )
     part = (
         narrowed(of_agent, page, AGE, places)
@@ -97,13 +94,9 @@ async def list_all_messages(
         .limit(page.limit)
         .lateral("part")
     )
-    rows = await connection.execute(
-        select(part)
-        .select_from(agents.join(part, true()))
-        .where(_visible(actor))
-        .order_by(*in_order([part.c[key.name] for key in AGE], page))
-        .limit(page.limit)
-    )
+    merged = select(part).select_from(agents.join(part, true())).where(_visible(actor))
+    by_age = in_order([part.c[key.name] for key in AGE], page)
+    rows = await connection.execute(merged.order_by(*by_age).limit(page.limit))
     return models_of(Message, rows.mappings().all())
 
 

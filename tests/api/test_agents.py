@@ -5,6 +5,7 @@ import pytest
 from letta_client import Letta, NotFoundError
 from letta_client.types import AgentState
 
+from o.llm.bounds import MAX_NAME_CHARS
 from tests.support.product import Product, eventually
 from tests.support.provider import HANDLE, call, do, say
 
@@ -27,7 +28,7 @@ def test_a_created_agent_has_v1s_defaults_and_its_blocks(client: Letta, agent: A
 
 def test_names_as_long_as_they_may_be_do_not_stop_a_conversation(client: Letta) -> None:
     agent = client.agents.create(model=HANDLE, name="\N{OTTER}" * 500)
-    calls = {"calls": [{"name": "\N{OTTER}" * 500, "arguments": "{}"}]}
+    calls = {"calls": [{"name": "\N{OTTER}" * MAX_NAME_CHARS, "arguments": "{}"}]}
     reply = client.agents.messages.create(agent.id, input=do(calls, say("still here")))
     assert reply.messages[-1].content == "still here"
 
