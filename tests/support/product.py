@@ -208,7 +208,9 @@ class Product:
 def is_alive(pid: int | None) -> bool:
     """Whether a process runs; one that only waits to be buried does not."""
     try:
-        return pid is not None and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        # The kernel shows a process with threads as a zombie, and then for a moment as dead.
+        ended = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+        return pid is not None and psutil.Process(pid).status() not in ended
     except psutil.NoSuchProcess:
         return False
 

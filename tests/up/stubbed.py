@@ -135,6 +135,7 @@ class StubbedProduct:
 
 def lives(process: psutil.Process) -> bool:
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        ended = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+        return process.is_running() and process.status() not in ended
     except psutil.NoSuchProcess:
         return False
