@@ -1,4 +1,4 @@
-"""The statement that begins a step: the input takes its place, the context is read."""
+"""How a step begins: what its model is asked, or what came of the step when it is not to be taken."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

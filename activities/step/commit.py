@@ -1,4 +1,4 @@
-"""The statement that commits a step: reply, usage, events and, when nothing is left, the end."""
+"""What follows from a reply: what the rules fill in, what waits for approval, what is stored."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
