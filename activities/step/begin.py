@@ -1,4 +1,4 @@
-"""How a step begins: what its model is asked, or what came of the step when it is not to be taken."""
+"""How a step begins: what its model is asked, or what came of a step that is not to be taken."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
