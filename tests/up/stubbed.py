@@ -127,10 +127,10 @@ class StubbedProduct:
 
     def _is_up(self) -> bool:
         assert self.process.poll() is None, self.process.stdout.read()
-        path = self.data_dir / "up.json"
-        if not path.exists():
+        try:
+            return bool(self.state["pid"] == self.process.pid)
+        except FileNotFoundError:  # not yet there, or its forerunner's, just cleared away
             return False
-        return bool(self.state["pid"] == self.process.pid)
 
 
 def lives(process: psutil.Process) -> bool:
