@@ -33,6 +33,7 @@ class ModelRequest(BaseModel):
 
     Attributes:
         handle: `<provider name>/<full model id>`.
+        organization_id: Whose providers it names; empty for those of the environment.
         prompt: Messages in the OpenAI chat shape, oldest first, always paired.
         settings: V1's `model_settings`: temperature, max_output_tokens and so on.
         tool_choice: `required` makes the model call a tool; None leaves it to the provider.
@@ -42,6 +43,7 @@ class ModelRequest(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     handle: str
+    organization_id: str = ""
     prompt: list[dict[str, Any]]
     tools: list[ToolSpec] = []
     settings: dict[str, Any] = {}

@@ -18,6 +18,7 @@ class Provider:
 
     Attributes:
         name: First part of the handle, up to the first slash.
+        provider_type: Who it is, in V1's words (`provider_type` of `POST /v1/providers/`).
         wire: How requests are spelled: openai, anthropic or ollama.
         base_url: As the provider's own documentation gives it.
         api_key: None where the provider asks for none.
@@ -25,6 +26,7 @@ class Provider:
     """
 
     name: str
+    provider_type: str
     wire: str
     base_url: str
     api_key: SecretStr | None = None
@@ -37,17 +39,25 @@ class Providers:
     def __init__(self, settings: ProviderSettings) -> None:
         found = [
             settings.has_openai
-            and Provider("openai", "openai", settings.openai_base_url, settings.openai_api_key),
+            and Provider(
+                "openai", "openai", "openai", settings.openai_base_url, settings.openai_api_key
+            ),
             settings.anthropic_api_key
             and Provider(
-                "anthropic", "anthropic", settings.anthropic_base_url, settings.anthropic_api_key
+                "anthropic",
+                "anthropic",
+                "anthropic",
+                settings.anthropic_base_url,
+                settings.anthropic_api_key,
             ),
             settings.groq_api_key
-            and Provider("groq", "openai", settings.groq_base_url, settings.groq_api_key),
-            settings.ollama_base_url and Provider("ollama", "ollama", settings.ollama_base_url),
+            and Provider("groq", "groq", "openai", settings.groq_base_url, settings.groq_api_key),
+            settings.ollama_base_url
+            and Provider("ollama", "ollama", "ollama", settings.ollama_base_url),
             settings.local_model_url
             and Provider(
                 "local",
+                "openai",
                 "openai",
                 settings.local_model_url,
                 context_window=LOCAL_CONTEXT_WINDOW,

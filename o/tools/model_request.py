@@ -30,6 +30,7 @@ def model_request(
     """
     return ModelRequest(
         handle=handle,
+        organization_id=agent.organization_id,
         prompt=prompt,
         tools=tools_shown(agent, handle, rules.shown, client_tools),
         settings=agent.model_settings,

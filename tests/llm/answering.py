@@ -75,7 +75,7 @@ class Server:
 
     @property
     def provider(self) -> Provider:
-        return Provider("openai", "openai", self.url, SecretStr(KEY))
+        return Provider("openai", "openai", "openai", self.url, SecretStr(KEY))
 
 
 async def ask(

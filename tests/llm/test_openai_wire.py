@@ -60,7 +60,7 @@ async def test_a_request_carries_the_key_the_tools_and_the_settings_and_nothing_
 
 
 def test_models_of_openai_that_think_get_no_sampling_settings() -> None:
-    openai = Provider("openai", "openai", "https://api.openai.com/v1", SecretStr(KEY))
+    openai = Provider("openai", "openai", "openai", "https://api.openai.com/v1", SecretStr(KEY))
     thinks = chat_body(openai, "o3-mini", REQUEST, streams=False)
     assert "temperature" not in thinks
     assert (thinks["max_completion_tokens"], "max_tokens" in thinks) == (99, False)
@@ -71,7 +71,7 @@ def test_models_of_openai_that_think_get_no_sampling_settings() -> None:
 def test_a_model_is_told_whether_to_call_tools_in_parallel_unless_it_refuses_that(
     parallel: bool,
 ) -> None:
-    openai = Provider("openai", "openai", "https://api.openai.com/v1", SecretStr(KEY))
+    openai = Provider("openai", "openai", "openai", "https://api.openai.com/v1", SecretStr(KEY))
     request = REQUEST.model_copy(update={"parallel_calls": parallel})
     for model in ("gpt-4o", "gpt-5-mini", "meta/llama-3"):
         assert chat_body(openai, model, request, streams=False)["parallel_tool_calls"] is parallel
@@ -174,7 +174,7 @@ async def test_an_answer_that_is_no_completion_is_an_error(server: Server, body:
 
 
 async def test_a_provider_that_is_away_is_worth_another_try() -> None:
-    provider = Provider("openai", "openai", "http://127.0.0.1:9/v1")
+    provider = Provider("openai", "openai", "openai", "http://127.0.0.1:9/v1")
     with pytest.raises(ModelError) as failure:
         await OpenAIWire().complete(provider, "x", REQUEST, None)
     assert failure.value.retryable

@@ -92,7 +92,7 @@ class LiteLLMWires:
             tools=[ToolSpec(name="wave", description="Wave.", parameters={"type": "object"})],
         )
         async with one_word_provider() as address:
-            provider = Provider("warm-up", "anthropic", address)
+            provider = Provider("warm-up", "anthropic", "anthropic", address)
             await self.complete(provider, "x", request, None)
             await self.complete(provider, "x", request, _nowhere)
 
