@@ -6,6 +6,7 @@ litellm.
 
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 from pydantic import ValidationError
@@ -42,18 +43,20 @@ class OpenAIWire:
         self, provider: Provider, model: str, request: ModelRequest, on_delta: DeltaSink | None
     ) -> ModelReply:
         """Ask once; see `LanguageModel.complete`."""
+        body = self.body(provider, model, request, streams=on_delta is not None)
         asked = self._session().post(
-            f"{provider.base_url.rstrip('/')}/chat/completions",
-            data=to_json(chat_body(provider, model, request, streams=on_delta is not None)),
-            headers=_headers(provider),
+            self.address(provider, model),
+            data=to_json(body),
+            headers=self.headers(provider),
             proxy=proxy_of(provider.base_url),
+            allow_redirects=False,  # keys and prompts go where they were meant to go
         )
         try:
             async with asked as response:
-                if not response.ok:
+                if not 200 <= response.status < 300:
                     text = await error_text(response)
                     raise refused(provider, response.status, text, response.headers)
-                return await _reply(provider, body_of(response), on_delta)
+                return await self.read(provider, _heard(provider, body_of(response)), on_delta)
         except (ReplyOutOfBounds, UnknownEncoding, JsonOutOfBounds) as error:
             raise out_of_bounds(provider, error) from None
         except TimeoutError as error:
@@ -61,17 +64,35 @@ class OpenAIWire:
         except aiohttp.ClientError as error:
             raise unreachable(provider, error, timed_out=False) from error
 
+    # What wires that are spoken over plain HTTP too do otherwise.
+
+    def address(self, provider: Provider, model: str) -> str:
+        """Where a model is asked."""
+        return f"{provider.base_url.rstrip('/')}/chat/completions"
+
+    def headers(self, provider: Provider) -> dict[str, str]:
+        """Who asks."""
+        headers = {"Content-Type": "application/json"}
+        if provider.api_key is not None:
+            headers["Authorization"] = f"Bearer {provider.api_key.get_secret_value()}"
+        return headers
+
+    def body(
+        self, provider: Provider, model: str, request: ModelRequest, *, streams: bool
+    ) -> dict[str, Any]:
+        """What is asked."""
+        return chat_body(provider, model, request, streams=streams)
+
+    async def read(
+        self, provider: Provider, pieces: AsyncIterator[bytes], on_delta: DeltaSink | None
+    ) -> ModelReply:
+        """What is answered, told to `on_delta` while it comes."""
+        return await _reply(provider, pieces, on_delta)
+
     def _session(self) -> aiohttp.ClientSession:
         if self._open is None:
             self._open = open_session()
         return self._open
-
-
-def _headers(provider: Provider) -> dict[str, str]:
-    headers = {"Content-Type": "application/json"}
-    if provider.api_key is not None:
-        headers["Authorization"] = f"Bearer {provider.api_key.get_secret_value()}"
-    return headers
 
 
 async def _reply(
@@ -81,16 +102,30 @@ async def _reply(
 
     Which it is shows in the first byte; content types are not to be relied on.
     """
+    whole, pieces = await is_whole(pieces)
+    if whole:
+        reply = reply_of(_parsed(provider, await whole_body(pieces)))
+        return reply if on_delta is None else await told_whole(reply, on_delta)
+    return await streamed_reply(_chunks(provider, pieces), on_delta or nowhere)
+
+
+async def is_whole(pieces: AsyncIterator[bytes]) -> tuple[bool, AsyncIterator[bytes]]:
+    """Whether an answer comes at once, by its first byte; and all of it, read so far or not."""
     head = b""
     async for piece in pieces:
         head = (head + piece).lstrip(_BEFORE_JSON)
         if head:
             break
-    pieces = _from(head, pieces)
-    if head.startswith((b"{", b"[", b"<")) or not head:
-        reply = reply_of(_parsed(provider, await whole_body(pieces)))
-        return reply if on_delta is None else await told_whole(reply, on_delta)
-    return await streamed_reply(_chunks(provider, pieces), on_delta or _nowhere)
+    return head.startswith((b"{", b"[", b"<")) or not head, _from(head, pieces)
+
+
+async def _heard(provider: Provider, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The pieces, with a connection that breaks as a failure of the provider."""
+    try:
+        async for piece in pieces:
+            yield piece
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise unreachable(provider, error, timed_out=isinstance(error, TimeoutError)) from error
 
 
 async def _from(head: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -99,7 +134,7 @@ async def _from(head: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[byte
         yield piece
 
 
-async def _nowhere(delta: ReplyDelta) -> None:
+async def nowhere(delta: ReplyDelta) -> None:
     """Drop a piece."""
 
 

@@ -25,18 +25,12 @@ from pydantic import ValidationError
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest, ReplyDelta, ToolSpec
 from o.domain.text import storable_json
 from o.errors import ModelError
-from o.llm.bounds import (
-    ACCEPT_ENCODING,
-    MAX_REPLY_BYTES,
-    ReplyOutOfBounds,
-    UnknownEncoding,
-    unpacked,
-)
-from o.llm.failures import causes_of, out_of_bounds, refused, unreachable
+from o.llm.failures import causes_of, refused, unreachable
 from o.llm.providers import Provider
 from o.llm.warm_up import one_word_provider
 from o.llm.wires.bodies import response_format
 from o.llm.wires.chat import Completion, reply_of
+from o.llm.wires.guarded_http import Failed, GuardedTransport
 from o.llm.wires.images import without_addresses
 from o.llm.wires.streamed import streamed_reply
 
@@ -44,11 +38,15 @@ litellm.suppress_debug_info = True
 litellm.drop_params = True
 litellm.telemetry = False
 
-_WIRE_PREFIX = {"anthropic": "anthropic", "ollama": "ollama_chat"}
-_IMAGE_ADDRESSES = {"anthropic": ("https://",), "ollama": ()}
+_WIRE_PREFIX = {
+    "anthropic": "anthropic",
+    "ollama": "ollama_chat",
+    "gemini": "gemini",
+    "bedrock": "bedrock/converse",
+}
+_IMAGE_ADDRESSES: dict[str, tuple[str, ...]] = {"anthropic": ("https://",)}
 _NO_KEY = "none"
 _NO_CONNECTION = (httpx.TransportError, aiohttp.ClientConnectionError, ConnectionError)
-_STREAMS = ("event-stream", "ndjson", "jsonl")
 
 # V1's settings, in the words of the OpenAI wire, which litellm's callers use.
 _SETTINGS = {
@@ -100,7 +98,7 @@ class LiteLLMWires:
         """Litellm's own client, but for what bounds the answers; of the running event loop."""
         if self._http is None:
             inner = AsyncHTTPHandler.create_async_transport(ssl_context=get_ssl_configuration())
-            self._http = AsyncHTTPHandler(timeout=self._timeout_s, transport=_Bounded(inner))
+            self._http = AsyncHTTPHandler(timeout=self._timeout_s, transport=GuardedTransport(inner))
         return self._http
 
     def _arguments(self, provider: Provider, model: str, request: ModelRequest) -> dict[str, Any]:
@@ -109,7 +107,7 @@ class LiteLLMWires:
             "model": f"{_WIRE_PREFIX[provider.wire]}/{model}",
             # litellm may change what it is given, and would fetch images by their address itself.
             "messages": copy.deepcopy(
-                without_addresses(request.prompt, taken=_IMAGE_ADDRESSES[provider.wire])
+                without_addresses(request.prompt, taken=_IMAGE_ADDRESSES.get(provider.wire, ()))
             ),
             "api_base": provider.base_url,
             "api_key": key,
@@ -118,6 +116,9 @@ class LiteLLMWires:
             "num_retries": 0,
             "max_retries": 0,
         }
+        if provider.wire == "bedrock":
+            arguments |= {"aws_bedrock_runtime_endpoint": provider.base_url,"aws_access_key_id":provider.access_key.get_secret_value(),"aws_secret_access_key":key,"aws_region_name":provider.region}
+            del arguments["api_base"]; del arguments["api_key"]
         if request.tools:
             arguments["tools"] = [
                 {"type": "function", "function": tool.model_dump()} for tool in request.tools
@@ -137,49 +138,6 @@ async def _nowhere(delta: ReplyDelta) -> None:
     """Drop a piece."""
 
 
-class _Bounded(httpx.AsyncBaseTransport):
-    """Answers arrive unpacked, and only as much of them as is taken."""
-
-    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
-        self._inner = inner
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request."""
-        request.headers["accept-encoding"] = ACCEPT_ENCODING
-        response = await self._inner.handle_async_request(request)
-        encoding = response.headers.pop("content-encoding", "")
-        kind = response.headers.get("content-type", "")
-        streams = any(sign in kind for sign in _STREAMS)
-        response.stream = _BoundedStream(response.stream, encoding, streams=streams)
-        return response
-
-    async def aclose(self) -> None:
-        """Let go of the connections."""
-        await self._inner.aclose()
-
-
-class _BoundedStream(httpx.AsyncByteStream):
-    """A body whose length, or whose lines' length, is held to what is taken."""
-
-    def __init__(self, inner: Any, encoding: str, *, streams: bool) -> None:
-        self._inner = inner
-        self._encoding = encoding
-        self._streams = streams
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        length = 0
-        async for piece in unpacked(self._inner, self._encoding):
-            end = piece.rfind(b"\n") if self._streams else -1
-            length = length + len(piece) if end < 0 else len(piece) - end
-            if length > MAX_REPLY_BYTES:
-                raise ReplyOutOfBounds("line" if self._streams else "answer")
-            yield piece
-
-    async def aclose(self) -> None:
-        """Let go of the answer."""
-        await self._inner.aclose()
-
-
 def _as_completion(reply: Any) -> Completion:
     try:
         return Completion.model_validate(reply)
@@ -195,8 +153,8 @@ async def _completions(chunks: Any) -> AsyncIterator[Completion]:
 def _as_model_error(error: Exception, provider: Provider) -> ModelError:
     causes = list(causes_of(error))
     for cause in causes:
-        if isinstance(cause, ReplyOutOfBounds | UnknownEncoding):
-            return out_of_bounds(provider, cause)
+        if isinstance(cause, Failed):
+            return cause.explain(provider)
     if isinstance(error, litellm.Timeout):
         return unreachable(provider, error, timed_out=True)
     if any(isinstance(cause, _NO_CONNECTION) for cause in causes):

@@ -1,0 +1,237 @@
+"""What stands between litellm and the network: answers are checked before it reads them.
+
+litellm takes a stream that breaks off, or that is no JSON, for a reply that is finished; it asks
+again by another client when a connection fails, and follows redirects. So what goes wrong is raised
+here, as an error that it does not know and passes on.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import aiohttp
+import httpx
+
+from o.domain.json_bounds import JsonOutOfBounds, check_json_text
+from o.domain.text import storable_json
+from o.errors import ModelError
+from o.llm.bounds import (
+    ACCEPT_ENCODING,
+    MAX_ERROR_BYTES,
+    MAX_REPLY_BYTES,
+    ReplyOutOfBounds,
+    UnknownEncoding,
+    unpacked,
+)
+from o.llm.failures import out_of_bounds, refused, refused_inside, unreachable
+from o.llm.providers import Provider
+from o.llm.wires.server_sent_events import event_data
+
+_EVENTS, _LINES, _FRAMES = "text/event-stream", "ndjson", "vnd.amazon.eventstream"
+_NO_CONNECTION = (httpx.HTTPError, aiohttp.ClientError, OSError)
+_DONE = b"[DONE]"
+
+
+class Failed(Exception):
+    """A call came to nothing; `explain` says what that is of a provider."""
+
+    def __init__(self, explain: Callable[[Provider], ModelError]) -> None:
+        super().__init__("the call failed")
+        self.explain = explain
+
+
+class GuardedTransport(httpx.AsyncBaseTransport):
+    """Sends requests once, to where they are meant to go; gives whole answers, or `Failed`."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request."""
+        request.headers["accept-encoding"] = ACCEPT_ENCODING
+        try:
+            response = await self._inner.handle_async_request(request)
+            pieces = unpacked(response.stream, response.headers.pop("content-encoding", ""))
+            if not 200 <= response.status_code < 300:
+                raise await _refusal(response, pieces)
+            kind = response.headers.get("content-type", "")
+            if any(sign in kind for sign in (_EVENTS, _LINES, _FRAMES)):
+                response.stream = _Stream(response.stream, pieces, kind)
+                return response
+            return httpx.Response(
+                response.status_code,
+                headers={"content-type": "application/json"},
+                content=await _whole(pieces),
+                request=request,
+            )
+        except _FAILURES as error:
+            raise _failure(error) from error
+
+    async def aclose(self) -> None:
+        """Let go of the connections."""
+        await self._inner.aclose()
+
+
+class _Stream(httpx.AsyncByteStream):
+    """A stream of which every event is whole and good, and which does not end before its reply."""
+
+    def __init__(self, inner: Any, pieces: AsyncIterator[bytes], kind: str) -> None:
+        self._inner = inner
+        self._pieces = pieces
+        self._read = (
+            _events if _EVENTS in kind else _json_lines if _LINES in kind else _frames
+        )
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for piece in self._read(self._pieces):
+                yield piece
+        except _FAILURES as error:
+            raise _failure(error) from error
+
+    async def aclose(self) -> None:
+        """Let go of the answer."""
+        await self._inner.aclose()
+
+
+class _Inside(Exception):
+    """An error within a good answer."""
+
+    def __init__(self, error: Any) -> None:
+        super().__init__("an error inside")
+        self.error = error
+
+
+class _EndedEarly(Exception):
+    """A stream ended before the reply did."""
+
+
+_BOUNDS = (ReplyOutOfBounds, UnknownEncoding, JsonOutOfBounds)
+_FAILURES = (*_BOUNDS, *_NO_CONNECTION, _Inside, _EndedEarly, ValueError, RecursionError)
+
+
+def _failure(error: Exception) -> Failed:
+    """What went wrong, without holding on to the answer."""
+    if isinstance(error, Failed):
+        return error
+    if isinstance(error, _Inside):
+        inside = error.error
+        return Failed(lambda provider: refused_inside(provider, inside))
+    if isinstance(error, _EndedEarly):
+        return Failed(lambda _: ModelError(
+            "llm_error", "The provider's stream ended before its reply.", retryable=True
+        ))
+    if isinstance(error, _BOUNDS):
+        return Failed(lambda provider: out_of_bounds(provider, error))
+    if isinstance(error, _NO_CONNECTION):
+        timed_out = isinstance(error, httpx.TimeoutException | TimeoutError)
+        return Failed(lambda provider: unreachable(provider, error, timed_out=timed_out))
+    return Failed(lambda provider: ModelError(
+        "llm_error", f"The answer of the provider {provider.name} is not what its protocol says."
+    ))
+
+
+async def _refusal(response: httpx.Response, pieces: AsyncIterator[bytes]) -> Failed:
+    """An error, or an address elsewhere: keys and prompts go where they were meant to go."""
+    body = bytearray()
+    try:
+        async for piece in pieces:
+            body += piece
+            if len(body) > MAX_ERROR_BYTES:
+                break
+    except (ReplyOutOfBounds, UnknownEncoding):
+        body += b" (unreadable)"
+    finally:
+        await response.aclose()
+    text = body[:MAX_ERROR_BYTES].decode("utf-8", "replace")
+    status, headers = response.status_code, dict(response.headers)
+    return Failed(lambda provider: refused(provider, status, text, headers))
+
+
+async def _whole(pieces: AsyncIterator[bytes]) -> bytes:
+    body = bytearray()
+    async for piece in pieces:
+        body += piece
+        if len(body) > MAX_REPLY_BYTES:
+            raise ReplyOutOfBounds
+    return _good(bytes(body))[0]
+
+
+def _good(data: bytes) -> tuple[bytes, dict[str, Any]]:
+    """JSON as litellm can read it, and what it says.
+
+    Raises:
+        JsonOutOfBounds: It is nested beyond measure.
+        ValueError: It is none, or no object.
+        _Inside: It is an error.
+    """
+    check_json_text(data)
+    found = storable_json(json.loads(data.decode("utf-8", "replace"), strict=False))
+    if not isinstance(found, dict):
+        raise ValueError("no object")  # noqa: TRY004 - as for what is no JSON
+    error = found.get("error")
+    if error or found.get("type") == "error":
+        raise _Inside(error or found)
+    return json.dumps(found).encode(), found
+
+
+async def _events(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Server-sent events, each in one line."""
+    is_over = False
+    async for lines in event_data(pieces):
+        data = b"\n".join(lines).strip()
+        if not data or data == _DONE:
+            continue
+        good, found = _good(data)
+        is_over = is_over or _ends(found)
+        yield b"data: " + good + b"\n\n"
+    if not is_over:
+        raise _EndedEarly
+
+
+async def _json_lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    is_over = False
+    rest = b""
+    async for piece in _with_end(pieces):
+        *lines, rest = (rest + piece).split(b"\n")
+        if len(rest) > MAX_REPLY_BYTES:
+            raise ReplyOutOfBounds("line")
+        for line in filter(bytes.strip, lines):
+            good, found = _good(line)
+            is_over = is_over or _ends(found)
+            yield good + b"\n"
+    if not is_over:
+        raise _EndedEarly
+
+
+async def _with_end(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async for piece in pieces:
+        yield piece
+    yield b"\n"
+
+
+async def _frames(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """AWS's binary events, whose lengths and sums litellm's decoder checks."""
+    end, is_over = b"", False
+    async for piece in pieces:
+        end = (end + piece)[-(len(piece) + len(_STOP)) :]
+        is_over = is_over or _STOP in end
+        yield piece
+        await asyncio.sleep(0)
+    if not is_over:
+        raise _EndedEarly
+
+
+_STOP = b"messageStop"
+
+
+def _ends(event: dict[str, Any]) -> bool:
+    """Whether an event says that the reply is over, in the words of any of the wires."""
+    if event.get("type") == "message_delta":  # Anthropic's
+        return bool((event.get("delta") or {}).get("stop_reason"))
+    if event.get("type") == "message_stop" or event.get("done"):  # Anthropic's, Ollama's
+        return True
+    if (event.get("promptFeedback") or {}).get("blockReason"):  # Gemini's
+        return True
+    return any(one.get("finishReason") for one in event.get("candidates") or [])
