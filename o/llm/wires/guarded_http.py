@@ -28,9 +28,14 @@ from o.llm.failures import out_of_bounds, refused, refused_inside, unreachable
 from o.llm.providers import Provider
 from o.llm.wires.server_sent_events import event_data
 
-_EVENTS, _LINES, _FRAMES = "text/event-stream", "ndjson", "vnd.amazon.eventstream"
+_EVENTS, _FRAMES = "text/event-stream", "vnd.amazon.eventstream"
 _NO_CONNECTION = (httpx.HTTPError, aiohttp.ClientError, OSError)
 _DONE = b"[DONE]"
+
+NO_KEY = "none"
+"""What litellm is given in place of a key, so that it does not look for one. It is not sent."""
+_NO_KEYS = (NO_KEY, f"Bearer {NO_KEY}")
+_KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
 
 
 class Failed(Exception):
@@ -50,23 +55,26 @@ class GuardedTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request."""
         request.headers["accept-encoding"] = ACCEPT_ENCODING
+        for name in _KEY_HEADERS:
+            if request.headers.get(name) in _NO_KEYS:
+                del request.headers[name]
         try:
             response = await self._inner.handle_async_request(request)
             pieces = unpacked(response.stream, response.headers.pop("content-encoding", ""))
             if not 200 <= response.status_code < 300:
                 raise await _refusal(response, pieces)
             kind = response.headers.get("content-type", "")
-            if any(sign in kind for sign in (_EVENTS, _LINES, _FRAMES)):
+            if any(sign in kind for sign in (_EVENTS, _FRAMES)):
                 response.stream = _Stream(response.stream, pieces, kind)
                 return response
-            return httpx.Response(
-                response.status_code,
-                headers={"content-type": "application/json"},
-                content=await _whole(pieces),
-                request=request,
-            )
+            try:
+                content = await _whole(pieces)
+            finally:
+                await response.aclose()
         except _FAILURES as error:
             raise _failure(error) from error
+        headers = {"content-type": "application/json"}
+        return httpx.Response(200, headers=headers, content=content, request=request)
 
     async def aclose(self) -> None:
         """Let go of the connections."""
@@ -79,9 +87,7 @@ class _Stream(httpx.AsyncByteStream):
     def __init__(self, inner: Any, pieces: AsyncIterator[bytes], kind: str) -> None:
         self._inner = inner
         self._pieces = pieces
-        self._read = (
-            _events if _EVENTS in kind else _json_lines if _LINES in kind else _frames
-        )
+        self._read = _events if _EVENTS in kind else _frames
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
@@ -119,17 +125,22 @@ def _failure(error: Exception) -> Failed:
         inside = error.error
         return Failed(lambda provider: refused_inside(provider, inside))
     if isinstance(error, _EndedEarly):
-        return Failed(lambda _: ModelError(
-            "llm_error", "The provider's stream ended before its reply.", retryable=True
-        ))
+        return Failed(
+            lambda _: ModelError(
+                "llm_error", "The provider's stream ended before its reply.", retryable=True
+            )
+        )
     if isinstance(error, _BOUNDS):
         return Failed(lambda provider: out_of_bounds(provider, error))
     if isinstance(error, _NO_CONNECTION):
         timed_out = isinstance(error, httpx.TimeoutException | TimeoutError)
         return Failed(lambda provider: unreachable(provider, error, timed_out=timed_out))
-    return Failed(lambda provider: ModelError(
-        "llm_error", f"The answer of the provider {provider.name} is not what its protocol says."
-    ))
+    return Failed(
+        lambda provider: ModelError(
+            "llm_error",
+            f"The answer of the provider {provider.name} is not what its protocol says.",
+        )
+    )
 
 
 async def _refusal(response: httpx.Response, pieces: AsyncIterator[bytes]) -> Failed:
@@ -169,9 +180,9 @@ def _good(data: bytes) -> tuple[bytes, dict[str, Any]]:
     check_json_text(data)
     found = storable_json(json.loads(data.decode("utf-8", "replace"), strict=False))
     if not isinstance(found, dict):
-        raise ValueError("no object")  # noqa: TRY004 - as for what is no JSON
+        raise ValueError("no object")
     error = found.get("error")
-    if error or found.get("type") == "error":
+    if error or found.get("type") == "error" or "__type" in found:  # the last is AWS's
         raise _Inside(error or found)
     return json.dumps(found).encode(), found
 
@@ -188,27 +199,6 @@ async def _events(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield b"data: " + good + b"\n\n"
     if not is_over:
         raise _EndedEarly
-
-
-async def _json_lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    is_over = False
-    rest = b""
-    async for piece in _with_end(pieces):
-        *lines, rest = (rest + piece).split(b"\n")
-        if len(rest) > MAX_REPLY_BYTES:
-            raise ReplyOutOfBounds("line")
-        for line in filter(bytes.strip, lines):
-            good, found = _good(line)
-            is_over = is_over or _ends(found)
-            yield good + b"\n"
-    if not is_over:
-        raise _EndedEarly
-
-
-async def _with_end(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    async for piece in pieces:
-        yield piece
-    yield b"\n"
 
 
 async def _frames(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -230,7 +220,7 @@ def _ends(event: dict[str, Any]) -> bool:
     """Whether an event says that the reply is over, in the words of any of the wires."""
     if event.get("type") == "message_delta":  # Anthropic's
         return bool((event.get("delta") or {}).get("stop_reason"))
-    if event.get("type") == "message_stop" or event.get("done"):  # Anthropic's, Ollama's
+    if event.get("type") == "message_stop":
         return True
     if (event.get("promptFeedback") or {}).get("blockReason"):  # Gemini's
         return True

@@ -15,9 +15,9 @@ from o.errors import ModelError
 from o.llm.bounds import MAX_REPLY_BYTES, ReplyOutOfBounds
 from o.llm.failures import refused_inside
 from o.llm.providers import Provider
-from o.llm.requests.bodies import response_format
-from o.llm.requests.fitted import fit
+from o.llm.wires.bodies import response_format
 from o.llm.wires.chat import Completion, reply_of
+from o.llm.wires.images import without_addresses
 from o.llm.wires.openai import OpenAIWire, nowhere
 from o.llm.wires.streamed import streamed_reply
 
@@ -43,28 +43,27 @@ class OllamaWire(OpenAIWire):
         self, provider: Provider, model: str, request: ModelRequest, *, streams: bool
     ) -> dict[str, Any]:
         """The request in Ollama's words."""
-        fitted = fit(provider, model, request)
         options: dict[str, Any] = {
-            theirs: fitted.settings[ours]
+            theirs: request.settings[ours]
             for ours, theirs in _OPTIONS.items()
-            if fitted.settings.get(ours) is not None
+            if request.settings.get(ours) is not None
         }
-        if fitted.context_window is not None:
-            options["num_ctx"] = fitted.context_window
+        if (window := getattr(request, "context_window", None)) is not None:
+            options["num_ctx"] = window
         body: dict[str, Any] = {
             "model": model,
-            "messages": _messages(fitted.prompt),
+            "messages": _messages(without_addresses(request.prompt)),
             "stream": streams,
             "options": options,
         }
-        if fitted.tools:
+        if request.tools:
             body["tools"] = [
-                {"type": "function", "function": tool.model_dump()} for tool in fitted.tools
+                {"type": "function", "function": tool.model_dump()} for tool in request.tools
             ]
-        if (wanted := response_format(fitted.settings)) is not None:
+        if (wanted := response_format(request.settings)) is not None:
             schema = wanted.get("json_schema", {}).get("schema")
             body["format"] = schema or "json"
-        return {name: value for name, value in body.items() if name not in fitted.takes.left_out}
+        return body
 
     async def read(
         self, provider: Provider, pieces: AsyncIterator[bytes], on_delta: DeltaSink | None
@@ -139,9 +138,7 @@ async def _with_end(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield b"\n"  # the last line may lack it
 
 
-async def _from(
-    first: Completion, rest: AsyncIterator[Completion]
-) -> AsyncIterator[Completion]:
+async def _from(first: Completion, rest: AsyncIterator[Completion]) -> AsyncIterator[Completion]:
     yield first
     async for one in rest:
         yield one
@@ -186,7 +183,9 @@ def _completion(provider: Provider, line: bytes, calls: int) -> tuple[Completion
 
 def _whole(only: Completion) -> Completion:
     choice = only.choices[0]
-    return only.model_copy(update={"choices": [choice.model_copy(update={"message": choice.delta})]})
+    return only.model_copy(
+        update={"choices": [choice.model_copy(update={"message": choice.delta})]}
+    )
 
 
 def _no_answer(provider: Provider) -> ModelError:

@@ -49,11 +49,11 @@ class OpenAIWire:
             data=to_json(body),
             headers=self.headers(provider),
             proxy=proxy_of(provider.base_url),
-            allow_redirects=False,  # keys and prompts go where they were meant to go
+            allow_redirects=False,  # a key goes where the operator said, and nowhere else
         )
         try:
             async with asked as response:
-                if not 200 <= response.status < 300:
+                if response.status >= 300:
                     text = await error_text(response)
                     raise refused(provider, response.status, text, response.headers)
                 return await self.read(provider, _heard(provider, body_of(response)), on_delta)

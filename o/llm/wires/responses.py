@@ -82,25 +82,26 @@ class _Stream:
 
     def _of(self, event: dict[str, Any]) -> Completion | None:
         kind, place = str(event.get("type")), event.get("output_index")
+        found: Completion | None = None
         match kind:
             case "response.output_text.delta" | "response.refusal.delta":
-                return self._piece("text", place, content=event.get("delta"))
+                found = self._piece("text", place, content=event.get("delta"))
             case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
-                return self._piece("reasoning", place, reasoning_content=event.get("delta"))
+                found = self._piece("reasoning", place, reasoning_content=event.get("delta"))
             case "response.reasoning_summary_part.added" if event.get("summary_index"):
-                return self._piece("reasoning", place, reasoning_content="\n\n")
+                found = self._piece("reasoning", place, reasoning_content="\n\n")
             case "response.output_item.added":
-                return self._begun(event.get("item") or {}, place)
+                found = self._begun(event.get("item") or {}, place)
             case "response.function_call_arguments.delta":
-                return self._arguments(place, event.get("delta"))
+                found = self._arguments(place, event.get("delta"))
             case "response.output_item.done":
-                return self._done(event.get("item") or {}, place)
+                found = self._done(event.get("item") or {}, place)
             case "response.failed" | "error":
                 response = event.get("response") or event
                 raise refused_inside(self._provider, response.get("error") or response)
             case _ if kind in _FINISHED:
-                return self._end(event.get("response") or {})
-        return None
+                found = self._end(event.get("response") or {})
+        return found
 
     def _piece(self, what: str, place: Any, **delta: Any) -> Completion:
         self._told.add((what, place))

@@ -5,13 +5,14 @@ from typing import Any
 
 from o.domain.llm import ModelRequest
 from o.llm.providers import Provider
-from o.llm.requests.bodies import optional_fields
-from o.llm.requests.fitted import fit
+from o.llm.wires.bodies import chat_body
 
 ITEMS = "response_items"
 """The field of a reply, in the prompt, with the reasoning that goes back and its place."""
 
-_ONLY_RESPONSES = re.compile(r"(?:^|/)(?:o1-pro|o3-pro|o3-deep|o4-mini-deep|gpt-5[.\d]*-pro|[\w.-]*codex)")
+_ONLY_RESPONSES = re.compile(
+    r"(?:^|/)(?:o1-pro|o3-pro|o3-deep|o4-mini-deep|gpt-5[.\d]*-pro|[\w.-]*codex)"
+)
 _NEVER_THINKS = re.compile(r"(?:^|/)(?:gpt-[34]|chatgpt|ft:gpt-[34])")
 _SEALED = "reasoning.encrypted_content"
 
@@ -29,20 +30,19 @@ def responses_body(
     provider: Provider, model: str, request: ModelRequest, *, streams: bool
 ) -> dict[str, Any]:
     """The body of a request; what the model is known to refuse is left out."""
-    fitted = fit(provider, model, request)
-    fields = optional_fields(fitted, streams=streams)
+    fields = chat_body(provider, model, request, streams=streams)
     body: dict[str, Any] = {
         "model": model,
-        "input": input_items(fitted.prompt),
+        "input": input_items(fields["messages"]),
         "store": False,
         "stream": streams,
     }
     if not _NEVER_THINKS.search(model):
         body["include"] = [_SEALED]
-    if fitted.tools:
+    if request.tools:
         # Not strict: schemas would have to name every field as required.
         body["tools"] = [
-            {"type": "function", "strict": False} | tool.model_dump() for tool in fitted.tools
+            {"type": "function", "strict": False} | tool.model_dump() for tool in request.tools
         ]
     body |= {name: fields[name] for name in _SAME if name in fields}
     for name in _LIMITS:
@@ -51,7 +51,7 @@ def responses_body(
     if (wanted := fields.get("response_format")) is not None:
         schema = wanted.get("json_schema", {})
         body["text"] = {"format": {"type": wanted["type"]} | schema}
-    return {name: value for name, value in body.items() if name not in fitted.takes.left_out}
+    return body
 
 
 def input_items(prompt: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The one file that imports litellm: the wires that are not OpenAI's.
+"""The one file that imports litellm: the wires of Anthropic, Gemini and Bedrock.
 
 Importing this takes seconds and 180 MB, so a worker does before it polls, and only when a provider
 asks for it.
@@ -8,6 +8,7 @@ import copy
 import os
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urlsplit
 
 # litellm reads these when it is imported, and has no other way to be told.
 os.environ.setdefault(
@@ -16,10 +17,13 @@ os.environ.setdefault(
 os.environ.setdefault("LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS", "True")  # else for headers
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # else a count of tokens may wait for a download
 
-import aiohttp
 import httpx
 import litellm
-from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler, get_ssl_configuration
+from litellm.llms.custom_httpx.http_handler import (
+    AsyncHTTPHandler,
+    HTTPHandler,
+    get_ssl_configuration,
+)
 from pydantic import ValidationError
 
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest, ReplyDelta, ToolSpec
@@ -29,8 +33,9 @@ from o.llm.failures import causes_of, refused, unreachable
 from o.llm.providers import Provider
 from o.llm.warm_up import one_word_provider
 from o.llm.wires.bodies import response_format
+from o.llm.wires.cache_marks import with_cache_marks
 from o.llm.wires.chat import Completion, reply_of
-from o.llm.wires.guarded_http import Failed, GuardedTransport
+from o.llm.wires.guarded_http import NO_KEY, Failed, GuardedTransport
 from o.llm.wires.images import without_addresses
 from o.llm.wires.streamed import streamed_reply
 
@@ -38,15 +43,27 @@ litellm.suppress_debug_info = True
 litellm.drop_params = True
 litellm.telemetry = False
 
-_WIRE_PREFIX = {
-    "anthropic": "anthropic",
-    "ollama": "ollama_chat",
-    "gemini": "gemini",
-    "bedrock": "bedrock/converse",
-}
+_WIRE_PREFIX = {"anthropic": "anthropic", "gemini": "gemini", "bedrock": "bedrock/converse"}
 _IMAGE_ADDRESSES: dict[str, tuple[str, ...]] = {"anthropic": ("https://",)}
-_NO_KEY = "none"
-_NO_CONNECTION = (httpx.TransportError, aiohttp.ClientConnectionError, ConnectionError)
+_GEMINI_VERSION = "v1beta"
+_AWS_REGION = "us-east-1"
+
+
+class _Nowhere(httpx.AsyncBaseTransport, httpx.BaseTransport):
+    """Reaches nothing."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Refuse."""
+        raise httpx.UnsupportedProtocol("not of its own accord", request=request)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Refuse."""
+        raise httpx.UnsupportedProtocol("not of its own accord", request=request)
+
+
+# By these litellm fetches images, and asks about models while the event loop waits.
+litellm.module_level_client = HTTPHandler(client=httpx.Client(transport=_Nowhere()))
+litellm.module_level_aclient = AsyncHTTPHandler(transport=_Nowhere())
 
 # V1's settings, in the words of the OpenAI wire, which litellm's callers use.
 _SETTINGS = {
@@ -98,27 +115,23 @@ class LiteLLMWires:
         """Litellm's own client, but for what bounds the answers; of the running event loop."""
         if self._http is None:
             inner = AsyncHTTPHandler.create_async_transport(ssl_context=get_ssl_configuration())
-            self._http = AsyncHTTPHandler(timeout=self._timeout_s, transport=GuardedTransport(inner))
+            self._http = AsyncHTTPHandler(
+                timeout=self._timeout_s, transport=GuardedTransport(inner)
+            )
         return self._http
 
     def _arguments(self, provider: Provider, model: str, request: ModelRequest) -> dict[str, Any]:
-        key = provider.api_key.get_secret_value() if provider.api_key else _NO_KEY
+        prompt = without_addresses(request.prompt, taken=_IMAGE_ADDRESSES.get(provider.wire, ()))
+        if _keeps_marked(provider, model):
+            prompt = with_cache_marks(prompt)
         arguments: dict[str, Any] = {
             "model": f"{_WIRE_PREFIX[provider.wire]}/{model}",
-            # litellm may change what it is given, and would fetch images by their address itself.
-            "messages": copy.deepcopy(
-                without_addresses(request.prompt, taken=_IMAGE_ADDRESSES.get(provider.wire, ()))
-            ),
-            "api_base": provider.base_url,
-            "api_key": key,
+            "messages": copy.deepcopy(prompt),  # litellm may change what it is given
             "timeout": self._timeout_s,
             "client": self._client(),
             "num_retries": 0,
             "max_retries": 0,
-        }
-        if provider.wire == "bedrock":
-            arguments |= {"aws_bedrock_runtime_endpoint": provider.base_url,"aws_access_key_id":provider.access_key.get_secret_value(),"aws_secret_access_key":key,"aws_region_name":provider.region}
-            del arguments["api_base"]; del arguments["api_key"]
+        } | _where(provider)
         if request.tools:
             arguments["tools"] = [
                 {"type": "function", "function": tool.model_dump()} for tool in request.tools
@@ -132,6 +145,41 @@ class LiteLLMWires:
         if (wanted := response_format(request.settings)) is not None:
             arguments["response_format"] = wanted
         return arguments
+
+
+def _where(provider: Provider) -> dict[str, Any]:
+    """The provider's address and keys in litellm's words, so that it looks for none itself.
+
+    Raises:
+        ModelError: It has no keys. litellm would ask the machine that it runs on for some.
+    """
+    key = provider.api_key.get_secret_value() if provider.api_key else None
+    match provider.wire:
+        case "gemini":
+            base = provider.base_url.rstrip("/")
+            versioned = base if urlsplit(base).path else f"{base}/{_GEMINI_VERSION}"
+            return {"api_base": versioned, "api_key": key or NO_KEY}
+        case "bedrock":
+            where = {
+                "aws_bedrock_runtime_endpoint": provider.base_url,
+                "aws_region_name": provider.region or _AWS_REGION,
+            }
+            if provider.access_key is not None and key:
+                access_key = provider.access_key.get_secret_value()
+                return where | {"aws_access_key_id": access_key, "aws_secret_access_key": key}
+            if key:
+                return where | {"api_key": key}
+            raise ModelError(
+                "llm_authentication", f"The provider {provider.name} has no key.", status=401
+            )
+    return {"api_base": provider.base_url, "api_key": key or NO_KEY}
+
+
+def _keeps_marked(provider: Provider, model: str) -> bool:
+    """Whether a model takes marks in its prompt: others of Bedrock's refuse them."""
+    if provider.wire == "bedrock":
+        return any(family in model for family in ("anthropic.claude", "amazon.nova"))
+    return provider.wire == "anthropic"
 
 
 async def _nowhere(delta: ReplyDelta) -> None:
@@ -157,8 +205,6 @@ def _as_model_error(error: Exception, provider: Provider) -> ModelError:
             return cause.explain(provider)
     if isinstance(error, litellm.Timeout):
         return unreachable(provider, error, timed_out=True)
-    if any(isinstance(cause, _NO_CONNECTION) for cause in causes):
-        return unreachable(provider, error, timed_out=False)
     status = getattr(error, "status_code", None)
     if not isinstance(status, int):
         return unreachable(provider, error, timed_out=False)

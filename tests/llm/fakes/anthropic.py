@@ -49,7 +49,9 @@ class Anthropic(Fake):
         for tool in body.get("tools", []):
             only(tool, "name description input_schema type cache_control", "tools")
             must(_NAME.fullmatch(tool["name"]), "tools.0.name: String should match pattern")
-            must(tool["input_schema"].get("type") == "object", "tools.0.input_schema.type: required")
+            must(
+                tool["input_schema"].get("type") == "object", "tools.0.input_schema.type: required"
+            )
         for block in body.get("system", []):
             must(block["text"].strip(), "system: text content blocks must be non-empty")
         marks = json.dumps(body).count('"cache_control": {')
@@ -69,7 +71,10 @@ class Anthropic(Fake):
             for block in blocks:
                 self._check_block(n, message["role"], block)
             results = [b["tool_use_id"] for b in blocks if b["type"] == "tool_result"]
-            must(sorted(results) == sorted(waiting), f"messages.{n}: tool_use ids without tool_result")
+            must(
+                sorted(results) == sorted(waiting),
+                f"messages.{n}: tool_use ids without tool_result",
+            )
             must(
                 all(b["type"] == "tool_result" for b in blocks[: len(results)]),
                 "tool_result blocks must come first",

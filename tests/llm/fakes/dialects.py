@@ -1,5 +1,6 @@
 """Providers that speak OpenAI's chat completions, each in its own way."""
 
+import itertools
 import re
 from typing import Any
 
@@ -115,7 +116,7 @@ class Mistral(OpenAIChat):
 
     def check_messages(self, messages: list[Body]) -> None:
         must(messages[-1]["role"] in ("user", "tool"), "Expected last role User or Tool")
-        for before, after in zip(messages, messages[1:], strict=False):
+        for before, after in itertools.pairwise(messages):
             must(
                 (before["role"], after["role"]) != ("tool", "user"),
                 "Unexpected role 'user' after role 'tool'",

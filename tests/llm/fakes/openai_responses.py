@@ -62,7 +62,9 @@ class OpenAIResponses(Fake):
                             before in ("reasoning", "function_call", "message"),
                             f"{where}: was provided without its required 'reasoning' item",
                         )
-                        must(any(i["type"] == "reasoning" for i in items[:n]), f"{where}: reasoning")
+                        must(
+                            any(i["type"] == "reasoning" for i in items[:n]), f"{where}: reasoning"
+                        )
                 case "function_call_output":
                     only(item, "type call_id output", where)
                     must(item["call_id"] in open_calls, f"{where}: No tool call found")

@@ -3,8 +3,8 @@
 import asyncio
 import json
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 from starlette.requests import Request
@@ -44,7 +44,7 @@ class Refusal:
     kind: str = ""
 
 
-Fault = Literal["hangs", "drops", "cut characters", "malformed", "error inside"]
+Fault = Literal["hangs", "drops", "ends early", "cut characters", "malformed", "error inside"]
 
 
 class Broken(Exception):
@@ -103,6 +103,12 @@ class Fake(ABC):
     refused: list[str] = field(default_factory=list)
     replies: int = 0
 
+    def reset(self) -> None:
+        """Begin anew."""
+        fresh = type(self)()
+        for each in fields(self):
+            setattr(self, each.name, getattr(fresh, each.name))
+
     @abstractmethod
     def paths(self) -> list[str]:
         """Where it is asked."""
@@ -135,7 +141,9 @@ class Fake(ABC):
 
     def routes(self) -> list[Route]:
         """Its paths, below its name."""
-        return [Route(f"/{self.name}{path}", self._answer, methods=["POST"]) for path in self.paths()]
+        return [
+            Route(f"/{self.name}{path}", self._answer, methods=["POST"]) for path in self.paths()
+        ]
 
     async def _answer(self, request: Request) -> Response:
         body = await request.json()
@@ -153,9 +161,7 @@ class Fake(ABC):
             refusal = Refusal(broken.status, str(broken))
             return JSONResponse(self.error(refusal), refusal.status)
         if self.refusal is not None and self.fault != "error inside":
-            return JSONResponse(
-                self.error(self.refusal), self.refusal.status, {"retry-after": "7"}
-            )
+            return JSONResponse(self.error(self.refusal), self.refusal.status, {"retry-after": "7"})
         return self._reply(request, body)
 
     def _unknown(self, name: str) -> str:
@@ -190,6 +196,8 @@ class Fake(ABC):
             half = b"".join(pieces)
             yield half[: len(half) // 2]
             raise ConnectionResetError
+        if self.fault == "ends early":
+            pieces = pieces[: len(pieces) // 2]
         if self.fault == "error inside" and self.refusal is not None and len(pieces) > 1:
             pieces = [*pieces[: len(pieces) // 2], self.error_event(self.refusal)]
         if self.fault == "malformed" and len(pieces) > 1:
@@ -236,6 +244,3 @@ def sse(*events: Body, named: bool = False) -> list[bytes]:
 def halves(text: str) -> list[str]:
     """A text in two pieces, as a stream gives it."""
     return [part for part in (text[: len(text) // 2], text[len(text) // 2 :]) if part]
-
-
-Check = Callable[[Body], None]
