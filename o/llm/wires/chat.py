@@ -127,7 +127,7 @@ class Completion(_Shape):
     def tokens(self) -> Tokens | None:
         """What it cost, wherever it is told: Moonshot and older Groq streams have own places."""
         of_choice = self.choices[0].usage if self.choices else None
-        return self.usage or of_choice or (self.x_groq and self.x_groq.usage)
+        return self.usage or of_choice or (self.x_groq.usage if self.x_groq else None)
 
 
 def reply_of(completion: Completion) -> ModelReply:
