@@ -50,10 +50,11 @@ class OpenAIWire:
             data=body,
             headers=_headers(provider),
             proxy=proxy_of(provider.base_url),
+            allow_redirects=False,  # a key goes where the operator said, and nowhere else
         )
         try:
             async with asked as response:
-                if not response.ok:
+                if response.status >= 300:
                     text = await error_text(response)
                     raise refused(provider, response.status, text, response.headers)
                 return await _reply(provider, body_of(response), on_delta)
