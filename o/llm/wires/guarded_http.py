@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import httpx
+from pydantic import SecretStr
 
 from o.domain.json_bounds import JsonOutOfBounds, check_json_text
 from o.domain.text import storable_json
@@ -26,11 +27,19 @@ from o.llm.bounds import (
 )
 from o.llm.failures import out_of_bounds, refused, refused_inside, unreachable
 from o.llm.providers import Provider
+from o.llm.tracing import received, sent
 from o.llm.wires.server_sent_events import event_data
 
 _EVENTS, _FRAMES = "text/event-stream", "vnd.amazon.eventstream"
 _NO_CONNECTION = (httpx.HTTPError, aiohttp.ClientError, OSError)
 _DONE = b"[DONE]"
+_AWS = {
+    "ThrottlingException": 429,
+    "ValidationException": 400,
+    "AccessDeniedException": 403,
+    "ModelTimeoutException": 504,
+    "ServiceUnavailableException": 503,
+}
 
 NO_KEY = "none"
 """What litellm is given in place of a key, so that it does not look for one. It is not sent."""
@@ -58,9 +67,15 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         for name in _KEY_HEADERS:
             if request.headers.get(name) in _NO_KEYS:
                 del request.headers[name]
+        keys = (request.headers.get(name, "") for name in _KEY_HEADERS)
+        sent(
+            await request.aread(), *(SecretStr(key.removeprefix("Bearer ")) for key in keys if key)
+        )
         try:
             response = await self._inner.handle_async_request(request)
-            pieces = unpacked(response.stream, response.headers.pop("content-encoding", ""))
+            body: Any = response.stream
+            pieces = unpacked(body, response.headers.pop("content-encoding", ""))
+            pieces = received(response.status_code, pieces)
             if not 200 <= response.status_code < 300:
                 raise await _refusal(response, pieces)
             kind = response.headers.get("content-type", "")
@@ -182,7 +197,9 @@ def _good(data: bytes) -> tuple[bytes, dict[str, Any]]:
     if not isinstance(found, dict):
         raise ValueError("no object")
     error = found.get("error")
-    if error or found.get("type") == "error" or "__type" in found:  # the last is AWS's
+    if name := found.get("__type"):  # AWS's
+        error = {"code": _AWS.get(str(name)), "type": name, "message": found.get("message")}
+    if error or found.get("type") == "error":
         raise _Inside(error or found)
     return json.dumps(found).encode(), found
 

@@ -1,6 +1,7 @@
 """A provider on loopback, and what O makes of it: one bench for each wire."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +21,7 @@ from o.domain.messages import (
     TextPart,
     ToolReturn,
 )
+from o.errors import ModelError
 from o.llm.models import Models
 from o.llm.providers import Provider, ProviderSet
 from o.memory.context import Prompt
@@ -33,9 +35,12 @@ from tests.llm.fakes.openai_chat import OpenAIChat
 from tests.llm.fakes.openai_responses import OpenAIResponses
 from tests.llm.fakes.provider import Fake
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PNG = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9Q"
+    "DwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 TOOLS = [BUILT_IN_TOOLS[name].spec for name in ("memory_insert", "conversation_search")]
 _AGENT = Agent(
     id="agent-1",
@@ -107,9 +112,14 @@ class Bench:
         self.models = models
         self.handle = f"{name}/{fake.model}"
 
-    def hurried(self, timeout_s: float) -> Models:
-        """Another way to the same provider, which waits only so long."""
-        return Models(_Source([provider_at(self.name, self.url)]), timeout_s=timeout_s)
+    async def hurried(self) -> Models:
+        """Another way to the same provider, which waits half a second only."""
+        models = Models(_Source([provider_at(self.name, self.url)]), timeout_s=0.5)
+        for _ in range(200):
+            with suppress(ModelError):  # until its wire is loaded
+                await self.ask(History().user("Are you there?"), models=models)
+                break
+        return models
 
     async def ask(
         self,

@@ -204,11 +204,12 @@ async def error_inside(bench: Bench) -> None:
 
 @row("time-out")
 async def time_out(bench: Bench) -> None:
+    hurried = await bench.hurried()
     bench.fake.fault = "hangs"
 
     async def wait(deltas: list[ReplyDelta] | None) -> None:
         with refused("llm_timeout", retryable=True):
-            await bench.ask(History().user("I am Ada"), deltas, models=bench.hurried(0.3))
+            await bench.ask(History().user("I am Ada"), deltas, models=hurried)
 
     bench.fake.asked.clear()
     await both(bench, wait)

@@ -113,7 +113,7 @@ class Bedrock(Fake):
         }
 
     def stream(self, say: Say, body: Body) -> list[bytes]:
-        events = [("messageStart", {"role": "assistant"})]
+        events: list[tuple[str, Body]] = [("messageStart", {"role": "assistant"})]
         for n, block in enumerate(self._content(say)):
             if "toolUse" in block:
                 start = {k: v for k, v in block["toolUse"].items() if k != "input"}
