@@ -8,6 +8,7 @@ from o.domain.llm import DeltaSink, ModelReply, ModelRequest
 from o.errors import ModelError, NotFound, ProviderFull
 from o.llm.failures import unreachable
 from o.llm.providers import Provider, Providers
+from o.llm.requests.fitted import fit
 from o.llm.wires.openai import OpenAIWire
 
 OPENAI = "openai"
@@ -74,7 +75,12 @@ class Models:
         self._under_way[provider.name] += 1
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._wires[provider.wire].complete(provider, model, request, on_delta)
+                fitted = fit(provider, model, request)
+                wire = self._wires[provider.wire]
+                reply = await wire.complete(provider, model, fitted, on_delta)
+                if fitted.notes:
+                    return reply.model_copy(update={"notes": fitted.notes})
+                return reply
         except TimeoutError as error:
             raise unreachable(provider, error, timed_out=True) from error
         finally:
