@@ -15,6 +15,7 @@ from o.llm.requests.images import FETCHED, image_note
 
 NOTHING_SAID = "(no text)"
 _NO_NAME = "unnamed_tool"
+_EMPTY = "an empty text was left out, or says so in words"
 _NO_IMAGE = "[An image that you cannot be shown.]"
 _MARKUP = re.compile(r"<\|.*|^(functions?|tools?|default_api)[.:]+", re.DOTALL)
 _HUGE = re.compile(r"\d[eE]\+?\d{3}")
@@ -68,8 +69,8 @@ class Cleaner:
             wanted = NOTHING_SAID
         if content == wanted:
             return message
-        if not calls:
-            self._notes["an empty message says so in words"] += 1
+        if not calls or content:
+            self._notes[_EMPTY] += 1
         return message | {"content": wanted}
 
     def _with_calls(self, message: Message, calls: list[Any]) -> Message:
@@ -115,7 +116,6 @@ class Cleaner:
             return content
         kept = [part for part in parts if part is not None]
         if not kept:
-            self._notes["an empty message says so in words"] += 1
             return NOTHING_SAID
         if all(part["type"] == "text" for part in kept):  # older servers know text only
             return "\n".join(part["text"] for part in kept)
@@ -124,7 +124,10 @@ class Cleaner:
     def _part(self, part: Any, *, shows: bool) -> Any:
         """The part, a note in its place, or None for one that says nothing."""
         if part["type"] == "text":
-            return part if part["text"] and not part["text"].isspace() else None
+            if part["text"] and not part["text"].isspace():
+                return part
+            self._notes[_EMPTY] += 1
+            return None
         if part["type"] != "image_url":
             return part
         url = str(part["image_url"]["url"])
