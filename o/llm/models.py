@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Protocol
 
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest
-from o.errors import ModelError, NotFound, ProviderFull
+from o.errors import Failure, ModelError, NotFound, ProviderFull
 from o.llm.failures import unreachable
 from o.llm.providers import Provider, Providers
 from o.llm.wires.openai import OpenAIWire
@@ -68,7 +68,9 @@ class Models:
         try:
             provider, model = self._providers.resolve(request.handle)
         except NotFound as error:
-            raise ModelError("llm_bad_request", error.message, status=400) from error
+            raise ModelError(
+                "llm_bad_request", error.message, status=400, failure=Failure.NOT_FOUND
+            ) from error
         if self._under_way[provider.name] >= self._calls_at_once:
             raise ProviderFull(provider.name)
         self._under_way[provider.name] += 1
