@@ -14,9 +14,9 @@ from pydantic import (
 
 from o.domain.llm import ModelReply
 from o.domain.messages import ToolCall
-from o.domain.runs import Usage
 from o.errors import ModelError
 from o.llm.bounds import MAX_CALLS, MAX_ID_CHARS, MAX_NAME_CHARS
+from o.llm.wires.tokens import Tokens, usage_of
 
 
 def _as_text(value: Any) -> Any:
@@ -103,23 +103,11 @@ class _Choice(_Shape):
     message: Said | None = None
     delta: Said | None = None
     finish_reason: str | None = None
+    usage: Annotated[Tokens | None, WrapValidator(_or_none)] = None
 
 
-class _PromptDetails(_Shape):
-    cached_tokens: int | None = None
-
-
-class _CompletionDetails(_Shape):
-    reasoning_tokens: int | None = None
-
-
-class _Tokens(_Shape):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    prompt_tokens_details: _PromptDetails | None = None
-    completion_tokens_details: _CompletionDetails | None = None
+class _XGroq(_Shape):
+    usage: Annotated[Tokens | None, WrapValidator(_or_none)] = None
 
 
 class Completion(_Shape):
@@ -130,9 +118,16 @@ class Completion(_Shape):
     """
 
     choices: Annotated[list[_Choice], BeforeValidator(_without_nulls)] = []
-    usage: Annotated[_Tokens | None, WrapValidator(_or_none)] = None
+    usage: Annotated[Tokens | None, WrapValidator(_or_none)] = None
+    x_groq: Annotated[_XGroq | None, WrapValidator(_or_none)] = None
     error: Any = None
     is_last: Annotated[bool, BeforeValidator(lambda value: value is True)] = False
+
+    @property
+    def tokens(self) -> Tokens | None:
+        """What it cost, wherever it is told: Moonshot and older Groq streams have own places."""
+        of_choice = self.choices[0].usage if self.choices else None
+        return self.usage or of_choice or (self.x_groq.usage if self.x_groq else None)
 
 
 def reply_of(completion: Completion) -> ModelReply:
@@ -153,7 +148,7 @@ def reply_of(completion: Completion) -> ModelReply:
         redacted_reasoning=said.redacted,
         tool_calls=[_tool_call(call) for call in said.tool_calls],
         finish_reason=short(completion.choices[0].finish_reason),
-        usage=usage_of(completion.usage),
+        usage=usage_of(completion.tokens),
     )
 
 
@@ -196,19 +191,3 @@ def _tool_call(call: Call) -> ToolCall:
 def short(finish_reason: str | None) -> str:
     """Why a reply ended, as it is kept."""
     return (finish_reason or "stop")[:_FINISH_CHARS]
-
-
-def usage_of(tokens: _Tokens | None) -> Usage:
-    """What a reply cost, as far as the provider says."""
-    if tokens is None:
-        return Usage()
-    prompt, completion = tokens.prompt_tokens_details, tokens.completion_tokens_details
-    asked, written = tokens.prompt_tokens or 0, tokens.completion_tokens or 0
-    return Usage(
-        prompt_tokens=asked,
-        completion_tokens=written,
-        total_tokens=tokens.total_tokens or asked + written,
-        cached_input_tokens=(prompt and prompt.cached_tokens) or 0,
-        cache_write_tokens=tokens.cache_creation_input_tokens or 0,
-        reasoning_tokens=(completion and completion.reasoning_tokens) or 0,
-    )

@@ -11,7 +11,8 @@ from o.domain.messages import ToolCall
 from o.domain.runs import Usage
 from o.errors import ModelError
 from o.llm.bounds import MAX_REPLY_BYTES, ReplyOutOfBounds
-from o.llm.wires.chat import Call, Completion, Said, refuse_beyond, short, usage_of, whole_arguments
+from o.llm.wires.chat import Call, Completion, Said, refuse_beyond, short, whole_arguments
+from o.llm.wires.tokens import joined, usage_of
 
 _AFTER_FINISH_S = 3.0
 """How long the end of a stream, which tells its tokens, is waited for once the reply is whole."""
@@ -141,8 +142,8 @@ class _Growing:
 
     def add(self, chunk: Completion) -> list[ReplyDelta]:
         """Take a chunk; answers the pieces in it, in V1's order."""
-        if chunk.usage is not None:
-            self._usage = usage_of(chunk.usage)
+        if (tokens := chunk.tokens) is not None:
+            self._usage = joined(self._usage, usage_of(tokens))
         if chunk.is_last:
             self._finish_reason = self._finish_reason or "stop"
         if not chunk.choices:
