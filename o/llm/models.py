@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Protocol
 
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest
-from o.errors import ModelError, NotFound, ProviderFull
+from o.errors import Failure, ModelError, NotFound, ProviderFull
 from o.llm.failures import unreachable
 from o.llm.providers import Provider, ProviderSource
 from o.llm.requests.fitted import fit
@@ -67,7 +67,9 @@ class Models:
         try:
             provider, model = known.resolve(request.handle)
         except NotFound as error:
-            raise ModelError("llm_bad_request", error.message, status=400) from error
+            raise ModelError(
+                "llm_bad_request", error.message, status=400, failure=Failure.NOT_FOUND
+            ) from error
         who = (provider.organization_id, provider.name)
         if self._under_way[who] >= self._calls_at_once:
             raise ProviderFull(provider.name)
