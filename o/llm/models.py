@@ -6,9 +6,10 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest
-from o.errors import ModelError, NotFound, ProviderFull
+from o.errors import Failure, ModelError, NotFound, ProviderFull
 from o.llm.failures import unreachable
 from o.llm.providers import Provider, ProviderSource
+from o.llm.requests.fitted import fit
 from o.llm.wires.azure import AzureWire
 from o.llm.wires.ollama import OllamaWire
 from o.llm.wires.openai import OpenAIWire
@@ -80,15 +81,21 @@ class Models:
         try:
             provider, model = known.resolve(request.handle)
         except NotFound as error:
-            raise ModelError("llm_bad_request", error.message, status=400) from error
+            raise ModelError(
+                "llm_bad_request", error.message, status=400, failure=Failure.NOT_FOUND
+            ) from error
         who = (provider.organization_id, provider.name)
         if self._under_way[who] >= self._calls_at_once:
             raise ProviderFull(provider.name)
         self._under_way[who] += 1
         try:
             async with asyncio.timeout(self._timeout_s):
+                fitted = fit(provider, model, request)
                 wire = await self._wire(wire_of(provider, model, request))
-                return await wire.complete(provider, model, request, on_delta)
+                reply = await wire.complete(provider, model, fitted, on_delta)
+                if fitted.notes:
+                    return reply.model_copy(update={"notes": fitted.notes})
+                return reply
         except TimeoutError as error:
             raise unreachable(provider, error, timed_out=True) from error
         finally:

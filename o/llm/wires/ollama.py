@@ -15,19 +15,20 @@ from o.errors import ModelError
 from o.llm.bounds import MAX_REPLY_BYTES, ReplyOutOfBounds
 from o.llm.failures import refused_inside
 from o.llm.providers import Provider
-from o.llm.wires.bodies import response_format
+from o.llm.requests.bodies import optional_fields
+from o.llm.requests.fitted import fit
 from o.llm.wires.chat import Completion, reply_of
-from o.llm.wires.images import without_addresses
 from o.llm.wires.openai import OpenAIWire, nowhere
 from o.llm.wires.streamed import streamed_reply
 
-# V1's settings, in Ollama's words.
+# Fields of the OpenAI wire, in Ollama's words.
 _OPTIONS = {
     "temperature": "temperature",
     "top_p": "top_p",
     "frequency_penalty": "frequency_penalty",
     "presence_penalty": "presence_penalty",
-    "max_output_tokens": "num_predict",
+    "max_tokens": "num_predict",
+    "max_completion_tokens": "num_predict",
 }
 _DATA = "data:"
 
@@ -43,26 +44,23 @@ class OllamaWire(OpenAIWire):
         self, provider: Provider, model: str, request: ModelRequest, *, streams: bool
     ) -> dict[str, Any]:
         """The request in Ollama's words."""
-        options: dict[str, Any] = {
-            theirs: request.settings[ours]
-            for ours, theirs in _OPTIONS.items()
-            if request.settings.get(ours) is not None
-        }
-        if (window := getattr(request, "context_window", None)) is not None:
-            options["num_ctx"] = window
+        fitted = fit(provider, model, request)
+        fields = optional_fields(fitted, streams=streams)
+        options = {theirs: fields[ours] for ours, theirs in _OPTIONS.items() if ours in fields}
+        if fitted.context_window is not None:
+            options["num_ctx"] = fitted.context_window
         body: dict[str, Any] = {
             "model": model,
-            "messages": _messages(without_addresses(request.prompt)),
+            "messages": _messages(fitted.prompt),
             "stream": streams,
             "options": options,
         }
-        if request.tools:
+        if fitted.tools:
             body["tools"] = [
-                {"type": "function", "function": tool.model_dump()} for tool in request.tools
+                {"type": "function", "function": tool.model_dump()} for tool in fitted.tools
             ]
-        if (wanted := response_format(request.settings)) is not None:
-            schema = wanted.get("json_schema", {}).get("schema")
-            body["format"] = schema or "json"
+        if (wanted := fields.get("response_format")) is not None:
+            body["format"] = wanted.get("json_schema", {}).get("schema") or "json"
         return body
 
     async def read(

@@ -5,7 +5,8 @@ from typing import Any
 
 from o.domain.llm import ModelRequest
 from o.llm.providers import Provider
-from o.llm.wires.bodies import chat_body
+from o.llm.requests.bodies import optional_fields
+from o.llm.requests.fitted import fit
 
 ITEMS = "response_items"
 """The field of a reply, in the prompt, with the reasoning that goes back and its place."""
@@ -30,19 +31,20 @@ def responses_body(
     provider: Provider, model: str, request: ModelRequest, *, streams: bool
 ) -> dict[str, Any]:
     """The body of a request; what the model is known to refuse is left out."""
-    fields = chat_body(provider, model, request, streams=streams)
+    fitted = fit(provider, model, request)
+    fields = optional_fields(fitted, streams=streams)
     body: dict[str, Any] = {
         "model": model,
-        "input": input_items(fields["messages"]),
+        "input": input_items(fitted.prompt),
         "store": False,
         "stream": streams,
     }
     if not _NEVER_THINKS.search(model):
         body["include"] = [_SEALED]
-    if request.tools:
+    if fitted.tools:
         # Not strict: schemas would have to name every field as required.
         body["tools"] = [
-            {"type": "function", "strict": False} | tool.model_dump() for tool in request.tools
+            {"type": "function", "strict": False} | tool.model_dump() for tool in fitted.tools
         ]
     body |= {name: fields[name] for name in _SAME if name in fields}
     for name in _LIMITS:

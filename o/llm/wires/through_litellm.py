@@ -31,12 +31,12 @@ from o.domain.text import storable_json
 from o.errors import ModelError
 from o.llm.failures import causes_of, refused, unreachable
 from o.llm.providers import Provider
+from o.llm.requests.bodies import optional_fields
+from o.llm.requests.fitted import fit
 from o.llm.warm_up import one_word_provider
-from o.llm.wires.bodies import response_format
 from o.llm.wires.cache_marks import with_cache_marks
 from o.llm.wires.chat import Completion, reply_of
 from o.llm.wires.guarded_http import NO_KEY, Failed, GuardedTransport
-from o.llm.wires.images import without_addresses
 from o.llm.wires.streamed import streamed_reply
 
 litellm.suppress_debug_info = True
@@ -44,7 +44,6 @@ litellm.drop_params = True
 litellm.telemetry = False
 
 _WIRE_PREFIX = {"anthropic": "anthropic", "gemini": "gemini", "bedrock": "bedrock/converse"}
-_IMAGE_ADDRESSES: dict[str, tuple[str, ...]] = {"anthropic": ("https://",)}
 _GEMINI_VERSION = "v1beta"
 _AWS_REGION = "us-east-1"
 
@@ -65,15 +64,6 @@ class _Nowhere(httpx.AsyncBaseTransport, httpx.BaseTransport):
 litellm.module_level_client = HTTPHandler(client=httpx.Client(transport=_Nowhere()))
 litellm.module_level_aclient = AsyncHTTPHandler(transport=_Nowhere())
 
-# V1's settings, in the words of the OpenAI wire, which litellm's callers use.
-_SETTINGS = {
-    "temperature": "temperature",
-    "max_output_tokens": "max_tokens",
-    "frequency_penalty": "frequency_penalty",
-    "presence_penalty": "presence_penalty",
-    "top_p": "top_p",
-}
-
 
 class LiteLLMWires:
     """Asks models through litellm. It retries nothing."""
@@ -86,13 +76,11 @@ class LiteLLMWires:
         self, provider: Provider, model: str, request: ModelRequest, on_delta: DeltaSink | None
     ) -> ModelReply:
         """Ask once; see `LanguageModel.complete`."""
-        arguments = self._arguments(provider, model, request)
+        arguments = self._arguments(provider, model, request, streams=on_delta is not None)
         try:
             if on_delta is None:
                 return reply_of(_as_completion(await litellm.acompletion(**arguments)))
-            chunks = await litellm.acompletion(
-                **arguments, stream=True, stream_options={"include_usage": True}
-            )
+            chunks = await litellm.acompletion(**arguments, stream=True)
             return await streamed_reply(_completions(chunks), on_delta)
         except ModelError:
             raise
@@ -120,8 +108,11 @@ class LiteLLMWires:
             )
         return self._http
 
-    def _arguments(self, provider: Provider, model: str, request: ModelRequest) -> dict[str, Any]:
-        prompt = without_addresses(request.prompt, taken=_IMAGE_ADDRESSES.get(provider.wire, ()))
+    def _arguments(
+        self, provider: Provider, model: str, request: ModelRequest, *, streams: bool
+    ) -> dict[str, Any]:
+        fitted = fit(provider, model, request)
+        prompt = fitted.prompt
         if _keeps_marked(provider, model):
             prompt = with_cache_marks(prompt)
         arguments: dict[str, Any] = {
@@ -131,20 +122,12 @@ class LiteLLMWires:
             "client": self._client(),
             "num_retries": 0,
             "max_retries": 0,
-        } | _where(provider)
-        if request.tools:
+        }
+        if fitted.tools:
             arguments["tools"] = [
-                {"type": "function", "function": tool.model_dump()} for tool in request.tools
+                {"type": "function", "function": tool.model_dump()} for tool in fitted.tools
             ]
-            arguments["parallel_tool_calls"] = request.parallel_calls
-        if request.tool_choice is not None:
-            arguments["tool_choice"] = request.tool_choice
-        for ours, theirs in _SETTINGS.items():
-            if request.settings.get(ours) is not None:
-                arguments[theirs] = request.settings[ours]
-        if (wanted := response_format(request.settings)) is not None:
-            arguments["response_format"] = wanted
-        return arguments
+        return arguments | optional_fields(fitted, streams=streams) | _where(provider)
 
 
 def _where(provider: Provider) -> dict[str, Any]:
