@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from contextvars import Context
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -111,7 +112,9 @@ class Models:
         if name in self._plain:
             return self._plain[name]
         if self._others is None or (self._others.done() and self._others.exception()):
-            self._others = asyncio.create_task(_load_others(self._timeout_s))
+            loading = _load_others(self._timeout_s)
+            # In a context of its own: what it does is no part of this call's trace.
+            self._others = asyncio.create_task(loading, context=Context())
         return await asyncio.shield(self._others)  # a cancelled call leaves it to the others
 
 

@@ -192,11 +192,10 @@ async def error_mapping(bench: Bench) -> None:
 async def error_inside(bench: Bench) -> None:
     bench.fake.fault = "error inside"
     bench.fake.says = [Say(text=TEXT)]
-    text_only = bench.name == "ollama"  # it has no codes
 
     async def fail(deltas: list[ReplyDelta] | None) -> None:
         bench.fake.refusal = Refusal(429, "slow down: rate limit")
-        with refused("llm_error" if text_only else "llm_rate_limit", retryable=True):
+        with refused("llm_rate_limit", retryable=True):
             await bench.ask(History().user("I am Ada"), deltas)
 
     await both(bench, fail)
