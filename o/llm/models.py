@@ -26,6 +26,10 @@ class Wire(Protocol):
         """Do now what the first call would take long for."""
         ...
 
+    async def close(self) -> None:
+        """Close the connections; a call that comes later opens others."""
+        ...
+
 
 class Models:
     """A `LanguageModel` that reaches every provider."""
@@ -53,6 +57,11 @@ class Models:
         """Do now what first calls would take long for."""
         for wire in set(self._wires.values()):
             await wire.warm_up()
+
+    async def close(self) -> None:
+        """Close the connections to all providers; a call that comes later opens others."""
+        for wire in set(self._wires.values()):
+            await wire.close()
 
     async def complete(
         self, request: ModelRequest, on_delta: DeltaSink | None = None
