@@ -34,6 +34,8 @@ class ModelRequest(BaseModel):
     Attributes:
         handle: `<provider name>/<full model id>`.
         organization_id: Whose providers it names; empty for those of the environment.
+        providers_mark: What the database said of that organization's providers a moment ago: who
+            has them under the same mark need not ask for them again.
         prompt: Messages in the OpenAI chat shape, oldest first, always paired.
         settings: V1's `model_settings`: temperature, max_output_tokens and so on.
         tool_choice: `required` makes the model call a tool; None leaves it to the provider.
@@ -44,6 +46,7 @@ class ModelRequest(BaseModel):
 
     handle: str
     organization_id: str = ""
+    providers_mark: str | None = None
     prompt: list[dict[str, Any]]
     tools: list[ToolSpec] = []
     settings: dict[str, Any] = {}

@@ -20,6 +20,7 @@ from o.errors import ModelError, NotFound
 from o.llm.catalogue import Catalogue
 from o.llm.models import Models
 from o.llm.providers import Providers
+from o.llm.tracing import tracing
 from o.settings import ProviderSettings
 from o.tools.registry import BUILT_IN_TOOLS
 
@@ -254,7 +255,8 @@ async def test_a_call_comes_back_the_same_over_every_wire(
         deltas.append(delta)
 
     request = request_to(handle)
-    reply = await model.complete(request, keep if streams else None)
+    with tracing() as trace:
+        reply = await model.complete(request, keep if streams else None)
     assert reply.text == "noting"
     (call,) = reply.tool_calls
     assert call.name == "memory_insert"
@@ -263,6 +265,10 @@ async def test_a_call_comes_back_the_same_over_every_wire(
     asked, headers, body = wires.requests[-1]
     assert asked == path
     assert body["model"] == handle.partition("/")[2]
+    (exchange,) = trace.exchanges
+    assert json.loads(exchange.request) == body
+    assert exchange.status == 200
+    assert b"memory_insert" in b"".join(exchange.response.parts())
     if path == "/v1/messages":
         assert headers["x-api-key"] == "sk-ant"
         assert body["max_tokens"] == 99

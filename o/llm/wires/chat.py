@@ -6,10 +6,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from o.domain.llm import ModelReply
 from o.domain.messages import ToolCall
-from o.domain.runs import Usage
-from o.errors import ModelError
+from o.errors import Failure, ModelError
 from o.llm.bounds import MAX_CALLS, MAX_ID_CHARS, MAX_NAME_CHARS
-from o.llm.wires.lenient import AsList, Count, Extra, Extras, JsonText, Maybe
+from o.llm.wires.lenient import AsList, Extra, Extras, JsonText, Maybe
+from o.llm.wires.tokens import Tokens, usage_of
 
 _FINISH_CHARS = 64
 _UNREADABLE = "malformed"  # in Gemini's reason for a reply whose call it could not read itself
@@ -119,33 +119,16 @@ def _reason(value: Any) -> Any:
     return None if value in ("", "null", "None") else value
 
 
-class _PromptDetails(_Shape):
-    cached_tokens: Count = None
-
-
-class _CompletionDetails(_Shape):
-    reasoning_tokens: Count = None
-
-
-class _Tokens(_Shape):
-    prompt_tokens: Count = None
-    completion_tokens: Count = None
-    total_tokens: Count = None
-    cache_creation_input_tokens: Count = None
-    prompt_tokens_details: Annotated[_PromptDetails | None, Maybe] = None
-    completion_tokens_details: Annotated[_CompletionDetails | None, Maybe] = None
-
-
 class _Choice(_Shape):
     message: Said | None = None
     delta: Said | None = None
     finish_reason: Annotated[str | None, BeforeValidator(_reason), Maybe] = None
-    usage: Annotated[_Tokens | None, Maybe] = None
+    usage: Annotated[Tokens | None, Maybe] = None
     error: Any = None
 
 
 class _Groq(_Shape):
-    usage: Annotated[_Tokens | None, Maybe] = None
+    usage: Annotated[Tokens | None, Maybe] = None
 
 
 class Completion(_Shape):
@@ -157,13 +140,13 @@ class Completion(_Shape):
     """
 
     choices: Annotated[list[_Choice], AsList] = []
-    usage: Annotated[_Tokens | None, Maybe] = None
+    usage: Annotated[Tokens | None, Maybe] = None
     x_groq: Annotated[_Groq | None, Maybe] = None
     error: Any = None
     is_last: Annotated[bool, BeforeValidator(lambda value: value is True)] = False
 
     @property
-    def tokens(self) -> _Tokens | None:
+    def tokens(self) -> Tokens | None:
         """What it cost, as far as it says; there are three places for it."""
         choice = self.choices[0] if self.choices else None
         return (
@@ -209,6 +192,7 @@ def refuse_unreadable(reply: ModelReply) -> ModelReply:
         "The model made a call that its provider could not read.",
         detail=f"finish reason: {reply.finish_reason}",
         retryable=True,
+        failure=Failure.GARBLED,
     )
 
 
@@ -251,19 +235,3 @@ def _tool_call(call: Call) -> ToolCall:
 def short(finish_reason: str | None) -> str:
     """Why a reply ended, as it is kept."""
     return (finish_reason or "stop")[:_FINISH_CHARS]
-
-
-def usage_of(tokens: _Tokens | None) -> Usage:
-    """What a reply cost, as far as the provider says."""
-    if tokens is None:
-        return Usage()
-    prompt, completion = tokens.prompt_tokens_details, tokens.completion_tokens_details
-    asked, written = tokens.prompt_tokens or 0, tokens.completion_tokens or 0
-    return Usage(
-        prompt_tokens=asked,
-        completion_tokens=written,
-        total_tokens=tokens.total_tokens or asked + written,
-        cached_input_tokens=(prompt and prompt.cached_tokens) or 0,
-        cache_write_tokens=tokens.cache_creation_input_tokens or 0,
-        reasoning_tokens=(completion and completion.reasoning_tokens) or 0,
-    )

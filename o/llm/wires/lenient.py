@@ -3,10 +3,8 @@
 import json
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError, WrapValidator
+from pydantic import BeforeValidator, ValidationError, WrapValidator
 from pydantic import ValidatorFunctionWrapHandler as Reader
-
-_MAX_COUNT = 2**31 - 1
 
 
 def _or_none(value: Any, read: Reader) -> Any:
@@ -33,9 +31,6 @@ def _as_list(value: Any) -> Any:
 
 Maybe = WrapValidator(_or_none)
 """Marks a field that is None where it cannot be read."""
-
-Count = Annotated[int | None, Field(ge=0, le=_MAX_COUNT), Maybe]
-"""A number of tokens, None where it is none."""
 
 JsonText = Annotated[str | None, BeforeValidator(_as_json_text)]
 """JSON as text."""

@@ -16,6 +16,7 @@ from o.llm.bounds import ReplyOutOfBounds, UnknownEncoding
 from o.llm.failures import out_of_bounds, refused, unreachable
 from o.llm.http import body_of, error_text, open_session, proxy_of, whole_body
 from o.llm.providers import Provider
+from o.llm.tracing import sent
 from o.llm.wires.bodies import chat_body
 from o.llm.wires.chat import Completion, reply_of
 from o.llm.wires.completions import DONE, completion_of, texts_of
@@ -40,15 +41,18 @@ class OpenAIWire:
         self, provider: Provider, model: str, request: ModelRequest, on_delta: DeltaSink | None
     ) -> ModelReply:
         """Ask once; see `LanguageModel.complete`."""
+        body = to_json(chat_body(provider, model, request, streams=on_delta is not None))
+        sent(body, provider.api_key)
         asked = self._session().post(
             f"{provider.base_url.rstrip('/')}/chat/completions",
-            data=to_json(chat_body(provider, model, request, streams=on_delta is not None)),
+            data=body,
             headers=_headers(provider),
             proxy=proxy_of(provider.base_url),
+            allow_redirects=False,  # a key goes where the operator said, and nowhere else
         )
         try:
             async with asked as response:
-                if not response.ok:
+                if response.status >= 300:
                     text = await error_text(response)
                     raise refused(provider, response.status, text, response.headers)
                 return await _reply(provider, body_of(response), on_delta)

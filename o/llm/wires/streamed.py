@@ -18,9 +18,9 @@ from o.llm.wires.chat import (
     refuse_beyond,
     refuse_unreadable,
     short,
-    usage_of,
     whole_arguments,
 )
+from o.llm.wires.tokens import joined, usage_of
 
 _AFTER_FINISH_S = 3.0
 """How long the end of a stream, which tells its tokens, is waited for once the reply is whole:
@@ -156,7 +156,7 @@ class _Growing:
     def add(self, chunk: Completion) -> list[ReplyDelta]:
         """Take a chunk; answers the pieces in it, in V1's order."""
         if (tokens := chunk.tokens) is not None:
-            self._usage = usage_of(tokens)
+            self._usage = joined(self._usage, usage_of(tokens))
         if chunk.is_last:
             self._finish_reason = self._finish_reason or "stop"
         if not chunk.choices:

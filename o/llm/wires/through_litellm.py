@@ -34,6 +34,7 @@ from o.llm.bounds import (
 )
 from o.llm.failures import causes_of, out_of_bounds, refused, unreachable
 from o.llm.providers import Provider
+from o.llm.tracing import received, sent
 from o.llm.warm_up import one_word_provider
 from o.llm.wires.bodies import response_format
 from o.llm.wires.chat import Completion, reply_of
@@ -152,11 +153,14 @@ class _Bounded(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request."""
         request.headers["accept-encoding"] = ACCEPT_ENCODING
+        sent(await request.aread())
         response = await self._inner.handle_async_request(request)
         encoding = response.headers.pop("content-encoding", "")
         kind = response.headers.get("content-type", "")
         streams = any(sign in kind for sign in _STREAMS)
-        response.stream = _BoundedStream(response.stream, encoding, streams=streams)
+        inner: Any = response.stream
+        pieces = received(response.status_code, unpacked(inner, encoding))
+        response.stream = _BoundedStream(inner, pieces, streams=streams)
         return response
 
     async def aclose(self) -> None:
@@ -167,14 +171,14 @@ class _Bounded(httpx.AsyncBaseTransport):
 class _BoundedStream(httpx.AsyncByteStream):
     """A body whose length, or whose lines' length, is held to what is taken."""
 
-    def __init__(self, inner: Any, encoding: str, *, streams: bool) -> None:
+    def __init__(self, inner: Any, pieces: AsyncIterator[bytes], *, streams: bool) -> None:
         self._inner = inner
-        self._encoding = encoding
+        self._pieces = pieces
         self._streams = streams
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         length = 0
-        async for piece in unpacked(self._inner, self._encoding):
+        async for piece in self._pieces:
             end = piece.rfind(b"\n") if self._streams else -1
             length = length + len(piece) if end < 0 else len(piece) - end
             if length > MAX_REPLY_BYTES:
