@@ -8,6 +8,7 @@ from o.domain.llm import DeltaSink, ModelReply, ModelRequest
 from o.errors import Failure, ModelError, NotFound, ProviderFull
 from o.llm.failures import unreachable
 from o.llm.providers import Provider, ProviderSource
+from o.llm.requests.fitted import fit
 from o.llm.wires.openai import OpenAIWire
 
 OPENAI = "openai"
@@ -86,8 +87,12 @@ class Models:
         self._under_way[who] += 1
         try:
             async with asyncio.timeout(self._timeout_s):
+                fitted = fit(provider, model, request)
                 wire = await self._wire(provider.wire)
-                return await wire.complete(provider, model, request, on_delta)
+                reply = await wire.complete(provider, model, fitted, on_delta)
+                if fitted.notes:
+                    return reply.model_copy(update={"notes": fitted.notes})
+                return reply
         except TimeoutError as error:
             raise unreachable(provider, error, timed_out=True) from error
         finally:

@@ -12,7 +12,7 @@ from pydantic import SecretStr, ValidationError
 from o.domain.llm import ModelReply, ReplyDelta
 from o.errors import ModelError
 from o.llm.providers import Provider
-from o.llm.wires.bodies import chat_body
+from o.llm.requests.bodies import chat_body
 from o.llm.wires.chat import Completion, reply_of
 from o.llm.wires.openai import OpenAIWire
 from tests.llm.answering import ARGUMENTS, KEY, REQUEST, Server, ask, choice, chunk

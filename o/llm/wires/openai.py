@@ -16,8 +16,8 @@ from o.llm.bounds import ReplyOutOfBounds, UnknownEncoding
 from o.llm.failures import out_of_bounds, refused, unreachable
 from o.llm.http import body_of, error_text, open_session, proxy_of, whole_body
 from o.llm.providers import Provider
+from o.llm.requests.bodies import chat_body
 from o.llm.tracing import sent
-from o.llm.wires.bodies import chat_body
 from o.llm.wires.chat import Completion, reply_of
 from o.llm.wires.completions import DONE, completion_of, texts_of
 from o.llm.wires.server_sent_events import ERROR, events_of
