@@ -27,6 +27,10 @@ class Wire(Protocol):
         """Do now what the first call would take long for."""
         ...
 
+    async def close(self) -> None:
+        """Close the connections; a call that comes later opens others."""
+        ...
+
 
 class Models:
     """A `LanguageModel` that reaches every provider."""
@@ -51,6 +55,13 @@ class Models:
     async def warm_up(self) -> None:
         """Do now what the first call of the OpenAI wire would take long for."""
         await self._openai.warm_up()
+
+    async def close(self) -> None:
+        """Close the connections to all providers; a call that comes later opens others."""
+        await self._openai.close()
+        others = self._others
+        if others and others.done() and not (others.cancelled() or others.exception()):
+            await others.result().close()
 
     async def complete(
         self, request: ModelRequest, on_delta: DeltaSink | None = None
