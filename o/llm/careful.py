@@ -85,7 +85,7 @@ class CarefulCall:
                 reply = await _told(ask, fitted, sink)
             except ModelError as error:
                 refusal = refusal or error
-                for note in fitted.notes if way is not first else ():
+                for note in _notes(fitted) if way is not first else ():
                     refusal.add_note(note)
                 may = may_be_mended(error) and not (sink and sink.has_begun)
                 following = (
@@ -148,14 +148,14 @@ class CarefulCall:
         before = replace(way, takes=takes)
         plain = self._fit(replace(before, takes=with_lessons(takes, frozenset({PLAIN}))))
         usual = self._fit(before)
-        guessed: frozenset[str] = frozenset()
-        if plain.prompt != usual.prompt:
-            guessed = frozenset({PLAIN})
+        if plain.notes != usual.notes:
+            return frozenset({PLAIN})
         if images := image_marks(usual.prompt):
             self._learnt.refuse(self._key, images)
-        if guessed or images:
-            return guessed
+            return frozenset()
         sent = frozenset(optional_fields(usual, streams=True))
+        if not sent:
+            return frozenset({PLAIN})
         return frozenset(f"{FIELD}{name}" for name in (sent & _LEAST_NEEDED or sent))
 
 
@@ -179,10 +179,12 @@ async def _told(ask: Ask, fitted: FittedRequest, sink: _Sink | None) -> ModelRep
 
 
 def _with_notes(reply: ModelReply, fitted: FittedRequest, *, is_second: bool) -> ModelReply:
-    notes = [_AGAIN, *fitted.notes, *_left_out(fitted)] if is_second else fitted.notes
+    notes = _notes(fitted) if is_second else fitted.notes
     return reply.model_copy(update={"notes": notes}) if notes else reply
 
 
-def _left_out(fitted: FittedRequest) -> list[str]:
+def _notes(fitted: FittedRequest) -> list[str]:
+    """What a request that was made again says of itself."""
     names = ", ".join(sorted(fitted.takes.left_out))
-    return [f"fields that were left out where they were set: {names}"] if names else []
+    left_out = [f"fields that were left out where they were set: {names}"] if names else []
+    return [_AGAIN, *fitted.notes, *left_out]

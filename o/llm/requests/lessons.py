@@ -14,6 +14,7 @@ NO_SYSTEM = "no system messages"
 NO_IMAGES = "no images"
 NO_CALLS = "no calls without tools"
 NINE = "ids of nine characters"
+NO_NULL = "no null for content"
 NO_STREAMS = "no streams"
 MOST_IMAGES = "at most images: "
 FIELD = "without "
@@ -64,6 +65,7 @@ def with_lessons(takes: Capabilities, lessons: frozenset[str]) -> Capabilities:
 _CHANGES: dict[str, dict[str, Any]] = {
     NO_SYSTEM: {"system": "nowhere", "alternates": True},
     NO_IMAGES: {"images": False},
+    NO_NULL: {"null_content": False},
     NO_STREAMS: {"streams": False},
     NO_CALLS: {"calls_without_tools": False},
     NINE: {"call_ids": _NINE_IDS, "call_id_chars": 9},

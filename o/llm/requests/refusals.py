@@ -60,6 +60,11 @@ _NO_STREAMS = re.compile(
     r"|(?:not|n't) support\W+(?:\w+\W+){0,2}stream(?:ing|ed)?\b(?!_)",
     re.IGNORECASE,
 )
+_NO_NULL = re.compile(
+    r"content\W+(?:\w+\W+){0,8}?(?:valid string|none is not|null|a string|string type|required)"
+    r"|missing field .?content",
+    re.IGNORECASE,
+)
 _NINE = re.compile(r"length of 9", re.IGNORECASE)
 _BASE_FIELDS = frozenset({"role", "content", "tool_calls", "tool_call_id"})
 _BOUNDS = ("max_tokens", "max_completion_tokens")
@@ -117,7 +122,13 @@ def _about_messages(said: str, fitted: FittedRequest) -> frozenset[str]:
             found.add(known.MOST_IMAGES + str(int(most[1])))
         elif _NO_IMAGES.search(said):
             found.add(known.NO_IMAGES)
+    if not found and _NO_NULL.search(said) and _has_null(fitted):
+        found.add(known.NO_NULL)
     return frozenset(found)
+
+
+def _has_null(fitted: FittedRequest) -> bool:
+    return any(message.get("content") is None for message in fitted.prompt)
 
 
 def _renamed(bound: str, tried: frozenset[str]) -> set[str]:
