@@ -18,6 +18,7 @@ _GLOBAL = IPv6Network("2000::/3")
 # only: the host's agent, which gives out credentials.
 _INNER = tuple(map(IPv4Network, ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32")))
 
+_MAX_URL_CHARS = 2_000
 _NAME = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 
 Address = IPv4Address | IPv6Address
@@ -93,3 +94,33 @@ def check_origin(origin: str) -> str:
     if origin != "*" and (not parts.scheme or origin != f"{parts.scheme}://{parts.netloc}"):
         raise ValueError(f"{origin!r} is no origin, such as https://example.com:8080, nor *")
     return origin
+
+
+def check_base_url(text: str, *, may_hold_user: bool = False) -> str:
+    """A provider's address, without a slash at its end.
+
+    Loopback and private addresses are fine: that is where local servers are.
+
+    Args:
+        text: As it was given.
+        may_hold_user: Whether a user and password may stand before the host.
+
+    Raises:
+        ValueError: It is neither http nor https, names no host, or carries credentials, a query or
+            a fragment. The message goes on where the name of the field ends.
+    """
+    text = text.strip()
+    try:
+        url = urlsplit(text)
+        is_good = url.scheme in ("http", "https") and url.hostname and url.port != 0
+    except ValueError:
+        is_good = False
+    if not is_good or len(text) > _MAX_URL_CHARS:
+        raise ValueError("has to be an address that begins with http:// or https://")
+    if any(character.isspace() or not character.isprintable() for character in text):
+        raise ValueError("must not hold spaces or control characters")
+    if not may_hold_user and "@" in url.netloc:
+        raise ValueError("must not hold a user or password: a key goes into api_key")
+    if url.query or url.fragment:
+        raise ValueError("must not hold a query or fragment")
+    return text.rstrip("/")

@@ -59,7 +59,7 @@ async def run_worker(
     """
     known = Providers(providers)
     model = Models(known, timeout_s=settings.model_timeout_s, calls_at_once=settings.model_calls)
-    await model.warm_up()  # now, before the first task: it may take seconds of blocking work
+    await model.warm_up()
     spare_collector()
     database_url = settings.database_url
     database = Database(
@@ -88,6 +88,7 @@ async def run_worker(
             _log.info("worker polls", extra={"identity": worker_identity(settings)})
             await stopping
             sweeping.cancel()
+    await model.close()
     await database.close()
 
 

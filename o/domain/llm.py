@@ -34,21 +34,27 @@ class ModelRequest(BaseModel):
     Attributes:
         handle: `<provider name>/<full model id>`.
         organization_id: Whose providers it names; empty for those of the environment.
+        providers_mark: What the database said of that organization's providers a moment ago: who
+            has them under the same mark need not ask for them again.
         prompt: Messages in the OpenAI chat shape, oldest first, always paired.
         settings: V1's `model_settings`: temperature, max_output_tokens and so on.
         tool_choice: `required` makes the model call a tool; None leaves it to the provider.
         parallel_calls: Whether it may call several tools at once; providers may do so all the same.
+        context_window: Tokens that the agent may use; None where nobody says. Ollama is told, and
+            would use a small window of its own.
     """
 
     model_config = ConfigDict(frozen=True)
 
     handle: str
     organization_id: str = ""
+    providers_mark: str | None = None
     prompt: list[dict[str, Any]]
     tools: list[ToolSpec] = []
     settings: dict[str, Any] = {}
     tool_choice: Literal["required"] | None = None
     parallel_calls: bool = False
+    context_window: int | None = None
 
 
 class ModelReply(BaseModel):
@@ -57,6 +63,7 @@ class ModelReply(BaseModel):
     Attributes:
         redacted_reasoning: Blocks of reasoning that the provider encrypted.
         thoughts: What the model thought in a call's `thinking` argument (`o.domain.thoughts`).
+        notes: What of the request was sent otherwise than history has it, in plain sentences.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -69,6 +76,7 @@ class ModelReply(BaseModel):
     tool_calls: list[ToolCall] = []
     finish_reason: str = "stop"
     usage: Usage = Usage()
+    notes: list[str] = []
 
 
 class ReplyDelta(BaseModel):

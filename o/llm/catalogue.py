@@ -128,6 +128,7 @@ async def _ask(provider: Provider) -> list[str] | None:
                 headers=headers,
                 proxy=proxy_of(provider.base_url),
                 raise_for_status=True,
+                allow_redirects=False,
             ) as response,
         ):
             body = await whole_body(body_of(response))

@@ -5,9 +5,10 @@ from collections import Counter
 from typing import Protocol
 
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest
-from o.errors import ModelError, NotFound, ProviderFull
+from o.errors import Failure, ModelError, NotFound, ProviderFull
 from o.llm.failures import unreachable
-from o.llm.providers import Provider, Providers
+from o.llm.providers import Provider, ProviderSource
+from o.llm.requests.fitted import fit
 from o.llm.wires.openai import OpenAIWire
 
 OPENAI = "openai"
@@ -26,33 +27,41 @@ class Wire(Protocol):
         """Do now what the first call would take long for."""
         ...
 
+    async def close(self) -> None:
+        """Close the connections; a call that comes later opens others."""
+        ...
+
 
 class Models:
     """A `LanguageModel` that reaches every provider."""
 
-    def __init__(self, providers: Providers, *, timeout_s: float, calls_at_once: int = 100) -> None:
-        """Load the wires that the providers speak, which may take seconds of blocking work.
+    def __init__(
+        self, providers: ProviderSource, *, timeout_s: float, calls_at_once: int = 100
+    ) -> None:
+        """Know where to ask who there is.
 
         Args:
-            providers: Which there are.
+            providers: Knows which there are when a call is made.
             timeout_s: How long a call may take, to its last word.
             calls_at_once: How many calls to one provider may be under way here.
         """
         self._providers = providers
         self._timeout_s = timeout_s
         self._calls_at_once = calls_at_once
-        self._under_way: Counter[str] = Counter()
-        self._wires: dict[str, Wire] = {OPENAI: OpenAIWire()}
-        others = {provider.wire for provider in providers.all()} - {OPENAI}
-        if others:
-            from o.llm.wires.through_litellm import LiteLLMWires  # noqa: PLC0415  180 MB, not for everyone
-
-            self._wires |= dict.fromkeys(others, LiteLLMWires(timeout_s=timeout_s))
+        self._under_way: Counter[tuple[str, str]] = Counter()
+        self._openai = OpenAIWire()
+        self._others: asyncio.Task[Wire] | None = None
 
     async def warm_up(self) -> None:
-        """Do now what first calls would take long for."""
-        for wire in set(self._wires.values()):
-            await wire.warm_up()
+        """Do now what the first call of the OpenAI wire would take long for."""
+        await self._openai.warm_up()
+
+    async def close(self) -> None:
+        """Close the connections to all providers; a call that comes later opens others."""
+        await self._openai.close()
+        others = self._others
+        if others and others.done() and not (others.cancelled() or others.exception()):
+            await others.result().close()
 
     async def complete(
         self, request: ModelRequest, on_delta: DeltaSink | None = None
@@ -65,17 +74,50 @@ class Models:
         Raises:
             ProviderFull: There is no room for another call to this provider.
         """
+        known = await self._providers.providers_of(request.organization_id, request.providers_mark)
         try:
-            provider, model = self._providers.resolve(request.handle)
+            provider, model = known.resolve(request.handle)
         except NotFound as error:
-            raise ModelError("llm_bad_request", error.message, status=400) from error
-        if self._under_way[provider.name] >= self._calls_at_once:
+            raise ModelError(
+                "llm_bad_request", error.message, status=400, failure=Failure.NOT_FOUND
+            ) from error
+        who = (provider.organization_id, provider.name)
+        if self._under_way[who] >= self._calls_at_once:
             raise ProviderFull(provider.name)
-        self._under_way[provider.name] += 1
+        self._under_way[who] += 1
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._wires[provider.wire].complete(provider, model, request, on_delta)
+                fitted = fit(provider, model, request)
+                wire = await self._wire(provider.wire)
+                reply = await wire.complete(provider, model, fitted, on_delta)
+                if fitted.notes:
+                    return reply.model_copy(update={"notes": fitted.notes})
+                return reply
         except TimeoutError as error:
             raise unreachable(provider, error, timed_out=True) from error
         finally:
-            self._under_way[provider.name] -= 1
+            self._under_way[who] -= 1
+            if not self._under_way[who]:  # names come and go
+                del self._under_way[who]
+
+    async def _wire(self, name: str) -> Wire:
+        """The wire by its name. All but OpenAI's are loaded by whoever first asks for one.
+
+        That takes seconds, in a thread, so that calls under way go on and heartbeats are sent.
+        """
+        if name == OPENAI:
+            return self._openai
+        if self._others is None or (self._others.done() and self._others.exception()):
+            self._others = asyncio.create_task(_load_others(self._timeout_s))
+        return await asyncio.shield(self._others)  # a cancelled call leaves it to the others
+
+
+async def _load_others(timeout_s: float) -> Wire:
+    def load() -> Wire:
+        from o.llm.wires.through_litellm import LiteLLMWires  # noqa: PLC0415  180 MB, not for everyone
+
+        return LiteLLMWires(timeout_s=timeout_s)
+
+    wire = await asyncio.to_thread(load)
+    await wire.warm_up()
+    return wire

@@ -1,12 +1,18 @@
 """Providers of models: which there are, and which one a handle names."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from pydantic import SecretStr
 
 from o.domain.agents import DEFAULT_CONTEXT_WINDOW
 from o.errors import NotFound
+from o.llm.provider_types import PROVIDER_TYPES, ProviderType
 from o.settings import ProviderSettings
+
+LOCAL = "local"
+"""The name of the bundled model's provider."""
 
 LOCAL_MODEL = "smollm2-135m"
 LOCAL_CONTEXT_WINDOW = 8_192
@@ -19,51 +25,36 @@ class Provider:
     Attributes:
         name: First part of the handle, up to the first slash.
         provider_type: Who it is, in V1's words (`provider_type` of `POST /v1/providers/`).
-        wire: How requests are spelled: openai, anthropic or ollama.
-        base_url: As the provider's own documentation gives it.
-        api_key: None where the provider asks for none.
+        wire: How requests are spelled; see `o.llm.provider_types`.
+        base_url: As the provider's own documentation gives it, without a slash at its end.
+        api_key: None where the provider asks for none. Of Bedrock the secret key, or one of its
+            API keys where there is no `access_key`.
         context_window: Tokens, for models whose own number is not known.
+        id: Of its row; empty where it has none.
+        organization_id: Whose it is; empty for those of the environment alone.
+        access_key: The public half of AWS's keys.
+        region: Of AWS.
+        api_version: Of Azure.
     """
 
     name: str
     provider_type: str
     wire: str
     base_url: str
-    api_key: SecretStr | None = None
+    api_key: SecretStr | None = field(default=None, repr=False)
     context_window: int = DEFAULT_CONTEXT_WINDOW
+    id: str = ""
+    organization_id: str = ""
+    access_key: SecretStr | None = field(default=None, repr=False)
+    region: str | None = None
+    api_version: str | None = None
 
 
-class Providers:
-    """The providers that the environment names."""
+class ProviderSet:
+    """The providers of one organization, as they are at one moment."""
 
-    def __init__(self, settings: ProviderSettings) -> None:
-        found = [
-            settings.has_openai
-            and Provider(
-                "openai", "openai", "openai", settings.openai_base_url, settings.openai_api_key
-            ),
-            settings.anthropic_api_key
-            and Provider(
-                "anthropic",
-                "anthropic",
-                "anthropic",
-                settings.anthropic_base_url,
-                settings.anthropic_api_key,
-            ),
-            settings.groq_api_key
-            and Provider("groq", "groq", "openai", settings.groq_base_url, settings.groq_api_key),
-            settings.ollama_base_url
-            and Provider("ollama", "ollama", "ollama", settings.ollama_base_url),
-            settings.local_model_url
-            and Provider(
-                "local",
-                "openai",
-                "openai",
-                settings.local_model_url,
-                context_window=LOCAL_CONTEXT_WINDOW,
-            ),
-        ]
-        self._by_name = {provider.name: provider for provider in found if provider}
+    def __init__(self, providers: Iterable[Provider]) -> None:
+        self._by_name = {provider.name: provider for provider in providers}
 
     def all(self) -> list[Provider]:
         """Every provider, in a fixed order."""
@@ -81,3 +72,61 @@ class Providers:
             known = ", ".join(f"{name}/…" for name in self._by_name) or "none"
             raise NotFound(f"Handle {handle} not found, supported providers: {known}")
         return provider, model
+
+
+class ProviderSource(Protocol):
+    """Who knows which providers an organization has now."""
+
+    async def providers_of(self, organization_id: str, mark: str | None = None) -> ProviderSet:
+        """The providers of an organization.
+
+        Args:
+            organization_id: Empty for those of the environment alone.
+            mark: What the database said of the organization's providers a moment ago. Whoever has
+                them under the same mark need not ask; None asks.
+        """
+        ...
+
+
+class Providers(ProviderSet):
+    """The providers that the environment names, for everybody."""
+
+    def __init__(self, settings: ProviderSettings) -> None:
+        super().__init__(_of_environment(settings))
+
+    async def providers_of(self, organization_id: str, mark: str | None = None) -> ProviderSet:
+        """The same for every organization; see `ProviderSource`."""
+        return self
+
+
+def _of_environment(settings: ProviderSettings) -> Iterator[Provider]:
+    for kind in PROVIDER_TYPES.values():
+        if (provider := _set_in(settings, kind)) is not None:
+            yield provider
+    if settings.local_model_url:
+        yield Provider(
+            LOCAL, "openai", "openai", settings.local_model_url, context_window=LOCAL_CONTEXT_WINDOW
+        )
+
+
+def _set_in(settings: ProviderSettings, kind: ProviderType) -> Provider | None:
+    """The provider of a type, None unless the environment has all that it needs."""
+    key, url = settings.value(kind.key), settings.value(kind.url)
+    is_bedrock = kind.name == "bedrock"
+    if is_bedrock and not (settings.aws_access_key_id and settings.aws_region):
+        return None
+    made_by = {"key": key, "url": url, "either": key or url}[kind.made_by]
+    if not made_by or not (url or kind.base_url):
+        return None
+    region = settings.aws_region if is_bedrock else None
+    base_url = kind.address(url, region)
+    return Provider(
+        kind.name,
+        kind.name,
+        kind.wire_at(base_url),
+        base_url,
+        SecretStr(key) if key else None,
+        access_key=settings.aws_access_key_id if is_bedrock else None,
+        region=region,
+        api_version=settings.azure_api_version if kind.name == "azure" else None,
+    )

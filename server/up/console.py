@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import click
 
+from o.llm.provider_types import PROVIDER_TYPES
 from o.settings import Settings
 from server.up.local_model import HANDLE
 
@@ -37,18 +38,12 @@ def model_words(counts: Mapping[str, int | None], *, bundled: bool) -> str:
 def provider_words(name: str, count: int | None) -> str:
     """How a provider answered."""
     if count is None:
-        return f"{name} does NOT answer, or refuses the key: check {VARIABLES.get(name, name)}"
+        kind = PROVIDER_TYPES.get(name)
+        what = kind.variables if kind else name
+        return f"{name} does NOT answer, or refuses the key: check {what}"
     if count == 0:
         return f"{name} answers and has no language model"
     return f"{name} answers: {count} model{'s' if count > 1 else ''}, listed at /v1/models/"
-
-
-VARIABLES = {
-    "openai": "OPENAI_API_KEY and OPENAI_BASE_URL",
-    "anthropic": "ANTHROPIC_API_KEY and ANTHROPIC_BASE_URL",
-    "groq": "GROQ_API_KEY",
-    "ollama": "OLLAMA_BASE_URL",
-}
 
 
 def temporal_words(settings: Settings) -> str | None:

@@ -76,9 +76,10 @@ class Processes:
             if settings.temporal_address is None
             else None
         )
-        weights = None if providers.any_remote else local_model.find_weights()
+        known = Providers(providers)
+        weights = None if known.all() else local_model.find_weights()
         self._model_port = None if weights is None else ports.free_port()
-        self._catalogue = Catalogue(Providers(providers))
+        self._catalogue = Catalogue(known)
         self._settings = self._with_addresses(settings)
         self._database: Child | None = None
         self._temporal: Child | None = None
