@@ -12,9 +12,7 @@ from tests.support.product import REPOSITORY, Product
 DOC = (REPOSITORY / "docs" / "openai.md").read_text()
 
 
-def test_the_snippet_speaks_to_an_agent(
-    server: Product, agent: AgentState, tmp_path: Path
-) -> None:
+def test_the_snippet_speaks_to_an_agent(server: Product, agent: AgentState, tmp_path: Path) -> None:
     (snippet,) = re.findall(r"```python\n(.*?)```", DOC, re.DOTALL)
     assert "http://127.0.0.1:8283/v1" in snippet
     script = tmp_path / "openai_snippet.py"
