@@ -87,7 +87,7 @@ def test_calls_are_streamed_and_answered_together_with_more(
     (asked,) = [one.choices[0].delta for one in chunks if one.choices[0].delta.tool_calls]
     calls = asked.tool_calls or []
     assert [one.index for one in calls] == [0, 1]
-    assert [json.loads(one.function.arguments)["path"] for one in calls] == ["a", "b"]
+    assert [json.loads(one.function.arguments or "")["path"] for one in calls] == ["a", "b"]
     assert chunks[-1].choices[0].finish_reason == "tool_calls"
     told: Any = [
         *says(text),
