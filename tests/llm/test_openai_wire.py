@@ -175,8 +175,10 @@ async def test_an_answer_that_is_no_completion_is_an_error(server: Server, body:
 
 async def test_a_provider_that_is_away_is_worth_another_try() -> None:
     provider = Provider("openai", "openai", "openai", "http://127.0.0.1:9/v1")
+    wire = OpenAIWire()
     with pytest.raises(ModelError) as failure:
-        await OpenAIWire().complete(provider, "x", REQUEST, None)
+        await wire.complete(provider, "x", REQUEST, None)
+    await wire.close()
     assert failure.value.retryable
 
 

@@ -28,7 +28,7 @@ from o.llm.bounds import (
 from o.llm.failures import out_of_bounds, refused, refused_inside, unreachable
 from o.llm.providers import Provider
 from o.llm.tracing import received, sent
-from o.llm.wires.server_sent_events import event_data
+from o.llm.wires.server_sent_events import events_of
 
 _EVENTS, _FRAMES = "text/event-stream", "vnd.amazon.eventstream"
 _NO_CONNECTION = (httpx.HTTPError, aiohttp.ClientError, OSError)
@@ -207,8 +207,8 @@ def _good(data: bytes) -> tuple[bytes, dict[str, Any]]:
 async def _events(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Server-sent events, each in one line."""
     is_over = False
-    async for lines in event_data(pieces):
-        data = b"\n".join(lines).strip()
+    async for event in events_of(pieces):
+        data = b"\n".join(event.lines).strip()
         if not data or data == _DONE:
             continue
         good, found = _good(data)

@@ -18,7 +18,7 @@ from o.llm.providers import Provider
 from o.llm.wires.chat import Completion, reply_of
 from o.llm.wires.openai import OpenAIWire, is_whole, nowhere
 from o.llm.wires.responses_request import ITEMS, responses_body
-from o.llm.wires.server_sent_events import event_data
+from o.llm.wires.server_sent_events import events_of
 from o.llm.wires.streamed import streamed_reply, told_whole
 
 _FINISHED = ("response.completed", "response.incomplete", "response.done")
@@ -42,7 +42,7 @@ class ResponsesWire(OpenAIWire):
         self, provider: Provider, pieces: AsyncIterator[bytes], on_delta: DeltaSink | None
     ) -> ModelReply:
         """The reply, whether it comes at once or as a stream."""
-        whole, pieces = await is_whole(pieces)
+        whole, pieces = await is_whole(provider, pieces)
         if whole:
             response = _parsed(provider, await whole_body(pieces))
             reply = reply_of(_whole(provider, response))
@@ -72,12 +72,11 @@ class _Stream:
         Raises:
             ModelError: One tells of a failure.
         """
-        async for lines in event_data(pieces):
-            text = b"\n".join(lines).strip()
+        async for event in events_of(pieces):
+            text = b"\n".join(event.lines).strip()
             if not text or text == b"[DONE]":
                 continue
-            event = _parsed(self._provider, text)
-            if (completion := self._of(event)) is not None:
+            if (completion := self._of(_parsed(self._provider, text))) is not None:
                 yield completion
 
     def _of(self, event: dict[str, Any]) -> Completion | None:

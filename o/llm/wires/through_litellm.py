@@ -99,6 +99,12 @@ class LiteLLMWires:
             await self.complete(provider, "x", request, None)
             await self.complete(provider, "x", request, _nowhere)
 
+    async def close(self) -> None:
+        """Close the connections. A call that comes later opens others."""
+        http, self._http = self._http, None
+        if http is not None:
+            await http.close()
+
     def _client(self) -> AsyncHTTPHandler:
         """Litellm's own client, but for what bounds the answers; of the running event loop."""
         if self._http is None:

@@ -30,14 +30,10 @@ NOT_APPLICABLE: dict[tuple[str, str], str] = {
 """Cells that cannot be, and why."""
 
 _NOT_KEPT = "what these models thought is not sent back to them yet"
-_NOT_SEEN = "an error in the body itself is taken for an empty reply"
 
 NOT_YET: dict[tuple[str, str], str] = {
     ("responses", "reasoning round trip"): _NOT_KEPT,
-    ("mistral", "reasoning round trip"): _NOT_KEPT,
     ("deepseek", "reasoning round trip"): _NOT_KEPT,
-    ("mistral", "error inside 200"): _NOT_SEEN,
-    ("vllm", "error inside 200"): _NOT_SEEN,
 }
 """Cells that fail, and why."""
 

@@ -153,7 +153,7 @@ class Fake(ABC):
                 await asyncio.sleep(0.02)
             return Response()
         try:
-            must(not self.refuses or self.refuses not in body, self._unknown(self.refuses))
+            must(not _holds(body, self.refuses), self._unknown(self.refuses))
             must(not (self.refuses_images and has_image(body)), "Could not process image")
             self.check(request, body)
         except Broken as broken:
@@ -222,6 +222,12 @@ def _cut_in_characters(data: bytes) -> Iterator[bytes]:
             yield data[start:at]
             start = at
     yield data[start:]
+
+
+def _holds(body: Body, name: str) -> bool:
+    """Whether a request has a field, also where settings stand together in one."""
+    levels = [body, *(value for value in body.values() if isinstance(value, dict))]
+    return any(name in level for level in levels)
 
 
 def has_image(body: Any) -> bool:
