@@ -21,6 +21,7 @@ from api.wire.callbacks import callback_body
 from migrations.upgrade import wait_for_schema
 from o.domain.llm import LanguageModel
 from o.llm.models import Models
+from o.llm.prices import Prices
 from o.llm.providers import Providers
 from o.outbound import OutboundGuard
 from o.process_memory import spare_collector
@@ -58,7 +59,12 @@ async def run_worker(
         Conflict: The schema is none that this release can work with.
     """
     known = Providers(providers)
-    model = Models(known, timeout_s=settings.model_timeout_s, calls_at_once=settings.model_calls)
+    model = Models(
+        known,
+        timeout_s=settings.model_timeout_s,
+        calls_at_once=settings.model_calls,
+        prices=Prices(settings.prices),
+    )
     await model.warm_up()
     spare_collector()
     database_url = settings.database_url

@@ -7,6 +7,7 @@ from typing import Protocol
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest
 from o.errors import ModelError, NotFound, ProviderFull
 from o.llm.failures import unreachable
+from o.llm.prices import Prices
 from o.llm.providers import Provider, ProviderSource
 from o.llm.wires.openai import OpenAIWire
 
@@ -31,7 +32,12 @@ class Models:
     """A `LanguageModel` that reaches every provider."""
 
     def __init__(
-        self, providers: ProviderSource, *, timeout_s: float, calls_at_once: int = 100
+        self,
+        providers: ProviderSource,
+        *,
+        timeout_s: float,
+        calls_at_once: int = 100,
+        prices: Prices | None = None,
     ) -> None:
         """Know where to ask who there is.
 
@@ -39,10 +45,12 @@ class Models:
             providers: Knows which there are when a call is made.
             timeout_s: How long a call may take, to its last word.
             calls_at_once: How many calls to one provider may be under way here.
+            prices: What they cost; None where the operator says nothing of it.
         """
         self._providers = providers
         self._timeout_s = timeout_s
         self._calls_at_once = calls_at_once
+        self._prices = prices or Prices()
         self._under_way: Counter[tuple[str, str]] = Counter()
         self._openai = OpenAIWire()
         self._others: asyncio.Task[Wire] | None = None
@@ -74,7 +82,10 @@ class Models:
         try:
             async with asyncio.timeout(self._timeout_s):
                 wire = await self._wire(provider.wire)
-                return await wire.complete(provider, model, request, on_delta)
+                reply = await wire.complete(provider, model, request, on_delta)
+            cost_nano = await self._prices.cost_nano(provider, model, reply.usage)
+            usage = reply.usage.model_copy(update={"cost_nano": cost_nano})
+            return reply.model_copy(update={"usage": usage})
         except TimeoutError as error:
             raise unreachable(provider, error, timed_out=True) from error
         finally:
