@@ -37,6 +37,7 @@ from api.routes import (
     steps,
     streams,
     tools,
+    usage,
 )
 from api.turns import Turns
 from o.llm.catalogue import Catalogue
@@ -141,6 +142,7 @@ _ROUTERS = tuple(
         blocks,
         runs,
         steps,
+        usage,
         empty_lists,  # its `batches` is no message
         message_records,
         models,

@@ -23,15 +23,12 @@ class OwnPrice(BaseModel):
 _FILE = TypeAdapter(dict[str, OwnPrice])
 
 
-def read_prices(value: object) -> object:
-    """What a file holds, by handle or `<provider>/*`; anything but a path is left as it is.
+def read_prices(path: Path) -> dict[str, OwnPrice]:
+    """What a file holds, by handle or `<provider>/*`.
 
     Raises:
         ValueError: There is no such file, or it holds something else; the message says where.
     """
-    if not isinstance(value, str | Path):
-        return value
-    path = Path(value)
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError(f"{path} is larger than {_MOST_BYTES >> 20} MB")

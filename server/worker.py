@@ -24,6 +24,7 @@ from o.llm.models import Models
 from o.llm.prices import Prices
 from o.llm.providers import Providers
 from o.outbound import OutboundGuard
+from o.price_file import read_prices
 from o.process_memory import spare_collector
 from o.settings import STARTUP_PATIENCE_S, ProviderSettings, Settings
 from o.storage.availability import until_shutdown
@@ -63,7 +64,7 @@ async def run_worker(
         known,
         timeout_s=settings.model_timeout_s,
         calls_at_once=settings.model_calls,
-        prices=Prices(settings.prices),
+        prices=Prices(read_prices(settings.prices) if settings.prices else {}),
     )
     await model.warm_up()
     spare_collector()

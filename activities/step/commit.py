@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from activities.step.begin import StepToTake
+from activities.step.lost import count_lost
 from o.domain.llm import ModelReply
 from o.domain.loops import GO_ON, AfterCall, after_text, is_legacy
 from o.domain.messages import (
@@ -63,18 +64,25 @@ async def commit_step(
         ModelError: `llm_error`, when an agent of the legacy loop called no tool.
     """
     if is_legacy(step.agent) and not reply.tool_calls:
+        await count_lost(database, step, reply.usage)
         raise ModelError("llm_error", _NO_CALL)
     reply = _by_the_rules(step, as_committed(step.agent, reply))
     message = _as_message(step, reply)
     then = _after_reply(step, message)
     stored = _to_store(step, reply, message, then, asked, approval_timeout_s)
     async with database.connect() as connection:
-        if not await commit_reply(connection, step.run, stored):
+        if is_committed := await commit_reply(connection, step.run, stored):
+            committed: Message | None = message
+        else:
             committed = await get_step_reply(connection, step.run.id, step.index)
-            if committed is None:  # the run was closed meanwhile, or the step begun anew
-                return StepOutcome(step.index, done=True)
-            message = committed
-            then = _after_reply(step, message)
+    # It may be ours all the same, where the database went away before it could say so.
+    if not is_committed and (committed is None or committed.id != message.id):
+        await count_lost(database, step, reply.usage)
+    if committed is None:  # the run was closed meanwhile, or the step begun anew
+        return StepOutcome(step.index, done=True)
+    if not is_committed:
+        message = committed
+        then = _after_reply(step, message)
     refs = call_refs(step.agent, step.run.id, step.index, message.tool_calls)
     pending = waiting_for(message.id, message.gated_calls) if message.gated_calls else None
     return StepOutcome(

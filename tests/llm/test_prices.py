@@ -199,7 +199,7 @@ def test_a_file_of_prices_that_is_none_says_what_is_wrong(
     path = tmp_path / "prices.json"
     path.write_text(text)
     with pytest.raises(ValueError, match=wrong):
-        read_prices(str(path))
+        read_prices(path)
     with pytest.raises(ValueError, match="cannot be read"):
         read_prices(tmp_path / "none.json")
 
@@ -207,4 +207,4 @@ def test_a_file_of_prices_that_is_none_says_what_is_wrong(
 def test_a_file_of_prices_is_read(tmp_path: Path) -> None:
     path = tmp_path / "prices.json"
     path.write_text(json.dumps({"vllm/*": {"input": 1, "output": 2}}))
-    assert read_prices(str(path)) == {"vllm/*": OwnPrice(input=1, output=2)}
+    assert read_prices(path) == {"vllm/*": OwnPrice(input=1, output=2)}
