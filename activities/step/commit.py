@@ -70,17 +70,15 @@ async def commit_step(
     message = _as_message(step, reply)
     then = _after_reply(step, message)
     stored = _to_store(step, reply, message, then, asked, approval_timeout_s)
-    async with database.connect() as connection:
-        if is_committed := await commit_reply(connection, step.run, stored):
-            committed: Message | None = message
-        else:
+    async with database.quick() as connection:
+        is_stored = await commit_reply(connection, step.run, stored)
+    if not is_stored:
+        async with database.connect() as connection:
             committed = await get_step_reply(connection, step.run.id, step.index)
-    # It may be ours all the same, where the database went away before it could say so.
-    if not is_committed and (committed is None or committed.id != message.id):
-        await count_lost(database, step, reply.usage)
-    if committed is None:  # the run was closed meanwhile, or the step begun anew
-        return StepOutcome(step.index, done=True)
-    if not is_committed:
+        if committed is None or committed.id != message.id:  # else it is ours all the same
+            await count_lost(database, step, reply.usage)
+        if committed is None:  # the run was closed meanwhile, or the step begun anew
+            return StepOutcome(step.index, done=True)
         message = committed
         then = _after_reply(step, message)
     refs = call_refs(step.agent, step.run.id, step.index, message.tool_calls)
