@@ -2,14 +2,16 @@
 
 import asyncio
 from collections import Counter
+from functools import partial
 from typing import Protocol
 
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest
 from o.errors import Failure, ModelError, NotFound, ProviderFull
+from o.llm.careful import CarefulCall
 from o.llm.failures import unreachable
 from o.llm.prices import Prices
 from o.llm.providers import Provider, ProviderSource
-from o.llm.requests.fitted import fit
+from o.llm.requests.learnt import Learnt
 from o.llm.wires.openai import OpenAIWire
 
 OPENAI = "openai"
@@ -43,6 +45,7 @@ class Models:
         timeout_s: float,
         calls_at_once: int = 100,
         prices: Prices | None = None,
+        learnt: Learnt | None = None,
     ) -> None:
         """Know where to ask who there is.
 
@@ -51,12 +54,14 @@ class Models:
             timeout_s: How long a call may take, to its last word.
             calls_at_once: How many calls to one provider may be under way here.
             prices: What they cost; None where the operator says nothing of it.
+            learnt: What models have been found to refuse; None where nothing is known yet.
         """
         self._providers = providers
         self._timeout_s = timeout_s
         self._calls_at_once = calls_at_once
         self._prices = prices or Prices()
         self._under_way: Counter[tuple[str, str]] = Counter()
+        self._learnt = learnt or Learnt()
         self._openai = OpenAIWire()
         self._others: asyncio.Task[Wire] | None = None
 
@@ -74,7 +79,7 @@ class Models:
     async def complete(
         self, request: ModelRequest, on_delta: DeltaSink | None = None
     ) -> ModelReply:
-        """Ask once; see `LanguageModel.complete`.
+        """Ask; see `LanguageModel.complete`. A request that is refused is mended (`o.llm.careful`).
 
         A provider that hangs would take every slot of a worker, so that nobody else is served:
         whoever finds as many calls under way as may be is told at once, and comes again.
@@ -95,18 +100,21 @@ class Models:
         self._under_way[who] += 1
         try:
             async with asyncio.timeout(self._timeout_s):
-                fitted = fit(provider, model, request)
                 wire = await self._wire(provider.wire)
-                reply = await wire.complete(provider, model, fitted, on_delta)
-            cost_nano = await self._prices.cost_nano(provider, model, reply.usage)
-            usage = reply.usage.model_copy(update={"cost_nano": cost_nano})
-            return reply.model_copy(update={"usage": usage, "notes": fitted.notes})
+                call = CarefulCall(provider, model, request, self._learnt)
+                reply = await call.complete(partial(wire.complete, provider, model), on_delta)
+            return await self._priced(provider, model, reply)
         except TimeoutError as error:
             raise unreachable(provider, error, timed_out=True) from error
         finally:
             self._under_way[who] -= 1
             if not self._under_way[who]:  # names come and go
                 del self._under_way[who]
+
+    async def _priced(self, provider: Provider, model: str, reply: ModelReply) -> ModelReply:
+        cost_nano = await self._prices.cost_nano(provider, model, reply.usage)
+        usage = reply.usage.model_copy(update={"cost_nano": cost_nano})
+        return reply.model_copy(update={"usage": usage})
 
     async def _wire(self, name: str) -> Wire:
         """The wire by its name. All but OpenAI's are loaded by whoever first asks for one.
