@@ -305,7 +305,7 @@ def test_the_next_plain_message_is_answered(
 
 def ended(client: Letta, agent_id: str, sent: Any, *, streams: bool) -> str:
     """How a turn ended."""
-    messages = [user(sent)] if isinstance(sent, str) else sent
+    messages: Any = [user(sent)] if isinstance(sent, str) else sent
     try:
         with client.agents.messages.create(
             agent_id, messages=messages, streaming=True, stream_tokens=streams

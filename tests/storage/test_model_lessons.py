@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from o.domain.actors import DEFAULT_ORGANIZATION_ID
 from o.domain.lessons import ModelKey
+from o.ids import DEFAULT_ORGANIZATION_ID
 from o.storage.database import Database
 from o.storage.model_lessons import StoredLessons
 from tests.support.product import Product
