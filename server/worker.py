@@ -21,12 +21,14 @@ from api.wire.callbacks import callback_body
 from migrations.upgrade import wait_for_schema
 from o.domain.llm import LanguageModel
 from o.llm.models import Models
-from o.llm.providers import Providers
+from o.llm.provider_rows import ProviderRows
 from o.outbound import OutboundGuard
 from o.process_memory import spare_collector
+from o.secrets import Keyring
 from o.settings import STARTUP_PATIENCE_S, ProviderSettings, Settings
 from o.storage.availability import until_shutdown
 from o.storage.database import Database
+from o.storage.providers import provider_reader
 from o.temporal.connection import connect_or_explain
 from server.sweep.sweeper import Sweeper
 from workflows.callback import CallbackWorkflow
@@ -36,6 +38,10 @@ from workflows.options import callback_queue, control_queue
 _log = logging.getLogger(__name__)
 _GRACE_S = 3.0
 _SIDE_SLOTS = 50
+_PROVIDERS_AT_ONCE = 16
+"""So many providers may have all the calls under way that one of them may: they come and go, but a
+worker's slots are counted when it starts."""
+
 _SPARE_SLOTS = 100
 """Slots that model calls cannot take: for tools, and to find that there is no room for a call."""
 
@@ -57,16 +63,22 @@ async def run_worker(
         Unavailable: Database, schema or Temporal did not come up within two minutes.
         Conflict: The schema is none that this release can work with.
     """
-    known = Providers(providers)
-    model = Models(known, timeout_s=settings.model_timeout_s, calls_at_once=settings.model_calls)
-    await model.warm_up()
-    spare_collector()
     database_url = settings.database_url
     database = Database(
         database_url.get_secret_value() if database_url else "",
         pool_size=settings.database_pool,
         name="o worker",
     )
+    keyring = Keyring(settings.data_dir, settings.encryption_key)
+    calls = settings.model_calls * _PROVIDERS_AT_ONCE
+    model = Models(
+        ProviderRows(providers, keyring, provider_reader(database)),
+        timeout_s=settings.model_timeout_s,
+        calls_at_once=settings.model_calls,
+        calls_in_all=calls,
+    )
+    await model.warm_up()
+    spare_collector()
     starting = asyncio.create_task(_connected(database, settings))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -81,8 +93,7 @@ async def run_worker(
             interval_s=settings.sweep_interval_s,
             event_retention_h=settings.event_retention_h,
         )
-        slots = settings.model_calls * len(known.all()) + _SPARE_SLOTS
-        async with _polling(settings, client, database, model, slots):
+        async with _polling(settings, client, database, model, calls + _SPARE_SLOTS):
             sweeping = asyncio.create_task(until_shutdown(database, sweeper.run))
             on_ready()
             _log.info("worker polls", extra={"identity": worker_identity(settings)})

@@ -31,7 +31,12 @@ class Models:
     """A `LanguageModel` that reaches every provider."""
 
     def __init__(
-        self, providers: ProviderSource, *, timeout_s: float, calls_at_once: int = 100
+        self,
+        providers: ProviderSource,
+        *,
+        timeout_s: float,
+        calls_at_once: int = 100,
+        calls_in_all: int = 1_600,
     ) -> None:
         """Know where to ask who there is.
 
@@ -39,10 +44,12 @@ class Models:
             providers: Knows which there are when a call is made.
             timeout_s: How long a call may take, to its last word.
             calls_at_once: How many calls to one provider may be under way here.
+            calls_in_all: How many to all of them.
         """
         self._providers = providers
         self._timeout_s = timeout_s
         self._calls_at_once = calls_at_once
+        self._calls_in_all = calls_in_all
         self._under_way: Counter[tuple[str, str]] = Counter()
         self._openai = OpenAIWire()
         self._others: asyncio.Task[Wire] | None = None
@@ -67,8 +74,11 @@ class Models:
             provider, model = known.resolve(request.handle)
         except NotFound as error:
             raise ModelError("llm_bad_request", error.message, status=400) from error
+        if provider.fault:
+            raise ModelError("llm_authentication", provider.fault, status=401)
         who = (provider.organization_id, provider.name)
-        if self._under_way[who] >= self._calls_at_once:
+        is_full = self._under_way.total() >= self._calls_in_all
+        if is_full or self._under_way[who] >= self._calls_at_once:
             raise ProviderFull(provider.name)
         self._under_way[who] += 1
         try:
