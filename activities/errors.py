@@ -9,8 +9,8 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from o.errors import ModelError, OError, ProviderFull
+from workflows.options import LONGEST_MODEL_PAUSE_S, MODEL_RETRIES
 
-_LONGEST_PAUSE_S = 30.0
 _LONGEST_WAIT_S = 10.0
 
 
@@ -29,7 +29,6 @@ def as_activity_failure(*, asked: int = 1, model_attempts: int = 1) -> Iterator[
     try:
         yield
     except ModelError as error:
-        pause_s = error.retry_after_s or 0.25 * 2 ** min(asked, 6)
         raise ApplicationError(
             error.message,
             error.kind,
@@ -37,7 +36,7 @@ def as_activity_failure(*, asked: int = 1, model_attempts: int = 1) -> Iterator[
             error.status,
             type="ModelError",
             non_retryable=not (error.retryable and asked < model_attempts),
-            next_retry_delay=timedelta(seconds=min(pause_s, _LONGEST_PAUSE_S)),
+            next_retry_delay=pause_before_retry(error, asked),
         ) from None  # causes would carry the provider's whole answer into history
     except ProviderFull as error:
         raise ApplicationError(
@@ -47,6 +46,22 @@ def as_activity_failure(*, asked: int = 1, model_attempts: int = 1) -> Iterator[
         raise ApplicationError(
             error.message, type=type(error).__name__, non_retryable=not error.retryable
         ) from None
+
+
+def pause_before_retry(error: ModelError, asked: int) -> timedelta:
+    """How long to leave a provider alone: as long as it asks for, else longer each time.
+
+    At random, so that those that failed together do not all come back together.
+
+    Args:
+        error: What came of the last request.
+        asked: How many were made.
+    """
+    if error.retry_after_s is not None:
+        return timedelta(seconds=error.retry_after_s + random.uniform(0, 0.25))  # noqa: S311
+    first_s = MODEL_RETRIES[error.failure].first_pause_s
+    pause_s = min(first_s * 2.0 ** min(asked - 1, 16), LONGEST_MODEL_PAUSE_S)
+    return timedelta(seconds=pause_s * random.uniform(0.75, 1.25))  # noqa: S311
 
 
 def _until_there_may_be_room() -> timedelta:

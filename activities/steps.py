@@ -12,7 +12,7 @@ from activities.step.commit import CallTime, commit_step
 from activities.step.deltas import DeltaWriter
 from activities.step.prompt_cache import Contexts
 from o.domain.llm import LanguageModel, ModelReply
-from o.errors import ModelError, ProviderFull
+from o.errors import Failure, ModelError, ProviderFull
 from o.storage.database import Database
 from o.storage.turn.opening import uncount_attempt
 from workflows.contract import StepOutcome, StepRef
@@ -92,6 +92,7 @@ class StepActivities:
                 "llm_empty_response",
                 "The model replied with neither text nor a tool call.",
                 detail=f"finish reason: {reply.finish_reason}",
+                failure=Failure.EMPTY,
             )
         return reply
 

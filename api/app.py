@@ -24,6 +24,7 @@ from api.routes import (
     agents,
     blocks,
     cancels,
+    chat,
     conversation_messages,
     conversations,
     empty_lists,
@@ -152,6 +153,7 @@ _ROUTERS = tuple(
         message_records,
         models,
         provider_routes,
+        chat,  # its `models/{model_id}` is not V1's `models/embedding`
         tools,
         health,
         not_implemented,

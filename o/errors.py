@@ -1,5 +1,7 @@
 """The errors that O raises on purpose; `api.errors` and `activities.errors` translate them."""
 
+from enum import StrEnum
+
 MAX_MESSAGE_CHARS = 8_000
 
 
@@ -118,6 +120,31 @@ class ToolFailed(OError):
     """A tool call went wrong; the text is what the model reads as the tool's return."""
 
 
+class Failure(StrEnum):
+    """What was wrong with a model call. `workflows.options` says what follows from each."""
+
+    RATE_LIMIT = "rate_limit"
+    OVERLOADED = "overloaded"
+    SERVER_ERROR = "server_error"
+    UNREACHABLE = "unreachable"
+    """Not reached, or the answer broke off."""
+    TIMEOUT = "timeout"
+    GARBLED = "garbled"
+    """The model wrote a tool call that its provider could not read; the next may be better."""
+    EMPTY = "empty"
+    """Neither text nor a tool call."""
+    AUTHENTICATION = "authentication"
+    FORBIDDEN = "forbidden"
+    NO_CREDIT = "no_credit"
+    NOT_FOUND = "not_found"
+    """The provider, or the model there."""
+    CONTEXT_WINDOW = "context_window"
+    CONTENT_FILTER = "content_filter"
+    BAD_REQUEST = "bad_request"
+    UNUSABLE = "unusable"
+    """An answer that cannot be taken, and would come again alike."""
+
+
 class ModelError(OError):
     """A language model did not give a usable reply.
 
@@ -127,6 +154,7 @@ class ModelError(OError):
         status: The HTTP status that V1 answers for this kind.
         retryable: Whether the same request may succeed a little later.
         retry_after_s: Seconds that the provider asked to wait, None when it did not say.
+        failure: What was wrong; not said, it follows from `retryable`.
     """
 
     def __init__(
@@ -138,6 +166,7 @@ class ModelError(OError):
         status: int = 500,
         retryable: bool = False,
         retry_after_s: float | None = None,
+        failure: Failure | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -145,3 +174,4 @@ class ModelError(OError):
         self.status = status
         self.retryable = retryable
         self.retry_after_s = retry_after_s
+        self.failure = failure or (Failure.SERVER_ERROR if retryable else Failure.UNUSABLE)

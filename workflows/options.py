@@ -1,8 +1,11 @@
 """Every timeout and retry of the workflow, side by side."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 from temporalio.common import RetryPolicy
+
+from o.errors import Failure
 
 # Temporal alone retries. What must not be retried says so; what is left is a part that is down
 # or a worker that died, and those are waited for without limit. A step that kills its workers is
@@ -12,6 +15,47 @@ RETRY = RetryPolicy(
     backoff_coefficient=2.0,
     maximum_interval=timedelta(seconds=3),
 )
+
+
+@dataclass(frozen=True)
+class ModelRetry:
+    """What follows when a model call has failed.
+
+    Attributes:
+        is_retried: Whether the same request is worth repeating; how often in all is the
+            operator's to say (`model_attempts`).
+        first_pause_s: Before the second request; it doubles with each one after, up to
+            `LONGEST_MODEL_PAUSE_S`. What the provider asks for goes before it.
+        falls_back: Whether an agent's next model is asked once nothing else is left.
+        rests: Whether it speaks of the provider as a whole, which rests for a while when many
+            runs meet it.
+    """
+
+    is_retried: bool = False
+    first_pause_s: float = 0.5
+    falls_back: bool = False
+    rests: bool = False
+
+
+MODEL_RETRIES = {
+    Failure.RATE_LIMIT: ModelRetry(is_retried=True, first_pause_s=1, falls_back=True, rests=True),
+    Failure.OVERLOADED: ModelRetry(is_retried=True, first_pause_s=1, falls_back=True, rests=True),
+    Failure.UNREACHABLE: ModelRetry(is_retried=True, falls_back=True, rests=True),
+    Failure.TIMEOUT: ModelRetry(is_retried=True, falls_back=True, rests=True),
+    Failure.SERVER_ERROR: ModelRetry(is_retried=True, falls_back=True),
+    Failure.GARBLED: ModelRetry(is_retried=True, first_pause_s=0.1, falls_back=True),
+    Failure.EMPTY: ModelRetry(falls_back=True),
+    Failure.AUTHENTICATION: ModelRetry(falls_back=True),
+    Failure.FORBIDDEN: ModelRetry(falls_back=True),
+    Failure.NO_CREDIT: ModelRetry(falls_back=True),
+    Failure.NOT_FOUND: ModelRetry(falls_back=True),
+    # Another model would be asked the same: these are about what we ask.
+    Failure.CONTEXT_WINDOW: ModelRetry(),
+    Failure.CONTENT_FILTER: ModelRetry(),
+    Failure.BAD_REQUEST: ModelRetry(),
+    Failure.UNUSABLE: ModelRetry(),
+}
+LONGEST_MODEL_PAUSE_S = 30.0
 
 STEP_TIMEOUT = timedelta(minutes=30)
 TOOL_TIMEOUT = timedelta(minutes=10)

@@ -62,6 +62,10 @@ class Usage(BaseModel):
     """Tokens of one model call, or summed over the steps of a run.
 
     `context_tokens` is never summed: it is the size of the last call.
+
+    Attributes:
+        cost_nano: Billionths of a US dollar; None where nothing is known of what it cost.
+        unpriced_steps: How many steps of the sum are not in `cost_nano`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -74,9 +78,12 @@ class Usage(BaseModel):
     reasoning_tokens: int = 0
     step_count: int = 0
     context_tokens: int = 0
+    cost_nano: int | None = None
+    unpriced_steps: int = 0
 
     def plus(self, call: "Usage") -> "Usage":
         """The sum with one more call."""
+        costs = [cost for cost in (self.cost_nano, call.cost_nano) if cost is not None]
         return Usage(
             prompt_tokens=self.prompt_tokens + call.prompt_tokens,
             completion_tokens=self.completion_tokens + call.completion_tokens,
@@ -86,6 +93,8 @@ class Usage(BaseModel):
             reasoning_tokens=self.reasoning_tokens + call.reasoning_tokens,
             step_count=self.step_count + 1,
             context_tokens=call.total_tokens,
+            cost_nano=sum(costs) if costs else None,
+            unpriced_steps=self.unpriced_steps + (call.cost_nano is None),
         )
 
 

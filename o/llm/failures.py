@@ -10,31 +10,39 @@ from urllib.parse import urlsplit
 import aiohttp
 from pydantic_core import to_json
 
-from o.errors import ModelError
+from o.errors import Failure, ModelError
+from o.llm.error_bodies import NO_STATUS, failure_of, status_of
+from o.llm.pauses import forbids_retry, pause_s
 from o.llm.providers import Provider
+from workflows.options import MODEL_RETRIES
 
 _log = logging.getLogger(__name__)
 
-# V1's error type and HTTP status by the provider's; what is not listed is llm_error, 500.
-_KINDS = {
+# V1's error type and HTTP status by what was wrong, whatever the provider's status, …
+_ALWAYS = {
+    Failure.AUTHENTICATION: ("llm_authentication", 401),
+    Failure.NO_CREDIT: ("llm_insufficient_credits", 402),
+    Failure.RATE_LIMIT: ("llm_rate_limit", 429),
+    Failure.CONTEXT_WINDOW: ("context_window_exceeded", 400),
+}
+# … by the provider's status, which is what V1 goes by, …
+_BY_STATUS = {
     400: ("llm_bad_request", 400),
-    401: ("llm_authentication", 401),
-    402: ("llm_insufficient_credits", 402),
     408: ("llm_timeout", 504),
     422: ("llm_bad_request", 400),
     429: ("llm_rate_limit", 429),
     504: ("llm_timeout", 504),
 }
-_WORTH_ANOTHER_TRY = (408, 409, 429)
-_NO_CREDIT = "insufficient_quota"  # OpenAI's 429 that no waiting ends
-_TOO_LONG = (
-    "context_length_exceeded",
-    "context length",
-    "context window",
-    "available context size",
-    "prompt is too long",
-)
-_LONGEST_PAUSE_S = 60.0
+# … and where there is none. What is not listed is llm_error, 500.
+_WITHOUT_STATUS = {
+    Failure.BAD_REQUEST: ("llm_bad_request", 400),
+    Failure.CONTENT_FILTER: ("llm_bad_request", 400),
+    Failure.GARBLED: ("llm_bad_request", 400),
+    Failure.TIMEOUT: ("llm_timeout", 504),
+}
+_ELSE = ("llm_error", 500)
+_SHORT_KEY = 8
+"""A key of fewer characters is no secret: local servers are given `x` or `none`."""
 
 # Why a provider is not reached, by what lies behind the client's error; the first that fits counts.
 _WORDS: list[tuple[type[BaseException] | tuple[type[BaseException], ...], str]] = [
@@ -50,27 +58,6 @@ _WORDS: list[tuple[type[BaseException] | tuple[type[BaseException], ...], str]] 
 ]
 _FAILED = "the connection failed"
 
-# What stands for a status in an error that comes with status 200, as a code or a type; the first
-# that is found counts.
-_STATUSES = {
-    "insufficient_quota": 402,
-    "insufficient_credits": 402,
-    "billing": 402,
-    "rate_limit": 429,
-    "too_many_requests": 429,
-    "authentication": 401,
-    "invalid_api_key": 401,
-    "unauthorized": 401,
-    "permission": 403,
-    "context_length": 400,
-    "invalid_request": 400,
-    "bad_request": 400,
-    "not_found": 404,
-    "overloaded": 503,
-    "unavailable": 503,
-    "timeout": 504,
-}
-
 
 def refused(provider: Provider, status: int, text: str, headers: Mapping[str, str]) -> ModelError:
     """The provider answered with an error.
@@ -79,39 +66,36 @@ def refused(provider: Provider, status: int, text: str, headers: Mapping[str, st
         provider: Whose key is taken out of `text`.
         status: HTTP status of its answer.
         text: What it said.
-        headers: Of its answer; `retry-after` is obeyed up to a minute.
+        headers: Of its answer, which may say when to come again.
     """
-    if status == 429 and _NO_CREDIT in text:
-        status = 402
-    kind, ours = _KINDS.get(status, ("llm_error", 500))
-    if ours == 400 and any(sign in text.lower() for sign in _TOO_LONG):
-        kind = "context_window_exceeded"
+    failure = failure_of(status, text)
+    kind, ours = _shape(failure, status)
+    said = f"with status {status}" if status != NO_STATUS else "with an error"
+    retry = MODEL_RETRIES[failure]
+    limited = failure in (Failure.RATE_LIMIT, Failure.OVERLOADED)
     return ModelError(
         kind,
-        f"The provider {provider.name} answered with status {status}.",
+        f"The provider {provider.name} answered {said}.",
         detail=without_key(text, provider),
         status=ours,
-        retryable=status >= 500 or status in _WORTH_ANOTHER_TRY,
-        retry_after_s=_retry_after_s(headers),
+        retryable=retry.is_retried and not forbids_retry(headers),
+        retry_after_s=pause_s(headers, text, limited=limited),
+        failure=failure,
     )
+
+
+def _shape(failure: Failure, status: int) -> tuple[str, int]:
+    if failure in _ALWAYS:
+        return _ALWAYS[failure]
+    if status == NO_STATUS or status >= 500:
+        return _BY_STATUS.get(status) or _WITHOUT_STATUS.get(failure, _ELSE)
+    return _BY_STATUS.get(status, _ELSE)
 
 
 def refused_inside(provider: Provider, error: Any) -> ModelError:
     """The provider answered with status 200 and an error inside, perhaps amid a stream."""
-    return refused(provider, _status_inside(error), to_json(error, fallback=str).decode(), {})
-
-
-def _status_inside(error: Any) -> int:
-    """The status that an error stands for; what tells nothing is a failure of the server."""
-    signs = [error]
-    if isinstance(error, dict):
-        signs = [error.get(name) for name in ("code", "status", "status_code", "type")]
-    for value in signs:
-        number = int(value) if isinstance(value, str) and value.isdecimal() else value
-        if isinstance(number, int) and 400 <= number < 600:
-            return number
-    words = " ".join(str(value) for value in signs).lower()
-    return next((status for sign, status in _STATUSES.items() if sign in words), 500)
+    text = to_json(error, fallback=str).decode()
+    return refused(provider, status_of(text), text, {})
 
 
 def out_of_bounds(provider: Provider, error: ValueError) -> ModelError:
@@ -146,6 +130,7 @@ def unreachable(provider: Provider, error: Exception, *, timed_out: bool) -> Mod
         detail=why,
         status=status,
         retryable=True,
+        failure=Failure.TIMEOUT if timed_out else Failure.UNREACHABLE,
     )
 
 
@@ -164,13 +149,9 @@ def _why_unreachable(error: Exception) -> str:
 
 
 def without_key(text: str, provider: Provider) -> str:
-    """`text` with the provider's key taken out: some repeat it in what they say."""
+    """`text` with the provider's key taken out: some repeat it in what they say.
+
+    What is left of a key that a provider masks or cuts itself stays.
+    """
     key = provider.api_key.get_secret_value() if provider.api_key else ""
-    return text.replace(key, "[key]") if key else text
-
-
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    try:
-        return max(0.0, min(_LONGEST_PAUSE_S, float(headers.get("retry-after", ""))))
-    except ValueError:
-        return None
+    return text.replace(key, "[key]") if len(key) >= _SHORT_KEY else text

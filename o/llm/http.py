@@ -16,6 +16,7 @@ from o.llm.bounds import (
     UnknownEncoding,
     unpacked,
 )
+from o.llm.tracing import received
 
 _CONNECT_S = 10.0
 _log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def body_of(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         UnknownEncoding: It cannot be unpacked.
     """
     encoding = response.headers.get("Content-Encoding", "")
-    return unpacked(response.content.iter_any(), encoding)
+    return received(response.status, unpacked(response.content.iter_any(), encoding))
 
 
 async def whole_body(pieces: AsyncIterator[bytes]) -> bytes:

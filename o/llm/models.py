@@ -5,9 +5,10 @@ from collections import Counter
 from typing import Protocol
 
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest
-from o.errors import ModelError, NotFound, ProviderFull
+from o.errors import Failure, ModelError, NotFound, ProviderFull
 from o.llm.failures import unreachable
 from o.llm.providers import Provider, ProviderSource
+from o.llm.requests.fitted import fit
 from o.llm.wires.openai import OpenAIWire
 
 OPENAI = "openai"
@@ -24,6 +25,10 @@ class Wire(Protocol):
 
     async def warm_up(self) -> None:
         """Do now what the first call would take long for."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections; a call that comes later opens others."""
         ...
 
 
@@ -58,6 +63,13 @@ class Models:
         """Do now what the first call of the OpenAI wire would take long for."""
         await self._openai.warm_up()
 
+    async def close(self) -> None:
+        """Close the connections to all providers; a call that comes later opens others."""
+        await self._openai.close()
+        others = self._others
+        if others and others.done() and not (others.cancelled() or others.exception()):
+            await others.result().close()
+
     async def complete(
         self, request: ModelRequest, on_delta: DeltaSink | None = None
     ) -> ModelReply:
@@ -73,9 +85,13 @@ class Models:
         try:
             provider, model = known.resolve(request.handle)
         except NotFound as error:
-            raise ModelError("llm_bad_request", error.message, status=400) from error
+            raise ModelError(
+                "llm_bad_request", error.message, status=400, failure=Failure.NOT_FOUND
+            ) from error
         if provider.fault:
-            raise ModelError("llm_authentication", provider.fault, status=401)
+            raise ModelError(
+                "llm_authentication", provider.fault, status=401, failure=Failure.AUTHENTICATION
+            )
         who = (provider.organization_id, provider.name)
         is_full = self._under_way.total() >= self._calls_in_all
         if is_full or self._under_way[who] >= self._calls_at_once:
@@ -83,8 +99,12 @@ class Models:
         self._under_way[who] += 1
         try:
             async with asyncio.timeout(self._timeout_s):
+                fitted = fit(provider, model, request)
                 wire = await self._wire(provider.wire)
-                return await wire.complete(provider, model, request, on_delta)
+                reply = await wire.complete(provider, model, fitted, on_delta)
+                if fitted.notes:
+                    return reply.model_copy(update={"notes": fitted.notes})
+                return reply
         except TimeoutError as error:
             raise unreachable(provider, error, timed_out=True) from error
         finally:

@@ -215,13 +215,17 @@ def test_an_existing_provider_is_checked_and_refreshed(
     http: httpx.Client, made: list[str], north: NamedProvider
 ) -> None:
     path = f"/providers/{create(http, made, name='fresh', base_url=north.url)['id']}"
-    listed = {"params": {"provider_name": "fresh"}}
-    assert len(http.get("/models/", **listed).json()) == 2
+
+    def handles() -> list[str]:
+        models = http.get("/models/", params={"provider_name": "fresh"}).json()
+        return [one["handle"] for one in models]
+
+    assert len(handles()) == 2
     north.models = [{"id": "new"}]
-    assert len(http.get("/models/", **listed).json()) == 2, "remembered for a minute"
+    assert len(handles()) == 2, "remembered for a minute"
     synced = http.patch(f"{path}/refresh")
     assert synced.json()["last_synced"] is not None
-    assert [one["handle"] for one in http.get("/models/", **listed).json()] == ["fresh/new"]
+    assert handles() == ["fresh/new"]
     assert http.post(f"{path}/check").status_code == 200
     north.key = "another"
     assert http.post(f"{path}/check").status_code == 401

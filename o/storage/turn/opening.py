@@ -14,6 +14,7 @@ from o.domain.agents import Agent, Conversation
 from o.domain.blocks import Block
 from o.domain.messages import Message
 from o.domain.runs import Run
+from o.storage.quick import QuickConnection
 from o.storage.rows import model_of_json, models_of_json
 from o.storage.thread_blocks import SEEN_BLOCKS
 from o.storage.turn.order import turn_order
@@ -159,7 +160,7 @@ class OpenStep:
 
 
 async def open_step(
-    connection: AsyncConnection, run_id: str, index: int, step_id: str, mark: Mark
+    connection: AsyncConnection | QuickConnection, run_id: str, index: int, step_id: str, mark: Mark
 ) -> OpenStep | None:
     """Mark the run as running, place its input, count an attempt at the step, read the context.
 

@@ -1,0 +1,363 @@
+"""The errors of providers as they spell them, each with what it is about and what V1 calls it."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from o.errors import Failure
+from o.llm.failures import refused, refused_inside, without_key
+from o.llm.providers import Provider
+
+PROVIDER = Provider("p", "openai", "openai", "http://127.0.0.1:1/v1", SecretStr("sk-secret-key"))
+
+RATE, LOAD, AUTH = Failure.RATE_LIMIT, Failure.OVERLOADED, Failure.AUTHENTICATION
+MONEY, LONG, BAD = Failure.NO_CREDIT, Failure.CONTEXT_WINDOW, Failure.BAD_REQUEST
+ABSENT, FILTER, DENIED = Failure.NOT_FOUND, Failure.CONTENT_FILTER, Failure.FORBIDDEN
+SERVER, GARBLED, LATE = Failure.SERVER_ERROR, Failure.GARBLED, Failure.TIMEOUT
+
+ANY, BAD_KIND, NONE = "llm_error", "llm_bad_request", "llm_authentication"
+SLOW, PAY, OVER = "llm_rate_limit", "llm_insufficient_credits", "context_window_exceeded"
+
+
+def openai(message: str, type_: str | None, code: Any = None) -> dict[str, Any]:
+    return {"error": {"message": message, "type": type_, "param": None, "code": code}}
+
+
+def anthropic(type_: str, message: str) -> dict[str, Any]:
+    return {"type": "error", "error": {"type": type_, "message": message}, "request_id": "req_1"}
+
+
+def google(code: int, status: str, message: str, *details: Any) -> dict[str, Any]:
+    error = {"code": code, "message": message, "status": status, "details": list(details)}
+    return {"error": error}
+
+
+_TPM = "on tokens per minute (TPM): Limit 6000, Requested 14368, please reduce your message size"
+_FILTERED = "The response was filtered due to the prompt triggering Azure OpenAI's content …"
+_HARM = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": {"hate": {}}}
+_BALANCE = "is suspended due to insufficient balance, please recharge your account"
+
+BODIES: dict[str, tuple[int, Any, Failure, str]] = {
+    # OpenAI
+    "openai key": (
+        401,
+        openai("Incorrect…", "invalid_request_error", "invalid_api_key"),
+        AUTH,
+        NONE,
+    ),
+    "openai model": (404, openai("…", "invalid_request_error", "model_not_found"), ABSENT, ANY),
+    "openai rate": (429, openai("Rate limit…", "tokens", "rate_limit_exceeded"), RATE, SLOW),
+    "openai quota": (429, openai("You…", "insufficient_quota", "insufficient_quota"), MONEY, PAY),
+    "openai hard limit": (400, openai("…", "x", "billing_hard_limit_reached"), MONEY, PAY),
+    "openai long": (400, openai("…", "x", "context_length_exceeded"), LONG, OVER),
+    "openai larger than the limit": (
+        429,
+        openai(f"Request too large {_TPM}", "tokens"),
+        LONG,
+        OVER,
+    ),
+    "openai server": (500, openai("The server had an error", "server_error"), SERVER, ANY),
+    "openai engine": (503, openai("The engine is overloaded", "server_error"), LOAD, ANY),
+    "openai country": (403, openai("…", "request_forbidden", "unsupported_country"), DENIED, ANY),
+    "openai field": (400, openai("Unknown parameter: 'x'", "invalid_request_error"), BAD, BAD_KIND),
+    "openai policy": (400, openai("…", "x", "content_policy_violation"), FILTER, BAD_KIND),
+    # Anthropic
+    "anthropic rate": (429, anthropic("rate_limit_error", "…"), RATE, SLOW),
+    "anthropic overloaded": (529, anthropic("overloaded_error", "Overloaded"), LOAD, ANY),
+    "anthropic overloaded, as 500": (500, anthropic("overloaded_error", "Overloaded"), LOAD, ANY),
+    "anthropic long": (
+        400,
+        anthropic("invalid_request_error", "prompt is too long: 209303 tokens > 200000 maximum"),
+        LONG,
+        OVER,
+    ),
+    "anthropic longer with its answer": (
+        400,
+        anthropic("invalid_request_error", "input length and `max_tokens` exceed context limit: 1"),
+        LONG,
+        OVER,
+    ),
+    "anthropic bytes": (413, anthropic("request_too_large", "Request exceeds…"), LONG, OVER),
+    "anthropic key": (401, anthropic("authentication_error", "invalid x-api-key"), AUTH, NONE),
+    "anthropic rights": (403, anthropic("permission_error", "…"), DENIED, ANY),
+    "anthropic model": (404, anthropic("not_found_error", "model: claude-9"), ABSENT, ANY),
+    "anthropic money": (
+        400,
+        anthropic("invalid_request_error", "Your credit balance is too low to access the API."),
+        MONEY,
+        PAY,
+    ),
+    "anthropic bill": (402, anthropic("billing_error", "…"), MONEY, PAY),
+    "anthropic server": (500, anthropic("api_error", "Internal server error"), SERVER, ANY),
+    "anthropic late": (504, anthropic("timeout_error", "…"), LATE, "llm_timeout"),
+    # Google
+    "gemini rate": (
+        429,
+        google(429, "RESOURCE_EXHAUSTED", "You exceeded your current quota, …"),
+        RATE,
+        SLOW,
+    ),
+    "gemini overloaded": (503, google(503, "UNAVAILABLE", "The model is overloaded."), LOAD, ANY),
+    "gemini key": (
+        400,
+        google(400, "INVALID_ARGUMENT", "API key not valid.", {"reason": "API_KEY_INVALID"}),
+        AUTH,
+        NONE,
+    ),
+    "gemini long": (
+        400,
+        google(400, "INVALID_ARGUMENT", "The input token count (9) exceeds the maximum number …"),
+        LONG,
+        OVER,
+    ),
+    "gemini rights": (403, google(403, "PERMISSION_DENIED", "…"), DENIED, ANY),
+    "gemini model": (404, google(404, "NOT_FOUND", "models/x is not found"), ABSENT, ANY),
+    "gemini argument": (400, google(400, "INVALID_ARGUMENT", "Unknown name"), BAD, BAD_KIND),
+    "gemini late": (504, google(504, "DEADLINE_EXCEEDED", "…"), LATE, "llm_timeout"),
+    "gemini through its OpenAI face": (400, [google(400, "INVALID_ARGUMENT", "x")], BAD, BAD_KIND),
+    # Groq
+    "groq garbled": (
+        400,
+        openai("Failed to call a function.", "x", "tool_use_failed"),
+        GARBLED,
+        BAD_KIND,
+    ),
+    "groq no json": (400, openai("…", "x", "json_validate_failed"), GARBLED, BAD_KIND),
+    "groq too large": (
+        413,
+        openai(f"Request too large {_TPM}", "tokens", "rate_limit_exceeded"),
+        LONG,
+        OVER,
+    ),
+    "groq day": (
+        429,
+        openai("Limit 100000. Need more tokens?", "tokens", "rate_limit_exceeded"),
+        RATE,
+        SLOW,
+    ),
+    "groq old model": (400, openai("…", "x", "model_decommissioned"), ABSENT, BAD_KIND),
+    "groq flex": (498, openai("…", "x", "capacity_exceeded"), LOAD, ANY),
+    # Azure
+    "azure filter": (
+        400,
+        {"error": {"message": _FILTERED, "code": "content_filter", "innererror": _HARM}},
+        FILTER,
+        BAD_KIND,
+    ),
+    "azure deployment": (
+        404,
+        {"error": {"code": "DeploymentNotFound", "message": "…"}},
+        ABSENT,
+        ANY,
+    ),
+    "azure key": (401, {"statusCode": 401, "message": "Unauthorized. Access token…"}, AUTH, NONE),
+    "azure rate": (
+        429,
+        {"error": {"code": "429", "message": "… Please retry after 26 seconds."}},
+        RATE,
+        SLOW,
+    ),
+    "github models": (413, {"error": {"code": "tokens_limit_reached", "message": "…"}}, LONG, OVER),
+    # Bedrock, whose errors litellm wraps in words of its own
+    "bedrock rate": (
+        429,
+        'litellm.RateLimitError: BedrockException - {"message":"Too many tokens, please wait"}',
+        RATE,
+        SLOW,
+    ),
+    "bedrock throttled": (400, {"__type": "ThrottlingException", "message": "…"}, RATE, SLOW),
+    "bedrock long": (
+        400,
+        'BedrockException - {"message":"Input is too long for requested model."}',
+        LONG,
+        OVER,
+    ),
+    "bedrock access": (
+        403,
+        {"__type": "AccessDeniedException", "message": "You don't…"},
+        DENIED,
+        ANY,
+    ),
+    "bedrock token": (403, {"__type": "UnrecognizedClientException", "message": "…"}, AUTH, NONE),
+    "bedrock not ready": (429, {"__type": "ModelNotReadyException", "message": "…"}, LOAD, SLOW),
+    "bedrock most tokens": (
+        400,
+        {"message": "The maximum tokens you requested exceeds the model limit of 4096."},
+        BAD,
+        BAD_KIND,
+    ),
+    # OpenRouter, with the error of a provider behind it packed into text
+    "openrouter money": (
+        402,
+        {"error": {"message": "… can only afford 4000", "code": 402}},
+        MONEY,
+        PAY,
+    ),
+    "openrouter behind it": (
+        502,
+        {
+            "error": {
+                "message": "Provider returned error",
+                "code": 502,
+                "metadata": {"raw": json.dumps(anthropic("overloaded_error", "x"))},
+            }
+        },
+        LOAD,
+        ANY,
+    ),
+    "openrouter flagged": (
+        403,
+        {"error": {"message": "Your input was flagged", "code": 403}},
+        FILTER,
+        ANY,
+    ),
+    "openrouter model": (
+        400,
+        {"error": {"message": "x is not a valid model ID", "code": 400}},
+        ABSENT,
+        BAD_KIND,
+    ),
+    "openrouter nobody": (
+        503,
+        {"error": {"message": "No allowed providers", "code": 503}},
+        LOAD,
+        ANY,
+    ),
+    # Servers of one's own
+    "vllm long": (
+        400,
+        {
+            "object": "error",
+            "message": "This model's maximum context length is 8192 tokens. However, …",
+            "type": "BadRequestError",
+            "code": 400,
+        },
+        LONG,
+        OVER,
+    ),
+    "vllm model": (404, {"object": "error", "message": "…", "type": "NotFoundError"}, ABSENT, ANY),
+    "ollama model": (404, {"error": 'model "x" not found, try pulling it first'}, ABSENT, ANY),
+    "ollama busy": (503, {"error": "server busy, please try again."}, LOAD, ANY),
+    "ollama died": (500, {"error": "llama runner process has terminated"}, SERVER, ANY),
+    "llama.cpp long": (
+        400,
+        {"error": {"code": 400, "type": "exceed_context_size_error"}},
+        LONG,
+        OVER,
+    ),
+    "llama.cpp longer": (
+        500,
+        {"error": {"code": 500, "message": "Context size has been exceeded."}},
+        LONG,
+        OVER,
+    ),
+    "llama.cpp loads": (
+        503,
+        {"error": {"message": "Loading model", "type": "unavailable_error"}},
+        LOAD,
+        ANY,
+    ),
+    "lm studio long": (
+        400,
+        {"error": "The number of tokens to keep from the initial prompt is …"},
+        LONG,
+        OVER,
+    ),
+    "tgi overloaded": (
+        429,
+        {"error": "Model is overloaded", "error_type": "overloaded"},
+        LOAD,
+        SLOW,
+    ),
+    "tgi field": (
+        422,
+        {"error": "Input validation error", "error_type": "validation"},
+        BAD,
+        BAD_KIND,
+    ),
+    # Others
+    "deepseek money": (
+        402,
+        openai("Insufficient Balance", "unknown_error", "invalid_request_error"),
+        MONEY,
+        PAY,
+    ),
+    "moonshot money": (
+        429,
+        openai(f"Your account {_BALANCE}", "exceeded_current_quota_error"),
+        MONEY,
+        PAY,
+    ),
+    "moonshot money, as 403": (403, openai("…", "exceeded_current_quota_error"), MONEY, PAY),
+    "moonshot engine": (429, openai("…", "engine_overloaded_error"), LOAD, SLOW),
+    "zai money": (
+        429,
+        {"error": {"code": "1113", "message": "Insufficient balance or …"}},
+        MONEY,
+        PAY,
+    ),
+    "cerebras rate": (
+        429,
+        {"type": "too_many_requests_error", "code": "request_quota_exceeded"},
+        RATE,
+        SLOW,
+    ),
+    "mistral rate": (
+        429,
+        {"message": "Requests rate limit exceeded", "request_id": "x"},
+        RATE,
+        SLOW,
+    ),
+    "fastapi": (422, {"detail": [{"loc": ["body"], "msg": "field required"}]}, BAD, BAD_KIND),
+    "a proxy's page": (502, "<html><h1>502 Bad Gateway</h1></html>", SERVER, ANY),
+    "cloudflare": (524, "error code: 524", SERVER, ANY),
+    "nothing": (503, "", LOAD, ANY),
+    "a limit of bytes": (413, "<html>413 Request Entity Too Large</html>", LONG, OVER),
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_an_error_is_what_its_provider_means(body: tuple[int, Any, Failure, str]) -> None:
+    status, said, failure, kind = body
+    error = refused(PROVIDER, status, said if isinstance(said, str) else json.dumps(said), {})
+    assert (error.failure, error.kind) == (failure, kind)
+    assert error.retryable == (failure in (RATE, LOAD, SERVER, GARBLED, LATE))
+
+
+INSIDE: dict[str, tuple[Any, Failure, str]] = {
+    "openrouter": ({"code": 429, "message": "Provider returned error"}, RATE, SLOW),
+    "openrouter disconnected": ({"code": "server_error", "message": "disconnected"}, SERVER, ANY),
+    "anthropic": ({"type": "overloaded_error", "message": "Overloaded"}, LOAD, ANY),
+    "google": ({"code": 503, "status": "UNAVAILABLE", "message": "…"}, LOAD, ANY),
+    "vllm": (
+        {"object": "error", "message": "…", "type": "BadRequestError", "code": 400},
+        BAD,
+        BAD_KIND,
+    ),
+    "sglang": ({"message": "Internal", "type": "InternalServerError", "code": 500}, SERVER, ANY),
+    "groq": ({"message": "…", "code": "tool_use_failed", "status_code": 400}, GARBLED, BAD_KIND),
+    "text": ("Model is overloaded", LOAD, ANY),
+    "no status": ({"type": "invalid_request_error", "message": "…"}, BAD, BAD_KIND),
+    "late": ({"code": 504, "message": "…"}, LATE, "llm_timeout"),
+}
+
+
+@pytest.mark.parametrize("inside", INSIDE.values(), ids=INSIDE)
+def test_an_error_inside_a_good_answer_is_what_it_says(inside: tuple[Any, Failure, str]) -> None:
+    said, failure, kind = inside
+    error = refused_inside(PROVIDER, said)
+    assert (error.failure, error.kind) == (failure, kind)
+
+
+def test_what_says_that_another_try_is_of_no_use_is_believed() -> None:
+    assert not refused(PROVIDER, 429, "", {"X-Should-Retry": "false"}).retryable
+    assert refused(PROVIDER, 429, "", {"X-Should-Retry": "true"}).retryable
+
+
+def test_a_key_is_taken_out_and_a_short_one_spoils_no_words() -> None:
+    text = "next: the key sk-secret-key (sk-se***key) is expired"
+    assert without_key(text, PROVIDER) == "next: the key [key] (sk-se***key) is expired"
+    short = Provider("p", "openai", "openai", "http://127.0.0.1:1", SecretStr("x"))
+    assert without_key(text, short) == text
