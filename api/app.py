@@ -27,6 +27,7 @@ from api.routes import (
     chat,
     conversation_messages,
     conversations,
+    embeddings,
     empty_lists,
     first_page,
     health,
@@ -43,6 +44,7 @@ from api.routes import (
 from api.routes import providers as provider_routes
 from api.turns import Turns
 from o.llm.catalogue import Catalogue
+from o.llm.embeddings import Embedder
 from o.llm.provider_rows import ProviderRows
 from o.outbound import OutboundGuard
 from o.process_memory import spare_collector
@@ -109,6 +111,7 @@ def _lifespan(
         temporal = await connect(settings, lazy=True)
         keyring = Keyring(settings.data_dir, settings.encryption_key)
         rows = ProviderRows(providers, keyring, provider_reader(database))
+        embedder = Embedder()
         app.state.parts = Parts(
             settings=settings,
             database=database,
@@ -117,6 +120,7 @@ def _lifespan(
             callbacks=Callbacks(temporal, watcher, settings.task_queue),
             catalogue=Catalogue(rows),
             providers=ProviderBook(rows, keyring),
+            embedder=embedder,
             outbound=OutboundGuard(settings.outbound_allow),
             readiness=Readiness(database, temporal, settings.task_queue),
         )
@@ -128,6 +132,7 @@ def _lifespan(
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
+        await embedder.close()
         await database.close()
 
     return lifespan
@@ -153,6 +158,7 @@ _ROUTERS = tuple(
         message_records,
         models,
         provider_routes,
+        embeddings,
         chat,  # its `models/{model_id}` is not V1's `models/embedding`
         tools,
         health,

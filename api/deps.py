@@ -22,6 +22,7 @@ from o.domain.agents import Thread
 from o.errors import InvalidArgument, InvalidInput
 from o.ids import is_id, pattern
 from o.llm.catalogue import Catalogue
+from o.llm.embeddings import Embedder
 from o.outbound import OutboundGuard
 from o.settings import Settings
 from o.storage.database import Database
@@ -41,6 +42,7 @@ class Parts:
     callbacks: Callbacks
     catalogue: Catalogue
     providers: ProviderBook
+    embedder: Embedder
     outbound: OutboundGuard
     readiness: Readiness
 

@@ -22,12 +22,14 @@ from migrations.upgrade import wait_for_schema
 from o.domain.llm import LanguageModel
 from o.llm.models import Models
 from o.llm.provider_rows import ProviderRows
+from o.llm.requests.learnt import Learnt
 from o.outbound import OutboundGuard
 from o.process_memory import spare_collector
 from o.secrets import Keyring
 from o.settings import STARTUP_PATIENCE_S, ProviderSettings, Settings
 from o.storage.availability import until_shutdown
 from o.storage.database import Database
+from o.storage.model_lessons import StoredLessons
 from o.storage.providers import provider_reader
 from o.temporal.connection import connect_or_explain
 from server.sweep.sweeper import Sweeper
@@ -71,11 +73,13 @@ async def run_worker(
     )
     keyring = Keyring(settings.data_dir, settings.encryption_key)
     calls = settings.model_calls * _PROVIDERS_AT_ONCE
+    learnt = Learnt(StoredLessons(database))
     model = Models(
         ProviderRows(providers, keyring, provider_reader(database)),
         timeout_s=settings.model_timeout_s,
         calls_at_once=settings.model_calls,
         calls_in_all=calls,
+        learnt=learnt,
     )
     await model.warm_up()
     spare_collector()
@@ -95,10 +99,12 @@ async def run_worker(
         )
         async with _polling(settings, client, database, model, calls + _SPARE_SLOTS):
             sweeping = asyncio.create_task(until_shutdown(database, sweeper.run))
+            learning = asyncio.create_task(learnt.keep_fresh(interval_s=settings.sweep_interval_s))
             on_ready()
             _log.info("worker polls", extra={"identity": worker_identity(settings)})
             await stopping
             sweeping.cancel()
+            learning.cancel()
     await model.close()
     await database.close()
 

@@ -66,8 +66,7 @@ async def list_models(provider: Provider) -> list[ListedModel] | None:
     Raises:
         ModelError: It refuses the key, cannot be reached, or answers with something else.
     """
-    if provider.fault:
-        raise ModelError("llm_authentication", provider.fault, status=401)
+    provider.check_usable()
     if provider.models is not None:
         return [ListedModel(id_, provider.context_window) for id_ in provider.models]
     ask = _WAYS.get(_listing_of(provider))

@@ -2,13 +2,15 @@
 
 import asyncio
 from collections import Counter
+from functools import partial
 from typing import Protocol
 
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest
 from o.errors import Failure, ModelError, NotFound, ProviderFull
+from o.llm.careful import CarefulCall
 from o.llm.failures import unreachable
 from o.llm.providers import Provider, ProviderSource
-from o.llm.requests.fitted import fit
+from o.llm.requests.learnt import Learnt
 from o.llm.wires.openai import OpenAIWire
 
 OPENAI = "openai"
@@ -42,6 +44,7 @@ class Models:
         timeout_s: float,
         calls_at_once: int = 100,
         calls_in_all: int = 1_600,
+        learnt: Learnt | None = None,
     ) -> None:
         """Know where to ask who there is.
 
@@ -50,12 +53,14 @@ class Models:
             timeout_s: How long a call may take, to its last word.
             calls_at_once: How many calls to one provider may be under way here.
             calls_in_all: How many to all of them.
+            learnt: What models have been found to refuse; None where nothing is known yet.
         """
         self._providers = providers
         self._timeout_s = timeout_s
         self._calls_at_once = calls_at_once
         self._calls_in_all = calls_in_all
         self._under_way: Counter[tuple[str, str]] = Counter()
+        self._learnt = learnt or Learnt()
         self._openai = OpenAIWire()
         self._others: asyncio.Task[Wire] | None = None
 
@@ -73,7 +78,7 @@ class Models:
     async def complete(
         self, request: ModelRequest, on_delta: DeltaSink | None = None
     ) -> ModelReply:
-        """Ask once; see `LanguageModel.complete`.
+        """Ask; see `LanguageModel.complete`. A request that is refused is mended (`o.llm.careful`).
 
         A provider that hangs would take every slot of a worker, so that nobody else is served:
         whoever finds as many calls under way as may be is told at once, and comes again.
@@ -88,10 +93,7 @@ class Models:
             raise ModelError(
                 "llm_bad_request", error.message, status=400, failure=Failure.NOT_FOUND
             ) from error
-        if provider.fault:
-            raise ModelError(
-                "llm_authentication", provider.fault, status=401, failure=Failure.AUTHENTICATION
-            )
+        provider.check_usable()
         who = (provider.organization_id, provider.name)
         is_full = self._under_way.total() >= self._calls_in_all
         if is_full or self._under_way[who] >= self._calls_at_once:
@@ -99,12 +101,9 @@ class Models:
         self._under_way[who] += 1
         try:
             async with asyncio.timeout(self._timeout_s):
-                fitted = fit(provider, model, request)
                 wire = await self._wire(provider.wire)
-                reply = await wire.complete(provider, model, fitted, on_delta)
-                if fitted.notes:
-                    return reply.model_copy(update={"notes": fitted.notes})
-                return reply
+                call = CarefulCall(provider, model, request, self._learnt)
+                return await call.complete(partial(wire.complete, provider, model), on_delta)
         except TimeoutError as error:
             raise unreachable(provider, error, timed_out=True) from error
         finally:

@@ -7,7 +7,7 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from o.domain.agents import DEFAULT_CONTEXT_WINDOW
-from o.errors import NotFound
+from o.errors import Failure, ModelError, NotFound
 from o.llm.provider_types import PROVIDER_TYPES, ProviderType
 from o.settings import ProviderSettings
 
@@ -57,6 +57,17 @@ class Provider:
     models: tuple[str, ...] | None = None
     of_environment: bool = True
     fault: str = ""
+
+    def check_usable(self) -> None:
+        """See that it can be asked.
+
+        Raises:
+            ModelError: It cannot; the message says what to do.
+        """
+        if self.fault:
+            raise ModelError(
+                "llm_authentication", self.fault, status=401, failure=Failure.AUTHENTICATION
+            )
 
 
 class ProviderSet:

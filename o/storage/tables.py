@@ -338,3 +338,19 @@ deleted_rows = Table(
     _time("last_run_completion"),
     _time("deleted_at", nullable=False),
 )
+
+model_lessons = Table(
+    "model_lessons",
+    metadata,
+    Column(
+        "organization_id",
+        Text,
+        ForeignKey("organizations.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("provider", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("lesson", Text, primary_key=True),
+    Column("provider_mark", Text, nullable=False),
+    _time("learnt_at", nullable=False),
+)
