@@ -40,6 +40,7 @@ from api.routes import (
     steps,
     streams,
     tools,
+    usage,
 )
 from api.routes import providers as provider_routes
 from api.turns import Turns
@@ -154,6 +155,7 @@ _ROUTERS = tuple(
         blocks,
         runs,
         steps,
+        usage,
         empty_lists,  # its `batches` is no message
         message_records,
         models,

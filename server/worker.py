@@ -21,9 +21,11 @@ from api.wire.callbacks import callback_body
 from migrations.upgrade import wait_for_schema
 from o.domain.llm import LanguageModel
 from o.llm.models import Models
+from o.llm.prices import Prices
 from o.llm.provider_rows import ProviderRows
 from o.llm.requests.learnt import Learnt
 from o.outbound import OutboundGuard
+from o.price_file import read_prices
 from o.process_memory import spare_collector
 from o.secrets import Keyring
 from o.settings import STARTUP_PATIENCE_S, ProviderSettings, Settings
@@ -80,6 +82,7 @@ async def run_worker(
         calls_at_once=settings.model_calls,
         calls_in_all=calls,
         learnt=learnt,
+        prices=Prices(read_prices(settings.prices) if settings.prices else {}),
     )
     await model.warm_up()
     spare_collector()

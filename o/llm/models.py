@@ -9,6 +9,7 @@ from o.domain.llm import DeltaSink, ModelReply, ModelRequest
 from o.errors import Failure, ModelError, NotFound, ProviderFull
 from o.llm.careful import CarefulCall
 from o.llm.failures import unreachable
+from o.llm.prices import Prices
 from o.llm.providers import Provider, ProviderSource
 from o.llm.requests.learnt import Learnt
 from o.llm.wires.openai import OpenAIWire
@@ -44,6 +45,7 @@ class Models:
         timeout_s: float,
         calls_at_once: int = 100,
         calls_in_all: int = 1_600,
+        prices: Prices | None = None,
         learnt: Learnt | None = None,
     ) -> None:
         """Know where to ask who there is.
@@ -53,12 +55,14 @@ class Models:
             timeout_s: How long a call may take, to its last word.
             calls_at_once: How many calls to one provider may be under way here.
             calls_in_all: How many to all of them.
+            prices: What they cost; None where the operator says nothing of it.
             learnt: What models have been found to refuse; None where nothing is known yet.
         """
         self._providers = providers
         self._timeout_s = timeout_s
         self._calls_at_once = calls_at_once
         self._calls_in_all = calls_in_all
+        self._prices = prices or Prices()
         self._under_way: Counter[tuple[str, str]] = Counter()
         self._learnt = learnt or Learnt()
         self._openai = OpenAIWire()
@@ -103,13 +107,19 @@ class Models:
             async with asyncio.timeout(self._timeout_s):
                 wire = await self._wire(provider.wire)
                 call = CarefulCall(provider, model, request, self._learnt)
-                return await call.complete(partial(wire.complete, provider, model), on_delta)
+                reply = await call.complete(partial(wire.complete, provider, model), on_delta)
+            return await self._priced(provider, model, reply)
         except TimeoutError as error:
             raise unreachable(provider, error, timed_out=True) from error
         finally:
             self._under_way[who] -= 1
             if not self._under_way[who]:  # names come and go
                 del self._under_way[who]
+
+    async def _priced(self, provider: Provider, model: str, reply: ModelReply) -> ModelReply:
+        cost_nano = await self._prices.cost_nano(provider, model, reply.usage)
+        usage = reply.usage.model_copy(update={"cost_nano": cost_nano})
+        return reply.model_copy(update={"usage": usage})
 
     async def _wire(self, name: str) -> Wire:
         """The wire by its name. All but OpenAI's are loaded by whoever first asks for one.
