@@ -7,10 +7,10 @@ from typing import Protocol
 
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest
 from o.errors import Failure, ModelError, NotFound, ProviderFull
-from o.llm.careful import CarefulCall
 from o.llm.failures import unreachable
 from o.llm.providers import Provider, ProviderSource
 from o.llm.requests.learnt import Learnt
+from o.llm.tool_calling import complete
 from o.llm.wires.openai import OpenAIWire
 
 OPENAI = "openai"
@@ -97,8 +97,8 @@ class Models:
         try:
             async with asyncio.timeout(self._timeout_s):
                 wire = await self._wire(provider.wire)
-                call = CarefulCall(provider, model, request, self._learnt)
-                return await call.complete(partial(wire.complete, provider, model), on_delta)
+                ask = partial(wire.complete, provider, model)
+                return await complete(provider, model, request, self._learnt, ask, on_delta)
         except TimeoutError as error:
             raise unreachable(provider, error, timed_out=True) from error
         finally:
