@@ -113,6 +113,7 @@ async def test_a_model_that_calls_no_tools_is_held_to_json_from_then_on(
     assert first.finish_reason == "tool_calls"
     assert NOTE in first.notes
     before = len(plain.asked)
+    assert before == 2, "no other care is tried"
     plain.says = {"reply": {"answer": "Hello Ada."}}
     second = await models.complete(request())
     assert (second.text, second.tool_calls) == ("Hello Ada.", [])
