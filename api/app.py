@@ -39,6 +39,7 @@ from api.routes import (
     steps,
     streams,
     tools,
+    traces,
     usage,
 )
 from api.turns import Turns
@@ -149,6 +150,7 @@ _ROUTERS = tuple(
         runs,
         steps,
         usage,
+        traces,
         empty_lists,  # its `batches` is no message
         message_records,
         models,
