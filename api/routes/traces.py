@@ -31,7 +31,7 @@ async def of_step(
 @router.get(
     "/telemetry/{step_id}",
     operation_id="retrieve_provider_trace",
-    summary="Retrieve the trace of a step",
+    summary="Retrieve the trace of a step, the older way",
     tags=["telemetry"],
     deprecated=True,
 )
