@@ -41,6 +41,8 @@ class Capabilities:
         left_out: Fields of a request that are refused (some of `OPTIONAL`).
         left_out_of_messages: Fields of a message that are refused.
         max_tokens: What the bound of a reply is called.
+        wants_thoughts: Whether every reply of a turn with calls must say what was thought.
+        wants_signatures: Whether every call must have a signature of Google's.
     """
 
     alternates: bool = False
@@ -57,6 +59,8 @@ class Capabilities:
     left_out: frozenset[str] = frozenset()
     left_out_of_messages: frozenset[str] = frozenset()
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    wants_thoughts: bool = False
+    wants_signatures: bool = False
 
     def takes_name(self, name: str) -> bool:
         """Whether a tool may be called so: what is taken by every provider."""
@@ -80,7 +84,11 @@ class Capabilities:
 _WORD_IDS = re.compile(r"[A-Za-z0-9_-]+")
 _NINE = re.compile(r"[A-Za-z0-9]{9}")
 _OF_OTHERS = ("thinking_blocks",)  # what only Anthropic's models read
+_THOUGHTS = ("reasoning_content", "reasoning")  # what litellm makes something else of
 _OPENAI_HOST = "api.openai.com"
+_WANT_THOUGHTS = ("deepseek.com", "moonshot.", "kimi.com")
+_GOOGLE_HOST = "googleapis.com"
+_UNSIGNED = re.compile(r"gemini-[12][.-]|gemma")
 
 _SIGNED: dict[str, object] = {
     "user_first": True,
@@ -106,7 +114,7 @@ _BY_PROVIDER: dict[str, dict[str, object]] = {
     "google_vertex": {"user_first": True, "image_addresses": ()},
     "ollama": {"image_addresses": ()},
     "mistral": _MISTRAL,
-    "deepseek": {"images": False},
+    "deepseek": {"images": False, "wants_thoughts": True},
 }
 
 _ALTERNATE: dict[str, object] = {"alternates": True}
@@ -144,6 +152,12 @@ def capabilities_of(provider_type: str, wire: str, host: str, model: str) -> Cap
     found = replace(Capabilities(), **known)  # type: ignore[arg-type]
     if wire in ("openai", "ollama"):
         found = found.without_in_messages(*_OF_OTHERS)
+    else:
+        found = found.without_in_messages(*_THOUGHTS)
+    if wire == "openai" and any(name in host for name in _WANT_THOUGHTS):
+        found = replace(found, wants_thoughts=True)
+    if wire == "openai" and host.endswith(_GOOGLE_HOST) and not _UNSIGNED.match(family):
+        found = replace(found, wants_signatures=True)
     if provider_type == "mistral":
         found = found.without("stream_options").without_in_messages("name")
     if _THINKS.match(family):

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from o.llm.requests.capabilities import Capabilities
 from o.llm.requests.cleaning import Cleaner, Message, Notes
 from o.llm.requests.turns import in_order
+from o.llm.requests.wanted import with_wanted
 
 
 def repaired(
@@ -30,6 +31,7 @@ def repaired(
         said = without_calls(said, notes)
     cleaner = Cleaner(takes, frozenset(tools), notes)
     said = in_order([cleaner.clean(message) for message in said], takes, notes)
+    said = with_wanted(said, takes, notes)
     return said, [text if n == 1 else f"{text} ({n} times)" for text, n in notes.items()]
 
 
