@@ -2,13 +2,15 @@
 
 import asyncio
 from collections import Counter
+from functools import partial
 from typing import Protocol
 
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest
 from o.errors import Failure, ModelError, NotFound, ProviderFull
+from o.llm.careful import CarefulCall
 from o.llm.failures import unreachable
 from o.llm.providers import Provider, ProviderSource
-from o.llm.requests.fitted import fit
+from o.llm.requests.learnt import Learnt
 from o.llm.wires.openai import OpenAIWire
 
 OPENAI = "openai"
@@ -36,7 +38,12 @@ class Models:
     """A `LanguageModel` that reaches every provider."""
 
     def __init__(
-        self, providers: ProviderSource, *, timeout_s: float, calls_at_once: int = 100
+        self,
+        providers: ProviderSource,
+        *,
+        timeout_s: float,
+        calls_at_once: int = 100,
+        learnt: Learnt | None = None,
     ) -> None:
         """Know where to ask who there is.
 
@@ -44,11 +51,13 @@ class Models:
             providers: Knows which there are when a call is made.
             timeout_s: How long a call may take, to its last word.
             calls_at_once: How many calls to one provider may be under way here.
+            learnt: What models have been found to refuse; None where nothing is known yet.
         """
         self._providers = providers
         self._timeout_s = timeout_s
         self._calls_at_once = calls_at_once
         self._under_way: Counter[tuple[str, str]] = Counter()
+        self._learnt = learnt or Learnt()
         self._openai = OpenAIWire()
         self._others: asyncio.Task[Wire] | None = None
 
@@ -66,7 +75,7 @@ class Models:
     async def complete(
         self, request: ModelRequest, on_delta: DeltaSink | None = None
     ) -> ModelReply:
-        """Ask once; see `LanguageModel.complete`.
+        """Ask; see `LanguageModel.complete`. A request that is refused is mended (`o.llm.careful`).
 
         A provider that hangs would take every slot of a worker, so that nobody else is served:
         whoever finds as many calls under way as may be is told at once, and comes again.
@@ -87,12 +96,9 @@ class Models:
         self._under_way[who] += 1
         try:
             async with asyncio.timeout(self._timeout_s):
-                fitted = fit(provider, model, request)
                 wire = await self._wire(provider.wire)
-                reply = await wire.complete(provider, model, fitted, on_delta)
-                if fitted.notes:
-                    return reply.model_copy(update={"notes": fitted.notes})
-                return reply
+                call = CarefulCall(provider, model, request, self._learnt)
+                return await call.complete(partial(wire.complete, provider, model), on_delta)
         except TimeoutError as error:
             raise unreachable(provider, error, timed_out=True) from error
         finally:

@@ -32,12 +32,14 @@ class Capabilities:
         system: Where system messages may stand: anywhere, one at the head only, or nowhere.
         images: Whether users may show images.
         images_in_returns: Whether tools may.
+        most_images: How many images a request may show, None for any number; the newest ones are.
         image_addresses: How the addresses begin that the provider fetches images from.
         call_ids: What the whole id of a tool call must look like; None for anything.
         call_id_chars: How long it may be.
         unique_ids: Whether one id must not come twice.
         null_content: Whether a message that only calls tools may say null.
         calls_without_tools: Whether history may hold calls when no tools are offered.
+        streams: Whether a reply may be asked for as a stream.
         left_out: Fields of a request that are refused (some of `OPTIONAL`).
         left_out_of_messages: Fields of a message that are refused.
         max_tokens: What the bound of a reply is called.
@@ -50,12 +52,14 @@ class Capabilities:
     system: Literal["anywhere", "head", "nowhere"] = "anywhere"
     images: bool = True
     images_in_returns: bool = False
+    most_images: int | None = None
     image_addresses: tuple[str, ...] = ("http://", "https://")
     call_ids: re.Pattern[str] | None = None
     call_id_chars: int = 16_384
     unique_ids: bool = False
     null_content: bool = True
     calls_without_tools: bool = True
+    streams: bool = True
     left_out: frozenset[str] = frozenset()
     left_out_of_messages: frozenset[str] = frozenset()
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"

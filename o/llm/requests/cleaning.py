@@ -16,7 +16,7 @@ from o.llm.requests.images import FETCHED, image_note
 NOTHING_SAID = "(no text)"
 _NO_NAME = "unnamed_tool"
 _EMPTY = "an empty text was left out, or says so in words"
-_NO_IMAGE = "[An image that you cannot be shown.]"
+NO_IMAGE = "[An image that you cannot be shown.]"
 _MARKUP = re.compile(r"<\|.*|^(functions?|tools?|default_api)[.:]+", re.DOTALL)
 _HUGE = re.compile(r"\d[eE]\+?\d{3}")
 """A number that may be too large for a float, and then becomes an infinity."""
@@ -35,9 +35,14 @@ class Cleaner:
         capabilities: What the provider takes.
         tools: Names of the tools that are offered, by which calls may go, whatever they look like.
         notes: Where to say what was changed.
+        images: How many images the prompt has.
     """
 
-    def __init__(self, capabilities: Capabilities, tools: frozenset[str], notes: Notes) -> None:
+    def __init__(
+        self, capabilities: Capabilities, tools: frozenset[str], notes: Notes, images: int = 0
+    ) -> None:
+        most = capabilities.most_images
+        self._too_many = 0 if most is None else images - most
         self._takes = capabilities
         self._tools = tools
         self._notes = notes
@@ -132,10 +137,12 @@ class Cleaner:
             return part
         url = str(part["image_url"]["url"])
         by_address = url[:6].lower().startswith(FETCHED)
-        if shows and not (by_address and not url.startswith(self._takes.image_addresses)):
+        self._too_many -= 1
+        is_taken = not by_address or url.startswith(self._takes.image_addresses)
+        if shows and is_taken and self._too_many < 0:
             return part
         self._notes["an image was left out, with a note in its place"] += 1
-        return {"type": "text", "text": image_note(url) if by_address else _NO_IMAGE}
+        return {"type": "text", "text": image_note(url) if by_address else NO_IMAGE}
 
 
 def _same(some: list[Any], others: list[Any]) -> bool:

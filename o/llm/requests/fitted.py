@@ -23,7 +23,11 @@ class FittedRequest(ModelRequest):
 
 
 def fit(
-    provider: Provider, model: str, request: ModelRequest, takes: Capabilities | None = None
+    provider: Provider,
+    model: str,
+    request: ModelRequest,
+    takes: Capabilities | None = None,
+    refused: frozenset[int] = frozenset(),
 ) -> FittedRequest:
     """The request as the model takes it. One that has been fitted stays as it is.
 
@@ -32,11 +36,12 @@ def fit(
         model: Which model there.
         request: What is asked. It is not changed.
         takes: What the model can be told, where more is known than its name tells.
+        refused: Marks of what it has refused before.
     """
     if isinstance(request, FittedRequest) and takes is None:
         return request
     takes = takes or known_capabilities(provider, model)
-    prompt, notes = repaired(request.prompt, [tool.name for tool in request.tools], takes)
+    prompt, notes = repaired(request.prompt, [tool.name for tool in request.tools], takes, refused)
     fields = {name: getattr(request, name) for name in ModelRequest.model_fields}
     return FittedRequest.model_construct(
         **fields | {"prompt": prompt, "takes": takes, "notes": notes}

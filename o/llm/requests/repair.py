@@ -8,12 +8,16 @@ from collections.abc import Collection, Sequence
 
 from o.llm.requests.capabilities import Capabilities
 from o.llm.requests.cleaning import Cleaner, Message, Notes
+from o.llm.requests.leaving_out import count_images, without_refused
 from o.llm.requests.turns import in_order
 from o.llm.requests.wanted import with_wanted
 
 
 def repaired(
-    prompt: Sequence[Message], tools: Collection[str], takes: Capabilities
+    prompt: Sequence[Message],
+    tools: Collection[str],
+    takes: Capabilities,
+    refused: frozenset[int] = frozenset(),
 ) -> tuple[list[Message], list[str]]:
     """The prompt as a provider takes it, and what was changed, in plain sentences.
 
@@ -24,12 +28,16 @@ def repaired(
         prompt: In the OpenAI chat shape, always paired.
         tools: Names of the tools that are offered.
         takes: What the provider's model can be told.
+        refused: Marks of what it has refused before (`o.llm.requests.leaving_out`).
     """
     notes: Notes = Notes()
     said = list(prompt)
     if not tools and not takes.calls_without_tools:
         said = without_calls(said, notes)
-    cleaner = Cleaner(takes, frozenset(tools), notes)
+    if refused:
+        said = without_refused(said, refused, notes)
+    images = 0 if takes.most_images is None else count_images(said)
+    cleaner = Cleaner(takes, frozenset(tools), notes, images)
     said = in_order([cleaner.clean(message) for message in said], takes, notes)
     said = with_wanted(said, takes, notes)
     return said, [text if n == 1 else f"{text} ({n} times)" for text, n in notes.items()]
