@@ -1,6 +1,7 @@
 """What a provider adds to its replies comes back to it, and reaches no other."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from letta_client import Letta
@@ -63,7 +64,7 @@ def send(
     user: Letta, agent: AgentState, text: str, *, model: str = "", streams: bool = False
 ) -> str:
     """Send a message; answers the last text of the agent."""
-    more = {"override_model": model} if model else {}
+    more: Any = {"override_model": model} if model else {}
     if streams:
         events = user.agents.messages.create(
             agent.id, input=text, streaming=True, stream_tokens=True, **more

@@ -65,8 +65,21 @@ _NO_NULL = re.compile(
     r"|missing field .?content",
     re.IGNORECASE,
 )
+_NO_THOUGHT = re.compile(
+    r"reasoning_content\W.{0,80}?(?:must be passed back|is missing|is required)"
+    r"|missing\W{1,3}(?:\w+\W+){0,2}?reasoning_content",
+    re.IGNORECASE | re.DOTALL,
+)
+_NO_SIGNATURE = re.compile(r"missing (?:a )?\W?thought_?\s?signature", re.IGNORECASE)
+_BAD_SIGNATURE = re.compile(
+    r"(?:invalid|corrupt\w*|unverifiable|not verify)\W{1,3}(?:\w+\W+){0,3}?signature"
+    r"|signature\W{1,3}(?:\w+\W+){0,4}?(?:invalid|not valid|corrupt|mismatch|not match)",
+    re.IGNORECASE,
+)
 _NINE = re.compile(r"length of 9", re.IGNORECASE)
-_BASE_FIELDS = frozenset({"role", "content", "tool_calls", "tool_call_id"})
+_BASE_FIELDS = frozenset(
+    {"role", "content", "tool_calls", "tool_call_id", "id", "type", "function"}
+)
 _BOUNDS = ("max_tokens", "max_completion_tokens")
 
 
@@ -98,7 +111,7 @@ def lessons_of(
     if "stream" in sent and _NO_STREAMS.search(said):
         about_messages |= {known.NO_STREAMS}
     if about_messages:
-        return about_messages, about_messages
+        return about_messages, about_messages - {known.NOTHING_ADDED}
     fields = {name for name in OPTIONAL.intersection(sent) if _names(said, name)}
     now = {f"{known.FIELD}{name}" for name in fields}
     if is_of_a_kind:
@@ -122,9 +135,21 @@ def _about_messages(said: str, fitted: FittedRequest) -> frozenset[str]:
             found.add(known.MOST_IMAGES + str(int(most[1])))
         elif _NO_IMAGES.search(said):
             found.add(known.NO_IMAGES)
+    found |= _about_additions(said, fitted)
     if not found and _NO_NULL.search(said) and _has_null(fitted):
         found.add(known.NO_NULL)
     return frozenset(found)
+
+
+def _about_additions(said: str, fitted: FittedRequest) -> set[str]:
+    """What is wrong with what providers add to their replies and want back."""
+    if _NO_THOUGHT.search(said) and not fitted.takes.wants_thoughts:
+        return {known.WANTS_THOUGHTS}
+    if _NO_SIGNATURE.search(said) and not fitted.takes.wants_signatures:
+        return {known.WANTS_SIGNATURES}
+    if _BAD_SIGNATURE.search(said) and "extra_content" not in fitted.takes.left_out_of_messages:
+        return {known.NOTHING_ADDED}
+    return set()
 
 
 def _has_null(fitted: FittedRequest) -> bool:
@@ -140,7 +165,9 @@ def _renamed(bound: str, tried: frozenset[str]) -> set[str]:
 
 
 def _message_fields(said: str, fitted: FittedRequest) -> set[str]:
-    fields = {name for message in fitted.prompt for name in message} - _BASE_FIELDS
+    calls = [one for message in fitted.prompt for one in message.get("tool_calls") or ()]
+    fields = {name for said_or_called in (*fitted.prompt, *calls) for name in said_or_called}
+    fields -= _BASE_FIELDS
     return {
         f"{known.MESSAGE_FIELD}{name}"
         for name in fields

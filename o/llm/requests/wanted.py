@@ -14,7 +14,7 @@ _ANY_SIGNATURE = {"google": {"thought_signature": "skip_thought_signature_valida
 
 def with_wanted(prompt: list[Message], takes: Capabilities, notes: Notes) -> list[Message]:
     """The prompt with thoughts or signatures wherever the provider refuses to do without."""
-    if takes.wants_thoughts:
+    if takes.wants_thoughts and _THOUGHT not in takes.left_out_of_messages:
         prompt = _with_thoughts(prompt, notes)
     if takes.wants_signatures:
         prompt = [_signed(message, notes) for message in prompt]
