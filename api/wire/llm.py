@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field
 
 from api.wire.fields import Json, RequestBody, Text
 from o.domain.agents import Agent
+from o.llm.embedding_models import USUAL_DIMENSIONS, dimensions_of
 
 # What `model_settings` has a word for, by its name in `llm_config`.
 _SETTINGS = {
@@ -44,7 +45,6 @@ _PROVIDER_TYPES = frozenset(
         "zai",
     }
 )
-_DIMENSIONS = {"text-embedding-3-large": 3_072}
 _FORMATS = ("text", "json_object", "json_schema")
 
 
@@ -108,7 +108,7 @@ class ModelFields(RequestBody):
             "embedding_endpoint_type": provider,
             "embedding_endpoint": None,
             "embedding_model": model,
-            "embedding_dim": _DIMENSIONS.get(model, 1_536),
+            "embedding_dim": dimensions_of(model) or USUAL_DIMENSIONS,
             "embedding_chunk_size": 300,
             "handle": handle,
             "batch_size": 32,

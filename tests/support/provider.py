@@ -24,6 +24,8 @@ MODEL = "scripted"
 HANDLE = f"openai/{MODEL}"
 OTHER_MODEL = "scripted-too"
 OTHER_HANDLE = f"openai/{OTHER_MODEL}"
+EMBEDDING_MODEL = "text-embedding-scripted"
+EMBEDDING_HANDLE = f"openai/{EMBEDDING_MODEL}"
 
 _ENDS_TURN = ("send_message", "memory_finish_edits")
 
@@ -120,6 +122,7 @@ class FakeProvider:
         self._failures: dict[str, int] = {}
         routes = [
             Route("/v1/chat/completions", self._complete, methods=["POST"]),
+            Route("/v1/embeddings", self._embed, methods=["POST"]),
             Route("/v1/models", self._models),
         ]
         config = uvicorn.Config(
@@ -158,8 +161,23 @@ class FakeProvider:
         return sum(last_user_text(prompt) == text for prompt in self.prompts)
 
     async def _models(self, request: Request) -> Response:
-        models = [{"id": name, "object": "model"} for name in (MODEL, OTHER_MODEL)]
+        models = [{"id": name, "object": "model"} for name in (MODEL, OTHER_MODEL, EMBEDDING_MODEL)]
         return JSONResponse({"object": "list", "data": models})
+
+    async def _embed(self, request: Request) -> Response:
+        """Vectors of three numbers, the length of the input first, in reverse order."""
+        body = await request.json()
+        self.requests.append(body)
+        inputs = body["input"]
+        if body.keys() - {"model", "input", "dimensions"} or "refuse" in inputs:
+            error = {"message": "scripted failure", "type": "invalid_request_error"}
+            return JSONResponse({"error": error}, status_code=400)
+        data = [
+            {"object": "embedding", "index": n, "embedding": [float(len(text)), 0.5, -1e-7]}
+            for n, text in enumerate(inputs)
+        ]
+        usage = {"prompt_tokens": len(inputs), "total_tokens": len(inputs)}
+        return JSONResponse({"object": "list", "data": data[::-1], "usage": usage})
 
     async def _complete(self, request: Request) -> Response:
         body = await request.json()
