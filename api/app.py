@@ -39,6 +39,7 @@ from api.routes import (
     steps,
     streams,
     tools,
+    usage,
 )
 from api.turns import Turns
 from o.llm.catalogue import Catalogue
@@ -147,6 +148,7 @@ _ROUTERS = tuple(
         blocks,
         runs,
         steps,
+        usage,
         empty_lists,  # its `batches` is no message
         message_records,
         models,

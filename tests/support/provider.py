@@ -64,6 +64,11 @@ def say(text: str) -> Action:
     return {"say": text}
 
 
+def costing(action: Action, **usage: Any) -> Action:
+    """The same action by a provider that tells this `usage` of it."""
+    return action | {"usage": usage}
+
+
 @dataclass
 class Gate:
     """Holds requests until it is opened."""
@@ -366,7 +371,7 @@ def _whole(action: Action) -> dict[str, Any]:
         "created": 1,
         "model": MODEL,
         "choices": [choice],
-        "usage": _USAGE,
+        "usage": action.get("usage", _USAGE),
     }
 
 
@@ -397,7 +402,7 @@ async def _chunks(action: Action) -> AsyncIterator[bytes]:
         yield _frame({"delta": piece, "finish_reason": None})
         await asyncio.sleep(action.get("pause_s", 0))
     yield _frame({"delta": {}, "finish_reason": finish})
-    yield _frame(None, usage=_USAGE)
+    yield _frame(None, usage=action.get("usage", _USAGE))
     yield b"data: [DONE]\n\n"
 
 

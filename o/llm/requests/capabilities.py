@@ -96,6 +96,8 @@ _UNSIGNED = re.compile(r"gemini-[12][.-]|gemma")
 
 _SIGNED: dict[str, object] = {
     "user_first": True,
+    "system": "head",  # litellm would say of others, in the user's name, that they are not its
+    "images_in_returns": True,
     "call_ids": _WORD_IDS,
     "call_id_chars": 64,
     "unique_ids": True,
@@ -116,7 +118,7 @@ _BY_PROVIDER: dict[str, dict[str, object]] = {
     "gemini": {"user_first": True, "image_addresses": ()},
     "google_ai": {"user_first": True, "image_addresses": ()},
     "google_vertex": {"user_first": True, "image_addresses": ()},
-    "ollama": {"image_addresses": ()},
+    "ollama": {"image_addresses": (), "images_in_returns": True},
     "mistral": _MISTRAL,
     "deepseek": {"images": False, "wants_thoughts": True},
 }
