@@ -51,6 +51,7 @@ class Models:
         *,
         timeout_s: float,
         calls_at_once: int = 100,
+        calls_in_all: int = 1_600,
         prices: Prices | None = None,
         learnt: Learnt | None = None,
     ) -> None:
@@ -60,12 +61,14 @@ class Models:
             providers: Knows which there are when a call is made.
             timeout_s: How long a call may take, to its last word.
             calls_at_once: How many calls to one provider may be under way here.
+            calls_in_all: How many to all of them.
             prices: What they cost; None where the operator says nothing of it.
             learnt: What models have been found to refuse; None where nothing is known yet.
         """
         self._providers = providers
         self._timeout_s = timeout_s
         self._calls_at_once = calls_at_once
+        self._calls_in_all = calls_in_all
         self._prices = prices or Prices()
         self._under_way: Counter[tuple[str, str]] = Counter()
         self._learnt = learnt or Learnt()
@@ -110,8 +113,10 @@ class Models:
             raise ModelError(
                 "llm_bad_request", error.message, status=400, failure=Failure.NOT_FOUND
             ) from error
+        provider.check_usable()
         who = (provider.organization_id, provider.name)
-        if self._under_way[who] >= self._calls_at_once:
+        is_full = self._under_way.total() >= self._calls_in_all
+        if is_full or self._under_way[who] >= self._calls_at_once:
             raise ProviderFull(provider.name)
         self._under_way[who] += 1
         try:

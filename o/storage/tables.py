@@ -61,7 +61,26 @@ organizations = Table(
     metadata,
     _id(),
     Column("name", Text, nullable=False),
+    Column("providers_mark", Text, nullable=False, server_default=text("''")),
     _time("created_at", nullable=False),
+)
+
+providers = Table(
+    "providers",
+    metadata,
+    _id(),
+    _owner(),
+    Column("name", Text, nullable=False),
+    Column("provider_type", Text, nullable=False),
+    Column("origin", Text, nullable=False, server_default=text("'api'")),
+    Column("base_url", Text),
+    Column("api_key", Text),
+    Column("access_key", Text),
+    Column("region", Text),
+    Column("api_version", Text),
+    _time("created_at", nullable=False),
+    _time("updated_at", nullable=False),
+    _time("last_synced"),
 )
 
 users = Table(
@@ -360,7 +379,12 @@ deleted_rows = Table(
 model_lessons = Table(
     "model_lessons",
     metadata,
-    Column("organization_id", Text, ForeignKey("organizations.id"), primary_key=True),
+    Column(
+        "organization_id",
+        Text,
+        ForeignKey("organizations.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
     Column("provider", Text, primary_key=True),
     Column("model", Text, primary_key=True),
     Column("lesson", Text, primary_key=True),
