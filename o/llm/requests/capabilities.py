@@ -38,13 +38,15 @@ class Capabilities:
         call_id_chars: How long it may be.
         unique_ids: Whether one id must not come twice.
         null_content: Whether a message that only calls tools may say null.
+        signs_calls: Whether Google's word for a missing signature is put to calls of a reply that
+            has none.
+        calls_in_words: Whether calls and their returns are told in words.
         calls_without_tools: Whether history may hold calls when no tools are offered.
         streams: Whether a reply may be asked for as a stream.
         left_out: Fields of a request that are refused (some of `OPTIONAL`).
         left_out_of_messages: Fields of a message that are refused.
         max_tokens: What the bound of a reply is called.
         wants_thoughts: Whether every reply of a turn with calls must say what was thought.
-        wants_signatures: Whether every call must have a signature of Google's.
     """
 
     alternates: bool = False
@@ -58,13 +60,14 @@ class Capabilities:
     call_id_chars: int = 16_384
     unique_ids: bool = False
     null_content: bool = True
+    signs_calls: bool = False
+    calls_in_words: bool = False
     calls_without_tools: bool = True
     streams: bool = True
     left_out: frozenset[str] = frozenset()
     left_out_of_messages: frozenset[str] = frozenset()
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     wants_thoughts: bool = False
-    wants_signatures: bool = False
 
     def takes_name(self, name: str) -> bool:
         """Whether a tool may be called so: what is taken by every provider."""
@@ -163,7 +166,7 @@ def capabilities_of(provider_type: str, wire: str, host: str, model: str) -> Cap
     if wire == "openai" and any(name in host for name in _WANT_THOUGHTS):
         found = replace(found, wants_thoughts=True)
     if wire == "openai" and host.endswith(_GOOGLE_HOST) and not _UNSIGNED.match(family):
-        found = replace(found, wants_signatures=True)
+        found = replace(found, signs_calls=True)
     if provider_type == "mistral":
         found = found.without("stream_options").without_in_messages("name")
     if _THINKS.match(family):

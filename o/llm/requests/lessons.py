@@ -12,21 +12,18 @@ PLAIN = "plain"
 
 NO_SYSTEM = "no system messages"
 NO_IMAGES = "no images"
+SIGNED = "calls are signed"
+IN_WORDS = "calls in words"
 NO_CALLS = "no calls without tools"
 NINE = "ids of nine characters"
 NO_NULL = "no null for content"
 NO_STREAMS = "no streams"
 WANTS_THOUGHTS = "thoughts with calls"
-WANTS_SIGNATURES = "signatures with calls"
-NOTHING_ADDED = "nothing that was added"
-"""Without what the provider added to its replies itself: it does not know its signatures again."""
-
 MOST_IMAGES = "at most images: "
 FIELD = "without "
 MESSAGE_FIELD = "messages without "
 CALLED = "the longest reply is called "
 
-_ADDED = ("thinking_blocks", "reasoning_details", "extra_content", "provider_specific_fields")
 _WORD_IDS = re.compile(r"[A-Za-z0-9_-]+")
 _NINE_IDS = re.compile(r"[A-Za-z0-9]{9}")
 
@@ -45,7 +42,8 @@ _CHANGES: dict[str, dict[str, Any]] = {
     NO_NULL: {"null_content": False},
     NO_STREAMS: {"streams": False},
     WANTS_THOUGHTS: {"wants_thoughts": True},
-    WANTS_SIGNATURES: {"wants_signatures": True},
+    SIGNED: {"signs_calls": True},
+    IN_WORDS: {"calls_in_words": True},
     NO_CALLS: {"calls_without_tools": False},
     NINE: {"call_ids": _NINE_IDS, "call_id_chars": 9},
     f"{CALLED}max_tokens": {"max_tokens": "max_tokens"},
@@ -56,8 +54,6 @@ _CHANGES: dict[str, dict[str, Any]] = {
 def _with(takes: Capabilities, lesson: str) -> Capabilities:
     if lesson == PLAIN:
         return _plain(takes)
-    if lesson == NOTHING_ADDED:
-        return takes.without_in_messages(*_ADDED)
     if lesson.startswith(FIELD):
         return takes.without(lesson.removeprefix(FIELD))
     if lesson.startswith(MESSAGE_FIELD):

@@ -16,7 +16,7 @@ def with_wanted(prompt: list[Message], takes: Capabilities, notes: Notes) -> lis
     """The prompt with thoughts or signatures wherever the provider refuses to do without."""
     if takes.wants_thoughts and _THOUGHT not in takes.left_out_of_messages:
         prompt = _with_thoughts(prompt, notes)
-    if takes.wants_signatures:
+    if takes.signs_calls:
         prompt = [_signed(message, notes) for message in prompt]
     return prompt
 

@@ -48,10 +48,10 @@ def test_each_reply_of_a_turn_with_calls_says_what_was_thought_be_it_nothing() -
 def test_the_first_call_of_a_reply_has_a_signature() -> None:
     prompt = talk()
     prompt[2]["tool_calls"].append(prompt[2]["tool_calls"][0] | {"id": "call_1"})
-    fitted, _ = repaired(prompt, TOOLS, Capabilities(wants_signatures=True))
+    fitted, _ = repaired(prompt, TOOLS, Capabilities(signs_calls=True))
     signed = [one.get("extra_content") for one in fitted[2]["tool_calls"]]
     assert signed == [ANY_SIGNATURE, None]
-    assert repaired(fitted, TOOLS, Capabilities(wants_signatures=True))[0] == fitted
+    assert repaired(fitted, TOOLS, Capabilities(signs_calls=True))[0] == fitted
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_who_is_known_to_want_what(
     kind: str, host: str, model: str, thoughts: bool, signatures: bool
 ) -> None:
     takes = capabilities_of(kind, "openai", host, model)
-    assert (takes.wants_thoughts, takes.wants_signatures) == (thoughts, signatures)
+    assert (takes.wants_thoughts, takes.signs_calls) == (thoughts, signatures)
 
 
 def test_thoughts_are_not_sent_where_litellm_makes_something_else_of_them() -> None:
@@ -165,9 +165,9 @@ def strict() -> Iterator[RefusingProvider]:
         yield strict
 
 
-@pytest.mark.parametrize(("habit", "is_remembered"), WANTS.values(), ids=WANTS)
+@pytest.mark.parametrize(("habit", "is_of_others"), WANTS.values(), ids=WANTS)
 async def test_what_a_refusal_asks_for_is_given(
-    strict: RefusingProvider, habit: Habit, is_remembered: bool
+    strict: RefusingProvider, habit: Habit, is_of_others: bool
 ) -> None:
     strict.habits = [habit]
     settings = ProviderSettings(
@@ -175,14 +175,14 @@ async def test_what_a_refusal_asks_for_is_given(
     )
     models = Models(Providers(settings), timeout_s=20)
     prompt = talk()
-    if not is_remembered:
+    if not is_of_others:
         prompt[2] |= {"reasoning_details": ADDED["reasoning_details"]}
         prompt[2]["tool_calls"][0]["extra_content"] = ADDED["extra_content"]
     request = ModelRequest(handle="openai/x", prompt=[*prompt, {"role": "user", "content": "?"}])
     reply = await models.complete(request)
     assert (reply.text, strict.statuses) == ("hello", [400, 200])
-    assert reply.notes or not is_remembered
+    assert reply.notes
     strict.forget()
     await models.complete(request)
-    assert strict.statuses == ([200] if is_remembered else [400, 200])
+    assert strict.statuses == [200], "what helped is remembered"
     await models.close()
