@@ -262,7 +262,9 @@ async def _streamed(style: str, reply: Message) -> AsyncIterator[bytes]:
     for piece in STYLES[style].pieces(reply):
         yield frame(piece, None)
     if whole.get("content"):
-        of_text = {name: whole[name] for name in ("content", "extra_content") if name in whole}
+        of_text: Message = {
+            name: whole[name] for name in ("content", "extra_content") if name in whole
+        }
         yield frame(of_text, None)
     for n, one in enumerate(whole.get("tool_calls") or []):
         arguments = one["function"]["arguments"]
