@@ -16,6 +16,7 @@ from api.edge.allow_header import PREFIXES, AllowedMethods
 from api.edge.front import add_checks
 from api.edge.slashes import serve_both_spellings
 from api.errors import install_error_handlers
+from api.providers import ProviderBook
 from api.readiness import Readiness
 from api.routes import (
     agent_blocks,
@@ -42,15 +43,18 @@ from api.routes import (
     traces,
     usage,
 )
+from api.routes import providers as provider_routes
 from api.turns import Turns
 from o.llm.catalogue import Catalogue
 from o.llm.embeddings import Embedder
-from o.llm.providers import Providers
+from o.llm.provider_rows import ProviderRows
 from o.outbound import OutboundGuard
 from o.process_memory import spare_collector
+from o.secrets import Keyring
 from o.settings import ProviderSettings, Settings
 from o.storage.availability import until_shutdown
 from o.storage.database import Database
+from o.storage.providers import provider_reader
 from o.temporal.connection import connect
 
 _DESCRIPTION = "A server for AI agents that remember. The API is that of the Letta V1 server."
@@ -107,6 +111,8 @@ def _lifespan(
         )
         watcher = RunWatcher(database_url, patience_s=settings.database_patience_s)
         temporal = await connect(settings, lazy=True)
+        keyring = Keyring(settings.data_dir, settings.encryption_key)
+        rows = ProviderRows(providers, keyring, provider_reader(database))
         embedder = Embedder()
         app.state.parts = Parts(
             settings=settings,
@@ -114,7 +120,8 @@ def _lifespan(
             temporal=temporal,
             turns=Turns(database, temporal, watcher, settings),
             callbacks=Callbacks(temporal, watcher, settings.task_queue),
-            catalogue=Catalogue(Providers(providers)),
+            catalogue=Catalogue(rows),
+            providers=ProviderBook(rows, keyring),
             embedder=embedder,
             outbound=OutboundGuard(settings.outbound_allow),
             readiness=Readiness(database, temporal, settings.task_queue),
@@ -154,6 +161,7 @@ _ROUTERS = tuple(
         empty_lists,  # its `batches` is no message
         message_records,
         models,
+        provider_routes,
         embeddings,
         chat,  # its `models/{model_id}` is not V1's `models/embedding`
         tools,

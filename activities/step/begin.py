@@ -88,6 +88,7 @@ async def begin_step(
     prompt = contexts.prompt(context, opened, system, handle, carried_on)
     client_tools = opened.run.options.client_tools or ()
     request = model_request(opened.agent, handle, prompt, rules, client_tools)
+    request = request.model_copy(update={"providers_mark": opened.providers_mark})
     return StepToTake(
         opened.run, opened.agent, step.index, step_id, opened.attempt, request, history, rules
     )

@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from temporalio import activity
+
 from activities.step.begin import StepToTake
 from activities.step.lost import count_lost
+from o.domain.extras import extras_to_store
 from o.domain.llm import ModelReply
 from o.domain.loops import GO_ON, AfterCall, after_text
 from o.domain.messages import (
@@ -138,6 +141,14 @@ def _as_message(step: StepToTake, reply: ModelReply) -> Message:
     if reply.text:
         parts.append(TextPart(text=storable(reply.text)))
     message_id = reply_message_id(step.step_id, step.attempt)
+    model = step.request.handle
+    calls = reply.call_extras[: len(reply.tool_calls)]
+    extras, dropped = extras_to_store(model, reply.extras, calls, reply.thought_in)
+    if dropped:
+        activity.logger.warning(
+            "what a provider added to its reply is too large to be kept",
+            extra={"model": model, "fields": dropped},
+        )
     return Message(
         id=message_id,
         organization_id=step.run.organization_id,
@@ -149,9 +160,10 @@ def _as_message(step: StepToTake, reply: ModelReply) -> Message:
         role=Role.ASSISTANT,
         parts=parts,
         tool_calls=[
-            _stored(call, tool_call_id(message_id, n), step.request.handle)
+            _stored(call, tool_call_id(message_id, n), model)
             for n, call in enumerate(reply.tool_calls)
         ],
+        extras=extras,
         created_at=datetime.now(UTC),
     )
 

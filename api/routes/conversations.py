@@ -47,7 +47,7 @@ async def create(
     """Start a conversation with an agent, beside its own thread and its other conversations."""
     model = None
     if body.model is not None:
-        model = (await find_model(body.model, parts.catalogue)).handle
+        model = (await find_model(body.model, actor, parts.catalogue)).handle
     async with parts.database.begin() as connection:
         new_id = await start_conversation(connection, actor, agent_id, body, model=model)
         state = await stored.get_conversation_state(connection, actor, new_id)
@@ -103,7 +103,7 @@ async def update(
     """Change a conversation. Its next turn goes by what it is then."""
     changes = body.changes()
     if body.model is not None:
-        changes["model"] = (await find_model(body.model, parts.catalogue)).handle
+        changes["model"] = (await find_model(body.model, actor, parts.catalogue)).handle
     async with parts.database.begin() as connection:
         await stored.change_conversation(connection, actor, conversation_id, changes)
         state = await stored.get_conversation_state(connection, actor, conversation_id)

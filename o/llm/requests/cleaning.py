@@ -84,6 +84,8 @@ class Cleaner:
         return message if _same(cleaned, calls) else message | {"tool_calls": cleaned}
 
     def _call(self, call: Any, id_: str) -> Any:
+        if not self._refused.isdisjoint(call):
+            call = {name: value for name, value in call.items() if name not in self._refused}
         function = call["function"]
         name, arguments = function["name"], function["arguments"]
         better = self._fit_name(name)

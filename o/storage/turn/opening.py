@@ -99,7 +99,8 @@ _OPEN_STEP = text(
            AND messages.position > CASE WHEN mark.is_good THEN :position ELSE 0 END
         ) AS messages,
         (SELECT coalesce(jsonb_agg(to_jsonb(placed) ORDER BY placed.position), '[]')
-         FROM placed) AS placed
+         FROM placed) AS placed,
+        (SELECT providers_mark FROM organizations WHERE id = run.organization_id) AS providers_mark
     FROM run
     JOIN agents ON agents.id = run.agent_id
     JOIN conversations ON conversations.id = run.conversation_id
@@ -144,6 +145,7 @@ class OpenStep:
         is_continued: Whether the mark is good. Else whoever gave it knows nothing.
         messages: What follows the mark if it is good, else all that follows the head; oldest
             first, the run's input included.
+        providers_mark: Changes with the providers of the run's organization.
     """
 
     run: Run
@@ -154,6 +156,7 @@ class OpenStep:
     is_continued: bool
     messages: list[Message]
     attempt: int | None
+    providers_mark: str | None = None
 
 
 async def open_step(
@@ -193,6 +196,7 @@ async def open_step(
         messages=models_of_json(Message, row.messages, run_id)
         + models_of_json(Message, row.placed, run_id),
         attempt=row.attempt,
+        providers_mark=row.providers_mark,
     )
 
 
