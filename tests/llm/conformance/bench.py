@@ -93,6 +93,8 @@ KINDS = {
 
 
 class Source(ProviderSet):
+    """Providers that a test has made."""
+
     async def providers_of(self, organization_id: str, mark: str | None = None) -> ProviderSet:
         return self
 
