@@ -23,6 +23,7 @@ from api.routes import (
     agents,
     blocks,
     cancels,
+    chat,
     conversation_messages,
     conversations,
     empty_lists,
@@ -144,6 +145,7 @@ _ROUTERS = tuple(
         empty_lists,  # its `batches` is no message
         message_records,
         models,
+        chat,  # its `models/{model_id}` is not V1's `models/embedding`
         tools,
         health,
         not_implemented,

@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from api.wire.completions import CompletionBody, OpenAIErrorBody
 from api.wire.shown import AnswerBody, ErrorBody, FailedBody, InvalidBody
 
 Responses = dict[int | str, dict[str, Any]]
@@ -70,6 +71,33 @@ REFUSED: Responses = {405: {"model": ErrorBody, "description": "This is never do
 NOT_BUILT: Responses = {501: {"model": ErrorBody, "description": "O does not do this yet"}}
 OUTDATED: Responses = {
     412: {"model": ErrorBody, "description": "`If-Match` names an older version"}
+}
+
+
+OPENAI_ERRORS: Responses = {
+    status: {"model": OpenAIErrorBody, "description": said["description"]}
+    for status, said in ERRORS.items()
+}
+"""What operations answer that OpenAI's clients ask for."""
+
+CHAT: Responses = {
+    status: {"model": OpenAIErrorBody, "description": said["description"]}
+    for status, said in FAILURES.items()
+} | {
+    200: {
+        "model": CompletionBody,
+        "description": "What the agent said, or chunks of it with `stream`",
+        "content": {
+            "text/event-stream": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"data": {"type": "string"}},
+                    "description": "Events `data: <JSON>`: `chat.completion.chunk`s, or an object "
+                    "with `error`, then `[DONE]`; comments in silence.",
+                }
+            }
+        },
+    }
 }
 
 

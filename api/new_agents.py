@@ -36,10 +36,21 @@ async def model_asked_for(body: ModelFields, catalogue: Catalogue) -> CatalogueE
 
     Raises:
         InvalidArgument: What it names is no handle.
-        NotFound: There is no such model.
+        NotFound: There is no such model, or none of those that the agent is to turn to.
     """
+    await check_fallbacks(body.fallbacks(), catalogue)
     handle = body.handle()
     return None if handle is None else await find_model(handle, catalogue)
+
+
+async def check_fallbacks(handles: Sequence[str], catalogue: Catalogue) -> None:
+    """See that the models to turn to are there.
+
+    Raises:
+        NotFound: One is not.
+    """
+    for handle in handles:
+        await catalogue.get(handle)
 
 
 async def find_model(handle: str, catalogue: Catalogue) -> CatalogueEntry:

@@ -14,7 +14,7 @@ from o.domain.messages import InputMessage, Message
 from o.domain.rules.kinds import rule_state
 from o.errors import InvalidArgument
 from o.ids import derived_id
-from o.llm.wires.bodies import chat_body
+from o.llm.requests.bodies import chat_body
 from o.memory.context import Prompt
 from o.memory.prompt import prompt_of_request, system_message
 from o.storage.agents import get_agent

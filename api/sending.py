@@ -4,11 +4,11 @@ from dataclasses import replace
 
 from fastapi import Request, Response
 
-from api.answers.json_answer import Shown, json_answer
+from api.answers.json_answer import Render, Shown, json_answer
 from api.answers.stream import EventStream, refused_stream
 from api.deps import Parts
 from api.edge.request_log import note_run
-from api.turns import Send
+from api.turns import Send, Sent
 from api.wire.callbacks import AsyncBody
 from api.wire.turns import SendBody
 from o.domain.actors import Actor
@@ -44,26 +44,32 @@ async def answer_send(
             return refused_stream(error, error.run_id)
         raise
     note_run(request.scope, sent.run.id)
-    events = parts.turns.follow(sent)
     if not streams:
         shown = Shown(body.include_return_message_types, body.to_view())
-        # Official clients hang up after a minute of silence, and ask again a few times only.
-        patience_s = parts.settings.ping_interval_s if send.is_retry else None
-
-        def check_room() -> None:
-            parts.database.check_room(known_for_s=_ROOM_KNOWN_S)
-
-        return await json_answer(
-            events,
-            shown,
-            is_gone=request.is_disconnected,
-            check_room=check_room,
-            patience_s=patience_s,
-        )
+        return await answer_when_finished(request, parts, send, sent, shown)
     return EventStream(
-        events,
+        parts.turns.follow(sent),
         sent.run,
         ping_interval_s=parts.settings.ping_interval_s if body.include_pings else None,
+    )
+
+
+async def answer_when_finished(
+    request: Request, parts: Parts, send: Send, sent: Sent, render: Render
+) -> Response:
+    """Wait until the run is finished, and answer with what `render` makes of its log."""
+    # Official clients hang up after a minute of silence, and ask again a few times only.
+    patience_s = parts.settings.ping_interval_s if send.is_retry else None
+
+    def check_room() -> None:
+        parts.database.check_room(known_for_s=_ROOM_KNOWN_S)
+
+    return await json_answer(
+        parts.turns.follow(sent),
+        render,
+        is_gone=request.is_disconnected,
+        check_room=check_room,
+        patience_s=patience_s,
     )
 
 

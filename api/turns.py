@@ -24,12 +24,15 @@ from o.storage.approvals import Answer, answer_approval, check_same_answer
 from o.storage.database import Database, with_patience
 from o.storage.turn.accepting import (
     NewRun,
+    Refused,
     accept_run,
+    accepted_before,
     find_conversation,
     find_repeated_run,
     find_run_by_key,
     lock_repeats,
     lock_thread,
+    store_run,
 )
 from o.storage.turn.cancelling import Cancelled, Scope, cancel_runs
 from o.storage.turn.runs import RunOfAgent
@@ -182,8 +185,12 @@ class Turns:
     async def _queue(self, actor: Actor, thread: Thread, request: Send, new: NewRun) -> RunOfAgent:
         most_open = self._most_open
         if request.key is not None or not request.is_retry:
-            async with self._database.connect() as connection:  # one statement, the usual case
-                return await accept_run(connection, actor, thread, new, most_open=most_open)
+            async with self._database.quick() as quick:  # one statement, the usual case
+                stored = await store_run(quick, actor, thread, new, most_open=most_open)
+            if not isinstance(stored, Refused):
+                return stored
+            async with self._database.connect() as connection:
+                return await accepted_before(connection, actor, thread, new, stored)
         async with self._database.begin() as connection:
             # A client that has waited for long sends again what may be on its way to the database,
             # through this process or another one.

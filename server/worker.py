@@ -88,6 +88,7 @@ async def run_worker(
             _log.info("worker polls", extra={"identity": worker_identity(settings)})
             await stopping
             sweeping.cancel()
+    await model.close()
     await database.close()
 
 

@@ -68,7 +68,7 @@ async def begin_step(
     """
     step_id = derived_id("step", step.run_id, step.index)
     context = contexts.take(str(activity.info().workflow_id))  # which is the conversation's
-    async with database.connect() as connection:
+    async with database.quick() as connection:
         opened = await open_step(
             connection, step.run_id, step.index, step_id, context.mark, fallback=step.fallback
         )

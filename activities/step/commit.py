@@ -68,13 +68,15 @@ async def commit_step(
     message = _as_message(step, reply)
     then = _after_reply(step, message)
     stored = _to_store(step, reply, message, then, asked, approval_timeout_s)
-    async with database.connect() as connection:
-        if not await commit_reply(connection, step.run, stored):
+    async with database.quick() as connection:
+        is_stored = await commit_reply(connection, step.run, stored)
+    if not is_stored:
+        async with database.connect() as connection:
             committed = await get_step_reply(connection, step.run.id, step.index)
-            if committed is None:  # the run was closed meanwhile, or the step begun anew
-                return StepOutcome(step.index, done=True)
-            message = committed
-            then = _after_reply(step, message)
+        if committed is None:  # the run was closed meanwhile, or the step begun anew
+            return StepOutcome(step.index, done=True)
+        message = committed
+        then = _after_reply(step, message)
     refs = call_refs(step.agent, step.run.id, step.index, message.tool_calls)
     pending = waiting_for(message.id, message.gated_calls) if message.gated_calls else None
     return StepOutcome(

@@ -22,13 +22,21 @@ class Chunk:
 
     Attributes:
         seq_id: Its number in the run's stream, from 1.
-        frame: What is sent.
+        body: What it says; None for the end of the stream.
         is_numbered: Whether it shows its number, as V1 does on messages and nothing else.
     """
 
     seq_id: int
-    frame: bytes
+    body: WireMessage | None
     is_numbered: bool = False
+
+    @property
+    def frame(self) -> bytes:
+        """What is sent."""
+        if self.body is None:
+            return DONE
+        is_error = self.body["message_type"] == "error_message"
+        return (b"event: error\n" if is_error else b"") + frame(self.body)
 
 
 class ChunkRenderer:
@@ -87,14 +95,12 @@ class ChunkRenderer:
 
     def _numbered(self, message: WireMessage) -> Chunk:
         number = self._next()
-        return Chunk(number, frame(message | {"seq_id": number}), is_numbered=True)
+        return Chunk(number, message | {"seq_id": number}, is_numbered=True)
 
     def _tail(self, closed: RunClosed) -> Iterator[Chunk]:
-        yield Chunk(self._next(), frame(stop_reason_body(closed)))
-        error = error_body(self._run_id, closed)
-        last = frame(usage_body(closed)) if error is None else b"event: error\n" + frame(error)
-        yield Chunk(self._next(), last)
-        yield Chunk(self._next(), DONE)
+        yield Chunk(self._next(), stop_reason_body(closed))
+        yield Chunk(self._next(), error_body(self._run_id, closed) or usage_body(closed))
+        yield Chunk(self._next(), None)
 
     def _next(self) -> int:
         self._last += 1

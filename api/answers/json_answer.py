@@ -19,15 +19,26 @@ _LOOK_S = 0.9  # somewhat less than the second after which an empty batch comes
 
 @dataclass(frozen=True)
 class Shown:
-    """How an answer shows messages: which types, all when None, and those of the legacy loop."""
+    """V1's answer: which types of messages it shows, all when None, and how the legacy loop's."""
 
     types: list[str] | None
     view: MessageView
 
+    def __call__(self, log: list[RunEvent]) -> Response:
+        """The answer that is made of the whole log of a run."""
+        closed = closing_of(log)
+        if closed.error is not None:
+            return run_failed(closed.error)
+        return JSONResponse(answer_body(log, closed, self.types, self.view))
+
+
+Render = Callable[[list[RunEvent]], Response]
+"""What makes an answer of the log of a run that is finished, pieces of replies left out."""
+
 
 async def json_answer(
     events: Events,
-    shown: Shown,
+    render: Render,
     *,
     is_gone: Callable[[], Awaitable[bool]],
     check_room: Callable[[], None],
@@ -37,7 +48,7 @@ async def json_answer(
 
     Args:
         events: The run's events from the first, in batches that come at least every second.
-        shown: How its messages are shown.
+        render: Makes the answer.
         is_gone: Whether the client has hung up. Then nobody waits any longer.
         check_room: Raises when the disk is full, so that nothing comes any more; the run goes on
             afterwards.
@@ -51,7 +62,7 @@ async def json_answer(
         async for batch in events:
             log += _of_answer(batch)
             if batch and batch[-1].kind is EventKind.CLOSED:
-                return _whole(log, shown)
+                return render(log)
             now = time.monotonic()
             if now - looked >= _LOOK_S:  # by the clock: pieces of a reply may never pause
                 looked = now
@@ -60,7 +71,7 @@ async def json_answer(
                 if await is_gone():
                     return Response(status_code=_CLIENT_IS_GONE)
             if patience_s is not None and now - began >= patience_s:
-                rest = _begun(events, log, shown, patience_s)
+                rest = _begun(events, log, render, patience_s)
                 answer = Following(events, rest, media_type="application/json")
                 return answer
     finally:
@@ -74,15 +85,8 @@ def _of_answer(batch: list[RunEvent]) -> list[RunEvent]:
     return [event for event in batch if event.kind is not EventKind.DELTA]
 
 
-def _whole(log: list[RunEvent], shown: Shown) -> JSONResponse:
-    closed = closing_of(log)
-    if closed.error is not None:
-        return run_failed(closed.error)
-    return JSONResponse(answer_body(log, closed, shown.types, shown.view))
-
-
 async def _begun(
-    events: Events, log: list[RunEvent], shown: Shown, patience_s: float
+    events: Events, log: list[RunEvent], render: Render, patience_s: float
 ) -> AsyncIterator[bytes]:
     """Spaces, which JSON may begin with, as signs of life; then the answer.
 
@@ -96,7 +100,7 @@ async def _begun(
         if time.monotonic() - last >= patience_s:
             last = time.monotonic()
             yield b" "
-    answer = _whole(log, shown)
+    answer = render(log)
     if answer.status_code != 200:
         raise ConnectionAbortedError("the run failed after its answer had begun")
     yield bytes(answer.body)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from fastapi.responses import StreamingResponse
 
-from api.answers.chunks import DONE, Chunk, ChunkRenderer, frame, interrupted, refused
+from api.answers.chunks import Chunk, ChunkRenderer, frame, interrupted, refused
 from api.answers.live_response import Events, Following
 from api.wire.messages import envelope, message_time
 from o.domain.runs import Run, RunEvent
@@ -84,7 +84,7 @@ class EventStream(Following):
     def _wanted(self, events: Sequence[RunEvent]) -> Iterator[Chunk]:
         """What of some events the client does not have; the end of a stream is for everyone."""
         for chunk in self._chunks.show(events):
-            if chunk.seq_id > self._starting_after or chunk.frame is DONE:
+            if chunk.seq_id > self._starting_after or chunk.body is None:
                 yield chunk
 
     def _ping(self) -> bytes:

@@ -7,6 +7,7 @@ from api.auth import TokenCheck
 from api.edge.body_bounds import BodyBounds
 from api.edge.browsers import BrowserCheck
 from api.edge.heads import HeadAsGet
+from api.edge.openai_errors import OpenAIErrors
 from api.edge.request_log import RequestLog
 from o.settings import Settings
 
@@ -26,6 +27,7 @@ def add_checks(app: FastAPI, settings: Settings) -> None:
             allowed_hosts=settings.allowed_hosts,
             allowed_origins=settings.cors_origins,
         )
+    app.add_middleware(OpenAIErrors)
     # In front of the checks, so that a page may read why it was refused.
     app.add_middleware(
         CORSMiddleware,

@@ -5,15 +5,15 @@ from typing import Any
 
 from o.errors import Failure
 
-MODELS = "fallback_models"
+FALLBACK_MODELS = "fallback_models"
 """Handles, in the order in which they are asked after the agent's own model."""
 
-ALSO_ON = "fallback_also_on"
+FALLBACK_ALSO_ON = "fallback_also_on"
 """Failures that are about what is asked, and for which another model may be asked all the same."""
 
 MAX_FALLBACKS = 5
-OPTIONAL = (Failure.CONTEXT_WINDOW, Failure.CONTENT_FILTER, Failure.BAD_REQUEST)
-"""What `ALSO_ON` may name."""
+OPTIONAL_FALLBACKS = (Failure.CONTEXT_WINDOW, Failure.CONTENT_FILTER, Failure.BAD_REQUEST)
+"""What `FALLBACK_ALSO_ON` may name."""
 
 
 def models_in_turn(handle: str, settings: dict[str, Any]) -> list[str]:
@@ -21,7 +21,7 @@ def models_in_turn(handle: str, settings: dict[str, Any]) -> list[str]:
 
     What is stored is taken as far as it makes sense: it may have been stored by another release.
     """
-    named = settings.get(MODELS)
+    named = settings.get(FALLBACK_MODELS)
     others = named if isinstance(named, list) else []
     return [handle, *(other for other in others[:MAX_FALLBACKS] if _is_handle(other))]
 
@@ -47,13 +47,17 @@ def next_place(models: Sequence[str], place: int, resting: Collection[str]) -> i
 
 def also_falls_back(settings: dict[str, Any], failure: Failure) -> bool:
     """Whether another model is to be asked although the failure is about what was asked."""
-    also = settings.get(ALSO_ON)
-    return isinstance(also, list) and failure in OPTIONAL and failure in also
+    also = settings.get(FALLBACK_ALSO_ON)
+    return isinstance(also, list) and failure in OPTIONAL_FALLBACKS and failure in also
 
 
 def settings_for(settings: dict[str, Any], place: int) -> dict[str, Any]:
     """What a model is called with: without what is O's own, and what names another provider."""
-    left_out = (MODELS, ALSO_ON, "provider_type") if place else (MODELS, ALSO_ON)
+    left_out = (
+        (FALLBACK_MODELS, FALLBACK_ALSO_ON, "provider_type")
+        if place
+        else (FALLBACK_MODELS, FALLBACK_ALSO_ON)
+    )
     return {name: value for name, value in settings.items() if name not in left_out}
 
 

@@ -40,6 +40,8 @@ class ModelRequest(BaseModel):
         settings: V1's `model_settings`: temperature, max_output_tokens and so on.
         tool_choice: `required` makes the model call a tool; None leaves it to the provider.
         parallel_calls: Whether it may call several tools at once; providers may do so all the same.
+        context_window: Tokens that the agent may use; None where nobody says. Ollama is told, and
+            would use a small window of its own.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -52,6 +54,7 @@ class ModelRequest(BaseModel):
     settings: dict[str, Any] = {}
     tool_choice: Literal["required"] | None = None
     parallel_calls: bool = False
+    context_window: int | None = None
 
 
 class ModelReply(BaseModel):
@@ -60,6 +63,7 @@ class ModelReply(BaseModel):
     Attributes:
         redacted_reasoning: Blocks of reasoning that the provider encrypted.
         thoughts: What the model thought in a call's `thinking` argument (`o.domain.thoughts`).
+        notes: What of the request was sent otherwise than history has it, in plain sentences.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -72,6 +76,7 @@ class ModelReply(BaseModel):
     tool_calls: list[ToolCall] = []
     finish_reason: str = "stop"
     usage: Usage = Usage()
+    notes: list[str] = []
 
 
 class ReplyDelta(BaseModel):

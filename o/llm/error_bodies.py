@@ -61,6 +61,7 @@ _BY_CODE: list[tuple[Failure, tuple[str, ...]]] = [
             "invalidsignature",
         ),
     ),
+    (Failure.BAD_REQUEST, ("extraforbidden",)),  # pydantic's word for a field it does not know
     (Failure.FORBIDDEN, ("permission", "accessdenied", "forbidden")),
     (
         Failure.NOT_FOUND,

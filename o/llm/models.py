@@ -2,12 +2,15 @@
 
 import asyncio
 from collections import Counter
+from functools import partial
 from typing import Protocol
 
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest
 from o.errors import Failure, ModelError, NotFound, ProviderFull
+from o.llm.careful import CarefulCall
 from o.llm.failures import unreachable
 from o.llm.providers import Provider, ProviderSource
+from o.llm.requests.learnt import Learnt
 from o.llm.wires.openai import OpenAIWire
 
 OPENAI = "openai"
@@ -26,12 +29,21 @@ class Wire(Protocol):
         """Do now what the first call would take long for."""
         ...
 
+    async def close(self) -> None:
+        """Close the connections; a call that comes later opens others."""
+        ...
+
 
 class Models:
     """A `LanguageModel` that reaches every provider."""
 
     def __init__(
-        self, providers: ProviderSource, *, timeout_s: float, calls_at_once: int = 100
+        self,
+        providers: ProviderSource,
+        *,
+        timeout_s: float,
+        calls_at_once: int = 100,
+        learnt: Learnt | None = None,
     ) -> None:
         """Know where to ask who there is.
 
@@ -39,11 +51,13 @@ class Models:
             providers: Knows which there are when a call is made.
             timeout_s: How long a call may take, to its last word.
             calls_at_once: How many calls to one provider may be under way here.
+            learnt: What models have been found to refuse; None where nothing is known yet.
         """
         self._providers = providers
         self._timeout_s = timeout_s
         self._calls_at_once = calls_at_once
         self._under_way: Counter[tuple[str, str]] = Counter()
+        self._learnt = learnt or Learnt()
         self._openai = OpenAIWire()
         self._others: asyncio.Task[Wire] | None = None
 
@@ -51,10 +65,17 @@ class Models:
         """Do now what the first call of the OpenAI wire would take long for."""
         await self._openai.warm_up()
 
+    async def close(self) -> None:
+        """Close the connections to all providers; a call that comes later opens others."""
+        await self._openai.close()
+        others = self._others
+        if others and others.done() and not (others.cancelled() or others.exception()):
+            await others.result().close()
+
     async def complete(
         self, request: ModelRequest, on_delta: DeltaSink | None = None
     ) -> ModelReply:
-        """Ask once; see `LanguageModel.complete`.
+        """Ask; see `LanguageModel.complete`. A request that is refused is mended (`o.llm.careful`).
 
         A provider that hangs would take every slot of a worker, so that nobody else is served:
         whoever finds as many calls under way as may be is told at once, and comes again.
@@ -76,7 +97,8 @@ class Models:
         try:
             async with asyncio.timeout(self._timeout_s):
                 wire = await self._wire(provider.wire)
-                return await wire.complete(provider, model, request, on_delta)
+                call = CarefulCall(provider, model, request, self._learnt)
+                return await call.complete(partial(wire.complete, provider, model), on_delta)
         except TimeoutError as error:
             raise unreachable(provider, error, timed_out=True) from error
         finally:

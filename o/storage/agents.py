@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -107,6 +108,15 @@ class AgentFilter:
     block_id: str | None = None
 
 
+@dataclass(frozen=True)
+class NamedAgent:
+    """What a list needs that only offers agents."""
+
+    id: str
+    name: str
+    created_at: datetime
+
+
 async def add_agent(connection: AsyncConnection, agent: Agent) -> None:
     """Store a new agent."""
     await connection.execute(insert(agents).values(row_of(agents, agent)))
@@ -185,6 +195,19 @@ async def list_agent_states(
     )
     found = await connection.execute(statement)
     return readable(found, lambda row: model_of_json(AgentState, row.state, row.id))
+
+
+async def list_named_agents(
+    connection: AsyncConnection, actor: Actor, *, limit: int
+) -> list[NamedAgent]:
+    """The newest agents that are not hidden."""
+    rows = await connection.execute(
+        select(agents.c.id, agents.c.name, agents.c.created_at)
+        .where(_visible(actor), *_conditions(AgentFilter()))
+        .order_by(agents.c.created_at.desc(), agents.c.id.desc())
+        .limit(limit)
+    )
+    return [NamedAgent(*row) for row in rows]
 
 
 async def count_agents(connection: AsyncConnection, actor: Actor, wanted: AgentFilter) -> int:

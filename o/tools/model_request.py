@@ -36,6 +36,7 @@ def model_request(
         settings=agent.model_settings,
         tool_choice=tool_choice(agent, handle, must_call=rules.must_call),
         parallel_calls=calls_in_parallel(agent),
+        context_window=agent.context_window,
     )
 
 

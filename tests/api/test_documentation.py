@@ -80,6 +80,7 @@ def test_streams_are_documented_as_events() -> None:
         "POST /v1/runs/{run_id}/stream",
         "POST /v1/conversations/{conversation_id}/stream",
         "POST /v1/conversations/{conversation_id}/messages",
+        "POST /v1/chat/completions",
     ]
     only = _DOCUMENT["paths"]["/v1/runs/{run_id}/stream"]["post"]["responses"]
     assert list(only["200"]["content"]) == ["text/event-stream"]
@@ -149,6 +150,8 @@ def test_the_example_of_an_operation_works_as_it_stands(
         tool_name="memory_insert",
     )
     query = {"agent_id": agent.id} if operation == "POST /v1/conversations/" else {}
+    if "model" in example and path == "/v1/chat/completions":
+        example = example | {"model": agent.id}
     answer = http.request(method, path, json=example, params=query)
     if answer.status_code != 200:  # all is said and done here
         assert re.search("there is nothing to compact|No active runs", answer.text), answer.text

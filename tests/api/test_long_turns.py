@@ -14,6 +14,7 @@ from temporalio.worker import Replayer
 
 from server.worker import WORKFLOW_RUNNER
 from tests.support.executions import executions_of
+from tests.support.openai_client import openai_client, says, text_of
 from tests.support.product import Product, eventually
 from tests.support.provider import HANDLE, FakeProvider, call, do, say
 from workflows.conversation import ConversationWorkflow
@@ -67,6 +68,42 @@ def new_agent(product: Product) -> AgentState:
         memory_blocks=[{"label": "human", "value": "unknown"}],
         context_window_limit=1_000_000,
     )
+
+
+def test_a_chat_completion_is_kept_alive_while_nothing_is_said(
+    product: Product, patient_provider: FakeProvider
+) -> None:
+    agent = new_agent(product)
+    text = f"think about it, {agent.id}"
+    held = patient_provider.hold(lambda prompt: bool(prompt[-1]["content"] == text))
+    body = {"model": agent.id, "messages": says(text), "stream": True}
+    lines: list[str] = []
+    with httpx.stream("POST", f"{product.url}/v1/chat/completions", json=body) as answer:
+        for line in answer.iter_lines():
+            lines.append(line)
+            if lines.count(": keep-alive") == 2:
+                held.opened.set()
+    assert lines.count(": keep-alive") >= 2
+    assert [line for line in lines if line][-1] == "data: [DONE]"
+    assert "You said" in "".join(lines)
+
+
+def test_openais_client_that_asks_again_and_again_gets_the_one_answer(
+    product: Product, patient_provider: FakeProvider
+) -> None:
+    agent = new_agent(product)
+    text = f"no hurry, {agent.id}"
+    held = patient_provider.hold(lambda prompt: bool(prompt[-1]["content"] == text))
+    hasty = openai_client(product, timeout=0.5, max_retries=20)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(
+            hasty.chat.completions.create, model=agent.id, messages=says(text), timeout=0.5
+        )
+        assert held.reached.wait(20)
+        held.opened.set()
+        assert text_of(waiting.result(60)) == f"You said: {text}"
+    assert said(product, agent) == [text, f"You said: {text}"]
+    assert patient_provider.asked(text) == 1
 
 
 async def test_a_hundred_calls_over_a_long_conversation_keep_histories_short(

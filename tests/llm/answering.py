@@ -89,7 +89,10 @@ async def ask(
 
     settings = ProviderSettings(openai_api_key=SecretStr(KEY), openai_base_url=server.url)
     models = Models(Providers(settings), timeout_s=timeout_s)
-    return await models.complete(REQUEST, on_delta=None if deltas is None else keep)
+    try:
+        return await models.complete(REQUEST, on_delta=None if deltas is None else keep)
+    finally:
+        await models.close()
 
 
 def choice(**said: Any) -> dict[str, Any]:

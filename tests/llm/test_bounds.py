@@ -17,7 +17,7 @@ from o.errors import ModelError
 from o.llm.bounds import MAX_CALLS, ReplyOutOfBounds, UnknownEncoding, unpacked
 from o.llm.catalogue import Catalogue
 from o.llm.providers import Providers
-from o.llm.wires.server_sent_events import event_data
+from o.llm.wires.server_sent_events import events_of
 from o.settings import ProviderSettings
 from tests.llm.answering import Server, ask, choice, chunk
 
@@ -185,7 +185,7 @@ EVENTS = [
 async def test_events_are_read_as_their_standard_says(
     stream: bytes, events: list[list[bytes]], cut: int
 ) -> None:
-    assert [data async for data in event_data(cut_up(stream, cut))] == events
+    assert [event.lines async for event in events_of(cut_up(stream, cut))] == events
 
 
 @pytest.mark.parametrize("line", [b"data: " + b"x" * 1000, b"data: xxx\n"])
@@ -195,5 +195,5 @@ async def test_an_event_without_end_is_refused(line: bytes) -> None:
             yield line * 100
 
     with pytest.raises(ReplyOutOfBounds):
-        async for _ in event_data(endless()):
+        async for _ in events_of(endless()):
             pass

@@ -12,7 +12,7 @@ from pydantic import SecretStr, ValidationError
 from o.domain.llm import ModelReply, ReplyDelta
 from o.errors import ModelError
 from o.llm.providers import Provider
-from o.llm.wires.bodies import chat_body
+from o.llm.requests.bodies import chat_body
 from o.llm.wires.chat import Completion, reply_of
 from o.llm.wires.openai import OpenAIWire
 from tests.llm.answering import ARGUMENTS, KEY, REQUEST, Server, ask, choice, chunk
@@ -175,8 +175,10 @@ async def test_an_answer_that_is_no_completion_is_an_error(server: Server, body:
 
 async def test_a_provider_that_is_away_is_worth_another_try() -> None:
     provider = Provider("openai", "openai", "openai", "http://127.0.0.1:9/v1")
+    wire = OpenAIWire()
     with pytest.raises(ModelError) as failure:
-        await OpenAIWire().complete(provider, "x", REQUEST, None)
+        await wire.complete(provider, "x", REQUEST, None)
+    await wire.close()
     assert failure.value.retryable
 
 

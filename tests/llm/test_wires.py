@@ -248,7 +248,7 @@ def request_to(handle: str) -> ModelRequest:
 async def test_a_call_comes_back_the_same_over_every_wire(
     wires: Wires, settings: ProviderSettings, handle: str, path: str, streams: bool
 ) -> None:
-    model = Models(Providers(settings), timeout_s=20)
+    model = Models(Providers(settings), timeout_s=60)
     deltas: list[ReplyDelta] = []
 
     async def keep(delta: ReplyDelta) -> None:
@@ -288,7 +288,7 @@ async def test_signed_and_encrypted_reasoning_comes_out_and_goes_back_as_it_was(
     async def keep(delta: ReplyDelta) -> None:
         told.append(delta.kind)
 
-    model = Models(Providers(settings), timeout_s=20)
+    model = Models(Providers(settings), timeout_s=60)
     request = request_to("anthropic/claude-thinks")
     reply = await model.complete(request, keep if streams else None)
     assert told == (["reasoning", "redacted", "text"] if streams else [])
@@ -332,7 +332,7 @@ async def test_a_provider_that_is_away_is_told_in_words_without_its_address(
         anthropic_base_url="http://127.0.0.1:9",
         ollama_base_url="http://127.0.0.1:9",
     )
-    model = Models(Providers(settings), timeout_s=20)
+    model = Models(Providers(settings), timeout_s=60)
     with pytest.raises(ModelError) as failure:
         await model.complete(request_to(handle), nowhere if streams else None)
     error = failure.value
@@ -347,7 +347,7 @@ async def test_a_provider_that_is_away_is_told_in_words_without_its_address(
 async def test_a_forced_call_is_forced_in_the_words_of_the_wire(
     wires: Wires, settings: ProviderSettings
 ) -> None:
-    model = Models(Providers(settings), timeout_s=20)
+    model = Models(Providers(settings), timeout_s=60)
     request = request_to("anthropic/claude-x")
     alone: dict[str, Any] = {"disable_parallel_tool_use": True}
     await model.complete(request)
@@ -393,7 +393,7 @@ async def test_an_image_by_address_is_fetched_by_the_provider_or_by_nobody(
         ]
         request = request_to(handle)
         prompt = [*request.prompt, {"role": "user", "content": content}]
-        model = Models(Providers(settings), timeout_s=20)
+        model = Models(Providers(settings), timeout_s=60)
         reply = await model.complete(
             request.model_copy(update={"prompt": prompt}), keep if streams else None
         )
@@ -412,7 +412,7 @@ async def test_an_image_in_the_message_itself_reaches_every_provider(
     for handle in ("anthropic/claude-x", "ollama/llama:1b"):
         request = request_to(handle)
         prompt = [*request.prompt, {"role": "user", "content": [image]}]
-        model = Models(Providers(settings), timeout_s=20)
+        model = Models(Providers(settings), timeout_s=60)
         await model.complete(request.model_copy(update={"prompt": prompt}))
         assert "aGVsbG8=" in json.dumps(wires.requests[-1][2])
 
@@ -452,7 +452,7 @@ async def test_a_response_format_reaches_the_provider_and_leaves_calls_as_they_a
     async def keep(delta: ReplyDelta) -> None:
         pass
 
-    reply = await Models(Providers(settings), timeout_s=20).complete(
+    reply = await Models(Providers(settings), timeout_s=60).complete(
         request, keep if streams else None
     )
     (call,) = reply.tool_calls

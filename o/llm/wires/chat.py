@@ -1,52 +1,18 @@
 """Replies in the OpenAI chat shape, which every wire gives in the end, put into our words."""
 
-import json
 from typing import Annotated, Any
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from o.domain.llm import ModelReply
 from o.domain.messages import ToolCall
-from o.errors import ModelError
+from o.errors import Failure, ModelError
 from o.llm.bounds import MAX_CALLS, MAX_ID_CHARS, MAX_NAME_CHARS
+from o.llm.wires.lenient import AsList, Extra, Extras, JsonText, Maybe
 from o.llm.wires.tokens import Tokens, usage_of
 
-
-def _as_text(value: Any) -> Any:
-    """Some servers give parts where others give text."""
-    if isinstance(value, list):
-        return "".join(str(part.get("text") or "") for part in value if isinstance(part, dict))
-    return value
-
-
-def _as_json_text(value: Any) -> Any:
-    """Some servers give arguments as an object."""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
-
-
-def _without_nulls(value: Any) -> Any:
-    """Some servers give null for a list, or in one."""
-    if isinstance(value, list):
-        return [item for item in value if item is not None]
-    return [] if value is None else value
-
-
-def _or_none(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
-    """What only adds to a reply does not spoil it, however it is spelled."""
-    try:
-        return read(value)
-    except ValidationError:
-        return None
-
-
 _FINISH_CHARS = 64
+_UNREADABLE = "malformed"  # in Gemini's reason for a reply whose call it could not read itself
 
 
 class _Shape(BaseModel):
@@ -56,30 +22,60 @@ class _Shape(BaseModel):
 
 class _Function(_Shape):
     name: str | None = None
-    arguments: Annotated[str | None, BeforeValidator(_as_json_text)] = None
+    arguments: JsonText = None
 
 
 class Call(_Shape):
     """A tool call, or a piece of one."""
 
-    index: int | None = None
+    index: Annotated[int | None, Maybe] = None
     id: str | None = None
     function: Annotated[_Function, BeforeValidator(lambda value: value or {})] = _Function()
+    extra_content: Extra = None
+    provider_specific_fields: Extra = None
 
 
 class Said(_Shape):
-    """A message, or a piece of one."""
+    """A message, or a piece of one.
 
-    content: Annotated[str | None, BeforeValidator(_as_text)] = None
-    reasoning_content: str | None = None
-    reasoning: Any = None
-    thinking_blocks: Annotated[list[dict[str, Any]] | None, WrapValidator(_or_none)] = None
-    tool_calls: Annotated[list[Call], BeforeValidator(_without_nulls)] = []
+    Attributes:
+        content: Text, or parts of it.
+        refusal: What OpenAI's models say in place of content that they will not write.
+        function_call: A call as it was spelled before a reply could have several.
+    """
+
+    content: str | list[Any] | dict[str, Any] | None = None
+    refusal: Annotated[str | None, Maybe] = None
+    reasoning_content: Annotated[str | None, Maybe] = None
+    reasoning: Annotated[str | None, Maybe] = None
+    reasoning_details: Extras = None
+    thinking_blocks: Extras = None
+    extra_content: Extra = None
+    provider_specific_fields: Extra = None
+    tool_calls: Annotated[list[Call], AsList] = []
+    function_call: Annotated[_Function | None, Maybe] = None
+
+    @property
+    def text(self) -> str:
+        """What was said."""
+        return _text_of(self.content) or self.refusal or ""
+
+    @property
+    def calls(self) -> list[Call]:
+        """What was called, in either spelling."""
+        if self.function_call is None or self.tool_calls:
+            return self.tool_calls
+        return [Call(index=0, function=self.function_call)]
 
     @property
     def thought(self) -> str:
-        """What a reasoning model thought: the field has two names."""
-        return self.reasoning_content or (self.reasoning if isinstance(self.reasoning, str) else "")
+        """What a reasoning model thought. There are two fields for it, and two more ways."""
+        return (
+            self.reasoning_content
+            or self.reasoning
+            or _text_of(self.reasoning_details)
+            or _thought_in(self.content)
+        )
 
     @property
     def signature(self) -> str | None:
@@ -95,39 +91,67 @@ class Said(_Shape):
         return [
             str(block["data"])
             for block in self.thinking_blocks or []
-            if block.get("type") == "redacted_thinking"
+            if block.get("type") == "redacted_thinking" and block.get("data")
         ]
+
+
+def _text_of(content: Any) -> str:
+    """The text of a content. Some servers give parts, or the only one, in place of text."""
+    if isinstance(content, str):
+        return content
+    return "".join(
+        str(part.get("text") or part.get("summary") or "") for part in _parts_of(content)
+    )
+
+
+def _thought_in(content: Any) -> str:
+    """What is thought among the parts of a content, as Mistral gives it."""
+    return "".join(_text_of(part.get("thinking")) for part in _parts_of(content))
+
+
+def _parts_of(content: Any) -> list[dict[str, Any]]:
+    parts = content if isinstance(content, list) else [content]
+    return [part for part in parts if isinstance(part, dict)]
+
+
+def _reason(value: Any) -> Any:
+    """Some servers write the word null, or nothing, while there is no reason yet."""
+    return None if value in ("", "null", "None") else value
 
 
 class _Choice(_Shape):
     message: Said | None = None
     delta: Said | None = None
-    finish_reason: str | None = None
-    usage: Annotated[Tokens | None, WrapValidator(_or_none)] = None
+    finish_reason: Annotated[str | None, BeforeValidator(_reason), Maybe] = None
+    usage: Annotated[Tokens | None, Maybe] = None
+    error: Any = None
 
 
-class _XGroq(_Shape):
-    usage: Annotated[Tokens | None, WrapValidator(_or_none)] = None
+class _Groq(_Shape):
+    usage: Annotated[Tokens | None, Maybe] = None
 
 
 class Completion(_Shape):
     """A whole reply, or one chunk of a streamed one.
 
     Attributes:
+        x_groq: Where Groq tells the tokens of a stream.
         is_last: Whether the stream says that it is over, which is all that such a chunk says.
     """
 
-    choices: Annotated[list[_Choice], BeforeValidator(_without_nulls)] = []
-    usage: Annotated[Tokens | None, WrapValidator(_or_none)] = None
-    x_groq: Annotated[_XGroq | None, WrapValidator(_or_none)] = None
+    choices: Annotated[list[_Choice], AsList] = []
+    usage: Annotated[Tokens | None, Maybe] = None
+    x_groq: Annotated[_Groq | None, Maybe] = None
     error: Any = None
     is_last: Annotated[bool, BeforeValidator(lambda value: value is True)] = False
 
     @property
     def tokens(self) -> Tokens | None:
-        """What it cost, wherever it is told: Moonshot and older Groq streams have own places."""
-        of_choice = self.choices[0].usage if self.choices else None
-        return self.usage or of_choice or (self.x_groq.usage if self.x_groq else None)
+        """What it cost, as far as it says; there are three places for it."""
+        choice = self.choices[0] if self.choices else None
+        return (
+            self.usage or (choice and choice.usage) or (self.x_groq and self.x_groq.usage) or None
+        )
 
 
 def reply_of(completion: Completion) -> ModelReply:
@@ -136,19 +160,39 @@ def reply_of(completion: Completion) -> ModelReply:
     Raises:
         ModelError: It holds none.
     """
-    said = completion.choices[0].message if completion.choices else None
-    if said is None:
+    choice = completion.choices[0] if completion.choices else None
+    said = (choice.message or choice.delta) if choice else None
+    if choice is None or said is None:
         raise ModelError("llm_empty_response", "The provider's answer holds no choice.")
-    for call in said.tool_calls:
-        refuse_beyond(len(said.tool_calls), call.function.name or "", call.id or "")
-    return ModelReply(
-        text=said.content or "",
-        reasoning=said.thought,
-        reasoning_signature=said.signature,
-        redacted_reasoning=said.redacted,
-        tool_calls=[_tool_call(call) for call in said.tool_calls],
-        finish_reason=short(completion.choices[0].finish_reason),
-        usage=usage_of(completion.tokens),
+    for call in said.calls:
+        refuse_beyond(len(said.calls), call.function.name or "", call.id or "")
+    return refuse_unreadable(
+        ModelReply(
+            text=said.text,
+            reasoning=said.thought,
+            reasoning_signature=said.signature,
+            redacted_reasoning=said.redacted,
+            tool_calls=[_tool_call(call) for call in said.calls],
+            finish_reason=short(choice.finish_reason),
+            usage=usage_of(completion.tokens),
+        )
+    )
+
+
+def refuse_unreadable(reply: ModelReply) -> ModelReply:
+    """The reply, unless it is empty because its provider could not read the model's call.
+
+    Raises:
+        ModelError: It is. The next one may be better.
+    """
+    if reply.text or reply.tool_calls or _UNREADABLE not in reply.finish_reason.lower():
+        return reply
+    raise ModelError(
+        "llm_error",
+        "The model made a call that its provider could not read.",
+        detail=f"finish reason: {reply.finish_reason}",
+        retryable=True,
+        failure=Failure.GARBLED,
     )
 
 

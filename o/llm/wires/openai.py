@@ -4,25 +4,23 @@ It is the way of most turns, so nothing here costs more than it must; the other 
 litellm.
 """
 
-import json
 from collections.abc import AsyncIterator
 
 import aiohttp
-from pydantic import ValidationError
 from pydantic_core import to_json
 
-from o.domain.json_bounds import JsonOutOfBounds, check_json_text
+from o.domain.json_bounds import JsonOutOfBounds
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest, ReplyDelta
-from o.domain.text import storable_json
 from o.errors import ModelError
 from o.llm.bounds import ReplyOutOfBounds, UnknownEncoding
-from o.llm.failures import out_of_bounds, refused, refused_inside, unreachable
+from o.llm.failures import out_of_bounds, refused, unreachable
 from o.llm.http import body_of, error_text, open_session, proxy_of, whole_body
 from o.llm.providers import Provider
+from o.llm.requests.bodies import chat_body
 from o.llm.tracing import sent
-from o.llm.wires.bodies import chat_body
 from o.llm.wires.chat import Completion, reply_of
-from o.llm.wires.server_sent_events import event_data
+from o.llm.wires.completions import DONE, completion_of, texts_of
+from o.llm.wires.server_sent_events import ERROR, events_of
 from o.llm.wires.streamed import streamed_reply, told_whole
 
 _BEFORE_JSON = b"\xef\xbb\xbf \t\r\n"
@@ -65,6 +63,12 @@ class OpenAIWire:
         except aiohttp.ClientError as error:
             raise unreachable(provider, error, timed_out=False) from error
 
+    async def close(self) -> None:
+        """Close the connections. A call that comes later opens others."""
+        session, self._open = self._open, None
+        if session is not None:
+            await session.close()
+
     def _session(self) -> aiohttp.ClientSession:
         if self._open is None:
             self._open = open_session()
@@ -90,9 +94,13 @@ async def _reply(
         head = (head + piece).lstrip(_BEFORE_JSON)
         if head:
             break
+    if not head:
+        raise ModelError(
+            "llm_error", f"The provider {provider.name} answered with nothing.", retryable=True
+        )
     pieces = _from(head, pieces)
-    if head.startswith((b"{", b"[", b"<")) or not head:
-        reply = reply_of(_parsed(provider, await whole_body(pieces)))
+    if head.startswith((b"{", b"[", b"<")):
+        reply = reply_of(completion_of(provider, await whole_body(pieces)))
         return reply if on_delta is None else await told_whole(reply, on_delta)
     return await streamed_reply(_chunks(provider, pieces), on_delta or _nowhere)
 
@@ -110,51 +118,11 @@ async def _nowhere(delta: ReplyDelta) -> None:
 async def _chunks(provider: Provider, pieces: AsyncIterator[bytes]) -> AsyncIterator[Completion]:
     """The completions that a stream is made of, up to `[DONE]`."""
     try:
-        async for lines in event_data(pieces):
-            whole = b"\n".join(lines).strip()
-            if not whole:
-                continue
-            # Some servers put no blank line between events, so that they look like one.
-            texts = [whole] if len(lines) == 1 or _is_json(whole) else lines
-            for text in texts:
-                if text.strip() == b"[DONE]":
+        async for event in events_of(pieces):
+            for text in texts_of(event):
+                if text == DONE:
                     yield _IS_LAST
                     return
-                yield _parsed(provider, text)
+                yield completion_of(provider, text, is_error=event.name == ERROR)
     except (aiohttp.ClientError, TimeoutError) as error:
         raise unreachable(provider, error, timed_out=isinstance(error, TimeoutError)) from error
-
-
-def _is_json(text: bytes) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _parsed(provider: Provider, content: bytes) -> Completion:
-    check_json_text(content)
-    try:
-        completion = Completion.model_validate_json(content)
-    except ValidationError:
-        completion = _parsed_leniently(provider, content)
-    if completion.error:  # with status 200: a server that failed in the middle of a stream
-        raise refused_inside(provider, completion.error)
-    return completion
-
-
-def _parsed_leniently(provider: Provider, content: bytes) -> Completion:
-    """The same of what is not quite JSON: half a surrogate pair, bytes that are not UTF-8, NaN."""
-    try:
-        found = json.loads(content.decode("utf-8", "replace"), strict=False)
-        return Completion.model_validate(storable_json(found))
-    except ValidationError as error:
-        detail = f"{error.error_count()} fields are not as they should be"
-    except (ValueError, RecursionError):
-        detail = "it is no JSON"
-    raise ModelError(
-        "llm_error",
-        f"The provider {provider.name} answered with no chat completion.",
-        detail=detail,
-    )

@@ -11,11 +11,20 @@ from o.domain.messages import ToolCall
 from o.domain.runs import Usage
 from o.errors import ModelError
 from o.llm.bounds import MAX_REPLY_BYTES, ReplyOutOfBounds
-from o.llm.wires.chat import Call, Completion, Said, refuse_beyond, short, whole_arguments
+from o.llm.wires.chat import (
+    Call,
+    Completion,
+    Said,
+    refuse_beyond,
+    refuse_unreadable,
+    short,
+    whole_arguments,
+)
 from o.llm.wires.tokens import joined, usage_of
 
 _AFTER_FINISH_S = 3.0
-"""How long the end of a stream, which tells its tokens, is waited for once the reply is whole."""
+"""How long the end of a stream, which tells its tokens, is waited for once the reply is whole:
+from the last piece on that adds to the reply, whatever else comes."""
 
 _PIECE_CHARS = 32_768
 
@@ -28,9 +37,10 @@ async def streamed_reply(chunks: AsyncIterator[Completion], on_delta: DeltaSink)
         ReplyOutOfBounds: It is too long in all.
     """
     reply = _Growing()
+    until: float | None = None
     while True:
         try:
-            async with asyncio.timeout(_AFTER_FINISH_S if reply.is_finished else None):
+            async with asyncio.timeout_at(until):
                 chunk = await anext(chunks)
         except StopAsyncIteration:
             break
@@ -38,10 +48,13 @@ async def streamed_reply(chunks: AsyncIterator[Completion], on_delta: DeltaSink)
             if not reply.is_finished:
                 raise
             break  # the reply stands, however the connection ends
-        for delta in reply.add(chunk):
+        deltas = reply.add(chunk)
+        for delta in deltas:
             for piece in _cut(delta):
                 await on_delta(piece)
-    return reply.whole()
+        if reply.is_finished and (deltas or until is None):
+            until = asyncio.get_running_loop().time() + _AFTER_FINISH_S
+    return refuse_unreadable(reply.whole())
 
 
 async def told_whole(reply: ModelReply, on_delta: DeltaSink) -> ModelReply:
@@ -150,23 +163,38 @@ class _Growing:
             return []
         choice = chunk.choices[0]
         self._finish_reason = choice.finish_reason or self._finish_reason
-        # Some servers end a stream with the whole message, in place of a piece.
-        said = choice.delta or (Said() if self._chars else choice.message) or Said()
+        if choice.delta is None and choice.message is not None:
+            return self._take(choice.message, self._news_in(choice.message.text), is_whole=True)
+        said = choice.delta or Said()
+        return self._take(said, said.text)
+
+    def _news_in(self, text: str) -> str:
+        """What is new in the text of a message that comes in place of a piece.
+
+        Some servers end a stream so, with all that was said; some say all of it each time, and some
+        only call the piece a message.
+        """
+        so_far = "".join(self._text)
+        return text.removeprefix(so_far) if text.startswith(so_far) else text
+
+    def _take(self, said: Said, text: str, *, is_whole: bool = False) -> list[ReplyDelta]:
+        self._count(said, text)
         self._signature = said.signature or self._signature
-        self._redacted += said.redacted
-        deltas = [ReplyDelta(kind="redacted", text=data) for data in said.redacted]
-        if said.thought:
+        deltas = []
+        if not (is_whole and self._redacted):
+            self._redacted += said.redacted
+            deltas = [ReplyDelta(kind="redacted", text=data) for data in said.redacted]
+        if said.thought and not (is_whole and self._reasoning):
             self._reasoning.append(said.thought)
             deltas.append(ReplyDelta(kind="reasoning", text=said.thought))
-        if said.content:
-            self._text.append(said.content)
-            deltas.append(ReplyDelta(kind="text", text=said.content))
-        for piece in said.tool_calls:
+        if text:
+            self._text.append(text)
+            deltas.append(ReplyDelta(kind="text", text=text))
+        for piece in [] if is_whole and self._calls else said.calls:
             call = self._call_of(piece)
             if (delta := call.add(piece)) is not None:
                 deltas.append(delta)
             refuse_beyond(len(self._calls), call.name, call.id)
-        self._count(said)
         return deltas
 
     def whole(self) -> ModelReply:
@@ -199,10 +227,10 @@ class _Growing:
             self._calls.append(call)
         return call
 
-    def _count(self, said: Said) -> None:
+    def _count(self, said: Said, text: str) -> None:
         """Give up at once what has grown out of bounds; it may have no end."""
-        self._chars += len(said.thought) + len(said.content or "")
-        self._chars += sum(len(call.function.arguments or "") for call in said.tool_calls)
+        self._chars += len(said.thought) + len(text)
+        self._chars += sum(len(call.function.arguments or "") for call in said.calls)
         self._chars += sum(map(len, said.redacted))
         if self._chars > MAX_REPLY_BYTES:
             raise ReplyOutOfBounds

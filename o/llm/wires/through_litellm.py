@@ -34,11 +34,11 @@ from o.llm.bounds import (
 )
 from o.llm.failures import causes_of, out_of_bounds, refused, unreachable
 from o.llm.providers import Provider
+from o.llm.requests.bodies import optional_fields
+from o.llm.requests.fitted import fit
 from o.llm.tracing import received, sent
 from o.llm.warm_up import one_word_provider
-from o.llm.wires.bodies import response_format
 from o.llm.wires.chat import Completion, reply_of
-from o.llm.wires.images import without_addresses
 from o.llm.wires.streamed import streamed_reply
 
 litellm.suppress_debug_info = True
@@ -46,19 +46,9 @@ litellm.drop_params = True
 litellm.telemetry = False
 
 _WIRE_PREFIX = {"anthropic": "anthropic", "ollama": "ollama_chat"}
-_IMAGE_ADDRESSES = {"anthropic": ("https://",), "ollama": ()}
 _NO_KEY = "none"
 _NO_CONNECTION = (httpx.TransportError, aiohttp.ClientConnectionError, ConnectionError)
 _STREAMS = ("event-stream", "ndjson", "jsonl")
-
-# V1's settings, in the words of the OpenAI wire, which litellm's callers use.
-_SETTINGS = {
-    "temperature": "temperature",
-    "max_output_tokens": "max_tokens",
-    "frequency_penalty": "frequency_penalty",
-    "presence_penalty": "presence_penalty",
-    "top_p": "top_p",
-}
 
 
 class LiteLLMWires:
@@ -72,13 +62,11 @@ class LiteLLMWires:
         self, provider: Provider, model: str, request: ModelRequest, on_delta: DeltaSink | None
     ) -> ModelReply:
         """Ask once; see `LanguageModel.complete`."""
-        arguments = self._arguments(provider, model, request)
+        arguments = self._arguments(provider, model, request, streams=on_delta is not None)
         try:
             if on_delta is None:
                 return reply_of(_as_completion(await litellm.acompletion(**arguments)))
-            chunks = await litellm.acompletion(
-                **arguments, stream=True, stream_options={"include_usage": True}
-            )
+            chunks = await litellm.acompletion(**arguments, stream=True)
             return await streamed_reply(_completions(chunks), on_delta)
         except ModelError:
             raise
@@ -97,6 +85,12 @@ class LiteLLMWires:
             await self.complete(provider, "x", request, None)
             await self.complete(provider, "x", request, _nowhere)
 
+    async def close(self) -> None:
+        """Close the connections. A call that comes later opens others."""
+        http, self._http = self._http, None
+        if http is not None:
+            await http.close()
+
     def _client(self) -> AsyncHTTPHandler:
         """Litellm's own client, but for what bounds the answers; of the running event loop."""
         if self._http is None:
@@ -104,14 +98,14 @@ class LiteLLMWires:
             self._http = AsyncHTTPHandler(timeout=self._timeout_s, transport=_Bounded(inner))
         return self._http
 
-    def _arguments(self, provider: Provider, model: str, request: ModelRequest) -> dict[str, Any]:
+    def _arguments(
+        self, provider: Provider, model: str, request: ModelRequest, *, streams: bool
+    ) -> dict[str, Any]:
+        fitted = fit(provider, model, request)
         key = provider.api_key.get_secret_value() if provider.api_key else _NO_KEY
         arguments: dict[str, Any] = {
             "model": f"{_WIRE_PREFIX[provider.wire]}/{model}",
-            # litellm may change what it is given, and would fetch images by their address itself.
-            "messages": copy.deepcopy(
-                without_addresses(request.prompt, taken=_IMAGE_ADDRESSES[provider.wire])
-            ),
+            "messages": copy.deepcopy(fitted.prompt),  # litellm may change what it is given
             "api_base": provider.base_url,
             "api_key": key,
             "timeout": self._timeout_s,
@@ -119,19 +113,11 @@ class LiteLLMWires:
             "num_retries": 0,
             "max_retries": 0,
         }
-        if request.tools:
+        if fitted.tools:
             arguments["tools"] = [
-                {"type": "function", "function": tool.model_dump()} for tool in request.tools
+                {"type": "function", "function": tool.model_dump()} for tool in fitted.tools
             ]
-            arguments["parallel_tool_calls"] = request.parallel_calls
-        if request.tool_choice is not None:
-            arguments["tool_choice"] = request.tool_choice
-        for ours, theirs in _SETTINGS.items():
-            if request.settings.get(ours) is not None:
-                arguments[theirs] = request.settings[ours]
-        if (wanted := response_format(request.settings)) is not None:
-            arguments["response_format"] = wanted
-        return arguments
+        return arguments | optional_fields(fitted, streams=streams)
 
 
 async def _nowhere(delta: ReplyDelta) -> None:

@@ -14,6 +14,7 @@ from o.domain.runs import Run, RunOptions
 from o.errors import ApprovalPending, ConversationBusy
 from o.storage.agents import is_thread, thread_not_found
 from o.storage.conditions import IS_OPEN
+from o.storage.quick import QuickConnection
 from o.storage.rows import model_of_json
 from o.storage.tables import agents, conversations, runs
 from o.storage.turn.order import turn_order
@@ -38,6 +39,13 @@ class NewRun:
     options: RunOptions
     created_by_id: str | None = None
     callback_url: str | None = None
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Why no run was stored."""
+
+    reason: ApprovalPending | ConversationBusy
 
 
 # Requests of one body, which a client's own retry has to find while they are still being stored.
@@ -99,23 +107,29 @@ _ACCEPT = {
 _WAIT_FOR_LINE = text(f"SELECT pg_advisory_xact_lock({_LINE})")
 
 
-async def accept_run(
-    connection: AsyncConnection, actor: Actor, thread: Thread, new: NewRun, *, most_open: int
-) -> RunOfAgent:
-    """Store a run of the thread, or find the one that the same request made before.
+async def store_run(
+    connection: AsyncConnection | QuickConnection,
+    actor: Actor,
+    thread: Thread,
+    new: NewRun,
+    *,
+    most_open: int,
+) -> RunOfAgent | Refused:
+    """Store a run of the thread, by one statement.
 
     Args:
-        connection: Any; one statement is sent, two when nothing was stored.
+        connection: Any.
         actor: Whose thread it must be.
         thread: Where the run belongs.
         new: The run.
         most_open: How many runs of the conversation may be open with it. Requests that come at
             the same moment do not see each other and may go beyond it; see `lock_thread`.
 
+    Returns:
+        The run, or why nothing was stored: the same request may have made one before.
+
     Raises:
         NotFound: There is no such agent or conversation for this actor.
-        ApprovalPending: The conversation waits for an answer first.
-        ConversationBusy: As many runs are open as may be.
     """
     stored = await connection.execute(
         _ACCEPT[thread.agent_id is not None],
@@ -138,12 +152,51 @@ async def accept_run(
     if row.run is not None:
         run = model_of_json(Run, row.run, new.id)
         return RunOfAgent(run, row.name, run.options.override_model or row.model, row.is_warm)
-    existing = await find_run_by_key(connection, actor, thread, new.request_key)
-    if existing is not None:
-        return existing
     if row.approval_id is not None:
-        raise ApprovalPending(row.approval_id, row.approval_run_id)
-    raise ConversationBusy(row.first)
+        return Refused(ApprovalPending(row.approval_id, row.approval_run_id))
+    return Refused(ConversationBusy(row.first))
+
+
+async def accept_run(
+    connection: AsyncConnection, actor: Actor, thread: Thread, new: NewRun, *, most_open: int
+) -> RunOfAgent:
+    """Store a run of the thread, or find the one that the same request made before.
+
+    Args:
+        connection: Any; one statement is sent, two when nothing was stored.
+        actor: Whose thread it must be.
+        thread: Where the run belongs.
+        new: The run.
+        most_open: How many runs of the conversation may be open with it; see `store_run`.
+
+    Raises:
+        NotFound: There is no such agent or conversation for this actor.
+        ApprovalPending: The conversation waits for an answer first.
+        ConversationBusy: As many runs are open as may be.
+    """
+    stored = await store_run(connection, actor, thread, new, most_open=most_open)
+    if isinstance(stored, Refused):
+        return await accepted_before(connection, actor, thread, new, stored)
+    return stored
+
+
+async def accepted_before(
+    connection: AsyncConnection,
+    actor: Actor,
+    thread: Thread,
+    new: NewRun,
+    refused: Refused,
+) -> RunOfAgent:
+    """The run that the same request made before, where `store_run` has stored none.
+
+    Raises:
+        ApprovalPending: There is none: the conversation waits for an answer first.
+        ConversationBusy: There is none: as many runs are open as may be.
+    """
+    existing = await find_run_by_key(connection, actor, thread, new.request_key)
+    if existing is None:
+        raise refused.reason
+    return existing
 
 
 async def lock_thread(connection: AsyncConnection, thread: Thread) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.approvals import digest_of
 from o.domain.messages import Message, ToolCall
 from o.domain.runs import Run, RunClosed, Usage
+from o.storage.quick import QuickConnection
 
 _COLUMNS = list(Message.model_fields)
 
@@ -178,7 +179,9 @@ def store_and_notify(
     }
 
 
-async def commit_reply(connection: AsyncConnection, run: Run, reply: Reply) -> bool:
+async def commit_reply(
+    connection: AsyncConnection | QuickConnection, run: Run, reply: Reply
+) -> bool:
     """Commit a step with its reply, events and, when nothing is left to do, the end of the run.
 
     Calls that wait for an answer from outside make an approval request in the same statement.

@@ -16,6 +16,7 @@ from o.domain.messages import Message
 from o.domain.rests import ProviderRest
 from o.domain.runs import Run
 from o.storage.provider_rests import NOTED
+from o.storage.quick import QuickConnection
 from o.storage.rows import model_of_json, models_of_json
 from o.storage.thread_blocks import SEEN_BLOCKS
 from o.storage.turn.order import turn_order
@@ -175,7 +176,7 @@ class OpenStep:
 
 
 async def open_step(
-    connection: AsyncConnection,
+    connection: AsyncConnection | QuickConnection,
     run_id: str,
     index: int,
     step_id: str,

@@ -1,0 +1,159 @@
+"""What a model can be told: of its provider, of its family, and of what it has refused before."""
+
+import re
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Literal
+
+SAMPLING = frozenset({"temperature", "top_p", "frequency_penalty", "presence_penalty"})
+"""Settings of chance, in the words of the OpenAI wire."""
+
+OPTIONAL = SAMPLING | {
+    "max_tokens",
+    "max_completion_tokens",
+    "parallel_tool_calls",
+    "response_format",
+    "stream_options",
+    "tool_choice",
+}
+"""Fields of a request that it can do without, in the words of the OpenAI wire."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a request may hold. The defaults are what OpenAI's own models take.
+
+    Attributes:
+        alternates: Users and the assistant must take turns, the user first; calls and their
+            returns belong to the assistant's turn.
+        user_first: The user must speak first.
+        system: Where system messages may stand: anywhere, one at the head only, or nowhere.
+        images: Whether users may show images.
+        images_in_returns: Whether tools may.
+        most_images: How many images a request may show, None for any number; the newest ones are.
+        image_addresses: How the addresses begin that the provider fetches images from.
+        call_ids: What the whole id of a tool call must look like; None for anything.
+        call_id_chars: How long it may be.
+        unique_ids: Whether one id must not come twice.
+        null_content: Whether a message that only calls tools may say null.
+        calls_without_tools: Whether history may hold calls when no tools are offered.
+        streams: Whether a reply may be asked for as a stream.
+        left_out: Fields of a request that are refused (some of `OPTIONAL`).
+        left_out_of_messages: Fields of a message that are refused.
+        max_tokens: What the bound of a reply is called.
+    """
+
+    alternates: bool = False
+    user_first: bool = False
+    system: Literal["anywhere", "head", "nowhere"] = "anywhere"
+    images: bool = True
+    images_in_returns: bool = False
+    most_images: int | None = None
+    image_addresses: tuple[str, ...] = ("http://", "https://")
+    call_ids: re.Pattern[str] | None = None
+    call_id_chars: int = 16_384
+    unique_ids: bool = False
+    null_content: bool = True
+    calls_without_tools: bool = True
+    streams: bool = True
+    left_out: frozenset[str] = frozenset()
+    left_out_of_messages: frozenset[str] = frozenset()
+    max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+
+    def takes_name(self, name: str) -> bool:
+        """Whether a tool may be called so: what is taken by every provider."""
+        return _NAME.fullmatch(name) is not None
+
+    def takes_id(self, id_: str) -> bool:
+        """Whether a tool call may have this id."""
+        if not id_ or len(id_) > self.call_id_chars:
+            return False
+        return self.call_ids is None or self.call_ids.fullmatch(id_) is not None
+
+    def without(self, *fields: str) -> "Capabilities":
+        """The same, with these fields of a request left out too."""
+        return replace(self, left_out=self.left_out.union(fields))
+
+    def without_in_messages(self, *fields: str) -> "Capabilities":
+        """The same, with these fields of messages left out too."""
+        return replace(self, left_out_of_messages=self.left_out_of_messages.union(fields))
+
+
+_WORD_IDS = re.compile(r"[A-Za-z0-9_-]+")
+_NINE = re.compile(r"[A-Za-z0-9]{9}")
+_OF_OTHERS = ("thinking_blocks",)  # what only Anthropic's models read
+_OPENAI_HOST = "api.openai.com"
+
+_SIGNED: dict[str, object] = {
+    "user_first": True,
+    "call_ids": _WORD_IDS,
+    "call_id_chars": 64,
+    "unique_ids": True,
+    "calls_without_tools": False,
+}
+_MISTRAL: dict[str, object] = {
+    "alternates": True,
+    "system": "head",
+    "call_ids": _NINE,
+    "call_id_chars": 9,
+}
+
+# By V1's `provider_type` or by the wire. Where litellm spells the request the user speaks first:
+# else it has the user say sentences of its own.
+_BY_PROVIDER: dict[str, dict[str, object]] = {
+    "anthropic": _SIGNED | {"image_addresses": ("https://",)},
+    "bedrock": _SIGNED | {"image_addresses": ()},
+    "gemini": {"user_first": True, "image_addresses": ()},
+    "google_ai": {"user_first": True, "image_addresses": ()},
+    "google_vertex": {"user_first": True, "image_addresses": ()},
+    "ollama": {"image_addresses": ()},
+    "mistral": _MISTRAL,
+    "deepseek": {"images": False},
+}
+
+_ALTERNATE: dict[str, object] = {"alternates": True}
+
+# By the last part of the model's id: gateways and local servers put others before it. What a
+# template refuses is so wherever the model runs.
+_BY_FAMILY: list[tuple[re.Pattern[str], dict[str, object]]] = [
+    (re.compile(r"(mi|mini|code|dev|magi)stral|mixtral|pixtral"), _MISTRAL),
+    (re.compile(r"(code)?gemma(-?[12])?([:-](?![34])|$)"), _ALTERNATE | {"system": "nowhere"}),
+    (re.compile(r"(code|med|tx)?gemma|llama-?2"), _ALTERNATE | {"system": "head"}),
+]
+
+# V1 goes by these names, which gateways keep: models of OpenAI's that think first.
+_THINKS = re.compile(r"(o[134]|gpt-5)(?![a-z0-9])")
+_ONE_CALL = re.compile(r"o[134](?![a-z0-9])")
+
+
+@lru_cache(maxsize=1024)
+def capabilities_of(provider_type: str, wire: str, host: str, model: str) -> Capabilities:
+    """What is known of a model before anything is asked.
+
+    Args:
+        provider_type: V1's word for the provider.
+        wire: How requests to it are spelled.
+        host: Of its address.
+        model: The model's id there.
+    """
+    family = model.lower().rpartition("/")[2]
+    known: dict[str, object] = {}
+    for pattern, habits in _BY_FAMILY:
+        if pattern.match(family):
+            known |= habits
+            break
+    known |= _BY_PROVIDER.get(wire, {}) | _BY_PROVIDER.get(provider_type, {})
+    found = replace(Capabilities(), **known)  # type: ignore[arg-type]
+    if wire in ("openai", "ollama"):
+        found = found.without_in_messages(*_OF_OTHERS)
+    if provider_type == "mistral":
+        found = found.without("stream_options").without_in_messages("name")
+    if _THINKS.match(family):
+        found = found.without(*SAMPLING)
+    if _ONE_CALL.match(family):
+        found = found.without("parallel_tool_calls")
+    if host == _OPENAI_HOST or _THINKS.match(family):
+        found = replace(found, max_tokens="max_completion_tokens")
+    return found

@@ -1,0 +1,92 @@
+"""What this process knows of models by their refusals, and shares with the other workers."""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from hashlib import blake2b
+
+from o.llm.providers import Provider
+from o.llm.requests.lessons import Lessons, ModelKey
+
+_log = logging.getLogger(__name__)
+_REFRESH_S = 30.0
+_REFUSED_S = 3600.0
+_MOST_REFUSED = 2_000
+_NOTHING: frozenset[str] = frozenset()
+_NO_MARKS: frozenset[int] = frozenset()
+
+
+class Learnt:
+    """Lessons by model, and what of conversations was refused.
+
+    A lesson is shared, and lasts some days. What was refused once (an image that cannot be read,
+    a turn that failed) says nothing of the model: its mark is kept here only, for an hour at most.
+
+    Args:
+        lessons: Where lessons are kept for all workers; None where this process is alone.
+    """
+
+    def __init__(self, lessons: Lessons | None = None) -> None:
+        self._lessons = lessons
+        self._known: dict[ModelKey, frozenset[str]] = {}
+        self._refused: OrderedDict[tuple[ModelKey, int], float] = OrderedDict()
+
+    def of(self, key: ModelKey) -> frozenset[str]:
+        """The lessons that were learnt of a model."""
+        return self._known.get(key, _NOTHING)
+
+    def refused_by(self, key: ModelKey) -> frozenset[int]:
+        """Marks of what a model has refused."""
+        if not self._refused:
+            return _NO_MARKS
+        oldest = time.monotonic() - _REFUSED_S
+        return frozenset(
+            mark for (whose, mark), at in self._refused.items() if whose == key and at > oldest
+        )
+
+    def refuse(self, key: ModelKey, marks: frozenset[int]) -> None:
+        """Leave these out of the model's requests for a while."""
+        for mark in marks:
+            self._refused.pop((key, mark), None)
+            self._refused[key, mark] = time.monotonic()
+        while len(self._refused) > _MOST_REFUSED:
+            self._refused.popitem(last=False)
+
+    async def learn(self, key: ModelKey, lessons: frozenset[str]) -> None:
+        """Remember lessons here, and for the others where they can be told."""
+        if lessons <= self.of(key):
+            return
+        self._known[key] = self.of(key) | lessons
+        _log.info(
+            "learnt what a model refuses", extra={"model": key.model, "lessons": len(lessons)}
+        )
+        if self._lessons is None or not key.organization_id:
+            return
+        try:
+            await self._lessons.add(key, lessons)
+        except Exception as error:
+            _log.warning("lesson is not kept", extra={"error": type(error).__name__})
+
+    async def refresh(self) -> None:
+        """Take over what the others have learnt, and forget what is too old."""
+        if self._lessons is None:
+            return
+        alone = {key: found for key, found in self._known.items() if not key.organization_id}
+        self._known = alone | await self._lessons.all()
+
+    async def keep_fresh(self) -> None:
+        """Refresh every half a minute, until cancelled."""
+        while True:
+            try:
+                await self.refresh()
+            except Exception as error:
+                _log.warning("lessons are not read", extra={"error": type(error).__name__})
+            await asyncio.sleep(_REFRESH_S)
+
+
+def key_of(organization_id: str, provider: Provider, model: str) -> ModelKey:
+    """Whose model is asked."""
+    kind = f"{provider.provider_type} {provider.wire} {provider.base_url} {provider.api_version}"
+    mark = blake2b(kind.encode(), digest_size=9).hexdigest()  # an address may hold a password
+    return ModelKey(organization_id, provider.name, mark, model)

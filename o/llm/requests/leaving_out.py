@@ -1,0 +1,95 @@
+"""What is left out of a request, with a note in its place, after a provider would not read it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from o.llm.requests.cleaning import NO_IMAGE, Message, Notes
+
+_NO_TURN = "[What was said here was refused by the provider of your model, and is left out.]"
+_SPEAKS = "send_message"
+"""An agent of the legacy loop answers by calling this tool; its turns end with the return."""
+
+
+def without_refused(prompt: list[Message], refused: frozenset[int], notes: Notes) -> list[Message]:
+    """The prompt without images and failed turns that were refused before.
+
+    Args:
+        prompt: It is not changed.
+        refused: Their marks, as `image_marks` and `failed_turn_marks` tell them.
+        notes: Where to say what was changed.
+    """
+    said: list[Message] = []
+    for turn in _turns(prompt):
+        if _has_failed(turn, prompt) and _mark(turn[0]["content"]) in refused:
+            notes["a turn that failed was left out, with a note in its place"] += 1
+            said.append({"role": "user", "content": _NO_TURN})
+        else:
+            said += [_without_images(message, refused, notes) for message in turn]
+    return said
+
+
+def image_marks(prompt: list[Message]) -> frozenset[int]:
+    """A mark of each image in a prompt, good in this process only."""
+    return frozenset(_mark(url) for url in _images(prompt))
+
+
+def count_images(prompt: list[Message]) -> int:
+    """How many images a prompt has."""
+    return sum(1 for _ in _images(prompt))
+
+
+def failed_turn_marks(prompt: list[Message]) -> frozenset[int]:
+    """A mark of each earlier turn to which the model gave no answer, good in this process only.
+
+    Such a turn may have failed because of what was said in it.
+    """
+    return frozenset(
+        _mark(turn[0]["content"]) for turn in _turns(prompt) if _has_failed(turn, prompt)
+    )
+
+
+def _images(prompt: list[Message]) -> Iterator[str]:
+    for message in prompt:
+        content = message.get("content")
+        if isinstance(content, list):
+            yield from (part["image_url"]["url"] for part in content if part["type"] == "image_url")
+
+
+def _turns(prompt: list[Message]) -> Iterator[list[Message]]:
+    """The messages by turns, each from a user's message on; the head is one by itself."""
+    turn: list[Message] = []
+    for message in prompt:
+        if message["role"] == "user" and turn:
+            yield turn
+            turn = []
+        turn.append(message)
+    if turn:
+        yield turn
+
+
+def _has_failed(turn: list[Message], prompt: list[Message]) -> bool:
+    last = turn[-1]
+    if turn[0]["role"] != "user" or last is prompt[-1]:
+        return False
+    if last["role"] != "tool":
+        return len(turn) == 1
+    calls = (call for message in turn for call in message.get("tool_calls") or ())
+    return not any(call["function"]["name"] == _SPEAKS for call in calls)
+
+
+def _without_images(message: Message, refused: frozenset[int], notes: Notes) -> Message:
+    content = message.get("content")
+    if not isinstance(content, list) or not image_marks([message]) & refused:
+        return message
+    return message | {"content": [_part(part, refused, notes) for part in content]}
+
+
+def _part(part: Any, refused: frozenset[int], notes: Notes) -> Any:
+    if part["type"] != "image_url" or _mark(part["image_url"]["url"]) not in refused:
+        return part
+    notes["an image that was refused before was left out, with a note in its place"] += 1
+    return {"type": "text", "text": NO_IMAGE}
+
+
+def _mark(content: Any) -> int:
+    return hash(content if isinstance(content, str) else repr(content))

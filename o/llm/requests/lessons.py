@@ -1,0 +1,101 @@
+"""What refusals have taught of a model, beside what its name tells."""
+
+import re
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Protocol
+
+from o.llm.requests.capabilities import OPTIONAL, Capabilities
+
+PLAIN = "plain"
+"""Roles in turn, one system message, ids that everybody takes."""
+
+NO_SYSTEM = "no system messages"
+NO_IMAGES = "no images"
+NO_CALLS = "no calls without tools"
+NINE = "ids of nine characters"
+NO_NULL = "no null for content"
+NO_STREAMS = "no streams"
+MOST_IMAGES = "at most images: "
+FIELD = "without "
+MESSAGE_FIELD = "messages without "
+CALLED = "the longest reply is called "
+
+_WORD_IDS = re.compile(r"[A-Za-z0-9_-]+")
+_NINE_IDS = re.compile(r"[A-Za-z0-9]{9}")
+
+
+@dataclass(frozen=True)
+class ModelKey:
+    """Whose model it is that something was learnt of.
+
+    Attributes:
+        organization_id: Empty where nobody says; such lessons are kept in the process only.
+        provider: Its name.
+        provider_mark: Changes with the provider's address or kind, and makes its lessons void.
+        model: The model's id there.
+    """
+
+    organization_id: str
+    provider: str
+    provider_mark: str
+    model: str
+
+
+class Lessons(Protocol):
+    """Where lessons are kept for all workers. They are forgotten after some days."""
+
+    async def all(self) -> dict[ModelKey, frozenset[str]]:
+        """What is known of each model."""
+        ...
+
+    async def add(self, key: ModelKey, lessons: frozenset[str]) -> None:
+        """Keep lessons; a repeat makes them last longer."""
+        ...
+
+
+@lru_cache(maxsize=1024)
+def with_lessons(takes: Capabilities, lessons: frozenset[str]) -> Capabilities:
+    """What a model can be told, all in all. Lessons of a later release are left alone."""
+    for lesson in sorted(lessons):
+        takes = _with(takes, lesson)
+    return takes
+
+
+_CHANGES: dict[str, dict[str, Any]] = {
+    NO_SYSTEM: {"system": "nowhere", "alternates": True},
+    NO_IMAGES: {"images": False},
+    NO_NULL: {"null_content": False},
+    NO_STREAMS: {"streams": False},
+    NO_CALLS: {"calls_without_tools": False},
+    NINE: {"call_ids": _NINE_IDS, "call_id_chars": 9},
+    f"{CALLED}max_tokens": {"max_tokens": "max_tokens"},
+    f"{CALLED}max_completion_tokens": {"max_tokens": "max_completion_tokens"},
+}
+
+
+def _with(takes: Capabilities, lesson: str) -> Capabilities:
+    if lesson == PLAIN:
+        return _plain(takes)
+    if lesson.startswith(FIELD):
+        return takes.without(lesson.removeprefix(FIELD))
+    if lesson.startswith(MESSAGE_FIELD):
+        return takes.without_in_messages(lesson.removeprefix(MESSAGE_FIELD))
+    if lesson.startswith(MOST_IMAGES):
+        return replace(takes, most_images=int(lesson.removeprefix(MOST_IMAGES)))
+    return replace(takes, **_CHANGES.get(lesson, {}))
+
+
+def _plain(takes: Capabilities) -> Capabilities:
+    system = "head" if takes.system == "anywhere" else takes.system
+    takes = replace(
+        takes, alternates=True, user_first=True, system=system, unique_ids=True, null_content=False
+    )
+    if takes.call_ids is None:
+        takes = replace(takes, call_ids=_WORD_IDS, call_id_chars=40)
+    return takes.without_in_messages("name")
+
+
+def bare(takes: Capabilities) -> Capabilities:
+    """Without anything that a request can do without, and without images."""
+    return replace(takes, images=False).without(*OPTIONAL)

@@ -1,0 +1,181 @@
+"""What a provider's refusal says of the request: which of its fields, or what in its messages."""
+
+import json
+import re
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from o.errors import Failure, ModelError
+from o.llm.requests import lessons as known
+from o.llm.requests.capabilities import OPTIONAL
+from o.llm.requests.fitted import FittedRequest
+from o.llm.requests.leaving_out import image_marks
+
+# What repeats parts of the request names fields that nobody complains of.
+_REPEATED = frozenset({"input", "value", "ctx", "failed_generation", "body", "request", "url"})
+_BEHIND = re.compile(
+    r"expected (?:one|any) of|\b(?:supported|allowed|known) (?:fields|keys|parameters|values)\b"
+    r"|,? value: |'input':|\"input\":",
+    re.IGNORECASE,
+)
+_OF_A_KIND = re.compile(
+    r"unsupported|not supported|n't supported|not support|n't support|not permitted|not allowed"
+    r"|unrecogni[sz]ed|unknown|unexpected|cannot find field|extraneous|extra_forbidden|extra fields"
+    r"|extra inputs|additional propert|only the default|deprecated|not available|unavailable"
+    r"|no endpoints found",
+    re.IGNORECASE,
+)
+"""Signs that something is refused always, and not this value of it only."""
+
+_TEMPLATE = re.compile(
+    r"jinja|chat template|template error|templateerror|raise_exception|roles must alternate"
+    r"|unable to generate parser|minja|image input is not supported|failed to parse messages"
+    r"|no endpoints found that (?:can handle|support)|mmproj",
+    re.IGNORECASE,
+)
+"""What servers say with 404 or 500 though it is the request that they cannot do with."""
+
+_NO_IMAGES = re.compile(
+    r"(?:does|do|did|is|are|can)(?: ?not|n.t) (?:support|accept|process|take)\W+(?:\w+\W+){0,2}?"
+    r"(?:images?|vision|multi-?modal)\b(?! (?:type|format|url|media|size))"
+    r"|found that support image"
+    r"|\b(?:images?|image (?:input|content)s?|image_url|vision|multi-?modal(?: \w+)?)\W+(?:is|are) "
+    r"(?:not |currently not |un)(?:supported|enabled|available|allowed)"
+    r"|not a (?:multi-?modal|vision)|unknown variant .?image_url|content must be a string|mmproj"
+    r"|modalit",
+    re.IGNORECASE,
+)
+"""Signs that a model is shown no image at all: not that this one cannot be read."""
+
+_IMAGES = re.compile(r"image|vision|multi-?modal|modalit|content must be a string", re.IGNORECASE)
+_MOST_IMAGES = re.compile(r"at most (\d+) image", re.IGNORECASE)
+_NO_SYSTEM = re.compile(
+    r"system role (?:is )?not supported|only user and assistant roles|(?:not|n't) support\w* "
+    r"(?:the )?.?system.? (?:role|message)|developer instruction is not enabled",
+    re.IGNORECASE,
+)
+_NO_CALLS = re.compile(r"tools=. param|toolconfig field must be defined", re.IGNORECASE)
+_NO_STREAMS = re.compile(
+    r"verified to stream|stream(?:ing|ed)?\W{1,3}(?:\w+\W+){0,3}not (?:supported|allowed|available)"
+    r"|(?:not|n't) support\W+(?:\w+\W+){0,2}stream(?:ing|ed)?\b(?!_)",
+    re.IGNORECASE,
+)
+_NO_NULL = re.compile(
+    r"content\W+(?:\w+\W+){0,8}?(?:valid string|none is not|null|a string|string type|required)"
+    r"|missing field .?content",
+    re.IGNORECASE,
+)
+_NINE = re.compile(r"length of 9", re.IGNORECASE)
+_BASE_FIELDS = frozenset({"role", "content", "tool_calls", "tool_call_id"})
+_BOUNDS = ("max_tokens", "max_completion_tokens")
+
+
+def may_be_mended(error: ModelError) -> bool:
+    """Whether a more careful request may be taken where this one was refused."""
+    if error.failure in (Failure.NOT_FOUND, Failure.SERVER_ERROR):
+        return _TEMPLATE.search(error.detail) is not None
+    return error.failure in (Failure.BAD_REQUEST, Failure.CONTENT_FILTER)
+
+
+def lessons_of(
+    error: ModelError, fitted: FittedRequest, sent: Collection[str], tried: frozenset[str]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """What the refusal says to do otherwise, by name; empty where it names nothing.
+
+    Args:
+        error: The refusal.
+        fitted: What was asked.
+        sent: Which of `OPTIONAL` it had, and `stream` where it was to be streamed.
+        tried: What earlier refusals of this call have said to do.
+
+    Returns:
+        What to do now, and what of that to remember: that a value is too large says nothing of
+        the next one.
+    """
+    said = " ".join(_said(error.detail))
+    is_of_a_kind = _OF_A_KIND.search(said) is not None
+    about_messages = _about_messages(said, fitted)
+    if "stream" in sent and _NO_STREAMS.search(said):
+        about_messages |= {known.NO_STREAMS}
+    if about_messages:
+        return about_messages, about_messages
+    fields = {name for name in OPTIONAL.intersection(sent) if _names(said, name)}
+    now = {f"{known.FIELD}{name}" for name in fields}
+    if is_of_a_kind:
+        if bound := fields.intersection(_BOUNDS):
+            now = {lesson for lesson in now if not lesson.endswith(_BOUNDS)}
+            now |= _renamed(min(bound), tried)
+        now |= _message_fields(said, fitted)
+    return frozenset(now), frozenset(now if is_of_a_kind else ())
+
+
+def _about_messages(said: str, fitted: FittedRequest) -> frozenset[str]:
+    found = set()
+    if _NO_SYSTEM.search(said) and fitted.takes.system != "nowhere":
+        found.add(known.NO_SYSTEM)
+    if _NO_CALLS.search(said) and fitted.takes.calls_without_tools:
+        found.add(known.NO_CALLS)
+    if _NINE.search(said) and fitted.takes.call_id_chars != 9:
+        found.add(known.NINE)
+    if _IMAGES.search(said) and image_marks(fitted.prompt):
+        if most := _MOST_IMAGES.search(said):
+            found.add(known.MOST_IMAGES + str(int(most[1])))
+        elif _NO_IMAGES.search(said):
+            found.add(known.NO_IMAGES)
+    if not found and _NO_NULL.search(said) and _has_null(fitted):
+        found.add(known.NO_NULL)
+    return frozenset(found)
+
+
+def _has_null(fitted: FittedRequest) -> bool:
+    return any(message.get("content") is None for message in fitted.prompt)
+
+
+def _renamed(bound: str, tried: frozenset[str]) -> set[str]:
+    """The bound of a reply has two names; where both are refused it is left out."""
+    other = _BOUNDS[bound == _BOUNDS[0]]
+    if f"{known.CALLED}{bound}" in tried:
+        return {f"{known.FIELD}{name}" for name in _BOUNDS}
+    return {f"{known.CALLED}{other}"}
+
+
+def _message_fields(said: str, fitted: FittedRequest) -> set[str]:
+    fields = {name for message in fitted.prompt for name in message} - _BASE_FIELDS
+    return {
+        f"{known.MESSAGE_FIELD}{name}"
+        for name in fields
+        if (_names(said, name) and name != "name")
+        or re.search(rf"messages?\W*\d+\W+(?:user\W+)?{name}\b", said)
+    }
+
+
+def _names(said: str, name: str) -> bool:
+    return re.search(rf"(?<![\w-]){name}(?![\w-])", said) is not None
+
+
+def _said(text: str) -> Iterator[str]:
+    """The words of a refusal, without what it repeats of the request."""
+    try:
+        body = json.loads(text[text.index("{") :]) if not text.startswith("[") else json.loads(text)
+    except (ValueError, RecursionError):
+        body = text
+    for words in _words(body):
+        yield _BEHIND.split(words, maxsplit=1)[0]
+
+
+def _words(body: Any, depth: int = 0) -> Iterator[str]:
+    if isinstance(body, str):
+        if body.lstrip().startswith("{") and depth < 6:
+            try:
+                yield from _words(json.loads(body), depth + 1)
+                return
+            except (ValueError, RecursionError):
+                pass
+        yield body
+    elif isinstance(body, dict) and depth < 12:
+        for name, value in body.items():
+            if name not in _REPEATED:
+                yield from _words(value, depth + 1)
+    elif isinstance(body, list):
+        for value in body[:32]:
+            yield from _words(value, depth + 1)
