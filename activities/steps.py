@@ -11,6 +11,7 @@ from activities.step.begin import StepToTake, begin_step
 from activities.step.commit import CallTime, commit_step
 from activities.step.deltas import DeltaWriter
 from activities.step.failing import Patience, after_failure, after_no_beginning, after_success
+from activities.step.lost import count_lost
 from activities.step.prompt_cache import Contexts
 from o.domain.llm import LanguageModel, ModelReply
 from o.errors import Failure, ModelError, ProviderFull
@@ -99,6 +100,7 @@ class StepActivities:
                 await uncount_attempt(connection, step.step_id, step.attempt)
             raise
         if not reply.text.strip() and not reply.tool_calls:
+            await count_lost(self._database, step, reply.usage)
             raise ModelError(
                 "llm_empty_response",
                 "The model replied with neither text nor a tool call.",

@@ -26,6 +26,7 @@ from api.routes import (
     chat,
     conversation_messages,
     conversations,
+    embeddings,
     empty_lists,
     first_page,
     health,
@@ -38,9 +39,11 @@ from api.routes import (
     steps,
     streams,
     tools,
+    usage,
 )
 from api.turns import Turns
 from o.llm.catalogue import Catalogue
+from o.llm.embeddings import Embedder
 from o.llm.providers import Providers
 from o.outbound import OutboundGuard
 from o.process_memory import spare_collector
@@ -103,6 +106,7 @@ def _lifespan(
         )
         watcher = RunWatcher(database_url, patience_s=settings.database_patience_s)
         temporal = await connect(settings, lazy=True)
+        embedder = Embedder()
         app.state.parts = Parts(
             settings=settings,
             database=database,
@@ -110,6 +114,7 @@ def _lifespan(
             turns=Turns(database, temporal, watcher, settings),
             callbacks=Callbacks(temporal, watcher, settings.task_queue),
             catalogue=Catalogue(Providers(providers)),
+            embedder=embedder,
             outbound=OutboundGuard(settings.outbound_allow),
             readiness=Readiness(database, temporal, settings.task_queue),
         )
@@ -121,6 +126,7 @@ def _lifespan(
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
+        await embedder.close()
         await database.close()
 
     return lifespan
@@ -142,9 +148,11 @@ _ROUTERS = tuple(
         blocks,
         runs,
         steps,
+        usage,
         empty_lists,  # its `batches` is no message
         message_records,
         models,
+        embeddings,
         chat,  # its `models/{model_id}` is not V1's `models/embedding`
         tools,
         health,

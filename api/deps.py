@@ -20,6 +20,7 @@ from o.domain.agents import Thread
 from o.errors import InvalidArgument
 from o.ids import is_id, pattern
 from o.llm.catalogue import Catalogue
+from o.llm.embeddings import Embedder
 from o.outbound import OutboundGuard
 from o.settings import Settings
 from o.storage.database import Database
@@ -38,6 +39,7 @@ class Parts:
     turns: Turns
     callbacks: Callbacks
     catalogue: Catalogue
+    embedder: Embedder
     outbound: OutboundGuard
     readiness: Readiness
 

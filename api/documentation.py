@@ -80,10 +80,14 @@ OPENAI_ERRORS: Responses = {
 }
 """What operations answer that OpenAI's clients ask for."""
 
-CHAT: Responses = {
+FAILED_OPENAI: Responses = {
     status: {"model": OpenAIErrorBody, "description": said["description"]}
     for status, said in FAILURES.items()
-} | {
+}
+NOT_BUILT_OPENAI: Responses = {
+    501: {"model": OpenAIErrorBody, "description": "O does not do this for this provider"}
+}
+CHAT: Responses = FAILED_OPENAI | {
     200: {
         "model": CompletionBody,
         "description": "What the agent said, or chunks of it with `stream`",

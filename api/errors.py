@@ -75,7 +75,7 @@ def not_implemented(operation: str) -> JSONResponse:
 
 async def _of_o(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, OError)  # noqa: S101  registered for this type
-    headers = NO_RETRY if error.status == 409 else {}
+    headers = NO_RETRY if error.status in (409, 501) else {}
     if isinstance(error, Unavailable) and error.retry_after_s is not None:
         headers = {"retry-after": str(error.retry_after_s)}
     return JSONResponse(_body(error), status_code=error.status, headers=headers)

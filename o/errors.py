@@ -84,6 +84,12 @@ class InvalidInput(OError):
     status = 422
 
 
+class NotBuilt(OError):
+    """What is asked for is not done here, whoever asks and whenever."""
+
+    status = 501
+
+
 class Unavailable(OError):
     """A part that the request needs is down; asking again later may work.
 

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from o.addresses import check_base_url, check_origin, parse_allowed
 from o.log import LogFormat
+from o.price_file import read_prices
 
 # Where V1 expects a page that is being developed.
 V1_ORIGINS = (
@@ -45,6 +46,11 @@ def _outbound(entries: tuple[str, ...]) -> tuple[str, ...]:
 
 def _origins(entries: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(check_origin(entry.rstrip("/")) for entry in entries)
+
+
+def _prices(path: Path) -> Path:
+    read_prices(path)
+    return path
 
 
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
@@ -276,6 +282,12 @@ class Settings(BaseSettings):
         (),
         description="Where clients may have O send (callbacks) beside public addresses: networks, "
         "addresses and names, with a port or without, separated by commas.",
+    )
+    prices: Annotated[Path, AfterValidator(_prices)] | None = Field(
+        None,
+        description="A JSON file with what models cost, where it is not what their makers ask: "
+        '{"<handle or provider/*>": {"input": …, "output": …, "cached_input": …, "cache_write": …}}'
+        " in US dollars for a million tokens.",
     )
     event_retention_h: int = Field(
         24, ge=1, le=87_600, description="Hours that a run's events are kept once it is finished."

@@ -21,12 +21,16 @@ from api.wire.callbacks import callback_body
 from migrations.upgrade import wait_for_schema
 from o.domain.llm import LanguageModel
 from o.llm.models import Models
+from o.llm.prices import Prices
 from o.llm.providers import Providers
+from o.llm.requests.learnt import Learnt
 from o.outbound import OutboundGuard
+from o.price_file import read_prices
 from o.process_memory import spare_collector
 from o.settings import STARTUP_PATIENCE_S, ProviderSettings, Settings
 from o.storage.availability import until_shutdown
 from o.storage.database import Database
+from o.storage.model_lessons import StoredLessons
 from o.temporal.connection import connect_or_explain
 from server.sweep.sweeper import Sweeper
 from workflows.callback import CallbackWorkflow
@@ -57,16 +61,23 @@ async def run_worker(
         Unavailable: Database, schema or Temporal did not come up within two minutes.
         Conflict: The schema is none that this release can work with.
     """
-    known = Providers(providers)
-    model = Models(known, timeout_s=settings.model_timeout_s, calls_at_once=settings.model_calls)
-    await model.warm_up()
-    spare_collector()
     database_url = settings.database_url
     database = Database(
         database_url.get_secret_value() if database_url else "",
         pool_size=settings.database_pool,
         name="o worker",
     )
+    known = Providers(providers)
+    learnt = Learnt(StoredLessons(database))
+    model = Models(
+        known,
+        timeout_s=settings.model_timeout_s,
+        calls_at_once=settings.model_calls,
+        learnt=learnt,
+        prices=Prices(read_prices(settings.prices) if settings.prices else {}),
+    )
+    await model.warm_up()
+    spare_collector()
     starting = asyncio.create_task(_connected(database, settings))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -84,10 +95,12 @@ async def run_worker(
         slots = settings.model_calls * len(known.all()) + _SPARE_SLOTS
         async with _polling(settings, client, database, model, slots):
             sweeping = asyncio.create_task(until_shutdown(database, sweeper.run))
+            learning = asyncio.create_task(learnt.keep_fresh(interval_s=settings.sweep_interval_s))
             on_ready()
             _log.info("worker polls", extra={"identity": worker_identity(settings)})
             await stopping
             sweeping.cancel()
+            learning.cancel()
     await model.close()
     await database.close()
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from activities.step.begin import StepToTake
+from activities.step.lost import count_lost
 from o.domain.llm import ModelReply
 from o.domain.loops import GO_ON, AfterCall, after_text, is_legacy
 from o.domain.messages import (
@@ -63,6 +64,7 @@ async def commit_step(
         ModelError: `llm_error`, when an agent of the legacy loop called no tool.
     """
     if is_legacy(step.agent) and not reply.tool_calls:
+        await count_lost(database, step, reply.usage)
         raise ModelError("llm_error", _NO_CALL)
     reply = _by_the_rules(step, as_committed(step.agent, reply))
     message = _as_message(step, reply)
@@ -73,6 +75,8 @@ async def commit_step(
     if not is_stored:
         async with database.connect() as connection:
             committed = await get_step_reply(connection, step.run.id, step.index)
+        if committed is None or committed.id != message.id:  # else it is ours all the same
+            await count_lost(database, step, reply.usage)
         if committed is None:  # the run was closed meanwhile, or the step begun anew
             return StepOutcome(step.index, done=True)
         message = committed

@@ -220,7 +220,8 @@ class ChatStream(Following):
         if closed is None:
             return
         if closed.error is not None:
-            yield _error(closed.error.message, closed.error.type)
+            texts = (closed.error.message, closed.error.detail)
+            yield _error(" ".join(filter(None, texts)), closed.error.type)
         else:
             yield self._chunk({}, self._reader.finish_reason)
             if self._shows_usage:

@@ -46,7 +46,8 @@ def openai_error(status: int, body: Any) -> dict[str, Any]:
     failed = body.get("error") if isinstance(body, dict) else None
     code = _CODES.get(status)
     if isinstance(failed, dict):
-        said, code = failed.get("message"), failed.get("type")
+        texts = (failed.get("message"), failed.get("detail"))
+        said, code = " ".join(text for text in texts if text), failed.get("type")
     elif isinstance(said, dict):
         code = said.get("code")
         said = f"{said.get('message')} (approval request {said.get('pending_request_id')})"

@@ -1,10 +1,11 @@
 """The models that agents can use, and those that embed text."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 
-from api.deps import PartsDep
+from api.deps import ActorDep, PartsDep
+from api.wire.embeddings import EmbeddingModelBody
 from api.wire.models import ModelBody
 
 router = APIRouter(prefix="/models", tags=["models"])
@@ -28,9 +29,8 @@ async def index(
     ]
 
 
-@router.get(
-    "/embedding", operation_id="list_embedding_models", summary="List embedding models (none yet)"
-)
-async def embedding() -> list[dict[str, Any]]:
-    """Every model that embeds text: none yet."""
-    return []
+@router.get("/embedding", operation_id="list_embedding_models", summary="List embedding models")
+async def embedding(parts: PartsDep, actor: ActorDep) -> list[EmbeddingModelBody]:
+    """Every model that embeds text, as its name or its provider tells."""
+    entries = await parts.catalogue.list_embedding_models(actor.organization_id)
+    return [EmbeddingModelBody.of(entry) for entry in entries]

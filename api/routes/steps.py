@@ -1,6 +1,5 @@
 """Steps as resources: list, retrieve, what they said and how long they took, feedback."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -8,10 +7,10 @@ from fastapi import APIRouter, Depends, Query, Response
 from api.bodies import messages_answer
 from api.deps import ActorDep, ReadsDep, StepId, TransactionDep
 from api.pagination import page_query
+from api.times import moment
 from api.wire.messages import V1_VIEW
 from api.wire.shown import ShownMessage
 from api.wire.steps import Feedback, FeedbackBody, StepBody, StepMetricsBody
-from o.errors import InvalidArgument
 from o.storage import steps as stored
 from o.storage.messages import list_step_messages
 from o.storage.pages import Page
@@ -32,8 +31,8 @@ async def _filter(
     return StepFilter(
         agent_id=agent_id,
         model=model,
-        since=_moment(start_date),
-        until=_moment(end_date),
+        since=moment(start_date),
+        until=moment(end_date),
         feedback=feedback,
         has_feedback=has_feedback,
         tags=tags,
@@ -111,14 +110,3 @@ async def give_feedback(
     return StepBody.of(
         await stored.set_feedback(connection, actor, step_id, body.feedback, body.tags)
     )
-
-
-def _moment(text: str | None) -> datetime | None:
-    """A time as ISO 8601 spells it; one without a zone is UTC."""
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidArgument(f"INVALID_ARGUMENT: {text[:100]!r} is no ISO 8601 time") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

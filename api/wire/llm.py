@@ -13,6 +13,7 @@ from o.domain.fallbacks import (
     MAX_FALLBACKS,
     OPTIONAL_FALLBACKS,
 )
+from o.llm.embedding_models import USUAL_DIMENSIONS, dimensions_of
 
 # What `model_settings` has a word for, by its name in `llm_config`.
 _SETTINGS = {
@@ -51,7 +52,6 @@ _PROVIDER_TYPES = frozenset(
         "zai",
     }
 )
-_DIMENSIONS = {"text-embedding-3-large": 3_072}
 _HANDLE = re.compile(r"[^/\s]{1,128}/\S{1,256}")
 _FORMATS = ("text", "json_object", "json_schema")
 
@@ -139,7 +139,7 @@ class ModelFields(RequestBody):
             "embedding_endpoint_type": provider,
             "embedding_endpoint": None,
             "embedding_model": model,
-            "embedding_dim": _DIMENSIONS.get(model, 1_536),
+            "embedding_dim": dimensions_of(model) or USUAL_DIMENSIONS,
             "embedding_chunk_size": 300,
             "handle": handle,
             "batch_size": 32,

@@ -73,7 +73,12 @@ class RunBody(BaseModel):
 
 
 class RunUsageBody(BaseModel):
-    """V1's `UsageStatistics`, and the number of steps, which V1 leaves out."""
+    """V1's `UsageStatistics`, and what V1 leaves out: the number of steps, and what they cost.
+
+    Attributes:
+        cost_usd: US dollars as a decimal text, of the steps whose cost is known; null for none.
+        unpriced_steps: How many steps are not in it.
+    """
 
     completion_tokens: int
     prompt_tokens: int
@@ -81,6 +86,8 @@ class RunUsageBody(BaseModel):
     step_count: int
     prompt_tokens_details: dict[str, int]
     completion_tokens_details: dict[str, int]
+    cost_usd: str | None
+    unpriced_steps: int
 
     @classmethod
     def of(cls, usage: Usage) -> Self:
@@ -91,6 +98,8 @@ class RunUsageBody(BaseModel):
             total_tokens=usage.total_tokens,
             step_count=usage.step_count,
             **token_details(usage),
+            cost_usd=dollars(usage.cost_nano),
+            unpriced_steps=usage.unpriced_steps,
         )
 
 
@@ -136,6 +145,14 @@ def token_details(usage: Usage) -> dict[str, dict[str, int]]:
         },
         "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
     }
+
+
+def dollars(cost_nano: int | None) -> str | None:
+    """Billionths of a US dollar as dollars: a decimal text, so that nothing is rounded."""
+    if cost_nano is None:
+        return None
+    whole, rest = divmod(cost_nano, 1_000_000_000)
+    return f"{whole}.{rest:09}"
 
 
 def since_1970_ns(moment: datetime) -> int:

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel
 
 from api.wire.fields import RequestBody, Text, with_example
-from api.wire.runs import since_1970_ns, token_details
+from api.wire.runs import dollars, since_1970_ns, token_details
 from o.domain.steps import Step, StepTimes
 
 Feedback = Literal["positive", "negative"]
@@ -21,7 +21,7 @@ class FeedbackBody(RequestBody):
 
 
 class StepBody(BaseModel):
-    """V1's `Step`."""
+    """V1's `Step`, with what it cost: US dollars as a decimal text, null where it is not known."""
 
     id: str
     origin: str | None = None
@@ -43,6 +43,7 @@ class StepBody(BaseModel):
     reasoning_tokens: int
     completion_tokens_details: dict[str, int]
     prompt_tokens_details: dict[str, int]
+    cost_usd: str | None
     stop_reason: str | None
     tags: list[str]
     tid: str | None = None
@@ -75,6 +76,7 @@ class StepBody(BaseModel):
             cache_write_tokens=step.usage.cache_write_tokens,
             reasoning_tokens=step.usage.reasoning_tokens,
             **token_details(step.usage),
+            cost_usd=dollars(step.usage.cost_nano),
             stop_reason=step.stop_reason,
             tags=step.tags,
             feedback=step.feedback,

@@ -68,6 +68,17 @@ class Catalogue:
             for model in models or []
         ]
 
+    async def list_embedding_models(self, organization_id: str = "") -> list[CatalogueEntry]:
+        """Every model that embeds text."""
+        providers = self._providers.all()
+        lists = await asyncio.gather(*map(self._models_of, providers))
+        return [
+            CatalogueEntry(provider, model)
+            for provider, models in zip(providers, lists, strict=True)
+            for model in models or []
+            if embeds_text(model)
+        ]
+
     async def count_models(self) -> dict[str, int | None]:
         """How many language models each provider has, None where it does not tell."""
         return {

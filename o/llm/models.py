@@ -2,18 +2,26 @@
 
 import asyncio
 from collections import Counter
+from contextvars import Context
 from functools import partial
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest
 from o.errors import Failure, ModelError, NotFound, ProviderFull
 from o.llm.careful import CarefulCall
 from o.llm.failures import unreachable
+from o.llm.prices import Prices
 from o.llm.providers import Provider, ProviderSource
 from o.llm.requests.learnt import Learnt
+from o.llm.wires.azure import AzureWire
+from o.llm.wires.ollama import OllamaWire
 from o.llm.wires.openai import OpenAIWire
+from o.llm.wires.responses import ResponsesWire
+from o.llm.wires.responses_request import needs_responses
 
-OPENAI = "openai"
+OPENAI, RESPONSES = "openai", "responses"
+_OPENAI_HOST = "api.openai.com"
 
 
 class Wire(Protocol):
@@ -43,6 +51,7 @@ class Models:
         *,
         timeout_s: float,
         calls_at_once: int = 100,
+        prices: Prices | None = None,
         learnt: Learnt | None = None,
     ) -> None:
         """Know where to ask who there is.
@@ -51,23 +60,34 @@ class Models:
             providers: Knows which there are when a call is made.
             timeout_s: How long a call may take, to its last word.
             calls_at_once: How many calls to one provider may be under way here.
+            prices: What they cost; None where the operator says nothing of it.
             learnt: What models have been found to refuse; None where nothing is known yet.
         """
         self._providers = providers
         self._timeout_s = timeout_s
         self._calls_at_once = calls_at_once
+        self._prices = prices or Prices()
         self._under_way: Counter[tuple[str, str]] = Counter()
         self._learnt = learnt or Learnt()
-        self._openai = OpenAIWire()
+        openai = OpenAIWire()
+        self._plain: dict[str, OpenAIWire] = {
+            OPENAI: openai,
+            "mistral": openai,
+            "azure": AzureWire(),
+            "ollama": OllamaWire(),
+            RESPONSES: ResponsesWire(),
+        }
         self._others: asyncio.Task[Wire] | None = None
 
     async def warm_up(self) -> None:
-        """Do now what the first call of the OpenAI wire would take long for."""
-        await self._openai.warm_up()
+        """Do now what the first call of a wire over plain HTTP would take long for."""
+        for wire in self._plain.values():
+            await wire.warm_up()
 
     async def close(self) -> None:
         """Close the connections to all providers; a call that comes later opens others."""
-        await self._openai.close()
+        for wire in self._plain.values():
+            await wire.close()
         others = self._others
         if others and others.done() and not (others.cancelled() or others.exception()):
             await others.result().close()
@@ -96,9 +116,10 @@ class Models:
         self._under_way[who] += 1
         try:
             async with asyncio.timeout(self._timeout_s):
-                wire = await self._wire(provider.wire)
+                wire = await self._wire(wire_of(provider, model, request))
                 call = CarefulCall(provider, model, request, self._learnt)
-                return await call.complete(partial(wire.complete, provider, model), on_delta)
+                reply = await call.complete(partial(wire.complete, provider, model), on_delta)
+            return await self._priced(provider, model, reply)
         except TimeoutError as error:
             raise unreachable(provider, error, timed_out=True) from error
         finally:
@@ -106,16 +127,36 @@ class Models:
             if not self._under_way[who]:  # names come and go
                 del self._under_way[who]
 
+    async def _priced(self, provider: Provider, model: str, reply: ModelReply) -> ModelReply:
+        cost_nano = await self._prices.cost_nano(provider, model, reply.usage)
+        usage = reply.usage.model_copy(update={"cost_nano": cost_nano})
+        return reply.model_copy(update={"usage": usage})
+
     async def _wire(self, name: str) -> Wire:
-        """The wire by its name. All but OpenAI's are loaded by whoever first asks for one.
+        """The wire by its name. Those of litellm are loaded by whoever first asks for one.
 
         That takes seconds, in a thread, so that calls under way go on and heartbeats are sent.
         """
-        if name == OPENAI:
-            return self._openai
+        if name in self._plain:
+            return self._plain[name]
         if self._others is None or (self._others.done() and self._others.exception()):
-            self._others = asyncio.create_task(_load_others(self._timeout_s))
+            loading = _load_others(self._timeout_s)
+            # In a context of its own: what it does is no part of this call's trace.
+            self._others = asyncio.create_task(loading, context=Context())
         return await asyncio.shield(self._others)  # a cancelled call leaves it to the others
+
+
+def wire_of(provider: Provider, model: str, request: ModelRequest) -> str:
+    """The wire that a call is made over: OpenAI has models that speak only its newer one.
+
+    So does an agent whose model settings say `api: responses`.
+    """
+    if provider.wire != OPENAI:
+        return provider.wire
+    is_openai = urlsplit(provider.base_url).hostname == _OPENAI_HOST
+    if request.settings.get("api") == RESPONSES or (is_openai and needs_responses(model)):
+        return RESPONSES
+    return OPENAI
 
 
 async def _load_others(timeout_s: float) -> Wire:

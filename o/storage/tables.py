@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     Integer,
@@ -284,6 +285,41 @@ provider_rests = Table(
     _time("until"),
 )
 
+step_traces = Table(
+    "step_traces",
+    metadata,
+    Column("step_id", Text, ForeignKey("steps.id", ondelete="CASCADE"), primary_key=True),
+    _owner(),
+    Column("attempt", Integer, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("response", Text, nullable=False),
+    _json("details"),
+    _time("created_at", nullable=False),
+)
+
+other_usage = Table(
+    "other_usage",  # written by a trigger of `steps`, and for replies that cannot be used
+    metadata,
+    Column("organization_id", Text, primary_key=True),
+    Column("agent_id", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    *(
+        Column(name, BigInteger, nullable=False, server_default=text("0"))
+        for name in (
+            "calls",
+            "prompt_tokens",
+            "completion_tokens",
+            "total_tokens",
+            "cached_input_tokens",
+            "cache_write_tokens",
+            "reasoning_tokens",
+            "unpriced_calls",
+        )
+    ),
+    Column("cost_nano", BigInteger),
+)
+
 messages = Table(
     "messages",
     metadata,
@@ -334,4 +370,15 @@ deleted_rows = Table(
     _time("last_message_at"),
     _time("last_run_completion"),
     _time("deleted_at", nullable=False),
+)
+
+model_lessons = Table(
+    "model_lessons",
+    metadata,
+    Column("organization_id", Text, ForeignKey("organizations.id"), primary_key=True),
+    Column("provider", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("lesson", Text, primary_key=True),
+    Column("provider_mark", Text, nullable=False),
+    _time("learnt_at", nullable=False),
 )

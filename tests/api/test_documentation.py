@@ -16,10 +16,14 @@ from o.ids import new_id
 from o.settings import ProviderSettings, Settings
 from tests.support.approvals import ask, guarded_agent
 from tests.support.product import Product
-from tests.support.provider import HANDLE, call, do, say
+from tests.support.provider import EMBEDDING_HANDLE, HANDLE, call, do, say
 
 _DOCUMENT = create_app(Settings(), ProviderSettings()).openapi()
 MESSAGES = TypeAdapter(list[ShownMessage])
+
+
+_MODELS = {"/v1/chat/completions": None, "/v1/embeddings": EMBEDDING_HANDLE}
+"""What a body names that is here, by address; None for the agent."""
 
 
 def operations() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -150,8 +154,8 @@ def test_the_example_of_an_operation_works_as_it_stands(
         tool_name="memory_insert",
     )
     query = {"agent_id": agent.id} if operation == "POST /v1/conversations/" else {}
-    if "model" in example and path == "/v1/chat/completions":
-        example = example | {"model": agent.id}
+    if path in _MODELS:
+        example = example | {"model": _MODELS[path] or agent.id}
     answer = http.request(method, path, json=example, params=query)
     if answer.status_code != 200:  # all is said and done here
         assert re.search("there is nothing to compact|No active runs", answer.text), answer.text

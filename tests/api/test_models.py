@@ -6,7 +6,13 @@ from letta_client import Letta
 from letta_client.types import AgentState
 
 from tests.support.product import Product
-from tests.support.provider import HANDLE, MODEL, OTHER_HANDLE
+from tests.support.provider import (
+    EMBEDDING_HANDLE,
+    EMBEDDING_MODEL,
+    HANDLE,
+    MODEL,
+    OTHER_HANDLE,
+)
 
 
 def test_a_model_shows_v1s_fields(client: Letta) -> None:
@@ -43,7 +49,15 @@ def test_a_category_that_v1_does_not_know_is_422(server: Product) -> None:
 
 def test_no_model_is_listed_that_nothing_serves(client: Letta) -> None:
     assert [model.handle for model in client.models.list()] == [HANDLE, OTHER_HANDLE]
-    assert client.models.embeddings.list() == []
+    assert [model.handle for model in client.models.embeddings.list()] == [EMBEDDING_HANDLE]
+
+
+def test_a_model_that_embeds_shows_v1s_fields(client: Letta) -> None:
+    (model,) = client.models.embeddings.list()
+    assert (model.name, model.embedding_model) == (EMBEDDING_MODEL, EMBEDDING_MODEL)
+    assert (model.provider_name, model.provider_type) == ("openai", "openai")
+    assert (model.api_model_type, model.embedding_endpoint_type) == ("embedding", "openai")
+    assert (model.embedding_dim, model.embedding_endpoint) == (1536, None)
 
 
 def test_health_and_readiness_name_the_version(client: Letta, server: Product) -> None:

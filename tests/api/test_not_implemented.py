@@ -99,7 +99,6 @@ def test_the_official_client_reads_the_empty_lists(client: Letta, agent: AgentSt
     assert list(client.archives.list()) == []
     assert list(client.folders.list()) == []
     assert client.mcp_servers.list() == []
-    assert client.models.embeddings.list() == []
     assert list(client.agents.folders.list(agent.id)) == []
     assert list(client.agents.files.list(agent.id)) == []
     assert client.agents.passages.list(agent.id) == []

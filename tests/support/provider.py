@@ -24,6 +24,8 @@ MODEL = "scripted"
 HANDLE = f"openai/{MODEL}"
 OTHER_MODEL = "scripted-too"
 OTHER_HANDLE = f"openai/{OTHER_MODEL}"
+EMBEDDING_MODEL = "text-embedding-scripted"
+EMBEDDING_HANDLE = f"openai/{EMBEDDING_MODEL}"
 
 _ENDS_TURN = ("send_message", "memory_finish_edits")
 
@@ -60,6 +62,11 @@ def with_one_id(action: Action) -> Action:
 def say(text: str) -> Action:
     """Answer in plain text."""
     return {"say": text}
+
+
+def costing(action: Action, **usage: Any) -> Action:
+    """The same action by a provider that tells this `usage` of it."""
+    return action | {"usage": usage}
 
 
 @dataclass
@@ -120,6 +127,7 @@ class FakeProvider:
         self._failures: dict[str, int] = {}
         routes = [
             Route("/v1/chat/completions", self._complete, methods=["POST"]),
+            Route("/v1/embeddings", self._embed, methods=["POST"]),
             Route("/v1/models", self._models),
         ]
         config = uvicorn.Config(
@@ -158,8 +166,23 @@ class FakeProvider:
         return sum(last_user_text(prompt) == text for prompt in self.prompts)
 
     async def _models(self, request: Request) -> Response:
-        models = [{"id": name, "object": "model"} for name in (MODEL, OTHER_MODEL)]
+        models = [{"id": name, "object": "model"} for name in (MODEL, OTHER_MODEL, EMBEDDING_MODEL)]
         return JSONResponse({"object": "list", "data": models})
+
+    async def _embed(self, request: Request) -> Response:
+        """Vectors of three numbers, the length of the input first, in reverse order."""
+        body = await request.json()
+        self.requests.append(body)
+        inputs = body["input"]
+        if body.keys() - {"model", "input", "dimensions"} or "refuse" in inputs:
+            error = {"message": "scripted failure", "type": "invalid_request_error"}
+            return JSONResponse({"error": error}, status_code=400)
+        data = [
+            {"object": "embedding", "index": n, "embedding": [float(len(text)), 0.5, -1e-7]}
+            for n, text in enumerate(inputs)
+        ]
+        usage = {"prompt_tokens": len(inputs), "total_tokens": len(inputs)}
+        return JSONResponse({"object": "list", "data": data[::-1], "usage": usage})
 
     async def _complete(self, request: Request) -> Response:
         body = await request.json()
@@ -352,7 +375,7 @@ def _whole(action: Action) -> dict[str, Any]:
         "created": 1,
         "model": MODEL,
         "choices": [choice],
-        "usage": _USAGE,
+        "usage": action.get("usage", _USAGE),
     }
 
 
@@ -383,7 +406,7 @@ async def _chunks(action: Action) -> AsyncIterator[bytes]:
         yield _frame({"delta": piece, "finish_reason": None})
         await asyncio.sleep(action.get("pause_s", 0))
     yield _frame({"delta": {}, "finish_reason": finish})
-    yield _frame(None, usage=_USAGE)
+    yield _frame(None, usage=action.get("usage", _USAGE))
     yield b"data: [DONE]\n\n"
 
 

@@ -88,6 +88,8 @@ _OPENAI_HOST = "api.openai.com"
 
 _SIGNED: dict[str, object] = {
     "user_first": True,
+    "system": "head",  # litellm would say of others, in the user's name, that they are not its
+    "images_in_returns": True,
     "call_ids": _WORD_IDS,
     "call_id_chars": 64,
     "unique_ids": True,
@@ -108,7 +110,7 @@ _BY_PROVIDER: dict[str, dict[str, object]] = {
     "gemini": {"user_first": True, "image_addresses": ()},
     "google_ai": {"user_first": True, "image_addresses": ()},
     "google_vertex": {"user_first": True, "image_addresses": ()},
-    "ollama": {"image_addresses": ()},
+    "ollama": {"image_addresses": (), "images_in_returns": True},
     "mistral": _MISTRAL,
     "deepseek": {"images": False},
 }

@@ -6,8 +6,8 @@ import time
 from collections import OrderedDict
 from hashlib import blake2b
 
+from o.domain.lessons import Lessons, ModelKey
 from o.llm.providers import Provider
-from o.llm.requests.lessons import Lessons, ModelKey
 
 _log = logging.getLogger(__name__)
 _REFRESH_S = 30.0
@@ -75,14 +75,14 @@ class Learnt:
         alone = {key: found for key, found in self._known.items() if not key.organization_id}
         self._known = alone | await self._lessons.all()
 
-    async def keep_fresh(self) -> None:
-        """Refresh every half a minute, until cancelled."""
+    async def keep_fresh(self, *, interval_s: float = 0.0) -> None:
+        """Refresh every half a minute, or every `interval_s` where that is longer."""
         while True:
             try:
                 await self.refresh()
             except Exception as error:
                 _log.warning("lessons are not read", extra={"error": type(error).__name__})
-            await asyncio.sleep(_REFRESH_S)
+            await asyncio.sleep(max(interval_s, _REFRESH_S))
 
 
 def key_of(organization_id: str, provider: Provider, model: str) -> ModelKey:

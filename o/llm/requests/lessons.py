@@ -1,9 +1,9 @@
 """What refusals have taught of a model, beside what its name tells."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 from o.llm.requests.capabilities import OPTIONAL, Capabilities
 
@@ -23,35 +23,6 @@ CALLED = "the longest reply is called "
 
 _WORD_IDS = re.compile(r"[A-Za-z0-9_-]+")
 _NINE_IDS = re.compile(r"[A-Za-z0-9]{9}")
-
-
-@dataclass(frozen=True)
-class ModelKey:
-    """Whose model it is that something was learnt of.
-
-    Attributes:
-        organization_id: Empty where nobody says; such lessons are kept in the process only.
-        provider: Its name.
-        provider_mark: Changes with the provider's address or kind, and makes its lessons void.
-        model: The model's id there.
-    """
-
-    organization_id: str
-    provider: str
-    provider_mark: str
-    model: str
-
-
-class Lessons(Protocol):
-    """Where lessons are kept for all workers. They are forgotten after some days."""
-
-    async def all(self) -> dict[ModelKey, frozenset[str]]:
-        """What is known of each model."""
-        ...
-
-    async def add(self, key: ModelKey, lessons: frozenset[str]) -> None:
-        """Keep lessons; a repeat makes them last longer."""
-        ...
 
 
 @lru_cache(maxsize=1024)

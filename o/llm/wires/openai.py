@@ -5,6 +5,7 @@ litellm.
 """
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 from pydantic_core import to_json
@@ -41,12 +42,12 @@ class OpenAIWire:
         self, provider: Provider, model: str, request: ModelRequest, on_delta: DeltaSink | None
     ) -> ModelReply:
         """Ask once; see `LanguageModel.complete`."""
-        body = to_json(chat_body(provider, model, request, streams=on_delta is not None))
+        body = to_json(self.body(provider, model, request, streams=on_delta is not None))
         sent(body, provider.api_key)
         asked = self._session().post(
-            f"{provider.base_url.rstrip('/')}/chat/completions",
+            self.address(provider, model),
             data=body,
-            headers=_headers(provider),
+            headers=self.headers(provider),
             proxy=proxy_of(provider.base_url),
             allow_redirects=False,  # a key goes where the operator said, and nowhere else
         )
@@ -55,7 +56,7 @@ class OpenAIWire:
                 if response.status >= 300:
                     text = await error_text(response)
                     raise refused(provider, response.status, text, response.headers)
-                return await _reply(provider, body_of(response), on_delta)
+                return await self.read(provider, _heard(provider, body_of(response)), on_delta)
         except (ReplyOutOfBounds, UnknownEncoding, JsonOutOfBounds) as error:
             raise out_of_bounds(provider, error) from None
         except TimeoutError as error:
@@ -69,17 +70,35 @@ class OpenAIWire:
         if session is not None:
             await session.close()
 
+    # What wires that are spoken over plain HTTP too do otherwise.
+
+    def address(self, provider: Provider, model: str) -> str:
+        """Where a model is asked."""
+        return f"{provider.base_url.rstrip('/')}/chat/completions"
+
+    def headers(self, provider: Provider) -> dict[str, str]:
+        """Who asks."""
+        headers = {"Content-Type": "application/json"}
+        if provider.api_key is not None:
+            headers["Authorization"] = f"Bearer {provider.api_key.get_secret_value()}"
+        return headers
+
+    def body(
+        self, provider: Provider, model: str, request: ModelRequest, *, streams: bool
+    ) -> dict[str, Any]:
+        """What is asked."""
+        return chat_body(provider, model, request, streams=streams)
+
+    async def read(
+        self, provider: Provider, pieces: AsyncIterator[bytes], on_delta: DeltaSink | None
+    ) -> ModelReply:
+        """What is answered, told to `on_delta` while it comes."""
+        return await _reply(provider, pieces, on_delta)
+
     def _session(self) -> aiohttp.ClientSession:
         if self._open is None:
             self._open = open_session()
         return self._open
-
-
-def _headers(provider: Provider) -> dict[str, str]:
-    headers = {"Content-Type": "application/json"}
-    if provider.api_key is not None:
-        headers["Authorization"] = f"Bearer {provider.api_key.get_secret_value()}"
-    return headers
 
 
 async def _reply(
@@ -88,6 +107,21 @@ async def _reply(
     """The reply, whether it comes at once or as a stream: some servers do not do as asked.
 
     Which it is shows in the first byte; content types are not to be relied on.
+    """
+    whole, pieces = await is_whole(provider, pieces)
+    if whole:
+        reply = reply_of(completion_of(provider, await whole_body(pieces)))
+        return reply if on_delta is None else await told_whole(reply, on_delta)
+    return await streamed_reply(_chunks(provider, pieces), on_delta or nowhere)
+
+
+async def is_whole(
+    provider: Provider, pieces: AsyncIterator[bytes]
+) -> tuple[bool, AsyncIterator[bytes]]:
+    """Whether an answer comes at once, by its first byte; and all of it, read so far or not.
+
+    Raises:
+        ModelError: There is nothing in it.
     """
     head = b""
     async for piece in pieces:
@@ -98,11 +132,16 @@ async def _reply(
         raise ModelError(
             "llm_error", f"The provider {provider.name} answered with nothing.", retryable=True
         )
-    pieces = _from(head, pieces)
-    if head.startswith((b"{", b"[", b"<")):
-        reply = reply_of(completion_of(provider, await whole_body(pieces)))
-        return reply if on_delta is None else await told_whole(reply, on_delta)
-    return await streamed_reply(_chunks(provider, pieces), on_delta or _nowhere)
+    return head.startswith((b"{", b"[", b"<")), _from(head, pieces)
+
+
+async def _heard(provider: Provider, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The pieces, with a connection that breaks as a failure of the provider."""
+    try:
+        async for piece in pieces:
+            yield piece
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise unreachable(provider, error, timed_out=isinstance(error, TimeoutError)) from error
 
 
 async def _from(head: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -111,18 +150,15 @@ async def _from(head: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[byte
         yield piece
 
 
-async def _nowhere(delta: ReplyDelta) -> None:
+async def nowhere(delta: ReplyDelta) -> None:
     """Drop a piece."""
 
 
 async def _chunks(provider: Provider, pieces: AsyncIterator[bytes]) -> AsyncIterator[Completion]:
     """The completions that a stream is made of, up to `[DONE]`."""
-    try:
-        async for event in events_of(pieces):
-            for text in texts_of(event):
-                if text == DONE:
-                    yield _IS_LAST
-                    return
-                yield completion_of(provider, text, is_error=event.name == ERROR)
-    except (aiohttp.ClientError, TimeoutError) as error:
-        raise unreachable(provider, error, timed_out=isinstance(error, TimeoutError)) from error
+    async for event in events_of(pieces):
+        for text in texts_of(event):
+            if text == DONE:
+                yield _IS_LAST
+                return
+            yield completion_of(provider, text, is_error=event.name == ERROR)

@@ -1,4 +1,4 @@
-"""The one file that imports litellm: the wires that are not OpenAI's.
+"""The one file that imports litellm: the wires of Anthropic, Gemini and Bedrock.
 
 Importing this takes seconds and 180 MB, so a worker does before it polls, and only when a provider
 asks for it.
@@ -8,6 +8,7 @@ import copy
 import os
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urlsplit
 
 # litellm reads these when it is imported, and has no other way to be told.
 os.environ.setdefault(
@@ -16,39 +17,52 @@ os.environ.setdefault(
 os.environ.setdefault("LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS", "True")  # else for headers
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # else a count of tokens may wait for a download
 
-import aiohttp
 import httpx
 import litellm
-from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler, get_ssl_configuration
+from litellm.llms.custom_httpx.http_handler import (
+    AsyncHTTPHandler,
+    HTTPHandler,
+    get_ssl_configuration,
+)
 from pydantic import ValidationError
 
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest, ReplyDelta, ToolSpec
 from o.domain.text import storable_json
 from o.errors import ModelError
-from o.llm.bounds import (
-    ACCEPT_ENCODING,
-    MAX_REPLY_BYTES,
-    ReplyOutOfBounds,
-    UnknownEncoding,
-    unpacked,
-)
-from o.llm.failures import causes_of, out_of_bounds, refused, unreachable
+from o.llm.failures import causes_of, refused, unreachable
 from o.llm.providers import Provider
 from o.llm.requests.bodies import optional_fields
 from o.llm.requests.fitted import fit
-from o.llm.tracing import received, sent
 from o.llm.warm_up import one_word_provider
+from o.llm.wires.cache_marks import with_cache_marks
 from o.llm.wires.chat import Completion, reply_of
+from o.llm.wires.guarded_http import NO_KEY, Failed, GuardedTransport
 from o.llm.wires.streamed import streamed_reply
 
 litellm.suppress_debug_info = True
 litellm.drop_params = True
 litellm.telemetry = False
 
-_WIRE_PREFIX = {"anthropic": "anthropic", "ollama": "ollama_chat"}
-_NO_KEY = "none"
-_NO_CONNECTION = (httpx.TransportError, aiohttp.ClientConnectionError, ConnectionError)
-_STREAMS = ("event-stream", "ndjson", "jsonl")
+_WIRE_PREFIX = {"anthropic": "anthropic", "gemini": "gemini", "bedrock": "bedrock/converse"}
+_GEMINI_VERSION = "v1beta"
+_AWS_REGION = "us-east-1"
+
+
+class _Nowhere(httpx.AsyncBaseTransport, httpx.BaseTransport):
+    """Reaches nothing."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Refuse."""
+        raise httpx.UnsupportedProtocol("not of its own accord", request=request)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Refuse."""
+        raise httpx.UnsupportedProtocol("not of its own accord", request=request)
+
+
+# By these litellm fetches images, and asks about models while the event loop waits.
+litellm.module_level_client = HTTPHandler(client=httpx.Client(transport=_Nowhere()))
+litellm.module_level_aclient = AsyncHTTPHandler(transport=_Nowhere())
 
 
 class LiteLLMWires:
@@ -95,19 +109,21 @@ class LiteLLMWires:
         """Litellm's own client, but for what bounds the answers; of the running event loop."""
         if self._http is None:
             inner = AsyncHTTPHandler.create_async_transport(ssl_context=get_ssl_configuration())
-            self._http = AsyncHTTPHandler(timeout=self._timeout_s, transport=_Bounded(inner))
+            self._http = AsyncHTTPHandler(
+                timeout=self._timeout_s, transport=GuardedTransport(inner)
+            )
         return self._http
 
     def _arguments(
         self, provider: Provider, model: str, request: ModelRequest, *, streams: bool
     ) -> dict[str, Any]:
         fitted = fit(provider, model, request)
-        key = provider.api_key.get_secret_value() if provider.api_key else _NO_KEY
+        prompt = fitted.prompt
+        if _keeps_marked(provider, model):
+            prompt = with_cache_marks(prompt)
         arguments: dict[str, Any] = {
             "model": f"{_WIRE_PREFIX[provider.wire]}/{model}",
-            "messages": copy.deepcopy(fitted.prompt),  # litellm may change what it is given
-            "api_base": provider.base_url,
-            "api_key": key,
+            "messages": copy.deepcopy(prompt),  # litellm may change what it is given
             "timeout": self._timeout_s,
             "client": self._client(),
             "num_retries": 0,
@@ -117,57 +133,46 @@ class LiteLLMWires:
             arguments["tools"] = [
                 {"type": "function", "function": tool.model_dump()} for tool in fitted.tools
             ]
-        return arguments | optional_fields(fitted, streams=streams)
+        return arguments | optional_fields(fitted, streams=streams) | _where(provider)
+
+
+def _where(provider: Provider) -> dict[str, Any]:
+    """The provider's address and keys in litellm's words, so that it looks for none itself.
+
+    Raises:
+        ModelError: It has no keys. litellm would ask the machine that it runs on for some.
+    """
+    key = provider.api_key.get_secret_value() if provider.api_key else None
+    match provider.wire:
+        case "gemini":
+            base = provider.base_url.rstrip("/")
+            versioned = base if urlsplit(base).path else f"{base}/{_GEMINI_VERSION}"
+            return {"api_base": versioned, "api_key": key or NO_KEY}
+        case "bedrock":
+            where = {
+                "aws_bedrock_runtime_endpoint": provider.base_url,
+                "aws_region_name": provider.region or _AWS_REGION,
+            }
+            if provider.access_key is not None and key:
+                access_key = provider.access_key.get_secret_value()
+                return where | {"aws_access_key_id": access_key, "aws_secret_access_key": key}
+            if key:
+                return where | {"api_key": key}
+            raise ModelError(
+                "llm_authentication", f"The provider {provider.name} has no key.", status=401
+            )
+    return {"api_base": provider.base_url, "api_key": key or NO_KEY}
+
+
+def _keeps_marked(provider: Provider, model: str) -> bool:
+    """Whether a model takes marks in its prompt: others of Bedrock's refuse them."""
+    if provider.wire == "bedrock":
+        return any(family in model for family in ("anthropic.claude", "amazon.nova"))
+    return provider.wire == "anthropic"
 
 
 async def _nowhere(delta: ReplyDelta) -> None:
     """Drop a piece."""
-
-
-class _Bounded(httpx.AsyncBaseTransport):
-    """Answers arrive unpacked, and only as much of them as is taken."""
-
-    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
-        self._inner = inner
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request."""
-        request.headers["accept-encoding"] = ACCEPT_ENCODING
-        sent(await request.aread())
-        response = await self._inner.handle_async_request(request)
-        encoding = response.headers.pop("content-encoding", "")
-        kind = response.headers.get("content-type", "")
-        streams = any(sign in kind for sign in _STREAMS)
-        inner: Any = response.stream
-        pieces = received(response.status_code, unpacked(inner, encoding))
-        response.stream = _BoundedStream(inner, pieces, streams=streams)
-        return response
-
-    async def aclose(self) -> None:
-        """Let go of the connections."""
-        await self._inner.aclose()
-
-
-class _BoundedStream(httpx.AsyncByteStream):
-    """A body whose length, or whose lines' length, is held to what is taken."""
-
-    def __init__(self, inner: Any, pieces: AsyncIterator[bytes], *, streams: bool) -> None:
-        self._inner = inner
-        self._pieces = pieces
-        self._streams = streams
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        length = 0
-        async for piece in self._pieces:
-            end = piece.rfind(b"\n") if self._streams else -1
-            length = length + len(piece) if end < 0 else len(piece) - end
-            if length > MAX_REPLY_BYTES:
-                raise ReplyOutOfBounds("line" if self._streams else "answer")
-            yield piece
-
-    async def aclose(self) -> None:
-        """Let go of the answer."""
-        await self._inner.aclose()
 
 
 def _as_completion(reply: Any) -> Completion:
@@ -185,12 +190,10 @@ async def _completions(chunks: Any) -> AsyncIterator[Completion]:
 def _as_model_error(error: Exception, provider: Provider) -> ModelError:
     causes = list(causes_of(error))
     for cause in causes:
-        if isinstance(cause, ReplyOutOfBounds | UnknownEncoding):
-            return out_of_bounds(provider, cause)
+        if isinstance(cause, Failed):
+            return cause.explain(provider)
     if isinstance(error, litellm.Timeout):
         return unreachable(provider, error, timed_out=True)
-    if any(isinstance(cause, _NO_CONNECTION) for cause in causes):
-        return unreachable(provider, error, timed_out=False)
     status = getattr(error, "status_code", None)
     if not isinstance(status, int):
         return unreachable(provider, error, timed_out=False)

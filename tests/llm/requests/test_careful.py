@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from o.domain.lessons import ModelKey
 from o.domain.llm import ModelReply, ModelRequest, ReplyDelta
 from o.errors import ModelError
 from o.llm.models import Models
 from o.llm.providers import Providers
 from o.llm.requests.learnt import Learnt
-from o.llm.requests.lessons import ModelKey
 from o.settings import ProviderSettings
 from o.tools.registry import BUILT_IN_TOOLS
 from tests.llm.requests.refusing import (
