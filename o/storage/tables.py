@@ -375,7 +375,12 @@ deleted_rows = Table(
 model_lessons = Table(
     "model_lessons",
     metadata,
-    Column("organization_id", Text, ForeignKey("organizations.id"), primary_key=True),
+    Column(
+        "organization_id",
+        Text,
+        ForeignKey("organizations.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
     Column("provider", Text, primary_key=True),
     Column("model", Text, primary_key=True),
     Column("lesson", Text, primary_key=True),

@@ -8,10 +8,10 @@ import pytest
 from letta_client import Letta
 from letta_client.types import AgentState
 
-from tests.api.test_failing_models import BROKEN, NO_KEY, Failing, said, send
+from tests.api.test_failing_models import BROKEN, NO_KEY, said, send
 from tests.api.test_words_of_providers import decoded
 from tests.support.executions import executions_of
-from tests.support.failing import FailingProvider
+from tests.support.failing import Failing, FailingProvider
 from tests.support.product import Product
 from tests.support.provider import HANDLE, MODEL, call, do, say
 
@@ -91,7 +91,7 @@ async def test_another_model_answers_and_every_record_names_it(
     assert said(send(product, agent, "hello")) == ["You said: hello"]
     assert (first.taken, second.taken) == (requests, 1)
     (step,) = letta.steps.list(agent_id=agent.id)
-    assert (step.status, step.model_handle, step.provider_name) == ("success", OTHER, "groq")
+    assert (step.status, step.api_model_handle, step.provider_name) == ("success", OTHER, "groq")
     ((_, history),) = await executions_of(product, agent)
     text = decoded(history)
     assert f"model {HANDLE} " in text
@@ -111,7 +111,7 @@ def test_the_steps_that_follow_ask_the_model_that_answered(
     text = do(call("memory_insert", label="human", new_string="Ada"), say("done"))
     assert said(send(product, agent, text)) == ["done"]
     assert (first.taken, second.taken) == (1, 2)
-    handles = [step.model_handle for step in letta.steps.list(agent_id=agent.id)]
+    handles = [step.api_model_handle for step in letta.steps.list(agent_id=agent.id)]
     assert handles == [OTHER, OTHER]
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from letta_client import Letta
 
-from tests.api.test_failing_models import Failing, said, send
+from tests.api.test_failing_models import said, send
 from tests.api.test_fallback_models import FALLBACK
-from tests.support.failing import FailingProvider
+from tests.support.failing import Failing, FailingProvider
 from tests.support.product import Product, eventually
 from tests.support.provider import HANDLE
 

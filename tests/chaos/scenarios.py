@@ -173,7 +173,7 @@ class AnotherModel(Scenario):
         assert self._sending.reply().messages[-1].content == "by another"
         assert_runs_ended_once(self.product, self.agent, [("completed", "end_turn")])
         (step,) = patient_client(self.product).steps.list(agent_id=self.agent.id)
-        assert step.model_handle == OTHER_HANDLE
+        assert step.api_model_handle == OTHER_HANDLE
 
 
 class HandOver(Scenario):
