@@ -16,6 +16,7 @@ from api.edge.allow_header import PREFIXES, AllowedMethods
 from api.edge.front import add_checks
 from api.edge.slashes import serve_both_spellings
 from api.errors import install_error_handlers
+from api.providers import ProviderBook
 from api.readiness import Readiness
 from api.routes import (
     agent_blocks,
@@ -41,15 +42,18 @@ from api.routes import (
     tools,
     usage,
 )
+from api.routes import providers as provider_routes
 from api.turns import Turns
 from o.llm.catalogue import Catalogue
 from o.llm.embeddings import Embedder
-from o.llm.providers import Providers
+from o.llm.provider_rows import ProviderRows
 from o.outbound import OutboundGuard
 from o.process_memory import spare_collector
+from o.secrets import Keyring
 from o.settings import ProviderSettings, Settings
 from o.storage.availability import until_shutdown
 from o.storage.database import Database
+from o.storage.providers import provider_reader
 from o.temporal.connection import connect
 
 _DESCRIPTION = "A server for AI agents that remember. The API is that of the Letta V1 server."
@@ -106,6 +110,8 @@ def _lifespan(
         )
         watcher = RunWatcher(database_url, patience_s=settings.database_patience_s)
         temporal = await connect(settings, lazy=True)
+        keyring = Keyring(settings.data_dir, settings.encryption_key)
+        rows = ProviderRows(providers, keyring, provider_reader(database))
         embedder = Embedder()
         app.state.parts = Parts(
             settings=settings,
@@ -113,7 +119,8 @@ def _lifespan(
             temporal=temporal,
             turns=Turns(database, temporal, watcher, settings),
             callbacks=Callbacks(temporal, watcher, settings.task_queue),
-            catalogue=Catalogue(Providers(providers)),
+            catalogue=Catalogue(rows),
+            providers=ProviderBook(rows, keyring),
             embedder=embedder,
             outbound=OutboundGuard(settings.outbound_allow),
             readiness=Readiness(database, temporal, settings.task_queue),
@@ -152,6 +159,7 @@ _ROUTERS = tuple(
         empty_lists,  # its `batches` is no message
         message_records,
         models,
+        provider_routes,
         embeddings,
         chat,  # its `models/{model_id}` is not V1's `models/embedding`
         tools,

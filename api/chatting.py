@@ -31,7 +31,7 @@ async def answer_chat(request: Request, parts: Parts, actor: Actor, body: ChatBo
         ApprovalPending: A person has to answer first.
     """
     thread = body.to_thread()
-    send = await checked_send(request, parts, body.to_send(), streams=body.streams)
+    send = await checked_send(request, parts, actor, body.to_send(), streams=body.streams)
     sent = await _send(parts, actor, thread, send)
     note_run(request.scope, sent.run.id)
     if not body.streams:

@@ -6,18 +6,20 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query, Request
+from pydantic_core import from_json
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.client import Client
 
 from api.auth import current_actor
 from api.callbacks import Callbacks
 from api.pagination import page_query
+from api.providers import ProviderBook
 from api.readiness import Readiness
 from api.turns import Turns
 from api.wire.agents import EVERYTHING, Relations
 from o.domain.actors import Actor
 from o.domain.agents import Thread
-from o.errors import InvalidArgument
+from o.errors import InvalidArgument, InvalidInput
 from o.ids import is_id, pattern
 from o.llm.catalogue import Catalogue
 from o.llm.embeddings import Embedder
@@ -39,6 +41,7 @@ class Parts:
     turns: Turns
     callbacks: Callbacks
     catalogue: Catalogue
+    providers: ProviderBook
     embedder: Embedder
     outbound: OutboundGuard
     readiness: Readiness
@@ -60,6 +63,25 @@ async def _transaction(request: Request) -> AsyncIterator[AsyncConnection]:
 async def _reads(request: Request) -> AsyncIterator[AsyncConnection]:
     async with (await _parts(request)).database.connect() as connection:
         yield connection
+
+
+async def refuse_category(request: Request) -> None:
+    """V1's `provider_category` means nothing here; an operator may want it refused, as memos does.
+
+    Raises:
+        InvalidInput: The request holds it, and the operator does.
+    """
+    if not (await _parts(request)).settings.strict_provider_category:
+        return
+    held = "provider_category" in request.query_params
+    if not held and request.method in ("POST", "PATCH") and (content := await request.body()):
+        try:
+            body = from_json(content)
+        except ValueError:
+            body = None  # it is refused anyhow
+        held = isinstance(body, dict) and "provider_category" in body
+    if held:
+        raise InvalidInput("provider_category is not known: there is one kind of provider")
 
 
 # All dependencies are coroutines: FastAPI would send plain functions to a thread, at a cost. They

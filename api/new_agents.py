@@ -19,9 +19,6 @@ from o.llm.catalogue import Catalogue, CatalogueEntry
 from o.tools.agent_types import SERVED_TYPES
 from o.tools.registry import BUILT_IN_TOOLS
 
-# V1's hosted handles, which clients name without knowing the server.
-_ANY_MODEL = ("letta/auto", "letta/letta-free")
-
 
 @dataclass(frozen=True)
 class NewAgent:
@@ -31,43 +28,41 @@ class NewAgent:
     blocks: list[Block]
 
 
-async def model_asked_for(body: ModelFields, catalogue: Catalogue) -> CatalogueEntry | None:
+async def model_asked_for(
+    body: ModelFields, actor: Actor, catalogue: Catalogue
+) -> CatalogueEntry | None:
     """The model that a request names, None when it names none.
 
     Raises:
         InvalidArgument: What it names is no handle.
         NotFound: There is no such model, or none of those that the agent is to turn to.
     """
-    await check_fallbacks(body.fallbacks(), catalogue)
+    await check_fallbacks(body.fallbacks(), actor, catalogue)
     handle = body.handle()
-    return None if handle is None else await find_model(handle, catalogue)
+    return None if handle is None else await find_model(handle, actor, catalogue)
 
 
-async def check_fallbacks(handles: Sequence[str], catalogue: Catalogue) -> None:
+async def check_fallbacks(handles: Sequence[str], actor: Actor, catalogue: Catalogue) -> None:
     """See that the models to turn to are there.
 
     Raises:
-        NotFound: One is not.
+        InvalidArgument: One is no handle.
+        NotFound: One is not there.
     """
     for handle in handles:
-        await catalogue.get(handle)
+        await find_model(handle, actor, catalogue)
 
 
-async def find_model(handle: str, catalogue: Catalogue) -> CatalogueEntry:
+async def find_model(handle: str, actor: Actor, catalogue: Catalogue) -> CatalogueEntry:
     """The model by that handle, as clients name it.
 
     Raises:
         InvalidArgument: It is no handle.
         NotFound: There is no such model.
     """
-    if handle in _ANY_MODEL:
-        models = await catalogue.list_models()
-        if not models:
-            raise NotFound(f"Handle {handle} not found: no provider offers a model")
-        return models[0]
     if "/" not in handle:
         raise InvalidArgument("INVALID_ARGUMENT: model must be a handle 'provider/model'")
-    return await catalogue.get(handle)
+    return await catalogue.get(handle, actor.organization_id)
 
 
 async def new_agent(
@@ -84,7 +79,8 @@ async def new_agent(
         raise InvalidArgument(
             f"INVALID_ARGUMENT: agent_type {body.agent_type!r} is not served; use one of {served}"
         )
-    entry = await model_asked_for(body, catalogue)
+    entry = await model_asked_for(body, actor, catalogue)
+    entry = entry or await catalogue.default(actor.organization_id)
     if entry is None:
         raise InvalidArgument("INVALID_ARGUMENT: model must be a handle 'provider/model'")
     for name in body.tools or ():

@@ -52,7 +52,7 @@ async def preview_request(
     options = body.to_options(streams=body.streaming)
     system = prompt_of_request(system_message(agent, conversation, text, now), options)
     handle = body.override_model or agent.model
-    entry = await parts.catalogue.get(handle)
+    entry = await parts.catalogue.get(handle, actor.organization_id)
     request = model_request(
         agent,
         handle,

@@ -36,7 +36,7 @@ async def answer_send(
         NotFound: There is no such agent, conversation or model.
         InvalidInput: There is nothing to send.
     """
-    send = await checked_send(request, parts, body, streams=streams)
+    send = await checked_send(request, parts, actor, body, streams=streams)
     try:
         sent = await parts.turns.send(actor, thread, send)
     except ApprovalPending as error:
@@ -83,7 +83,7 @@ async def accept_send(
         ApprovalPending: The conversation waits for an answer first.
         InvalidInput: There is nothing to send, or `callback_url` is not where O may send.
     """
-    send = await checked_send(request, parts, body, streams=False)
+    send = await checked_send(request, parts, actor, body, streams=False)
     refusal = await parts.outbound.refusal(body.callback_url) if body.callback_url else None
     if refusal is not None:
         raise InvalidInput(f"callback_url: {refusal}")
@@ -93,7 +93,9 @@ async def accept_send(
     return sent.run
 
 
-async def checked_send(request: Request, parts: Parts, body: SendBody, *, streams: bool) -> Send:
+async def checked_send(
+    request: Request, parts: Parts, actor: Actor, body: SendBody, *, streams: bool
+) -> Send:
     """The send, checked as far as it can be before it is stored.
 
     Raises:
@@ -102,12 +104,14 @@ async def checked_send(request: Request, parts: Parts, body: SendBody, *, stream
     """
     if body.messages is not None and not body.messages:
         raise InvalidInput("messages must not be empty")
+    options = body.to_options(streams=streams)
     if body.override_model is not None:
-        await parts.catalogue.get(body.override_model)
+        entry = await parts.catalogue.get(body.override_model, actor.organization_id)
+        options = options.model_copy(update={"override_model": entry.handle})
     retries = request.headers.get("x-stainless-retry-count", "0")
     return Send(
         input=body.to_input(),
-        options=body.to_options(streams=streams),
+        options=options,
         body=await request.body(),
         is_retry=retries not in ("", "0"),
         otids=body.otids(),

@@ -28,6 +28,7 @@ V1_ORIGINS = (
 )
 STARTUP_PATIENCE_S = 120.0
 """How long a part waits for the others, which may be started at the same time."""
+MIN_KEY_CHARS = 16
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -132,6 +133,12 @@ class ProviderSettings(BaseSettings):
     sglang_api_base: ProviderUrl = _from("SGLANG_API_BASE", "SGLANG_BASE_URL")
     lmstudio_api_key: ProviderKey = _from("LMSTUDIO_API_KEY")
     lmstudio_base_url: ProviderUrl = _from("LMSTUDIO_BASE_URL")
+    default_model: str | None = Field(
+        None,
+        validation_alias=AliasChoices("O_DEFAULT_MODEL", "LETTA_DEFAULT_LLM_HANDLE"),
+        description="The handle for agents that name no model, and for `letta/auto`; unset: the "
+        "first that is there.",
+    )
     local_model_url: str | None = Field(
         None,
         validation_alias="O_LOCAL_MODEL_URL",
@@ -158,6 +165,15 @@ class Settings(BaseSettings):
         None,
         validation_alias=AliasChoices("O_API_TOKEN", "LETTA_SERVER_PASSWORD"),
         description="Bearer token that every request must carry; needed off loopback.",
+    )
+    encryption_key: SecretStr | None = Field(
+        None,
+        description="What keys of providers are encrypted with: a long random text, the same for "
+        "every process. Several, separated by commas: the first encrypts, all decrypt. Unset: a "
+        "file in the data directory.",
+    )
+    strict_provider_category: bool = Field(
+        False, description="Whether `provider_category` in a request is 422, as in memos."
     )
     database_url: SecretStr | None = Field(
         None,
@@ -323,6 +339,16 @@ class Settings(BaseSettings):
     def _certificate_with_key(self) -> Self:
         if (self.temporal_cert_file is None) != (self.temporal_key_file is None):
             raise ValueError("set both O_TEMPORAL_CERT_FILE and O_TEMPORAL_KEY_FILE, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _long_encryption_keys(self) -> Self:
+        keys = self.encryption_key.get_secret_value().split(",") if self.encryption_key else []
+        if any(len(key.strip()) < MIN_KEY_CHARS for key in keys):
+            raise ValueError(
+                f"O_ENCRYPTION_KEY needs {MIN_KEY_CHARS} characters or more in each of its keys: "
+                "openssl rand -base64 32"
+            )
         return self
 
     @model_validator(mode="after")

@@ -22,15 +22,17 @@ from migrations.upgrade import wait_for_schema
 from o.domain.llm import LanguageModel
 from o.llm.models import Models
 from o.llm.prices import Prices
-from o.llm.providers import Providers
+from o.llm.provider_rows import ProviderRows
 from o.llm.requests.learnt import Learnt
 from o.outbound import OutboundGuard
 from o.price_file import read_prices
 from o.process_memory import spare_collector
+from o.secrets import Keyring
 from o.settings import STARTUP_PATIENCE_S, ProviderSettings, Settings
 from o.storage.availability import until_shutdown
 from o.storage.database import Database
 from o.storage.model_lessons import StoredLessons
+from o.storage.providers import provider_reader
 from o.temporal.connection import connect_or_explain
 from server.sweep.sweeper import Sweeper
 from workflows.callback import CallbackWorkflow
@@ -40,6 +42,10 @@ from workflows.options import callback_queue, control_queue
 _log = logging.getLogger(__name__)
 _GRACE_S = 3.0
 _SIDE_SLOTS = 50
+_PROVIDERS_AT_ONCE = 16
+"""So many providers may have all the calls under way that one of them may: they come and go, but a
+worker's slots are counted when it starts."""
+
 _SPARE_SLOTS = 100
 """Slots that model calls cannot take: for tools, and to find that there is no room for a call."""
 
@@ -67,12 +73,14 @@ async def run_worker(
         pool_size=settings.database_pool,
         name="o worker",
     )
-    known = Providers(providers)
+    keyring = Keyring(settings.data_dir, settings.encryption_key)
+    calls = settings.model_calls * _PROVIDERS_AT_ONCE
     learnt = Learnt(StoredLessons(database))
     model = Models(
-        known,
+        ProviderRows(providers, keyring, provider_reader(database)),
         timeout_s=settings.model_timeout_s,
         calls_at_once=settings.model_calls,
+        calls_in_all=calls,
         learnt=learnt,
         prices=Prices(read_prices(settings.prices) if settings.prices else {}),
     )
@@ -92,8 +100,7 @@ async def run_worker(
             interval_s=settings.sweep_interval_s,
             event_retention_h=settings.event_retention_h,
         )
-        slots = settings.model_calls * len(known.all()) + _SPARE_SLOTS
-        async with _polling(settings, client, database, model, slots):
+        async with _polling(settings, client, database, model, calls + _SPARE_SLOTS):
             sweeping = asyncio.create_task(until_shutdown(database, sweeper.run))
             learning = asyncio.create_task(learnt.keep_fresh(interval_s=settings.sweep_interval_s))
             on_ready()

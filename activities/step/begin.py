@@ -97,6 +97,7 @@ async def begin_step(
     request = model_request(
         choice.agent_of(opened.agent), choice.handle, prompt, rules, client_tools
     )
+    request = request.model_copy(update={"providers_mark": opened.providers_mark})
     return StepToTake(
         opened.run,
         opened.agent,

@@ -140,7 +140,7 @@ async def update(
     agent_id: AgentId, body: UpdateAgentBody, actor: ActorDep, parts: PartsDep
 ) -> Response:
     """Change an agent. Its next turn goes by what it is then."""
-    entry = await model_asked_for(body, parts.catalogue)
+    entry = await model_asked_for(body, actor, parts.catalogue)
     async with parts.database.begin() as connection:
         await stored.get_agent(connection, actor, agent_id)  # that it is missing is said first
         blocks = await get_blocks(connection, actor, body.block_ids or ())

@@ -46,10 +46,10 @@ async def create(
     agent_id: OfAgent, body: CreateConversationBody, actor: ActorDep, parts: PartsDep
 ) -> Response:
     """Start a conversation with an agent, beside its own thread and its other conversations."""
-    await check_fallbacks(fallbacks_named(body.model_settings), parts.catalogue)
+    await check_fallbacks(fallbacks_named(body.model_settings), actor, parts.catalogue)
     model = None
     if body.model is not None:
-        model = (await find_model(body.model, parts.catalogue)).handle
+        model = (await find_model(body.model, actor, parts.catalogue)).handle
     async with parts.database.begin() as connection:
         new_id = await start_conversation(connection, actor, agent_id, body, model=model)
         state = await stored.get_conversation_state(connection, actor, new_id)
@@ -103,10 +103,10 @@ async def update(
     parts: PartsDep,
 ) -> Response:
     """Change a conversation. Its next turn goes by what it is then."""
-    await check_fallbacks(fallbacks_named(body.model_settings), parts.catalogue)
+    await check_fallbacks(fallbacks_named(body.model_settings), actor, parts.catalogue)
     changes = body.changes()
     if body.model is not None:
-        changes["model"] = (await find_model(body.model, parts.catalogue)).handle
+        changes["model"] = (await find_model(body.model, actor, parts.catalogue)).handle
     async with parts.database.begin() as connection:
         await stored.change_conversation(connection, actor, conversation_id, changes)
         state = await stored.get_conversation_state(connection, actor, conversation_id)

@@ -24,7 +24,7 @@ router = APIRouter(tags=["models"], responses=OPENAI_ERRORS | FAILED_OPENAI | NO
 async def embed(body: EmbeddingsBody, actor: ActorDep, parts: PartsDep) -> Response:
     """Ask the provider that the model's handle names. Nothing is stored."""
     inputs = body.inputs()
-    entry = await parts.catalogue.get(body.model)
+    entry = await parts.catalogue.get(body.model, actor.organization_id)
     try:
         found = await parts.embedder.embed(
             entry.provider, entry.model, inputs, dimensions=body.dimensions

@@ -50,14 +50,10 @@ class ModelBody(BaseModel):
             name=entry.model,
             display_name=entry.model,
             model=entry.model,
-            provider_type=_provider_type(entry),
+            provider_type=entry.provider.provider_type,
             provider_name=entry.provider.name,
-            model_endpoint_type=_provider_type(entry),
+            provider_category="base" if entry.provider.of_environment else "byok",
+            model_endpoint_type=entry.provider.provider_type,
             context_window=entry.context_window,
-            max_context_window=entry.provider.context_window,
+            max_context_window=entry.max_context_window,
         )
-
-
-def _provider_type(entry: CatalogueEntry) -> str:
-    """In V1's words; the bundled model's server is spoken to as OpenAI's."""
-    return "openai" if entry.provider.name == "local" else entry.provider.name

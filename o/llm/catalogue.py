@@ -1,28 +1,23 @@
-"""The models that the providers offer, asked over HTTP and remembered for a minute."""
+"""The models that an organization's providers offer, asked for and remembered for a minute."""
 
 import asyncio
 import logging
-import math
 import re
 import time
 from dataclasses import dataclass
 
-import aiohttp
-from pydantic_core import from_json
-
 from o.domain.agents import DEFAULT_CONTEXT_WINDOW
-from o.domain.json_bounds import check_json_text
-from o.errors import NotFound
-from o.llm.http import body_of, open_session, proxy_of, whole_body
-from o.llm.providers import LOCAL_MODEL, Provider, Providers
+from o.errors import ModelError, NotFound
+from o.llm.listing import ListedModel, list_models
+from o.llm.providers import ANY_MODEL, Provider, ProviderSet, ProviderSource
 
 _log = logging.getLogger(__name__)
 _FRESH_S = 60.0
 _AWAY_S = 5.0
 """How long a provider that did not tell is left alone: each time, somebody waits for it."""
 
-_TIMEOUT_S = 5.0
-
+_FORGOTTEN_S = 600.0
+"""After how long the answer of a provider is dropped that nobody asks for any more."""
 
 _EMBEDDING = re.compile(r"embed(?!ded)|minilm|(?:^|[/:_.-])(?:bge|gte|e5)-", re.IGNORECASE)
 
@@ -30,17 +25,25 @@ _EMBEDDING = re.compile(r"embed(?!ded)|minilm|(?:^|[/:_.-])(?:bge|gte|e5)-", re.
 def embeds_text(model: str) -> bool:
     """Whether a model's id is that of one which embeds text, as far as names tell.
 
-    Lists of OpenAI, Ollama and servers like theirs hold both kinds and say of neither which it is.
+    Lists of OpenAI and servers like its own hold both kinds and say of neither which it is.
     """
     return _EMBEDDING.search(model) is not None
 
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """One model: its handle is `<provider name>/<id>`."""
+    """One model: its handle is `<provider name>/<id>`.
+
+    Attributes:
+        model: Its id at the provider.
+        listed_window: Tokens that it takes, as the provider says; None where it does not.
+        embeds: Whether it embeds text rather than talks.
+    """
 
     provider: Provider
     model: str
+    listed_window: int | None = None
+    embeds: bool = False
 
     @property
     def handle(self) -> str:
@@ -48,107 +51,167 @@ class CatalogueEntry:
         return f"{self.provider.name}/{self.model}"
 
     @property
+    def max_context_window(self) -> int:
+        """Tokens that the model takes."""
+        return self.listed_window or self.provider.context_window
+
+    @property
     def context_window(self) -> int:
         """Tokens that an agent gets unless it asks otherwise; V1 caps them by default."""
-        return min(self.provider.context_window, DEFAULT_CONTEXT_WINDOW)
+        return min(self.max_context_window, DEFAULT_CONTEXT_WINDOW)
+
+
+@dataclass(frozen=True)
+class ProviderAnswer:
+    """What a provider said when it was asked for its models.
+
+    Attributes:
+        models: None where it has no list, or did not answer.
+        problem: Why it did not, for people; empty if it did.
+        asked_at: By the monotonic clock.
+    """
+
+    models: list[ListedModel] | None
+    problem: str = ""
+    asked_at: float = 0.0
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it need not be asked again yet."""
+        return time.monotonic() - self.asked_at <= (_AWAY_S if self.problem else _FRESH_S)
 
 
 class Catalogue:
     """Answers which models there are."""
 
-    def __init__(self, providers: Providers) -> None:
+    def __init__(self, providers: ProviderSource) -> None:
         self._providers = providers
-        self._known: dict[str, tuple[float, list[str] | None]] = {}
+        # By the provider as a whole: one that was changed is asked anew.
+        self._known: dict[Provider, ProviderAnswer] = {}
 
-    async def list_models(self) -> list[CatalogueEntry]:
+    async def list_models(self, organization_id: str = "") -> list[CatalogueEntry]:
         """Every language model of every provider; one that cannot be asked adds none."""
-        return [
-            CatalogueEntry(provider, model)
-            for provider, models in await self._lists()
-            for model in models or []
-        ]
+        return [entry for entry in await self._entries(organization_id) if not entry.embeds]
 
     async def list_embedding_models(self, organization_id: str = "") -> list[CatalogueEntry]:
         """Every model that embeds text."""
-        providers = self._providers.all()
-        lists = await asyncio.gather(*map(self._models_of, providers))
-        return [
-            CatalogueEntry(provider, model)
-            for provider, models in zip(providers, lists, strict=True)
-            for model in models or []
-            if embeds_text(model)
-        ]
+        return [entry for entry in await self._entries(organization_id) if entry.embeds]
 
-    async def count_models(self) -> dict[str, int | None]:
+    async def count_models(self, organization_id: str = "") -> dict[str, int | None]:
         """How many language models each provider has, None where it does not tell."""
+        known = await self._providers.providers_of(organization_id)
+        answers = await self._answers(known)
         return {
-            provider.name: None if models is None else len(models)
-            for provider, models in await self._lists()
+            provider.name: None
+            if answer.models is None
+            else sum(not entry.embeds for entry in _entries_of(provider, answer))
+            for provider, answer in answers
         }
 
-    async def _lists(self) -> list[tuple[Provider, list[str] | None]]:
-        providers = self._providers.all()
-        lists = await asyncio.gather(*map(self._models_of, providers))
-        return [
-            (provider, models and [model for model in models if not embeds_text(model)])
-            for provider, models in zip(providers, lists, strict=True)
-        ]
+    async def problems(self, organization_id: str = "") -> dict[str, str]:
+        """What is wrong with providers that did not answer, by their names."""
+        known = await self._providers.providers_of(organization_id)
+        return {
+            provider.name: answer.problem
+            for provider, answer in await self._answers(known)
+            if answer.problem
+        }
 
-    async def get(self, handle: str) -> CatalogueEntry:
+    async def get(self, handle: str, organization_id: str = "") -> CatalogueEntry:
         """The model by that handle. One of a provider that does not answer is taken on trust.
+
+        V1's own handles (`letta/auto`) mean the default model, else the first that is there.
 
         Raises:
             NotFound: No such provider is set up, or it says that it has no such model.
         """
-        provider, model = self._providers.resolve(handle)
-        models = await self._models_of(provider)
-        if models is not None and model not in models:
-            raise NotFound(f"Handle {handle} not found: {provider.name} offers no such model")
-        return CatalogueEntry(provider, model)
+        known = await self._providers.providers_of(organization_id)
+        if handle in ANY_MODEL and known.get("letta") is None and known.default_model is None:
+            return await self._first(known, handle)
+        provider, model = known.resolve(handle)
+        answer = await self._answer_of(provider)
+        if answer.models is None:
+            return CatalogueEntry(provider, model)
+        listed = {entry.model: entry for entry in _entries_of(provider, answer, all_kinds=True)}
+        if model in listed:
+            return listed[model]
+        if provider.wire == "ollama" and ":" not in model and f"{model}:latest" in listed:
+            entry = listed[f"{model}:latest"]
+            return CatalogueEntry(provider, model, entry.listed_window, entry.embeds)
+        raise NotFound(f"Handle {handle} not found: {provider.name} offers no such model")
 
-    async def _models_of(self, provider: Provider) -> list[str] | None:
-        if provider.name == "local":
-            return [LOCAL_MODEL]
-        asked_at, models = self._known.get(provider.name, (-math.inf, None))
-        if time.monotonic() - asked_at > (_AWAY_S if models is None else _FRESH_S):
-            models = await _ask(provider)
-            self._known[provider.name] = (time.monotonic(), models)
-        return models
+    async def default(self, organization_id: str = "") -> CatalogueEntry | None:
+        """The model of those who name none, None where the operator has set none.
+
+        Raises:
+            NotFound: What was set is not there.
+        """
+        known = await self._providers.providers_of(organization_id)
+        if known.default_model is None:
+            return None
+        return await self.get(known.default_model, organization_id)
+
+    async def ask_anew(self, provider: Provider) -> ProviderAnswer:
+        """Ask a provider now, whatever is remembered.
+
+        Raises:
+            ModelError: It did not answer, or refused its key.
+        """
+        self._known.pop(provider, None)
+        answer = ProviderAnswer(await list_models(provider), asked_at=time.monotonic())
+        self._known[provider] = answer
+        return answer
+
+    async def _first(self, known: ProviderSet, handle: str) -> CatalogueEntry:
+        for provider, answer in await self._answers(known):
+            for entry in _entries_of(provider, answer):
+                if not entry.embeds:
+                    return entry
+        raise NotFound(f"Handle {handle} not found: no provider offers a model")
+
+    async def _entries(self, organization_id: str) -> list[CatalogueEntry]:
+        known = await self._providers.providers_of(organization_id)
+        return [
+            entry
+            for provider, answer in await self._answers(known)
+            for entry in _entries_of(provider, answer)
+        ]
+
+    async def _answers(self, known: ProviderSet) -> list[tuple[Provider, ProviderAnswer]]:
+        providers = known.all()
+        answers = await asyncio.gather(*map(self._answer_of, providers))
+        return list(zip(providers, answers, strict=True))
+
+    async def _answer_of(self, provider: Provider) -> ProviderAnswer:
+        known = self._known.get(provider)
+        if known is not None and known.is_fresh:
+            return known
+        try:
+            models, problem = await list_models(provider), ""
+        except ModelError as error:
+            models, problem = None, error.message
+            _log.warning(
+                "provider did not list its models",
+                extra={"provider": provider.name, "kind": error.kind},
+            )
+        answer = ProviderAnswer(models, problem, time.monotonic())
+        self._forget_old()
+        self._known[provider] = answer
+        return answer
+
+    def _forget_old(self) -> None:
+        before = time.monotonic() - _FORGOTTEN_S
+        for provider in [one for one, answer in self._known.items() if answer.asked_at < before]:
+            del self._known[provider]
 
 
-async def _ask(provider: Provider) -> list[str] | None:
-    """Ids of the provider's models, None when it does not tell."""
-    key = provider.api_key.get_secret_value() if provider.api_key else ""
-    bearer = {"Authorization": f"Bearer {key}"} if key else {}
-    path, headers, listed, field = {
-        "openai": ("/models", bearer, "data", "id"),
-        "anthropic": (
-            "/v1/models?limit=1000",
-            {"x-api-key": key, "anthropic-version": "2023-06-01"},
-            "data",
-            "id",
-        ),
-        "ollama": ("/api/tags", {}, "models", "name"),
-    }[provider.wire]
-    try:
-        async with (
-            asyncio.timeout(_TIMEOUT_S),
-            open_session() as session,
-            session.get(
-                provider.base_url.rstrip("/") + path,
-                headers=headers,
-                proxy=proxy_of(provider.base_url),
-                raise_for_status=True,
-                allow_redirects=False,
-            ) as response,
-        ):
-            body = await whole_body(body_of(response))
-        check_json_text(body)
-        found = from_json(body)
-        return [str(model[field]) for model in found[listed]]
-    except (aiohttp.ClientError, TimeoutError, ValueError, LookupError, TypeError) as error:
-        _log.warning(
-            "provider did not list its models",
-            extra={"provider": provider.name, "error": type(error).__name__},
-        )
-        return None
+def _entries_of(
+    provider: Provider, answer: ProviderAnswer, *, all_kinds: bool = False
+) -> list[CatalogueEntry]:
+    """The models that talk or embed; `all_kinds` has what neither does as well."""
+    found = []
+    for model in answer.models or ():
+        embeds = embeds_text(model.id) if model.embeds is None else model.embeds
+        if all_kinds or embeds or model.is_language_model is not False:
+            found.append(CatalogueEntry(provider, model.id, model.context_window, embeds))
+    return found

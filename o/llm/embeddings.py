@@ -75,6 +75,7 @@ class Embedder:
             NotBuilt: The provider has no such endpoint.
             ModelError: It did not answer, refused, or answered with something else.
         """
+        provider.check_usable()
         vectors: list[list[float]] = []
         tokens = 0
         for start in range(0, len(inputs), _AT_ONCE):

@@ -9,11 +9,12 @@ from urllib.parse import urlsplit
 
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest
 from o.errors import Failure, ModelError, NotFound, ProviderFull
-from o.llm.careful import CarefulCall
+from o.llm.careful import complete_carefully
 from o.llm.failures import unreachable
 from o.llm.prices import Prices
 from o.llm.providers import Provider, ProviderSource
 from o.llm.requests.learnt import Learnt
+from o.llm.requests.ways import Ways
 from o.llm.wires.azure import AzureWire
 from o.llm.wires.ollama import OllamaWire
 from o.llm.wires.openai import OpenAIWire
@@ -51,6 +52,7 @@ class Models:
         *,
         timeout_s: float,
         calls_at_once: int = 100,
+        calls_in_all: int = 1_600,
         prices: Prices | None = None,
         learnt: Learnt | None = None,
     ) -> None:
@@ -60,12 +62,14 @@ class Models:
             providers: Knows which there are when a call is made.
             timeout_s: How long a call may take, to its last word.
             calls_at_once: How many calls to one provider may be under way here.
+            calls_in_all: How many to all of them.
             prices: What they cost; None where the operator says nothing of it.
             learnt: What models have been found to refuse; None where nothing is known yet.
         """
         self._providers = providers
         self._timeout_s = timeout_s
         self._calls_at_once = calls_at_once
+        self._calls_in_all = calls_in_all
         self._prices = prices or Prices()
         self._under_way: Counter[tuple[str, str]] = Counter()
         self._learnt = learnt or Learnt()
@@ -110,15 +114,19 @@ class Models:
             raise ModelError(
                 "llm_bad_request", error.message, status=400, failure=Failure.NOT_FOUND
             ) from error
+        provider.check_usable()
         who = (provider.organization_id, provider.name)
-        if self._under_way[who] >= self._calls_at_once:
+        is_full = self._under_way.total() >= self._calls_in_all
+        if is_full or self._under_way[who] >= self._calls_at_once:
             raise ProviderFull(provider.name)
         self._under_way[who] += 1
         try:
             async with asyncio.timeout(self._timeout_s):
                 wire = await self._wire(wire_of(provider, model, request))
-                call = CarefulCall(provider, model, request, self._learnt)
-                reply = await call.complete(partial(wire.complete, provider, model), on_delta)
+                streams = on_delta is not None
+                ways = Ways(provider, model, request, self._learnt, streams=streams)
+                ask = partial(wire.complete, provider, model)
+                reply = await complete_carefully(ways, ask, on_delta)
             return await self._priced(provider, model, reply)
         except TimeoutError as error:
             raise unreachable(provider, error, timed_out=True) from error

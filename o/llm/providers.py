@@ -7,9 +7,12 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from o.domain.agents import DEFAULT_CONTEXT_WINDOW
-from o.errors import NotFound
+from o.errors import Failure, ModelError, NotFound
 from o.llm.provider_types import PROVIDER_TYPES, ProviderType
 from o.settings import ProviderSettings
+
+ANY_MODEL = frozenset({"letta/auto", "letta/auto-fast", "letta/letta-free"})
+"""V1's hosted handles, which clients name without knowing the server."""
 
 LOCAL = "local"
 """The name of the bundled model's provider."""
@@ -35,6 +38,9 @@ class Provider:
         access_key: The public half of AWS's keys.
         region: Of AWS.
         api_version: Of Azure.
+        models: The ids of its models, where they are known; None where it has to be asked.
+        of_environment: Whether the environment brings it.
+        fault: Why it cannot be used, for people; empty if it can.
     """
 
     name: str
@@ -48,26 +54,52 @@ class Provider:
     access_key: SecretStr | None = field(default=None, repr=False)
     region: str | None = None
     api_version: str | None = None
+    models: tuple[str, ...] | None = None
+    of_environment: bool = True
+    fault: str = ""
+
+    def check_usable(self) -> None:
+        """See that it can be asked.
+
+        Raises:
+            ModelError: It cannot; the message says what to do.
+        """
+        if self.fault:
+            raise ModelError(
+                "llm_authentication", self.fault, status=401, failure=Failure.AUTHENTICATION
+            )
 
 
 class ProviderSet:
     """The providers of one organization, as they are at one moment."""
 
-    def __init__(self, providers: Iterable[Provider]) -> None:
+    def __init__(self, providers: Iterable[Provider], default_model: str | None = None) -> None:
         self._by_name = {provider.name: provider for provider in providers}
+        self.default_model = default_model
 
     def all(self) -> list[Provider]:
         """Every provider, in a fixed order."""
         return list(self._by_name.values())
 
+    def get(self, name: str) -> Provider | None:
+        """The provider by that name."""
+        return self._by_name.get(name)
+
     def resolve(self, handle: str) -> tuple[Provider, str]:
         """The provider that a handle names, and the model's id there, which may hold slashes.
+
+        V1 calls OpenAI `openai-proxy` where its address was changed, and gives out handles of its
+        own (`ANY_MODEL`), which mean the default model here.
 
         Raises:
             NotFound: No such provider is set up.
         """
+        if handle in ANY_MODEL and self.default_model and "letta" not in self._by_name:
+            handle = self.default_model
         name, _, model = handle.partition("/")
         provider = self._by_name.get(name)
+        if provider is None and name == "openai-proxy":
+            provider = self._by_name.get("openai")
         if provider is None or not model:
             known = ", ".join(f"{name}/…" for name in self._by_name) or "none"
             raise NotFound(f"Handle {handle} not found, supported providers: {known}")
@@ -92,7 +124,7 @@ class Providers(ProviderSet):
     """The providers that the environment names, for everybody."""
 
     def __init__(self, settings: ProviderSettings) -> None:
-        super().__init__(_of_environment(settings))
+        super().__init__(_of_environment(settings), settings.default_model)
 
     async def providers_of(self, organization_id: str, mark: str | None = None) -> ProviderSet:
         """The same for every organization; see `ProviderSource`."""
@@ -105,7 +137,12 @@ def _of_environment(settings: ProviderSettings) -> Iterator[Provider]:
             yield provider
     if settings.local_model_url:
         yield Provider(
-            LOCAL, "openai", "openai", settings.local_model_url, context_window=LOCAL_CONTEXT_WINDOW
+            LOCAL,
+            "openai",
+            "openai",
+            settings.local_model_url,
+            context_window=LOCAL_CONTEXT_WINDOW,
+            models=(LOCAL_MODEL,),
         )
 
 

@@ -61,7 +61,26 @@ organizations = Table(
     metadata,
     _id(),
     Column("name", Text, nullable=False),
+    Column("providers_mark", Text, nullable=False, server_default=text("''")),
     _time("created_at", nullable=False),
+)
+
+providers = Table(
+    "providers",
+    metadata,
+    _id(),
+    _owner(),
+    Column("name", Text, nullable=False),
+    Column("provider_type", Text, nullable=False),
+    Column("origin", Text, nullable=False, server_default=text("'api'")),
+    Column("base_url", Text),
+    Column("api_key", Text),
+    Column("access_key", Text),
+    Column("region", Text),
+    Column("api_version", Text),
+    _time("created_at", nullable=False),
+    _time("updated_at", nullable=False),
+    _time("last_synced"),
 )
 
 users = Table(

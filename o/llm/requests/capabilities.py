@@ -38,6 +38,8 @@ class Capabilities:
         call_id_chars: How long it may be.
         unique_ids: Whether one id must not come twice.
         null_content: Whether a message that only calls tools may say null.
+        signs_calls: Whether Google's word for a missing signature is put to calls that have none.
+        calls_in_words: Whether calls and their returns are told in words.
         calls_without_tools: Whether history may hold calls when no tools are offered.
         streams: Whether a reply may be asked for as a stream.
         left_out: Fields of a request that are refused (some of `OPTIONAL`).
@@ -56,6 +58,8 @@ class Capabilities:
     call_id_chars: int = 16_384
     unique_ids: bool = False
     null_content: bool = True
+    signs_calls: bool = False
+    calls_in_words: bool = False
     calls_without_tools: bool = True
     streams: bool = True
     left_out: frozenset[str] = frozenset()

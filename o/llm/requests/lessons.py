@@ -12,6 +12,8 @@ PLAIN = "plain"
 
 NO_SYSTEM = "no system messages"
 NO_IMAGES = "no images"
+SIGNED = "calls are signed"
+IN_WORDS = "calls in words"
 NO_CALLS = "no calls without tools"
 NINE = "ids of nine characters"
 NO_NULL = "no null for content"
@@ -38,6 +40,8 @@ _CHANGES: dict[str, dict[str, Any]] = {
     NO_IMAGES: {"images": False},
     NO_NULL: {"null_content": False},
     NO_STREAMS: {"streams": False},
+    SIGNED: {"signs_calls": True},
+    IN_WORDS: {"calls_in_words": True},
     NO_CALLS: {"calls_without_tools": False},
     NINE: {"call_ids": _NINE_IDS, "call_id_chars": 9},
     f"{CALLED}max_tokens": {"max_tokens": "max_tokens"},

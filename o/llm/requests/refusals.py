@@ -66,6 +66,14 @@ _NO_NULL = re.compile(
     re.IGNORECASE,
 )
 _NINE = re.compile(r"length of 9", re.IGNORECASE)
+_ADDITIONS = re.compile(r"signature|thinking.{0,3} block|encrypted|reasoning", re.IGNORECASE)
+_NOT_SIGNED = re.compile(r"missing an? .?thought_?signature", re.IGNORECASE)
+_NOT_GIVEN_BACK = re.compile(
+    r"(?:missing|expected|passed back).{0,60}(?:thinking|reasoning)"
+    r"|(?:thinking|reasoning).{0,60}(?:is missing|passed back|start with a thinking)",
+    re.IGNORECASE,
+)
+_MAY_BE_MENDED = (Failure.BAD_REQUEST, Failure.CONTENT_FILTER, Failure.CONTEXT_WINDOW)
 _BASE_FIELDS = frozenset({"role", "content", "tool_calls", "tool_call_id"})
 _BOUNDS = ("max_tokens", "max_completion_tokens")
 
@@ -74,7 +82,12 @@ def may_be_mended(error: ModelError) -> bool:
     """Whether a more careful request may be taken where this one was refused."""
     if error.failure in (Failure.NOT_FOUND, Failure.SERVER_ERROR):
         return _TEMPLATE.search(error.detail) is not None
-    return error.failure in (Failure.BAD_REQUEST, Failure.CONTENT_FILTER)
+    return error.failure in _MAY_BE_MENDED
+
+
+def is_about_additions(error: ModelError) -> bool:
+    """Whether what a provider has added to replies is not what it wants back."""
+    return _ADDITIONS.search(error.detail) is not None
 
 
 def lessons_of(
@@ -94,19 +107,22 @@ def lessons_of(
     """
     said = " ".join(_said(error.detail))
     is_of_a_kind = _OF_A_KIND.search(said) is not None
+    now, lasting = _about_calls(said, fitted)
+    if now:
+        return now, lasting
     about_messages = _about_messages(said, fitted)
     if "stream" in sent and _NO_STREAMS.search(said):
         about_messages |= {known.NO_STREAMS}
     if about_messages:
         return about_messages, about_messages
     fields = {name for name in OPTIONAL.intersection(sent) if _names(said, name)}
-    now = {f"{known.FIELD}{name}" for name in fields}
+    changes = {f"{known.FIELD}{name}" for name in fields}
     if is_of_a_kind:
         if bound := fields.intersection(_BOUNDS):
-            now = {lesson for lesson in now if not lesson.endswith(_BOUNDS)}
-            now |= _renamed(min(bound), tried)
-        now |= _message_fields(said, fitted)
-    return frozenset(now), frozenset(now if is_of_a_kind else ())
+            changes = {lesson for lesson in changes if not lesson.endswith(_BOUNDS)}
+            changes |= _renamed(min(bound), tried)
+        changes |= _message_fields(said, fitted)
+    return frozenset(changes), frozenset(changes if is_of_a_kind else ())
 
 
 def _about_messages(said: str, fitted: FittedRequest) -> frozenset[str]:
@@ -125,6 +141,17 @@ def _about_messages(said: str, fitted: FittedRequest) -> frozenset[str]:
     if not found and _NO_NULL.search(said) and _has_null(fitted):
         found.add(known.NO_NULL)
     return frozenset(found)
+
+
+def _about_calls(said: str, fitted: FittedRequest) -> tuple[frozenset[str], frozenset[str]]:
+    """Calls of other models lack what this one adds to its own, and wants back."""
+    if not any(message.get("tool_calls") for message in fitted.prompt):
+        return frozenset(), frozenset()
+    if _NOT_SIGNED.search(said) and not fitted.takes.signs_calls:
+        return frozenset({known.SIGNED}), frozenset({known.SIGNED})
+    if _NOT_GIVEN_BACK.search(said):
+        return frozenset({known.IN_WORDS}), frozenset()
+    return frozenset(), frozenset()
 
 
 def _has_null(fitted: FittedRequest) -> bool:

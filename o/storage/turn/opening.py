@@ -110,7 +110,8 @@ _OPEN_STEP = text(
            AND messages.position > CASE WHEN mark.is_good THEN :position ELSE 0 END
         ) AS messages,
         (SELECT coalesce(jsonb_agg(to_jsonb(placed) ORDER BY placed.position), '[]')
-         FROM placed) AS placed
+         FROM placed) AS placed,
+        (SELECT providers_mark FROM organizations WHERE id = run.organization_id) AS providers_mark
     FROM run
     JOIN agents ON agents.id = run.agent_id
     JOIN conversations ON conversations.id = run.conversation_id
@@ -159,6 +160,7 @@ class OpenStep:
         is_continued: Whether the mark is good. Else whoever gave it knows nothing.
         messages: What follows the mark if it is good, else all that follows the head; oldest
             first, the run's input included.
+        providers_mark: Changes with the providers of the run's organization.
     """
 
     run: Run
@@ -173,6 +175,7 @@ class OpenStep:
     failures: int = 0
     age_s: float = 0.0
     rests: list[ProviderRest] = field(default_factory=list)
+    providers_mark: str | None = None
 
 
 async def open_step(
@@ -231,6 +234,7 @@ async def open_step(
         failures=row.failures or 0,
         age_s=float(row.age_s or 0),
         rests=models_of_json(ProviderRest, row.rests or [], run_id),
+        providers_mark=row.providers_mark,
     )
 
 
