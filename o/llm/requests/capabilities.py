@@ -38,13 +38,15 @@ class Capabilities:
         call_id_chars: How long it may be.
         unique_ids: Whether one id must not come twice.
         null_content: Whether a message that only calls tools may say null.
-        signs_calls: Whether Google's word for a missing signature is put to calls that have none.
+        signs_calls: Whether Google's word for a missing signature is put to calls of a reply that
+            has none.
         calls_in_words: Whether calls and their returns are told in words.
         calls_without_tools: Whether history may hold calls when no tools are offered.
         streams: Whether a reply may be asked for as a stream.
         left_out: Fields of a request that are refused (some of `OPTIONAL`).
         left_out_of_messages: Fields of a message that are refused.
         max_tokens: What the bound of a reply is called.
+        wants_thoughts: Whether every reply of a turn with calls must say what was thought.
     """
 
     alternates: bool = False
@@ -65,6 +67,7 @@ class Capabilities:
     left_out: frozenset[str] = frozenset()
     left_out_of_messages: frozenset[str] = frozenset()
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    wants_thoughts: bool = False
 
     def takes_name(self, name: str) -> bool:
         """Whether a tool may be called so: what is taken by every provider."""
@@ -88,7 +91,11 @@ class Capabilities:
 _WORD_IDS = re.compile(r"[A-Za-z0-9_-]+")
 _NINE = re.compile(r"[A-Za-z0-9]{9}")
 _OF_OTHERS = ("thinking_blocks",)  # what only Anthropic's models read
+_THOUGHTS = ("reasoning_content", "reasoning")  # what litellm makes something else of
 _OPENAI_HOST = "api.openai.com"
+_WANT_THOUGHTS = ("deepseek.com", "moonshot.", "kimi.com")
+_GOOGLE_HOST = "googleapis.com"
+_UNSIGNED = re.compile(r"gemini-[12][.-]|gemma")
 
 _SIGNED: dict[str, object] = {
     "user_first": True,
@@ -116,7 +123,7 @@ _BY_PROVIDER: dict[str, dict[str, object]] = {
     "google_vertex": {"user_first": True, "image_addresses": ()},
     "ollama": {"image_addresses": (), "images_in_returns": True},
     "mistral": _MISTRAL,
-    "deepseek": {"images": False},
+    "deepseek": {"images": False, "wants_thoughts": True},
 }
 
 _ALTERNATE: dict[str, object] = {"alternates": True}
@@ -154,6 +161,12 @@ def capabilities_of(provider_type: str, wire: str, host: str, model: str) -> Cap
     found = replace(Capabilities(), **known)  # type: ignore[arg-type]
     if wire in ("openai", "ollama"):
         found = found.without_in_messages(*_OF_OTHERS)
+    else:
+        found = found.without_in_messages(*_THOUGHTS)
+    if wire == "openai" and any(name in host for name in _WANT_THOUGHTS):
+        found = replace(found, wants_thoughts=True)
+    if wire == "openai" and host.endswith(_GOOGLE_HOST) and not _UNSIGNED.match(family):
+        found = replace(found, signs_calls=True)
     if provider_type == "mistral":
         found = found.without("stream_options").without_in_messages("name")
     if _THINKS.match(family):

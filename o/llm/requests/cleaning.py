@@ -15,9 +15,6 @@ from o.llm.requests.images import FETCHED, image_note
 
 NOTHING_SAID = "(no text)"
 _NO_NAME = "unnamed_tool"
-_SIGNED_BY_NOBODY = {"google": {"thought_signature": "skip_thought_signature_validator"}}
-"""Google's own word for calls that another model has made."""
-
 _EMPTY = "an empty text was left out, or says so in words"
 NO_IMAGE = "[An image that you cannot be shown.]"
 _MARKUP = re.compile(r"<\|.*|^(functions?|tools?|default_api)[.:]+", re.DOTALL)
@@ -87,6 +84,8 @@ class Cleaner:
         return message if _same(cleaned, calls) else message | {"tool_calls": cleaned}
 
     def _call(self, call: Any, id_: str) -> Any:
+        if not self._refused.isdisjoint(call):
+            call = {name: value for name, value in call.items() if name not in self._refused}
         function = call["function"]
         name, arguments = function["name"], function["arguments"]
         better = self._fit_name(name)
@@ -95,8 +94,6 @@ class Cleaner:
         fit = fit_arguments(arguments)
         if fit != arguments:
             self._notes["arguments of a tool call that are no valid JSON object were mended"] += 1
-        if self._takes.signs_calls and "extra_content" not in call:
-            call = call | {"extra_content": _SIGNED_BY_NOBODY}
         if id_ != call["id"]:
             self._notes["the id of a tool call was put in the provider's form"] += 1
         elif better == name and fit == arguments:

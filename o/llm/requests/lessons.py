@@ -18,6 +18,7 @@ NO_CALLS = "no calls without tools"
 NINE = "ids of nine characters"
 NO_NULL = "no null for content"
 NO_STREAMS = "no streams"
+WANTS_THOUGHTS = "thoughts with calls"
 MOST_IMAGES = "at most images: "
 FIELD = "without "
 MESSAGE_FIELD = "messages without "
@@ -40,6 +41,7 @@ _CHANGES: dict[str, dict[str, Any]] = {
     NO_IMAGES: {"images": False},
     NO_NULL: {"null_content": False},
     NO_STREAMS: {"streams": False},
+    WANTS_THOUGHTS: {"wants_thoughts": True},
     SIGNED: {"signs_calls": True},
     IN_WORDS: {"calls_in_words": True},
     NO_CALLS: {"calls_without_tools": False},

@@ -65,6 +65,11 @@ _NO_NULL = re.compile(
     r"|missing field .?content",
     re.IGNORECASE,
 )
+_NO_THOUGHT = re.compile(
+    r"reasoning_content\W.{0,80}?(?:must be passed back|is missing|is required)"
+    r"|missing\W{1,3}(?:\w+\W+){0,2}?reasoning_content",
+    re.IGNORECASE | re.DOTALL,
+)
 _NINE = re.compile(r"length of 9", re.IGNORECASE)
 _ADDITIONS = re.compile(r"signature|thinking.{0,3} block|encrypted|reasoning", re.IGNORECASE)
 _NOT_SIGNED = re.compile(r"missing an? .?thought_?signature", re.IGNORECASE)
@@ -74,7 +79,9 @@ _NOT_GIVEN_BACK = re.compile(
     re.IGNORECASE,
 )
 _MAY_BE_MENDED = (Failure.BAD_REQUEST, Failure.CONTENT_FILTER, Failure.CONTEXT_WINDOW)
-_BASE_FIELDS = frozenset({"role", "content", "tool_calls", "tool_call_id"})
+_BASE_FIELDS = frozenset(
+    {"role", "content", "tool_calls", "tool_call_id", "id", "type", "function"}
+)
 _BOUNDS = ("max_tokens", "max_completion_tokens")
 
 
@@ -149,6 +156,8 @@ def _about_calls(said: str, fitted: FittedRequest) -> tuple[frozenset[str], froz
         return frozenset(), frozenset()
     if _NOT_SIGNED.search(said) and not fitted.takes.signs_calls:
         return frozenset({known.SIGNED}), frozenset({known.SIGNED})
+    if _NO_THOUGHT.search(said) and not fitted.takes.wants_thoughts:
+        return frozenset({known.WANTS_THOUGHTS}), frozenset({known.WANTS_THOUGHTS})
     if _NOT_GIVEN_BACK.search(said):
         return frozenset({known.IN_WORDS}), frozenset()
     return frozenset(), frozenset()
@@ -167,7 +176,9 @@ def _renamed(bound: str, tried: frozenset[str]) -> set[str]:
 
 
 def _message_fields(said: str, fitted: FittedRequest) -> set[str]:
-    fields = {name for message in fitted.prompt for name in message} - _BASE_FIELDS
+    calls = [one for message in fitted.prompt for one in message.get("tool_calls") or ()]
+    fields = {name for said_or_called in (*fitted.prompt, *calls) for name in said_or_called}
+    fields -= _BASE_FIELDS
     return {
         f"{known.MESSAGE_FIELD}{name}"
         for name in fields

@@ -10,6 +10,7 @@ from o.llm.requests.capabilities import Capabilities
 from o.llm.requests.cleaning import Cleaner, Message, Notes
 from o.llm.requests.leaving_out import count_images, only_this_turn, without_refused
 from o.llm.requests.turns import in_order
+from o.llm.requests.wanted import with_wanted
 
 
 def repaired(
@@ -43,6 +44,7 @@ def repaired(
     images = 0 if takes.most_images is None else count_images(said)
     cleaner = Cleaner(takes, frozenset(tools), notes, images)
     said = in_order([cleaner.clean(message) for message in said], takes, notes)
+    said = with_wanted(said, takes, notes)
     return said, [text if n == 1 else f"{text} ({n} times)" for text, n in notes.items()]
 
 

@@ -10,7 +10,7 @@ _FROM_SYSTEM = "[From the system, not from the user]"
 _BEGINNING = "[What was said before is not shown.]"
 _GO_ON = "[The user has said nothing yet.]"
 _NO_REPLY = "[No reply was given.]"
-_LISTED = ("thinking_blocks", "tool_calls")
+_LISTED = ("thinking_blocks", "reasoning_details", "tool_calls")
 
 
 def in_order(prompt: list[Message], takes: Capabilities, notes: Notes) -> list[Message]:
