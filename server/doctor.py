@@ -26,6 +26,7 @@ from o.storage.availability import reason_of
 from o.storage.database import Database, libpq_url
 from o.storage.providers import provider_reader
 from o.temporal.connection import connect_or_explain
+from server.start_files import strange_start_files
 from server.up import (
     clash,
     console,
@@ -61,6 +62,7 @@ def examine(settings: Settings, providers: ProviderSettings) -> list[Finding]:
     looks: list[Callable[[], Finding]] = [
         _python,
         _names,
+        _start_files,
         lambda: _data_dir(settings.data_dir.resolve()),
         lambda: _api_port(settings),
     ]
@@ -93,6 +95,14 @@ def _names() -> Finding:
     if found is None:
         return Finding("ok", "nobody else owns a package name of O")
     return Finding("bad", found, "install O into an environment of its own")
+
+
+def _start_files() -> Finding:
+    strange = strange_start_files()
+    if not strange:
+        return Finding("ok", "nothing strange runs at the start of Python")
+    what_to_do = "if you do not know it: make the environment anew, and every key that O could read"
+    return Finding("warn", "; ".join(strange), what_to_do)
 
 
 def _data_dir(path: Path) -> Finding:

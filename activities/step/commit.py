@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from temporalio import activity
+
 from activities.step.begin import StepToTake
 from activities.step.lost import count_lost
+from o.domain.extras import extras_to_store
 from o.domain.llm import ModelReply
-from o.domain.loops import GO_ON, AfterCall, after_text, is_legacy
+from o.domain.loops import GO_ON, AfterCall, after_text
 from o.domain.messages import (
     GivenId,
     Message,
@@ -23,15 +26,12 @@ from o.domain.rules.prefill import prefilled
 from o.domain.runs import RunClosed, StopReason
 from o.domain.text import storable, storable_json
 from o.domain.thoughts import as_committed
-from o.errors import ModelError
 from o.memory.legacy_events import heartbeat_message
 from o.storage.database import Database
 from o.storage.turn.committing import Reply, commit_reply
 from o.storage.turn.steps import get_step_reply
 from o.temporal.refs import call_refs, waiting_for
 from workflows.contract import StepOutcome
-
-_NO_CALL = "No tool calls found in response, model must make a tool call"
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,7 @@ async def commit_step(
         asked: When, and how long it took.
         approval_timeout_s: After how long an approval that nobody gives is denied, unless the
             agent says otherwise; None for never.
-
-    Raises:
-        ModelError: `llm_error`, when an agent of the legacy loop called no tool.
     """
-    if is_legacy(step.agent) and not reply.tool_calls:
-        await count_lost(database, step, reply.usage)
-        raise ModelError("llm_error", _NO_CALL)
     reply = _by_the_rules(step, as_committed(step.agent, reply))
     message = _as_message(step, reply)
     then = _after_reply(step, message)
@@ -147,6 +141,14 @@ def _as_message(step: StepToTake, reply: ModelReply) -> Message:
     if reply.text:
         parts.append(TextPart(text=storable(reply.text)))
     message_id = reply_message_id(step.step_id, step.attempt)
+    model = step.request.handle
+    calls = reply.call_extras[: len(reply.tool_calls)]
+    extras, dropped = extras_to_store(model, reply.extras, calls, reply.thought_in)
+    if dropped:
+        activity.logger.warning(
+            "what a provider added to its reply is too large to be kept",
+            extra={"model": model, "fields": dropped},
+        )
     return Message(
         id=message_id,
         organization_id=step.run.organization_id,
@@ -158,9 +160,10 @@ def _as_message(step: StepToTake, reply: ModelReply) -> Message:
         role=Role.ASSISTANT,
         parts=parts,
         tool_calls=[
-            _stored(call, tool_call_id(message_id, n), step.request.handle)
+            _stored(call, tool_call_id(message_id, n), model)
             for n, call in enumerate(reply.tool_calls)
         ],
+        extras=extras,
         created_at=datetime.now(UTC),
     )
 

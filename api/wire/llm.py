@@ -64,6 +64,8 @@ def _checked_format(asked: Any) -> Any:
 
 def _checked_settings(settings: dict[str, Any]) -> dict[str, Any]:
     _checked_format(settings.get("response_format"))
+    if settings.get("tool_calling") not in (None, "native", "json_schema"):
+        raise ValueError("tool_calling must be 'native' or 'json_schema'")
     return settings
 
 

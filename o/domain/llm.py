@@ -64,6 +64,9 @@ class ModelReply(BaseModel):
         redacted_reasoning: Blocks of reasoning that the provider encrypted.
         thoughts: What the model thought in a call's `thinking` argument (`o.domain.thoughts`).
         notes: What of the request was sent otherwise than history has it, in plain sentences.
+        extras: What the provider added to the reply and wants back, by the names on its wire.
+        call_extras: The same of each call, in order; there may be fewer than calls.
+        thought_in: The field in which `reasoning` stood and in which it is wanted back, if it is.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -77,6 +80,9 @@ class ModelReply(BaseModel):
     finish_reason: str = "stop"
     usage: Usage = Usage()
     notes: list[str] = []
+    extras: dict[str, Any] = {}
+    call_extras: list[dict[str, Any]] = []
+    thought_in: str = ""
 
 
 class ReplyDelta(BaseModel):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from o.domain.extras import Extras
 from o.ids import derived_id
 
 Gate = Literal["approval", "client"]
@@ -164,6 +165,7 @@ class Message(BaseModel):
         position: Its place in the conversation, rising without meaning in the gaps.
         otid: The id that the client gave an input message.
         copy_of: In a fork, the message that both conversations share: the copy is shown by its id.
+        extras: What the provider of a reply added to it and wants back.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -184,6 +186,7 @@ class Message(BaseModel):
     otid: str | None = None
     sender_id: str | None = None
     copy_of: str | None = None
+    extras: Extras | None = None
     created_at: datetime
 
     @property

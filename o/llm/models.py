@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest
 from o.errors import Failure, ModelError, NotFound, ProviderFull
-from o.llm.careful import CarefulCall
 from o.llm.failures import unreachable
 from o.llm.prices import Prices
 from o.llm.providers import Provider, ProviderSource
 from o.llm.requests.learnt import Learnt
+from o.llm.tool_calling import complete
 from o.llm.wires.azure import AzureWire
 from o.llm.wires.ollama import OllamaWire
 from o.llm.wires.openai import OpenAIWire
@@ -122,8 +122,8 @@ class Models:
         try:
             async with asyncio.timeout(self._timeout_s):
                 wire = await self._wire(wire_of(provider, model, request))
-                call = CarefulCall(provider, model, request, self._learnt)
-                reply = await call.complete(partial(wire.complete, provider, model), on_delta)
+                ask = partial(wire.complete, provider, model)
+                reply = await complete(provider, model, request, self._learnt, ask, on_delta)
             return await self._priced(provider, model, reply)
         except TimeoutError as error:
             raise unreachable(provider, error, timed_out=True) from error
@@ -168,8 +168,8 @@ async def _load_others(timeout_s: float) -> Wire:
     def load() -> Wire:
         from o.llm.wires.through_litellm import LiteLLMWires  # noqa: PLC0415  180 MB, not for everyone
 
-        return LiteLLMWires(timeout_s=timeout_s)
+        wires = LiteLLMWires(timeout_s=timeout_s)
+        asyncio.run(wires.warm_up())  # in a loop of its own, since first calls load more code
+        return wires
 
-    wire = await asyncio.to_thread(load)
-    await wire.warm_up()
-    return wire
+    return await asyncio.to_thread(load)

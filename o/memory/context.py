@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from o.domain.agents import Agent
@@ -10,13 +11,13 @@ from o.domain.messages import (
     ImagePart,
     Message,
     ReasoningPart,
-    RedactedPart,
     Role,
     ToolCall,
     ToolReturn,
     return_message_id,
 )
 from o.domain.thoughts import put_back
+from o.memory.additions import Additions
 from o.memory.prompt import local_time
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -31,9 +32,9 @@ class Prompt:
     """A history in the OpenAI chat shape, which grows at its end as the history does.
 
     A model reads its calls under the ids that it gave them, also where it gave several the same:
-    returns follow their calls in order. Calls of other models have ids made here. A call without
-    a return (a crash in an imported history, say) gets an error return, so that no provider
-    refuses the prompt.
+    returns follow their calls in order. Calls of other models have ids made here. What a provider
+    added to a reply is read by its own models only. A call without a return (a crash in an imported
+    history, say) gets an error return, so that no provider refuses the prompt.
 
     Attributes:
         chars: About how much memory it takes, in characters.
@@ -41,10 +42,11 @@ class Prompt:
 
     def __init__(self) -> None:
         self.chars = 0
-        self._model = ""  # by whose ids the calls go
+        self._model = ""  # who reads it
         self._said: list[dict[str, Any]] = []
-        self._calls: list[_Calls] = []  # of all replies that have any
-        self._open: _Calls | None = None  # those of the newest, while returns may come
+        self._replies: list[_Reply] = []  # those that models read differently
+        self._open: _Calls | None = None  # the calls of the newest, while returns may come
+        self._in_tool_turn = False  # whether a tool was called since the user spoke
 
     def add(self, agent: Agent, message: Message) -> None:
         """Append the next message. Times are shown in the agent's zone as it is now."""
@@ -57,13 +59,10 @@ class Prompt:
                 return
             case Role.ASSISTANT:
                 self._settle()
-                calls = _Calls(message, len(self._said)) if message.tool_calls else None
-                shown = _assistant(message, calls.ids(self._model) if calls else [])
-                if calls:
-                    self._calls.append(calls)
-                self._open = calls
+                shown = self._add_reply(message)
             case _:
                 self._settle()
+                self._in_tool_turn = False
                 shown = _plain(message)
         self._said.append(shown)
         self.chars += _OVERHEAD_CHARS + _chars(shown)
@@ -77,10 +76,22 @@ class Prompt:
         """
         if model != self._model:
             self._model = model
-            self._name_anew()
+            self._show_anew()
         head = [_plain(system)] if system else []
         last = self._open.returns(model) if self._open else []
         return [*head, *self._said, *last]
+
+    def _add_reply(self, message: Message) -> dict[str, Any]:
+        place = len(self._said)
+        calls = _Calls(message, place) if message.tool_calls else None
+        self._open = calls
+        self._in_tool_turn |= calls is not None
+        additions = Additions(message, in_tool_turn=self._in_tool_turn)
+        reply = _Reply(place, _assistant(message), calls, additions)
+        if self._in_tool_turn or message.extras is not None:
+            self._replies.append(reply)
+            self.chars += additions.chars
+        return reply.shown(self._model)
 
     def _settle(self) -> None:
         """Put the returns of the newest calls behind them, for none can come any more."""
@@ -88,27 +99,46 @@ class Prompt:
             self._said.extend(self._open.returns(self._model))
         self._open = None
 
-    def _name_anew(self) -> None:
-        """Give every call the id by which the model goes; prompts made before keep theirs."""
-        for calls in self._calls:
-            ids, place = calls.ids(self._model), calls.place
-            reply = self._said[place]
-            named = zip(reply["tool_calls"], ids, strict=True)
-            self._said[place] = reply | {"tool_calls": [one | {"id": id_} for one, id_ in named]}
-            if calls is not self._open:
-                for n, id_ in enumerate(ids, place + 1):
+    def _show_anew(self) -> None:
+        """Show every reply as its reader wants it; prompts made before keep what they have."""
+        for reply in self._replies:
+            self._said[reply.place] = reply.shown(self._model)
+            if reply.calls is not None and reply.calls is not self._open:
+                for n, id_ in enumerate(reply.calls.ids(self._model), reply.place + 1):
                     self._said[n] = self._said[n] | {"tool_call_id": id_}
 
 
-class _Calls:
-    """The calls of a reply, and what they have returned.
+@dataclass(frozen=True)
+class _Reply:
+    """A reply as no model in particular reads it, and what changes with the reader.
 
     Attributes:
-        place: Of the reply, in the prompt; the returns follow it.
+        place: In the prompt; the returns of its calls follow it.
+        plain: With calls that have no ids.
     """
 
+    place: int
+    plain: dict[str, Any]
+    calls: "_Calls | None"
+    additions: Additions
+
+    def shown(self, model: str) -> dict[str, Any]:
+        """The reply as a model reads it."""
+        fields = self.additions.of_reply(model)
+        if self.calls is not None:
+            ids = self.calls.ids(model)
+            fields["tool_calls"] = [
+                {"id": id_} | call | self.additions.of_call(model, n)
+                for n, (id_, call) in enumerate(zip(ids, self.plain["tool_calls"], strict=True))
+            ]
+        return self.plain | fields if fields else self.plain
+
+
+class _Calls:
+    """The calls of a reply, and what they have returned."""
+
     def __init__(self, reply: Message, place: int) -> None:
-        self.place = place
+        self._place = place  # in the prompt
         self._step_id = str(reply.step_id)
         self._own_ids = [call.id for call in reply.tool_calls]
         self._given = [call.given for call in reply.tool_calls]
@@ -117,7 +147,7 @@ class _Calls:
     def ids(self, model: str) -> list[str]:
         """The calls' ids as this model reads them."""
         return [
-            given.id if given and given.model == model else f"call_{self.place}_{n}"
+            given.id if given and given.model == model else f"call_{self._place}_{n}"
             for n, given in enumerate(self._given)
         ]
 
@@ -175,21 +205,20 @@ def _chars(shown: dict[str, Any]) -> int:
     return len(str(shown["content"])) + sum(len(call["function"]["arguments"]) for call in calls)
 
 
-def _assistant(message: Message, ids: list[str]) -> dict[str, Any]:
-    """A reply, with the ids by which its calls go."""
+def _assistant(message: Message) -> dict[str, Any]:
+    """A reply, with calls that have no ids yet."""
     shown: dict[str, Any] = {"role": "assistant"}
-    shown["content"] = message.text or (None if ids else _NOTHING_SAID)
-    if ids:
+    shown["content"] = message.text or (None if message.tool_calls else _NOTHING_SAID)
+    if message.tool_calls:
         thoughts = _thoughts(message)
         shown["tool_calls"] = [
             {
-                "id": id_,
                 "type": "function",
                 "function": {"name": call.name, "arguments": _arguments(call, thoughts)},
             }
-            for id_, call in zip(ids, message.tool_calls, strict=True)
+            for call in message.tool_calls
         ]
-    return shown | _thinking(message)
+    return shown
 
 
 def _thoughts(message: Message) -> str:
@@ -199,19 +228,6 @@ def _thoughts(message: Message) -> str:
         for part in message.parts
         if isinstance(part, ReasoningPart) and part.source == "non_reasoner_model"
     )
-
-
-def _thinking(message: Message) -> dict[str, Any]:
-    """Signed or encrypted reasoning, which Anthropic asks to be sent back with tool calls."""
-    blocks: list[dict[str, Any]] = []
-    for part in message.parts:
-        if isinstance(part, ReasoningPart) and part.signature:
-            blocks.append(
-                {"type": "thinking", "thinking": part.reasoning, "signature": part.signature}
-            )
-        elif isinstance(part, RedactedPart):
-            blocks.append({"type": "redacted_thinking", "data": part.data})
-    return {"thinking_blocks": blocks} if blocks else {}
 
 
 def _arguments(call: ToolCall, thoughts: str) -> str:

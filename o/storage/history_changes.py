@@ -15,7 +15,7 @@ from o.storage.tables import conversations, messages, runs
 # The ids of runs and steps stay with the originals, and so do the `otid`s: a copy answers nobody.
 _COPIED = (
     *("agent_id", "organization_id", "role", "parts", "tool_calls", "tool_return", "approval"),
-    *("name", "sender_id", "created_at"),
+    *("name", "sender_id", "extras", "created_at"),
 )
 # The low 7 bits of a message's id are zero (`o.ids.new_id`).
 _COPY = text(

@@ -342,6 +342,7 @@ messages = Table(
     Column("otid", Text),
     Column("sender_id", Text),
     Column("copy_of", Text),
+    _json("extras", None),
     _time("created_at", nullable=False),
 )
 

@@ -38,11 +38,16 @@ class Capabilities:
         call_id_chars: How long it may be.
         unique_ids: Whether one id must not come twice.
         null_content: Whether a message that only calls tools may say null.
+        blank_content: Whether it may say an empty text instead.
+        signs_calls: Whether Google's word for a missing signature is put to calls of a reply that
+            has none.
+        calls_in_words: Whether calls and their returns are told in words.
         calls_without_tools: Whether history may hold calls when no tools are offered.
         streams: Whether a reply may be asked for as a stream.
         left_out: Fields of a request that are refused (some of `OPTIONAL`).
         left_out_of_messages: Fields of a message that are refused.
         max_tokens: What the bound of a reply is called.
+        wants_thoughts: Whether every reply of a turn with calls must say what was thought.
     """
 
     alternates: bool = False
@@ -56,11 +61,15 @@ class Capabilities:
     call_id_chars: int = 16_384
     unique_ids: bool = False
     null_content: bool = True
+    blank_content: bool = True
+    signs_calls: bool = False
+    calls_in_words: bool = False
     calls_without_tools: bool = True
     streams: bool = True
     left_out: frozenset[str] = frozenset()
     left_out_of_messages: frozenset[str] = frozenset()
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    wants_thoughts: bool = False
 
     def takes_name(self, name: str) -> bool:
         """Whether a tool may be called so: what is taken by every provider."""
@@ -83,8 +92,13 @@ class Capabilities:
 
 _WORD_IDS = re.compile(r"[A-Za-z0-9_-]+")
 _NINE = re.compile(r"[A-Za-z0-9]{9}")
-_OF_OTHERS = ("thinking_blocks",)  # what only Anthropic's models read
+_OF_OTHERS = ("thinking_blocks",)  # what only Anthropic's models read, …
+_READ_THINKING = ("anthropic", "bedrock", "gemini")  # … or litellm translates
+_THOUGHTS = ("reasoning_content", "reasoning")  # what litellm makes something else of
 _OPENAI_HOST = "api.openai.com"
+_WANT_THOUGHTS = ("deepseek.com", "moonshot.", "kimi.com")
+_GOOGLE_HOST = "googleapis.com"
+_UNSIGNED = re.compile(r"gemini-[12][.-]|gemma")
 
 _SIGNED: dict[str, object] = {
     "user_first": True,
@@ -94,6 +108,11 @@ _SIGNED: dict[str, object] = {
     "call_id_chars": 64,
     "unique_ids": True,
     "calls_without_tools": False,
+}
+_GEMINI: dict[str, object] = {
+    "user_first": True,
+    "image_addresses": (),
+    "blank_content": False,
 }
 _MISTRAL: dict[str, object] = {
     "alternates": True,
@@ -107,12 +126,12 @@ _MISTRAL: dict[str, object] = {
 _BY_PROVIDER: dict[str, dict[str, object]] = {
     "anthropic": _SIGNED | {"image_addresses": ("https://",)},
     "bedrock": _SIGNED | {"image_addresses": ()},
-    "gemini": {"user_first": True, "image_addresses": ()},
-    "google_ai": {"user_first": True, "image_addresses": ()},
-    "google_vertex": {"user_first": True, "image_addresses": ()},
+    "gemini": _GEMINI,
+    "google_ai": _GEMINI,
+    "google_vertex": _GEMINI,
     "ollama": {"image_addresses": (), "images_in_returns": True},
     "mistral": _MISTRAL,
-    "deepseek": {"images": False},
+    "deepseek": {"images": False, "wants_thoughts": True},
 }
 
 _ALTERNATE: dict[str, object] = {"alternates": True}
@@ -148,8 +167,7 @@ def capabilities_of(provider_type: str, wire: str, host: str, model: str) -> Cap
             break
     known |= _BY_PROVIDER.get(wire, {}) | _BY_PROVIDER.get(provider_type, {})
     found = replace(Capabilities(), **known)  # type: ignore[arg-type]
-    if wire in ("openai", "ollama"):
-        found = found.without_in_messages(*_OF_OTHERS)
+    found = _of_additions(found, wire, host, family)
     if provider_type == "mistral":
         found = found.without("stream_options").without_in_messages("name")
     if _THINKS.match(family):
@@ -158,4 +176,19 @@ def capabilities_of(provider_type: str, wire: str, host: str, model: str) -> Cap
         found = found.without("parallel_tool_calls")
     if host == _OPENAI_HOST or _THINKS.match(family):
         found = replace(found, max_tokens="max_completion_tokens")
+    if host == _OPENAI_HOST or wire == "azure":
+        found = replace(found, call_id_chars=40)
     return found
+
+
+def _of_additions(takes: Capabilities, wire: str, host: str, family: str) -> Capabilities:
+    """What becomes of what providers add to replies."""
+    if wire not in _READ_THINKING:
+        takes = takes.without_in_messages(*_OF_OTHERS)
+    if wire not in ("openai", "ollama"):
+        takes = takes.without_in_messages(*_THOUGHTS)
+    if wire == "openai" and any(name in host for name in _WANT_THOUGHTS):
+        takes = replace(takes, wants_thoughts=True)
+    if wire == "openai" and host.endswith(_GOOGLE_HOST) and not _UNSIGNED.match(family):
+        takes = replace(takes, signs_calls=True)
+    return takes

@@ -69,7 +69,8 @@ class Cleaner:
     def _with_words(self, message: Message, content: Any) -> Message:
         """The message with something said, where it has to be."""
         if calls := message.get("tool_calls"):
-            wanted = None if self._takes.null_content else ""
+            may_be_blank = self._takes.blank_content and not self._takes.null_content
+            wanted = "" if may_be_blank else None
         else:
             wanted = NOTHING_SAID
         if content == wanted:
@@ -84,6 +85,8 @@ class Cleaner:
         return message if _same(cleaned, calls) else message | {"tool_calls": cleaned}
 
     def _call(self, call: Any, id_: str) -> Any:
+        if not self._refused.isdisjoint(call):
+            call = {name: value for name, value in call.items() if name not in self._refused}
         function = call["function"]
         name, arguments = function["name"], function["arguments"]
         better = self._fit_name(name)

@@ -28,6 +28,8 @@ def fit(
     request: ModelRequest,
     takes: Capabilities | None = None,
     refused: frozenset[int] = frozenset(),
+    *,
+    is_alone: bool = False,
 ) -> FittedRequest:
     """The request as the model takes it. One that has been fitted stays as it is.
 
@@ -37,11 +39,13 @@ def fit(
         request: What is asked. It is not changed.
         takes: What the model can be told, where more is known than its name tells.
         refused: Marks of what it has refused before.
+        is_alone: Whether all earlier turns are left out.
     """
     if isinstance(request, FittedRequest) and takes is None:
         return request
     takes = takes or known_capabilities(provider, model)
-    prompt, notes = repaired(request.prompt, [tool.name for tool in request.tools], takes, refused)
+    names = [tool.name for tool in request.tools]
+    prompt, notes = repaired(request.prompt, names, takes, refused, is_alone=is_alone)
     fields = {name: getattr(request, name) for name in ModelRequest.model_fields}
     return FittedRequest.model_construct(
         **fields | {"prompt": prompt, "takes": takes, "notes": notes}

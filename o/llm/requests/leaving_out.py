@@ -6,6 +6,11 @@ from typing import Any
 from o.llm.requests.cleaning import NO_IMAGE, Message, Notes
 
 _NO_TURN = "[What was said here was refused by the provider of your model, and is left out.]"
+_OF_REPLIES = frozenset({"role", "content", "tool_calls"})
+_OF_CALLS = frozenset({"id", "type", "function"})
+_NOTHING_BEFORE = (
+    "[What was said before cannot be shown to you: the provider of your model refused it.]"
+)
 _SPEAKS = "send_message"
 """An agent of the legacy loop answers by calling this tool; its turns end with the return."""
 
@@ -24,8 +29,28 @@ def without_refused(prompt: list[Message], refused: frozenset[int], notes: Notes
             notes["a turn that failed was left out, with a note in its place"] += 1
             said.append({"role": "user", "content": _NO_TURN})
         else:
-            said += [_without_images(message, refused, notes) for message in turn]
+            said += [_cleared(message, refused, notes) for message in turn]
     return said
+
+
+def only_this_turn(prompt: list[Message], notes: Notes) -> list[Message]:
+    """The head and the turn under way, with a note in the place of what was said before."""
+    head = prompt[:1] if prompt and prompt[0]["role"] == "system" else []
+    *earlier, turn = list(_turns(prompt[len(head) :])) or [[]]
+    if not earlier:
+        return prompt
+    notes["all that was said before this turn was left out, with a note in its place"] += 1
+    return [*head, {"role": "user", "content": _NOTHING_BEFORE}, *turn]
+
+
+def has_earlier_turns(prompt: list[Message]) -> bool:
+    """Whether a user has spoken before the turn under way."""
+    return [message["role"] for message in prompt].count("user") > 1
+
+
+def is_in_tool_turn(prompt: list[Message]) -> bool:
+    """Whether the model has called tools since the user spoke."""
+    return [message["role"] for message in prompt[-1:]] == ["tool"]
 
 
 def image_marks(prompt: list[Message]) -> frozenset[int]:
@@ -55,6 +80,34 @@ def _images(prompt: list[Message]) -> Iterator[str]:
             yield from (part["image_url"]["url"] for part in content if part["type"] == "image_url")
 
 
+def addition_marks(prompt: list[Message]) -> frozenset[int]:
+    """A mark of what the provider has added to each reply, good in this process only."""
+    added = (_additions(message) for message in prompt)
+    return frozenset(_mark(one) for one in added if one)
+
+
+def _additions(message: Message) -> list[Any]:
+    if message["role"] != "assistant":
+        return []
+    of_reply = [(name, value) for name, value in message.items() if name not in _OF_REPLIES]
+    of_calls = [
+        (name, value)
+        for call in message.get("tool_calls") or ()
+        for name, value in call.items()
+        if name not in _OF_CALLS
+    ]
+    return [*of_reply, *of_calls]
+
+
+def _without_additions(message: Message) -> Message:
+    plain = {name: value for name, value in message.items() if name in _OF_REPLIES}
+    if calls := message.get("tool_calls"):
+        plain["tool_calls"] = [
+            {name: value for name, value in call.items() if name in _OF_CALLS} for call in calls
+        ]
+    return plain
+
+
 def _turns(prompt: list[Message]) -> Iterator[list[Message]]:
     """The messages by turns, each from a user's message on; the head is one by itself."""
     turn: list[Message] = []
@@ -77,7 +130,10 @@ def _has_failed(turn: list[Message], prompt: list[Message]) -> bool:
     return not any(call["function"]["name"] == _SPEAKS for call in calls)
 
 
-def _without_images(message: Message, refused: frozenset[int], notes: Notes) -> Message:
+def _cleared(message: Message, refused: frozenset[int], notes: Notes) -> Message:
+    if (added := _additions(message)) and _mark(added) in refused:
+        notes["what the provider had added to a reply was left out"] += 1
+        message = _without_additions(message)
     content = message.get("content")
     if not isinstance(content, list) or not image_marks([message]) & refused:
         return message

@@ -65,8 +65,23 @@ _NO_NULL = re.compile(
     r"|missing field .?content",
     re.IGNORECASE,
 )
+_NO_THOUGHT = re.compile(
+    r"reasoning_content\W.{0,80}?(?:must be passed back|is missing|is required)"
+    r"|missing\W{1,3}(?:\w+\W+){0,2}?reasoning_content",
+    re.IGNORECASE | re.DOTALL,
+)
 _NINE = re.compile(r"length of 9", re.IGNORECASE)
-_BASE_FIELDS = frozenset({"role", "content", "tool_calls", "tool_call_id"})
+_ADDITIONS = re.compile(r"signature|thinking.{0,3} block|encrypted|reasoning", re.IGNORECASE)
+_NOT_SIGNED = re.compile(r"missing an? .?thought_?signature", re.IGNORECASE)
+_NOT_GIVEN_BACK = re.compile(
+    r"(?:missing|expected|passed back).{0,60}(?:thinking|reasoning)"
+    r"|(?:thinking|reasoning).{0,60}(?:is missing|passed back|start with a thinking)",
+    re.IGNORECASE,
+)
+_MAY_BE_MENDED = (Failure.BAD_REQUEST, Failure.CONTENT_FILTER, Failure.CONTEXT_WINDOW)
+_BASE_FIELDS = frozenset(
+    {"role", "content", "tool_calls", "tool_call_id", "id", "type", "function"}
+)
 _BOUNDS = ("max_tokens", "max_completion_tokens")
 
 
@@ -74,7 +89,12 @@ def may_be_mended(error: ModelError) -> bool:
     """Whether a more careful request may be taken where this one was refused."""
     if error.failure in (Failure.NOT_FOUND, Failure.SERVER_ERROR):
         return _TEMPLATE.search(error.detail) is not None
-    return error.failure in (Failure.BAD_REQUEST, Failure.CONTENT_FILTER)
+    return error.failure in _MAY_BE_MENDED
+
+
+def is_about_additions(error: ModelError) -> bool:
+    """Whether what a provider has added to replies is not what it wants back."""
+    return _ADDITIONS.search(error.detail) is not None
 
 
 def lessons_of(
@@ -94,19 +114,22 @@ def lessons_of(
     """
     said = " ".join(_said(error.detail))
     is_of_a_kind = _OF_A_KIND.search(said) is not None
+    now, lasting = _about_calls(said, fitted)
+    if now:
+        return now, lasting
     about_messages = _about_messages(said, fitted)
     if "stream" in sent and _NO_STREAMS.search(said):
         about_messages |= {known.NO_STREAMS}
     if about_messages:
         return about_messages, about_messages
     fields = {name for name in OPTIONAL.intersection(sent) if _names(said, name)}
-    now = {f"{known.FIELD}{name}" for name in fields}
+    changes = {f"{known.FIELD}{name}" for name in fields}
     if is_of_a_kind:
         if bound := fields.intersection(_BOUNDS):
-            now = {lesson for lesson in now if not lesson.endswith(_BOUNDS)}
-            now |= _renamed(min(bound), tried)
-        now |= _message_fields(said, fitted)
-    return frozenset(now), frozenset(now if is_of_a_kind else ())
+            changes = {lesson for lesson in changes if not lesson.endswith(_BOUNDS)}
+            changes |= _renamed(min(bound), tried)
+        changes |= _message_fields(said, fitted)
+    return frozenset(changes), frozenset(changes if is_of_a_kind else ())
 
 
 def _about_messages(said: str, fitted: FittedRequest) -> frozenset[str]:
@@ -127,6 +150,19 @@ def _about_messages(said: str, fitted: FittedRequest) -> frozenset[str]:
     return frozenset(found)
 
 
+def _about_calls(said: str, fitted: FittedRequest) -> tuple[frozenset[str], frozenset[str]]:
+    """Calls of other models lack what this one adds to its own, and wants back."""
+    if not any(message.get("tool_calls") for message in fitted.prompt):
+        return frozenset(), frozenset()
+    if _NOT_SIGNED.search(said) and not fitted.takes.signs_calls:
+        return frozenset({known.SIGNED}), frozenset({known.SIGNED})
+    if _NO_THOUGHT.search(said) and not fitted.takes.wants_thoughts:
+        return frozenset({known.WANTS_THOUGHTS}), frozenset({known.WANTS_THOUGHTS})
+    if _NOT_GIVEN_BACK.search(said):
+        return frozenset({known.IN_WORDS}), frozenset()
+    return frozenset(), frozenset()
+
+
 def _has_null(fitted: FittedRequest) -> bool:
     return any(message.get("content") is None for message in fitted.prompt)
 
@@ -140,7 +176,9 @@ def _renamed(bound: str, tried: frozenset[str]) -> set[str]:
 
 
 def _message_fields(said: str, fitted: FittedRequest) -> set[str]:
-    fields = {name for message in fitted.prompt for name in message} - _BASE_FIELDS
+    calls = [one for message in fitted.prompt for one in message.get("tool_calls") or ()]
+    fields = {name for said_or_called in (*fitted.prompt, *calls) for name in said_or_called}
+    fields -= _BASE_FIELDS
     return {
         f"{known.MESSAGE_FIELD}{name}"
         for name in fields
@@ -155,11 +193,12 @@ def _names(said: str, name: str) -> bool:
 
 def _said(text: str) -> Iterator[str]:
     """The words of a refusal, without what it repeats of the request."""
+    start = min((place for sign in "{[" if (place := text.find(sign)) >= 0), default=len(text))
     try:
-        body = json.loads(text[text.index("{") :]) if not text.startswith("[") else json.loads(text)
+        body, _ = json.JSONDecoder().raw_decode(text, start)
     except (ValueError, RecursionError):
-        body = text
-    for words in _words(body):
+        start, body = 0, text
+    for words in (text[:start], *_words(body)):
         yield _BEHIND.split(words, maxsplit=1)[0]
 
 

@@ -8,8 +8,9 @@ from o.llm.requests.cleaning import Message, Notes
 
 _FROM_SYSTEM = "[From the system, not from the user]"
 _BEGINNING = "[What was said before is not shown.]"
+_GO_ON = "[The user has said nothing yet.]"
 _NO_REPLY = "[No reply was given.]"
-_LISTED = ("thinking_blocks", "tool_calls")
+_LISTED = ("thinking_blocks", "reasoning_details", "tool_calls")
 
 
 def in_order(prompt: list[Message], takes: Capabilities, notes: Notes) -> list[Message]:
@@ -73,6 +74,9 @@ def _alternating(prompt: list[Message], notes: Notes) -> Iterable[Message]:
             last = message
     if last is not None:
         yield last
+        if last["role"] == "assistant":  # else it would be taken for the beginning of the reply
+            notes["a note stands where a user has to speak last"] += 1
+            yield {"role": "user", "content": _GO_ON}
 
 
 def _joins(one: Message, other: Message) -> bool:

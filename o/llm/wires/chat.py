@@ -34,6 +34,15 @@ class Call(_Shape):
     extra_content: Extra = None
     provider_specific_fields: Extra = None
 
+    @property
+    def added(self) -> dict[str, Any]:
+        """What its provider wants back with it."""
+        return _present(self, "extra_content", "provider_specific_fields")
+
+
+def _present(shape: BaseModel, *names: str) -> dict[str, Any]:
+    return {name: value for name in names if (value := getattr(shape, name))}
+
 
 class Said(_Shape):
     """A message, or a piece of one.
@@ -76,6 +85,22 @@ class Said(_Shape):
             or _text_of(self.reasoning_details)
             or _thought_in(self.content)
         )
+
+    @property
+    def thought_in(self) -> str:
+        """The field that tells what was thought, be it nothing; empty for none."""
+        told = {"reasoning_content": self.reasoning_content, "reasoning": self.reasoning}
+        there = [name for name, thought in told.items() if thought is not None]
+        return next((name for name in there if told[name]), there[0] if there else "")
+
+    @property
+    def added(self) -> dict[str, Any]:
+        """What its provider wants back with it."""
+        found = _present(self, "reasoning_details", "thinking_blocks", "extra_content")
+        # Of the rest that litellm keeps with a message it wants signatures back, and nothing else.
+        of_litellm = self.provider_specific_fields or {}
+        signed = {name: value for name, value in of_litellm.items() if "signature" in name}
+        return found | ({"provider_specific_fields": signed} if any(signed.values()) else {})
 
     @property
     def signature(self) -> str | None:
@@ -175,6 +200,9 @@ def reply_of(completion: Completion) -> ModelReply:
             tool_calls=[_tool_call(call) for call in said.calls],
             finish_reason=short(choice.finish_reason),
             usage=usage_of(completion.tokens),
+            extras=said.added,
+            call_extras=[call.added for call in said.calls],
+            thought_in=said.thought_in,
         )
     )
 

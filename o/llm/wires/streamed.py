@@ -11,6 +11,7 @@ from o.domain.messages import ToolCall
 from o.domain.runs import Usage
 from o.errors import ModelError
 from o.llm.bounds import MAX_REPLY_BYTES, ReplyOutOfBounds
+from o.llm.wires.added import Added
 from o.llm.wires.chat import (
     Call,
     Completion,
@@ -95,6 +96,7 @@ class _GrowingCall:
     index: int | None
     name: str = ""
     written: list[str] = field(default_factory=list)
+    added: Added = field(default_factory=Added)
     is_announced: bool = False
 
     @property
@@ -117,6 +119,7 @@ class _GrowingCall:
     def add(self, piece: Call) -> ReplyDelta | None:
         """Take more of it; answers what there is to tell."""
         more = piece.function.arguments or ""
+        self.added.add(piece.added)
         if more:
             self.written.append(more)
         self.id = self.id or piece.id or ""
@@ -144,6 +147,8 @@ class _Growing:
         self._signature: str | None = None
         self._redacted: list[str] = []
         self._calls: list[_GrowingCall] = []
+        self._added = Added()
+        self._thought_in = ""
         self._finish_reason: str | None = None
         self._usage = Usage()
         self._chars = 0
@@ -180,6 +185,10 @@ class _Growing:
     def _take(self, said: Said, text: str, *, is_whole: bool = False) -> list[ReplyDelta]:
         self._count(said, text)
         self._signature = said.signature or self._signature
+        if not self._thought_in or (said.thought and not self._reasoning):
+            self._thought_in = said.thought_in
+        if not (is_whole and self._added.is_any):
+            self._added.add(said.added)
         deltas = []
         if not (is_whole and self._redacted):
             self._redacted += said.redacted
@@ -211,6 +220,9 @@ class _Growing:
             tool_calls=[_tool_call(call) for call in self._calls],
             finish_reason=short(self._finish_reason),
             usage=self._usage,
+            extras=self._added.whole(),
+            call_extras=[call.added.whole() for call in self._calls],
+            thought_in=self._thought_in,
         )
 
     def _call_of(self, piece: Call) -> _GrowingCall:

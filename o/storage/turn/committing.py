@@ -163,7 +163,8 @@ def store_and_notify(
 ) -> dict[str, Any]:
     """Parameters of `STORE_AND_NOTIFY`: the messages, those that are events too, the run's end."""
     events: list[dict[str, Any]] = [
-        {"kind": "message", "body": message.model_dump(mode="json")} for message in shown
+        {"kind": "message", "body": message.model_dump(mode="json", exclude={"extras"})}
+        for message in shown  # clients have no use for what goes back to a provider
     ]
     if closed:
         events.append({"kind": "closed", "body": closed.model_dump(mode="json")})

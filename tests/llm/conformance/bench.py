@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from o.domain.agents import Agent
+from o.domain.extras import extras_to_store
 from o.domain.llm import ModelReply, ModelRequest, ReplyDelta
 from o.domain.messages import (
     GivenId,
@@ -92,7 +93,9 @@ KINDS = {
 """The columns of the table."""
 
 
-class _Source(ProviderSet):
+class Source(ProviderSet):
+    """Providers that a test has made."""
+
     async def providers_of(self, organization_id: str, mark: str | None = None) -> ProviderSet:
         return self
 
@@ -114,7 +117,7 @@ class Bench:
 
     async def hurried(self) -> Models:
         """Another way to the same provider, which waits half a second only."""
-        models = Models(_Source([provider_at(self.name, self.url)]), timeout_s=0.5)
+        models = Models(Source([provider_at(self.name, self.url)]), timeout_s=0.5)
         for _ in range(200):
             with suppress(ModelError):  # until its wire is loaded
                 await self.ask(History().user("Are you there?"), models=models)
@@ -152,7 +155,7 @@ class Bench:
 
 def models_at(url: str) -> Models:
     """The way to all fake providers."""
-    return Models(_Source([provider_at(name, url) for name in KINDS]), timeout_s=TIMEOUT_S)
+    return Models(Source([provider_at(name, url) for name in KINDS]), timeout_s=TIMEOUT_S)
 
 
 def provider_at(name: str, url: str) -> Provider:
@@ -205,8 +208,9 @@ class History:
             )
             for m, call in enumerate(reply.tool_calls)
         ]
+        extras, _ = extras_to_store(handle, reply.extras, reply.call_extras, reply.thought_in)
         said = self._made(Role.ASSISTANT, parts).model_copy(
-            update={"tool_calls": calls, "step_id": f"step-{n}"}
+            update={"tool_calls": calls, "step_id": f"step-{n}", "extras": extras}
         )
         self._messages.append(said)
 

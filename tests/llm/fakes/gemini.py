@@ -77,15 +77,17 @@ class Gemini(Fake):
         must(contents, "contents is not specified")
         must(contents[0]["role"] == "user", "Please ensure that the first turn is a user turn")
         called: list[Body] = []
+        before = "model"
         for n, content in enumerate(contents):
             only(content, "role parts", f"contents[{n}]")
             must(content["role"] in ("user", "model"), "Please use a valid role: user, model.")
-            must(content["role"] == ("model" if n % 2 else "user"), "roles must alternate")
+            must(content["role"] != before, "roles must alternate")
             must(content["parts"], f"contents[{n}].parts must not be empty")
             for part in content["parts"]:
                 _check_part(n, part)
             answered = [_of(p, "function_response") for p in content["parts"]]
             returns = [one["name"] for one in answered if one]
+            before = "" if returns else content["role"]  # a user may speak behind returns
             must(
                 sorted(returns) == sorted(one["name"] for one in called),
                 "function response parts must equal the function call parts of the call turn",

@@ -19,6 +19,11 @@ _FIELDS = {
 def problems_of(prompt: Prompt, tools: list[str], takes: Capabilities) -> list[str]:
     """Each reason for which a provider with these capabilities would refuse the prompt."""
     found = [*_order(prompt, takes), *_pairs(prompt, tools, takes)]
+    shown = str(prompt).count("'image_url': {")
+    if takes.most_images is not None and shown > takes.most_images:
+        found.append("too many images")
+    if takes.calls_in_words and any(message["role"] == "tool" for message in prompt):
+        found.append("a return that is not in words")
     for place, message in enumerate(prompt):
         found += [f"{place}: {problem}" for problem in _message(message, tools, takes)]
     try:
@@ -47,6 +52,8 @@ def _order(prompt: Prompt, takes: Capabilities) -> list[str]:
         ]
         if any(role != ("user", "assistant")[n % 2] for n, role in enumerate(turns)):
             found.append(f"roles do not alternate: {roles}")
+        if roles[-1:] == ["assistant"]:
+            found.append("the assistant speaks last")
         if ("tool", "user") in itertools.pairwise(roles):
             found.append("a user behind a tool")
     return found
@@ -86,7 +93,9 @@ def _message(message: dict[str, Any], tools: list[str], takes: Capabilities) -> 
         found += _call(call, tools, takes)
     content = message.get("content")
     if calls and not content:
-        return found + (["null"] if content is None and not takes.null_content else [])
+        return found + (
+            ["null"] if content is None and not takes.null_content and takes.blank_content else []
+        )
     return found + _content(content, message["role"], takes)
 
 

@@ -1,5 +1,6 @@
 """A request that is refused is made again, more carefully, and what helped is remembered."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,9 +15,12 @@ from o.llm.providers import Providers
 from o.llm.requests.learnt import Learnt
 from o.settings import ProviderSettings
 from o.tools.registry import BUILT_IN_TOOLS
+from tests.llm.answering import Server, chunk
+from tests.llm.answering import ask as answered_by
 from tests.llm.requests.refusing import (
     Habit,
     RefusingProvider,
+    calls_of,
     images_of,
     openai_error,
     refuses,
@@ -416,7 +420,7 @@ async def test_a_refusal_that_nothing_helps_is_told_as_it_first_came(
     with pytest.raises(ModelError) as failure:
         await ask(models, asked_for())
     assert "refusal 1" in failure.value.detail
-    assert len(strict.asked) == 2
+    assert len(strict.asked) == 3
     assert shelf.kept == {}
     assert failure.value.__notes__
 
@@ -445,13 +449,14 @@ def only_with_all(name: str) -> Habit:
 
 
 async def test_what_is_refused_without_a_word_is_found_with_the_next_turn(
-    strict: RefusingProvider, models: Models
+    strict: RefusingProvider, models: Models, shelf: Shelf
 ) -> None:
     strict.habits = [only_with_all("top_p")]
-    for most in (2, 2, 1):
+    for count in (2, 2, 2, 1):
         strict.forget()
         assert (await ask(models, asked_for(), streams=True)).text == "hello"
-        assert len(strict.asked) <= most
+        assert len(strict.asked) == count
+    assert shelf.kept == {}, "that is a guess, and not for others"
 
 
 async def test_a_provider_that_is_found_elsewhere_is_a_new_one(
@@ -464,3 +469,106 @@ async def test_a_provider_that_is_found_elsewhere_is_a_new_one(
         await later._learnt.refresh()
         await ask(later, asked_for())
         assert "top_p" in moved.asked[0]
+
+
+async def test_what_was_said_before_is_left_out_where_nothing_else_helps(
+    strict: RefusingProvider, models: Models, shelf: Shelf
+) -> None:
+    strict.habits = [refuses(lambda body: SECRET in str(body["messages"]), 400, "Bad Request")]
+    answered = ({"role": "user", "content": SECRET}, {"role": "assistant", "content": "I see"})
+    reply = await ask(models, asked_for(*answered))
+    assert any("before" in note for note in reply.notes)
+    system, said = strict.asked[-1]["messages"]
+    assert system["content"] == "Be kind."
+    assert said["content"].endswith("what now?")
+    assert shelf.kept == {}
+
+
+async def test_in_a_turn_that_calls_tools_a_call_that_is_refused_is_told_in_words(
+    strict: RefusingProvider, models: Models
+) -> None:
+    strict.habits = [
+        refuses(lambda body: "tool" in roles(body)[-2:], 400, openai_error("invalid argument"))
+    ]
+    request = asked_for().model_copy(update={"prompt": talk(arguments='{"label": "x"}')[:-1]})
+    await ask(models, request)
+    *_, called, returned = strict.asked[-1]["messages"]
+    assert "memory_insert" in called["content"]
+    assert "returned" in returned["content"]
+
+
+def reply_with(**additions: Any) -> dict[str, Any]:
+    return {"role": "assistant", "content": "I see"} | additions
+
+
+async def test_what_a_provider_does_not_want_back_is_left_out(
+    strict: RefusingProvider, models: Models, shelf: Shelf
+) -> None:
+    said = openai_error("messages.1.content.0: Invalid `signature` in `thinking` block")
+    strict.habits = [refuses(lambda body: "stale" in str(body["messages"]), 400, said)]
+    stale = reply_with(reasoning_details=[{"type": "thinking", "signature": "stale"}])
+    fresh = reply_with(reasoning_details=[{"type": "thinking", "signature": "fresh"}])
+    await ask(models, asked_for({"role": "user", "content": "one"}, stale))
+    strict.forget()
+    two = {"role": "user", "content": "two"}
+    await ask(models, asked_for({"role": "user", "content": "one"}, stale, two, fresh))
+    assert strict.statuses == [200]
+    assert "fresh" in str(strict.asked[0]["messages"]), "others go back"
+    assert shelf.kept == {}
+
+
+async def test_calls_of_other_models_are_signed_by_nobody_where_they_have_to_be(
+    strict: RefusingProvider, models: Models
+) -> None:
+    said = "Function call is missing a thought_signature in functionCall parts."
+    strict.habits = [
+        refuses(
+            lambda body: any("extra_content" not in call for call in calls_of(body)),
+            400,
+            [{"error": {"code": 400, "message": said, "status": "INVALID_ARGUMENT"}}],
+        )
+    ]
+    await ask(models, asked_for())
+    assert len(strict.asked) == 2
+    strict.forget()
+    await ask(models, asked_for())
+    assert len(strict.asked) == 1
+
+
+async def test_calls_without_the_reasoning_that_is_wanted_back_are_told_in_words(
+    strict: RefusingProvider, models: Models
+) -> None:
+    said = openai_error("Missing `reasoning_content` field in the assistant message at index 2.")
+    strict.habits = [refuses(calls_of, 400, said)]
+    await ask(models, asked_for())
+    assert len(strict.asked) == 3, "an empty thought is tried first"
+    assert "memory_insert" in strict.asked[-1]["messages"][2]["content"]
+
+
+async def test_images_that_make_a_request_too_large_are_left_out(
+    strict: RefusingProvider, models: Models
+) -> None:
+    strict.habits = [refuses(images_of, 413, "<html>413 Request Entity Too Large</html>")]
+    await ask(models, asked_for(*shown(IMAGE)))
+    strict.forget()
+    await ask(models, asked_for(*shown(IMAGE)))
+    assert strict.statuses == [200]
+
+
+async def test_the_assistant_does_not_speak_last_where_that_is_refused(
+    strict: RefusingProvider, models: Models
+) -> None:
+    said = {"object": "error", "message": "Expected last role User or Tool but got assistant"}
+    strict.habits = [refuses(lambda body: roles(body)[-1] == "assistant", 400, said)]
+    await ask(models, asked_for().model_copy(update={"prompt": talk()}))
+    assert roles(strict.asked[-1])[-1] == "user"
+
+
+async def test_a_stream_that_has_begun_is_not_asked_for_again(
+    server: Server,
+) -> None:
+    error = {"error": {"code": 400, "message": "Unknown parameter: temperature"}}
+    server.says(chunk(content="half"), f"data: {json.dumps(error)}\n\n")
+    with pytest.raises(ModelError):
+        await answered_by(server, [])
+    assert len(server.asked) == 1

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from o.domain.messages import Message
 from o.llm.requests.capabilities import Capabilities, capabilities_of
+from o.llm.requests.leaving_out import addition_marks, failed_turn_marks, image_marks
 from o.llm.requests.repair import repaired
 from o.memory.context import Prompt
 from tests.llm.requests.histories import AGENT, MODEL, ODD_ARGUMENTS, ODD_NAMES, histories
@@ -46,7 +47,10 @@ capability_sets = st.sampled_from(list(KNOWN.values())) | st.builds(
     system=st.sampled_from(("anywhere", "head", "nowhere")),
     images=st.booleans(),
     image_addresses=st.sampled_from(((), ("https://",), ("http://", "https://", "HTTP://"))),
+    most_images=st.sampled_from((None, None, 0, 1, 3)),
     null_content=st.booleans(),
+    calls_in_words=st.sampled_from((False, False, True)),
+    signs_calls=st.booleans(),
     calls_without_tools=st.booleans(),
 )
 
@@ -72,7 +76,22 @@ def test_a_strict_provider_takes_whatever_stands_in_history(
     assert repaired(prompt, tools, takes) == (fitted, notes), "the same words each time"
     assert repaired(fitted, tools, takes)[0] == fitted, "nothing is left to be done"
     is_plain = takes.null_content and not takes.left_out_of_messages
+    is_plain &= not takes.signs_calls
     assert notes or fitted == prompt or not is_plain
+
+
+@given(histories(), capability_sets, st.booleans(), st.booleans(), st.booleans())
+def test_so_it_does_when_all_is_left_out_that_was_ever_refused(
+    history: list[Message], takes: Capabilities, images: bool, failed: bool, is_alone: bool
+) -> None:
+    prompt = [{"role": "system", "content": "Be kind."}, *prompt_of(history)]
+    refused = addition_marks(prompt)
+    refused |= image_marks(prompt) if images else frozenset()
+    refused |= failed_turn_marks(prompt) if failed else frozenset()
+    fitted, _ = repaired(prompt, TOOLS, takes, refused, is_alone=is_alone)
+    assert problems_of(fitted, TOOLS, takes) == []
+    assert addition_marks(fitted) == frozenset() or takes.signs_calls
+    assert not (images and image_marks(fitted))
 
 
 CALL = {"name": "memory_insert", "arguments": "{}"}
@@ -124,7 +143,8 @@ def test_calls_of_a_tool_that_is_gone_are_told_in_words_where_calls_need_tools()
 def test_an_unremarkable_prompt_passes_as_it_is() -> None:
     prompt = [*talk(), *talk()[1:]]
     for name, takes in KNOWN.items():
-        if takes.call_ids is None and takes.system == "anywhere":
+        is_plain = takes.call_ids is None and takes.system == "anywhere"
+        if is_plain and not takes.wants_thoughts:
             fitted, notes = repaired(prompt, TOOLS, takes)
             assert all(one is other for one, other in zip(fitted, prompt, strict=True)), name
             assert notes == []
@@ -143,7 +163,7 @@ def test_later_messages_do_not_change_the_words_of_earlier_ones() -> None:
     for takes in KNOWN.values():
         whole, _ = repaired(history, TOOLS, takes)
         for length in range(4, len(history), 4):  # whole turns
-            part, _ = repaired(history[:length], TOOLS, takes)
+            part, _ = repaired(history[: length + 1], TOOLS, takes)
             assert json.dumps(whole).startswith(json.dumps(part)[:-1])
 
 
