@@ -43,10 +43,10 @@ class StepTraces:
             try:
                 yield traced
             except ModelError as error:
-                await self._store(step, recording, traced.details(error))
+                await self._store(step, recording, traced.details(step, error))
                 raise
         if self._kept == "all" and len(self._storing) < _MOST_AT_ONCE:
-            task = asyncio.create_task(self._store(step, recording, traced.details()))
+            task = asyncio.create_task(self._store(step, recording, traced.details(step)))
             self._storing.add(task)
             task.add_done_callback(self._storing.discard)
 
@@ -71,9 +71,10 @@ class Traced:
         self.notes: list[str] = []
         self._began = time.monotonic()
 
-    def details(self, error: ModelError | None = None) -> TraceDetails:
+    def details(self, step: StepToTake, error: ModelError | None = None) -> TraceDetails:
         """What is known of the call now, beside what was sent and received."""
         return TraceDetails(
+            model=step.request.handle,
             error=error.kind if error else None,
             message=error.message if error else None,
             latency_ms=round((time.monotonic() - self._began) * 1_000),

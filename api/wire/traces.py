@@ -49,8 +49,9 @@ class ProviderTraceBody(BaseModel):
     @classmethod
     def of(cls, trace: StepTrace) -> Self:
         """The trace as V1 shows it."""
-        provider, _, model = trace.model.partition("/")
         details = trace.details
+        handle = details.model or trace.model  # the step may be at another one since
+        provider, _, model = handle.partition("/")
         error = {"type": details.error, "message": details.message or ""} if details.error else None
         return cls(
             id=derived_id("provider_trace", trace.step_id),
@@ -62,7 +63,7 @@ class ProviderTraceBody(BaseModel):
             agent_tags=trace.agent_tags,
             org_id=trace.organization_id,
             user_id=trace.created_by_id,
-            llm_config={"model": model, "handle": trace.model, "provider_name": provider},
+            llm_config={"model": model, "handle": handle, "provider_name": provider},
             latency_ms=details.latency_ms,
             created_by_id=trace.created_by_id,
             created_at=trace.created_at,

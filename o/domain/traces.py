@@ -48,6 +48,7 @@ class TraceDetails(BaseModel):
     """What is known of a traced call beside its bodies.
 
     Attributes:
+        model: The handle that was asked.
         error: V1's error type; None for a call that went well.
         latency_ms: From the request to the end of the answer.
         notes: What of the request was sent otherwise than history has it.
@@ -55,6 +56,7 @@ class TraceDetails(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    model: str | None = None
     status: int | None = None
     error: str | None = None
     message: str | None = None
@@ -69,7 +71,7 @@ class StepTrace(BaseModel):
     Attributes:
         request: A JSON object as text, as is `response`.
         attempt: Which attempt at the step it was, from 1.
-        model: The handle that was asked.
+        model: The handle that the step is at.
         created_by_id: Who asked for the run.
     """
 

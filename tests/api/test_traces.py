@@ -1,5 +1,6 @@
 """Traces of model calls: what was asked of the provider and what it answered."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,8 +19,11 @@ EDIT = call("memory_insert", label="human", new_string="Ada")
 
 @pytest.fixture(scope="module")
 def product(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """A product that keeps all traces."""
+    """A product that keeps all traces, and has prices of its own."""
+    prices = tmp_path_factory.mktemp("prices") / "prices.json"
+    prices.write_text(json.dumps({HANDLE: {"input": 1_000_000, "output": 2_000_000}}))
     env = {
+        "O_PRICES": str(prices),
         "OPENAI_API_KEY": KEY,
         "OPENAI_BASE_URL": provider.url,
         "O_TRACES": "all",
@@ -90,6 +94,15 @@ def test_a_trace_shows_what_was_sent_and_received(
     listed = httpx.get(f"{product.url}/v1/runs/{trace.run_id}/trace").json()
     assert [one["step_id"] for one in listed] == [called, said]
     assert httpx.get(f"{product.url}/v1/runs/{trace.run_id}/trace?limit=1").json() == listed[:1]
+
+
+def test_a_step_costs_what_the_operator_says(
+    product: Product, traced: Letta, agent_of_traces: AgentState
+) -> None:
+    traced.agents.messages.create(agent_of_traces.id, input="hello")
+    (step,) = newest_steps(traced, agent_of_traces)
+    shown = httpx.get(f"{product.url}/v1/steps/{step}").json()
+    assert shown["cost_usd"] == "25.000000000", "11 tokens at 1 dollar, 7 at 2"
 
 
 def test_a_trace_holds_no_key_and_no_image(
