@@ -12,11 +12,15 @@ from activities.step.commit import CallTime, commit_step
 from activities.step.deltas import DeltaWriter
 from activities.step.lost import count_lost
 from activities.step.prompt_cache import Contexts
+from activities.step.traces import StepTraces
 from o.domain.llm import LanguageModel, ModelReply
+from o.domain.loops import is_legacy
 from o.errors import Failure, ModelError, ProviderFull
 from o.storage.database import Database
 from o.storage.turn.opening import uncount_attempt
 from workflows.contract import StepOutcome, StepRef
+
+_NO_CALL = "No tool calls found in response, model must make a tool call"
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,11 @@ class StepLimits:
 class StepActivities:
     """One step: read the context, ask the model, commit the reply."""
 
-    def __init__(self, model: LanguageModel, database: Database, limits: StepLimits) -> None:
+    def __init__(
+        self, model: LanguageModel, database: Database, limits: StepLimits, traces: StepTraces
+    ) -> None:
         self._model = model
+        self._traces = traces
         self._database = database
         self._limits = limits
         self._contexts = Contexts()
@@ -83,20 +90,34 @@ class StepActivities:
 
     async def _ask(self, step: StepToTake) -> ModelReply:
         try:
-            reply = await self._reply(step)
+            async with self._traces.of(step) as traced:
+                reply = await self._reply(step)
+                traced.notes = reply.notes
+                await self._refuse_unusable(step, reply)
         except ProviderFull:
             async with self._database.connect() as connection:
                 await uncount_attempt(connection, step.step_id, step.attempt)
             raise
-        if not reply.text.strip() and not reply.tool_calls:
-            await count_lost(self._database, step, reply.usage)
-            raise ModelError(
-                "llm_empty_response",
-                "The model replied with neither text nor a tool call.",
-                detail=f"finish reason: {reply.finish_reason}",
-                failure=Failure.EMPTY,
-            )
         return reply
+
+    async def _refuse_unusable(self, step: StepToTake, reply: ModelReply) -> None:
+        """Refuse a reply that a step cannot be made of.
+
+        Raises:
+            ModelError: `llm_empty_response`; `llm_error` where an agent of the legacy loop
+                called no tool.
+        """
+        if reply.tool_calls or (reply.text.strip() and not is_legacy(step.agent)):
+            return
+        await count_lost(self._database, step, reply.usage)
+        if reply.text.strip():
+            raise ModelError("llm_error", _NO_CALL)
+        raise ModelError(
+            "llm_empty_response",
+            "The model replied with neither text nor a tool call.",
+            detail=f"finish reason: {reply.finish_reason}",
+            failure=Failure.EMPTY,
+        )
 
     async def _reply(self, step: StepToTake) -> ModelReply:
         if not step.run.options.stream_tokens:

@@ -40,6 +40,7 @@ from api.routes import (
     steps,
     streams,
     tools,
+    traces,
     usage,
 )
 from api.routes import providers as provider_routes
@@ -156,6 +157,7 @@ _ROUTERS = tuple(
         runs,
         steps,
         usage,
+        traces,
         empty_lists,  # its `batches` is no message
         message_records,
         models,

@@ -299,6 +299,12 @@ class Settings(BaseSettings):
         '{"<handle or provider/*>": {"input": …, "output": …, "cached_input": …, "cache_write": …}}'
         " in US dollars for a million tokens.",
     )
+    traces: Literal["off", "failures", "all"] = Field(
+        "failures",
+        description="Of which steps the request to the provider and its answer are kept, without "
+        "keys and images: none, those that failed, or all.",
+    )
+    trace_retention_h: int = Field(72, ge=1, le=87_600, description="Hours that they are kept.")
     event_retention_h: int = Field(
         24, ge=1, le=87_600, description="Hours that a run's events are kept once it is finished."
     )

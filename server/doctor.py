@@ -16,11 +16,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from migrations.upgrade import MINIMUM_POSTGRES, NEWEST_TESTED_POSTGRES, is_migrated
 from o.errors import Conflict, OError
-from o.llm.catalogue import Catalogue
+from o.ids import DEFAULT_ORGANIZATION_ID
+from o.llm.catalogue import Catalogue, ProviderState
+from o.llm.provider_rows import ProviderRows
 from o.llm.providers import Providers
+from o.secrets import Keyring
 from o.settings import ProviderSettings, Settings
 from o.storage.availability import reason_of
 from o.storage.database import Database, libpq_url
+from o.storage.providers import provider_reader
 from o.temporal.connection import connect_or_explain
 from server.start_files import strange_start_files
 from server.up import (
@@ -76,7 +80,7 @@ def examine(settings: Settings, providers: ProviderSettings) -> list[Finding]:
             looks.append(lambda: _temporal_file(settings.data_dir.resolve()))
     else:
         looks.append(lambda: _temporal_server(settings))
-    return [*(look() for look in looks), *_models(providers)]
+    return [*(look() for look in looks), *_models(settings, providers, runs=runs)]
 
 
 def _python() -> Finding:
@@ -229,11 +233,16 @@ def _temporal_server(settings: Settings) -> Finding:
     return Finding("ok", f"Temporal answers at {where}")
 
 
-def _models(providers: ProviderSettings) -> list[Finding]:
-    """Ask the providers, as the API does."""
-    counts = asyncio.run(Catalogue(Providers(providers)).count_models())
-    if counts:
-        return [_provider(name, count) for name, count in counts.items()]
+def _models(settings: Settings, providers: ProviderSettings, *, runs: bool) -> list[Finding]:
+    """Ask the providers, as the API does: the rows too, where they can be read."""
+    url = _database_url(settings, runs=runs)
+    keyring = Keyring(settings.data_dir, settings.encryption_key)
+    try:
+        states = asyncio.run(_survey(providers, (url, keyring) if url else None))
+    except (OError, SQLAlchemyError, TimeoutError):  # a line above says so of the database
+        states = asyncio.run(_survey(providers, None))
+    if states:
+        return [_provider(state) for state in states]
     keys = f"set {console.BETTER}"
     if local_model.find_weights() is not None:
         return [Finding("warn", f"only the bundled model {local_model.HANDLE}", f"{keys} for more")]
@@ -242,8 +251,35 @@ def _models(providers: ProviderSettings) -> list[Finding]:
     ]
 
 
-def _provider(name: str, count: int | None) -> Finding:
-    what = console.provider_words(name, count)
-    if count:
+def _database_url(settings: Settings, *, runs: bool) -> str | None:
+    """Where the rows are: the operator's database, or that of the `o up` that runs here."""
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    if not runs:
+        return None
+    try:
+        return state.read(settings.data_dir.resolve()).database_url
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+async def _survey(
+    providers: ProviderSettings, stored: tuple[str, Keyring] | None
+) -> list[ProviderState]:
+    if stored is None:
+        return await Catalogue(Providers(providers)).survey()
+    url, keyring = stored
+    database = Database(url, pool_size=1, name="o-doctor")
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            rows = ProviderRows(providers, keyring, provider_reader(database))
+            return await Catalogue(rows).survey(DEFAULT_ORGANIZATION_ID)
+    finally:
+        await database.close()
+
+
+def _provider(found: ProviderState) -> Finding:
+    what = console.provider_words(found)
+    if found.count or not (found.problem or found.count == 0):
         return Finding("ok", what)
     return Finding("warn", what, "its agents cannot answer until it does")

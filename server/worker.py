@@ -15,6 +15,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from activities.approvals import ApprovalActivities
 from activities.callbacks import CallbackActivities
 from activities.runs import RunActivities
+from activities.step.traces import StepTraces
 from activities.steps import StepActivities, StepLimits
 from activities.tools import ToolActivities
 from api.wire.callbacks import callback_body
@@ -23,6 +24,7 @@ from o.domain.llm import LanguageModel
 from o.llm.models import Models
 from o.llm.prices import Prices
 from o.llm.provider_rows import ProviderRows
+from o.llm.recorder import WireRecorder
 from o.llm.requests.learnt import Learnt
 from o.outbound import OutboundGuard
 from o.price_file import read_prices
@@ -99,6 +101,7 @@ async def run_worker(
             settings.task_queue,
             interval_s=settings.sweep_interval_s,
             event_retention_h=settings.event_retention_h,
+            trace_retention_h=settings.trace_retention_h,
         )
         async with _polling(settings, client, database, model, calls + _SPARE_SLOTS):
             sweeping = asyncio.create_task(until_shutdown(database, sweeper.run))
@@ -139,8 +142,9 @@ async def _polling(
     limits = StepLimits(
         settings.model_attempts, settings.crash_attempts, settings.approval_timeout_s
     )
+    traces = StepTraces(database, WireRecorder(), settings.traces)
     of_turns: list[Callable[..., Any]] = [
-        StepActivities(model, database, limits).take_step,
+        StepActivities(model, database, limits, traces).take_step,
         ToolActivities(database).run_tool,
         approvals.begin_answer,
         # What was scheduled before these had queues of their own comes here.

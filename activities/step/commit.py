@@ -9,7 +9,7 @@ from activities.step.begin import StepToTake
 from activities.step.lost import count_lost
 from o.domain.extras import extras_to_store
 from o.domain.llm import ModelReply
-from o.domain.loops import GO_ON, AfterCall, after_text, is_legacy
+from o.domain.loops import GO_ON, AfterCall, after_text
 from o.domain.messages import (
     GivenId,
     Message,
@@ -26,15 +26,12 @@ from o.domain.rules.prefill import prefilled
 from o.domain.runs import RunClosed, StopReason
 from o.domain.text import storable, storable_json
 from o.domain.thoughts import as_committed
-from o.errors import ModelError
 from o.memory.legacy_events import heartbeat_message
 from o.storage.database import Database
 from o.storage.turn.committing import Reply, commit_reply
 from o.storage.turn.steps import get_step_reply
 from o.temporal.refs import call_refs, waiting_for
 from workflows.contract import StepOutcome
-
-_NO_CALL = "No tool calls found in response, model must make a tool call"
 
 
 @dataclass(frozen=True)
@@ -62,13 +59,7 @@ async def commit_step(
         asked: When, and how long it took.
         approval_timeout_s: After how long an approval that nobody gives is denied, unless the
             agent says otherwise; None for never.
-
-    Raises:
-        ModelError: `llm_error`, when an agent of the legacy loop called no tool.
     """
-    if is_legacy(step.agent) and not reply.tool_calls:
-        await count_lost(database, step, reply.usage)
-        raise ModelError("llm_error", _NO_CALL)
     reply = _by_the_rules(step, as_committed(step.agent, reply))
     message = message_of(step, reply)
     then = _after_reply(step, message)

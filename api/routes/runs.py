@@ -6,8 +6,6 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from api.bodies import messages_answer
 from api.deps import ActorDep, ReadsDep, RunId, TransactionDep
-from api.documentation import NOT_BUILT
-from api.errors import not_implemented
 from api.pagination import page_query
 from api.wire.messages import MessageView
 from api.wire.runs import RunBody, RunMetricsBody, RunUsageBody, StopReasonName
@@ -141,17 +139,3 @@ async def steps(
     await stored.find_run(connection, actor, run_id)
     found = await list_steps(connection, actor, StepFilter(run_id=run_id), page)
     return [StepBody.of(step) for step in found]
-
-
-@router.get(
-    "/{run_id}/trace",
-    operation_id="retrieve_trace_for_run",
-    summary="Retrieve the trace of a run (none is kept)",
-    status_code=501,
-    responses=NOT_BUILT,
-    response_model=None,
-)
-async def trace(run_id: RunId, connection: ReadsDep, actor: ActorDep) -> Response:
-    """V1 answers 501 without ClickHouse, which it keeps traces in; O keeps none."""
-    await stored.find_run(connection, actor, run_id)
-    return not_implemented("GET /v1/runs/{run_id}/trace")

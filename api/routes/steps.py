@@ -88,16 +88,6 @@ async def metrics(step_id: StepId, connection: ReadsDep, actor: ActorDep) -> Ste
     return StepMetricsBody.of(await stored.find_step_times(connection, actor, step_id))
 
 
-@router.get(
-    "/{step_id}/trace",
-    operation_id="retrieve_trace_for_step",
-    summary="Retrieve the trace of a step (none is kept)",
-)
-async def trace(step_id: StepId, connection: ReadsDep, actor: ActorDep) -> None:
-    """V1's record of the provider's request, which O does not keep: null."""
-    await stored.find_step(connection, actor, step_id)
-
-
 @router.patch(
     "/{step_id}/feedback",
     operation_id="modify_feedback_for_step",

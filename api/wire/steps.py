@@ -66,7 +66,9 @@ class StepBody(BaseModel):
             organization_id=step.organization_id,
             run_id=step.run_id,
             agent_id=step.agent_id,
+            provider_id=step.provider_id,
             provider_name=provider,
+            provider_category="byok" if step.provider_origin == "api" else "base",
             model=model,
             model_handle=step.model,
             completion_tokens=step.usage.completion_tokens,
@@ -110,6 +112,7 @@ class StepMetricsBody(BaseModel):
         return cls(
             id=step.id,
             organization_id=step.organization_id,
+            provider_id=step.provider_id,
             run_id=step.run_id,
             agent_id=step.agent_id,
             step_start_ns=since_1970_ns(step.created_at),

@@ -18,6 +18,8 @@ class Step(BaseModel):
         model_ns: How long the model took to answer.
         run_steps_done: How many steps of the run are committed.
         run_error: Why the run failed, None when it did not.
+        provider_id: Of the provider that has the handle's first name now, None where none has.
+        provider_origin: `environment` or `api`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,6 +42,8 @@ class Step(BaseModel):
     run_steps_done: int
     run_stop_reason: StopReason | None
     run_error: RunError | None
+    provider_id: str | None = None
+    provider_origin: str | None = None
 
     @property
     def stop_reason(self) -> StopReason | None:

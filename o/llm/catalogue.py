@@ -62,6 +62,20 @@ class CatalogueEntry:
 
 
 @dataclass(frozen=True)
+class ProviderState:
+    """How a provider stands.
+
+    Attributes:
+        count: How many language models it lists; None where it has no list, or did not answer.
+        problem: Why it did not answer, for people; empty if it did.
+    """
+
+    provider: Provider
+    count: int | None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class ProviderAnswer:
     """What a provider said when it was asked for its models.
 
@@ -97,25 +111,19 @@ class Catalogue:
         """Every model that embeds text."""
         return [entry for entry in await self._entries(organization_id) if entry.embeds]
 
-    async def count_models(self, organization_id: str = "") -> dict[str, int | None]:
-        """How many language models each provider has, None where it does not tell."""
+    async def survey(self, organization_id: str = "") -> list[ProviderState]:
+        """How each provider stands, in the providers' order."""
         known = await self._providers.providers_of(organization_id)
-        answers = await self._answers(known)
-        return {
-            provider.name: None
-            if answer.models is None
-            else sum(not entry.embeds for entry in _entries_of(provider, answer))
-            for provider, answer in answers
-        }
-
-    async def problems(self, organization_id: str = "") -> dict[str, str]:
-        """What is wrong with providers that did not answer, by their names."""
-        known = await self._providers.providers_of(organization_id)
-        return {
-            provider.name: answer.problem
+        return [
+            ProviderState(
+                provider,
+                None
+                if answer.models is None
+                else sum(not entry.embeds for entry in _entries_of(provider, answer)),
+                answer.problem,
+            )
             for provider, answer in await self._answers(known)
-            if answer.problem
-        }
+        ]
 
     async def get(self, handle: str, organization_id: str = "") -> CatalogueEntry:
         """The model by that handle. One of a provider that does not answer is taken on trust.

@@ -168,8 +168,8 @@ async def _load_others(timeout_s: float) -> Wire:
     def load() -> Wire:
         from o.llm.wires.through_litellm import LiteLLMWires  # noqa: PLC0415  180 MB, not for everyone
 
-        return LiteLLMWires(timeout_s=timeout_s)
+        wires = LiteLLMWires(timeout_s=timeout_s)
+        asyncio.run(wires.warm_up())  # in a loop of its own, since first calls load more code
+        return wires
 
-    wire = await asyncio.to_thread(load)
-    await wire.warm_up()
-    return wire
+    return await asyncio.to_thread(load)

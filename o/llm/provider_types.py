@@ -14,6 +14,9 @@ Wire = Literal[
 ]
 Listing = Literal["openai", "anthropic", "ollama", "gemini", "azure", "lmstudio", "none"]
 
+_WITHOUT: dict[Wire, str] = {"anthropic": "/v1", "ollama": "/v1", "gemini": "/v1beta"}
+"""What people put behind an address, and requests of the wire bring themselves."""
+
 _KEYS_OF_AWS = "AWS_SECRET_ACCESS_KEY"
 
 
@@ -49,7 +52,8 @@ class ProviderType:
 
     def wire_at(self, base_url: str) -> Wire:
         """The wire that is spoken at an address: some companies have a path for Anthropic's."""
-        if self.wire == "openai" and urlsplit(base_url).path.rstrip("/").endswith("/anthropic"):
+        path = urlsplit(base_url).path.rstrip("/").removesuffix("/v1")
+        if self.wire == "openai" and path.endswith("/anthropic"):
             return "anthropic"
         return self.wire
 
@@ -66,8 +70,8 @@ class ProviderType:
                 raise InvalidInput(f"A provider of type {self.name} needs its region.")
             return self.base_url.replace("{region}", region or "")
         url = base_url.rstrip("/")
-        if self.wire == "ollama":
-            return url.removesuffix("/v1")
+        if (wire := self.wire_at(url)) in _WITHOUT:  # V1's own defaults have it with the version
+            return url.removesuffix(_WITHOUT[wire])
         if self.adds_v1 and urlsplit(url).path in ("", "/"):
             return f"{url}/v1"
         return url

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pydantic import SecretStr
 
 _MOST_REQUEST_BYTES = 8 * 1024 * 1024
-_MOST_RESPONSE_BYTES = 256 * 1024
+_MOST_RESPONSE_BYTES = 160 * 1024  # as JSON it is a little more
 _MOST_EXCHANGES = 4
 
 
@@ -71,10 +71,12 @@ class CallTrace:
 
     Attributes:
         exchanges: The newest last; of many, the newest ones.
+        count: How many there were in all.
         secrets: What is to be taken out of all that is kept.
     """
 
     exchanges: list[Exchange] = field(default_factory=list)
+    count: int = 0
     secrets: set[str] = field(default_factory=set)
 
 
@@ -104,6 +106,7 @@ def sent(body: bytes, *secrets: SecretStr | None) -> None:
     kept = body if len(body) <= _MOST_REQUEST_BYTES else body[:_MOST_REQUEST_BYTES]
     trace.exchanges.append(Exchange(kept, len(body)))
     del trace.exchanges[:-_MOST_EXCHANGES]
+    trace.count += 1
     trace.secrets.update(secret.get_secret_value() for secret in secrets if secret)
 
 

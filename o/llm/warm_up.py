@@ -32,18 +32,27 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 _MESSAGE: dict[str, Any] = {"id": "x", "type": "message", "role": "assistant", "model": "x"}
 _USAGE = {"input_tokens": 1, "output_tokens": 1}
 _TEXT = {"type": "text", "text": "hello"}
-_WHOLE = json.dumps(_MESSAGE | {"content": [_TEXT], "stop_reason": "end_turn", "usage": _USAGE})
+_THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "x"}  # its tokens are counted here
+_CONTENT = [_THOUGHT, _TEXT]
+_WHOLE = json.dumps(_MESSAGE | {"content": _CONTENT, "stop_reason": "end_turn", "usage": _USAGE})
 _STREAM = "".join(
     f"event: {event['type']}\ndata: {json.dumps(event)}\n\n"
     for event in (
         {"type": "message_start", "message": _MESSAGE | {"content": [], "usage": _USAGE}},
-        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_start", "index": 0, "content_block": _THOUGHT | {"thinking": ""}},
         {
             "type": "content_block_delta",
             "index": 0,
-            "delta": {"type": "text_delta", "text": "hello"},
+            "delta": {"type": "thinking_delta", "thinking": "hm"},
         },
         {"type": "content_block_stop", "index": 0},
+        {"type": "content_block_start", "index": 1, "content_block": _TEXT | {"text": ""}},
+        {
+            "type": "content_block_delta",
+            "index": 1,
+            "delta": {"type": "text_delta", "text": "hello"},
+        },
+        {"type": "content_block_stop", "index": 1},
         {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": _USAGE},
         {"type": "message_stop"},
     )

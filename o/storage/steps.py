@@ -15,7 +15,7 @@ from o.errors import NotFound
 from o.storage.deleted_rows import deleted_by_time
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of
-from o.storage.tables import agents, messages, runs, steps
+from o.storage.tables import agents, messages, providers, runs, steps
 
 
 @dataclass(frozen=True)
@@ -142,8 +142,15 @@ def _visible(actor: Actor) -> Select[Any]:
             runs.c.steps_done.label("run_steps_done"),
             runs.c.stop_reason.label("run_stop_reason"),
             runs.c.error.label("run_error"),
+            providers.c.id.label("provider_id"),
+            providers.c.origin.label("provider_origin"),
         )
         .join(runs, runs.c.id == steps.c.run_id)
         .join(agents, agents.c.id == steps.c.agent_id)
+        .outerjoin(  # by the name that was asked: a handle names whoever has it
+            providers,
+            (providers.c.organization_id == steps.c.organization_id)
+            & (providers.c.name == func.split_part(steps.c.model, "/", 1)),
+        )
         .where(steps.c.organization_id == actor.organization_id, agents.c.deleted_at.is_(None))
     )

@@ -15,6 +15,7 @@ from o.storage.database import Database
 from o.storage.deleted_rows import purge_deleted_rows
 from o.storage.purges import Deleted, list_deleted, purge
 from o.storage.runs import purge_events
+from o.storage.step_traces import purge_traces
 from o.temporal.conversations import close
 
 _log = logging.getLogger(__name__)
@@ -24,15 +25,20 @@ _EVENT_BATCHES_A_SWEEP = 20
 _RUNS_A_BATCH = 50
 _PLACE_BATCHES_A_SWEEP = 20
 _PLACES_A_BATCH = 1_000
+_TRACE_BATCHES_A_SWEEP = 20
+_TRACES_A_BATCH = 100
 
 
 class PurgeSweeper:
     """Purges some of what is to go each time, so that what cannot go keeps nothing else."""
 
-    def __init__(self, database: Database, client: Client, *, event_retention_h: int) -> None:
+    def __init__(
+        self, database: Database, client: Client, *, event_retention_h: int, trace_retention_h: int
+    ) -> None:
         self._database = database
         self._client = client
         self._event_retention_h = event_retention_h
+        self._trace_retention_h = trace_retention_h
 
     async def sweep_deleted(self) -> None:
         """Purge agents and conversations that are marked deleted."""
@@ -72,4 +78,14 @@ class PurgeSweeper:
             async with self._database.begin() as connection:
                 purged = await purge_deleted_rows(connection, limit=_PLACES_A_BATCH)
             if purged < _PLACES_A_BATCH:
+                return
+
+    async def sweep_traces(self) -> None:
+        """Remove traces that are old, in small batches as well: each holds much text."""
+        for _ in range(_TRACE_BATCHES_A_SWEEP):
+            async with self._database.begin() as connection:
+                purged = await purge_traces(
+                    connection, retention_h=self._trace_retention_h, limit=_TRACES_A_BATCH
+                )
+            if purged < _TRACES_A_BATCH:
                 return

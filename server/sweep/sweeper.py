@@ -38,13 +38,19 @@ class Sweeper:
         *,
         interval_s: float,
         event_retention_h: int,
+        trace_retention_h: int = 72,
     ) -> None:
         self._database = database
         self._interval_s = interval_s
         runs = RunSweeper(database, client, task_queue, older_than_s=interval_s)
         approvals = ApprovalSweeper(database, client, task_queue, older_than_s=interval_s)
         callbacks = CallbackSweeper(database, client, task_queue)
-        purges = PurgeSweeper(database, client, event_retention_h=event_retention_h)
+        purges = PurgeSweeper(
+            database,
+            client,
+            event_retention_h=event_retention_h,
+            trace_retention_h=trace_retention_h,
+        )
         self._rescues: list[_Duty] = [
             ("lost runs", runs.sweep),
             ("late approvals", approvals.sweep_late),
@@ -55,6 +61,7 @@ class Sweeper:
             ("deleted rows", purges.sweep_deleted),
             ("old events", purges.sweep_events),
             ("old places", purges.sweep_places),
+            ("old traces", purges.sweep_traces),
         ]
 
     async def run(self) -> None:

@@ -1,10 +1,11 @@
 """What `o up` says to whoever started it."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import click
 
+from o.llm.catalogue import ProviderState
 from o.llm.provider_types import PROVIDER_TYPES
 from o.settings import Settings
 from server.up.local_model import HANDLE
@@ -15,15 +16,15 @@ BETTER = "OPENAI_API_KEY or OPENAI_BASE_URL, ANTHROPIC_API_KEY, GROQ_API_KEY or 
 _INDENT = "\n               "
 
 
-def model_words(counts: Mapping[str, int | None], *, bundled: bool) -> str:
+def model_words(states: Sequence[ProviderState], *, bundled: bool) -> str:
     """Which models there are, and how to get something better.
 
     Args:
-        counts: How many each provider of the operator's has, None where it does not answer.
+        states: How each provider of the operator's stands.
         bundled: Whether the bundled model runs.
     """
-    if counts:
-        return _INDENT.join(provider_words(name, count) for name, count in counts.items())
+    if states:
+        return _INDENT.join(map(provider_words, states))
     if bundled:
         return (
             f"{HANDLE}, bundled: 135M parameters prove that O works,{_INDENT}"
@@ -35,15 +36,21 @@ def model_words(counts: Mapping[str, int | None], *, bundled: bool) -> str:
     )
 
 
-def provider_words(name: str, count: int | None) -> str:
-    """How a provider answered."""
+def provider_words(state: ProviderState) -> str:
+    """How a provider stands."""
+    provider, count = state.provider, state.count
+    if state.problem and provider.of_environment:
+        kind = PROVIDER_TYPES[provider.provider_type]
+        what = f"{provider.name} does NOT answer, or refuses the key: check {kind.variables}"
+        return f"{what} ({state.problem})"
+    if state.problem:
+        return f"{provider.name} does NOT answer, or refuses the key: {state.problem}"
     if count is None:
-        kind = PROVIDER_TYPES.get(name)
-        what = kind.variables if kind else name
-        return f"{name} does NOT answer, or refuses the key: check {what}"
+        return f"{provider.name} lists no models: any model's id is taken"
     if count == 0:
-        return f"{name} answers and has no language model"
-    return f"{name} answers: {count} model{'s' if count > 1 else ''}, listed at /v1/models/"
+        return f"{provider.name} answers and has no language model"
+    models = f"{count} model{'s' if count > 1 else ''}"
+    return f"{provider.name} answers: {models}, listed at /v1/models/"
 
 
 def temporal_words(settings: Settings) -> str | None:

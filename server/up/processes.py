@@ -100,7 +100,7 @@ class Processes:
         watching_logs = keep_small(self._launcher.log_dir, self._settings.log_limit_bytes)
         self._watching.append(asyncio.create_task(watching_logs))
         env = self._environment()
-        counting = asyncio.create_task(self._catalogue.count_models())
+        counting = asyncio.create_task(self._catalogue.survey())
         # Workers load for seconds before they need anything, so they go first.
         for number in range(1, self._settings.workers + 1):
             program = Program(f"worker-{number}", self._commands.worker, env)

@@ -9,7 +9,16 @@ from letta_client.types import AgentState
 
 from o.ids import new_id
 from tests.support.product import Product, eventually
-from tests.support.provider import HANDLE, MODEL, OTHER_HANDLE, call, costing, do, say
+from tests.support.provider import (
+    HANDLE,
+    MODEL,
+    OTHER_HANDLE,
+    FakeProvider,
+    call,
+    costing,
+    do,
+    say,
+)
 
 TOKENS = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
 EDIT = call("memory_insert", label="human", new_string="Ada")
@@ -43,6 +52,21 @@ def test_a_step_says_what_it_used_and_cost(
     assert shown["cost_usd"] == "0.000123000"
     client.agents.messages.create(agent.id, input="no price")
     assert get(server, "/steps/", agent_id=agent.id)[0]["cost_usd"] is None
+
+
+def test_a_step_says_which_provider_it_asked(
+    client: Letta, server: Product, provider: FakeProvider
+) -> None:
+    body = {"name": "mine", "provider_type": "openai", "api_key": "k", "base_url": provider.url}
+    made = httpx.post(f"{server.url}/v1/providers/", json=body).json()
+    agent = client.agents.create(model=f"mine/{MODEL}")
+    client.agents.messages.create(agent.id, input="hello")
+    (step,) = client.steps.list(agent_id=agent.id)
+    assert (step.provider_id, step.provider_name) == (made["id"], "mine")
+    assert step.provider_category == "byok"
+    assert client.steps.metrics.retrieve(step.id).provider_id == made["id"]
+    httpx.delete(f"{server.url}/v1/providers/{made['id']}")
+    assert client.steps.retrieve(step.id).provider_name == "mine"
 
 
 def test_a_run_costs_what_its_steps_cost(client: Letta, server: Product, agent: AgentState) -> None:

@@ -1,5 +1,6 @@
 """Settings of models: shown whole, kept as they came, and told to the provider."""
 
+import json
 from typing import Any
 
 import httpx
@@ -8,7 +9,7 @@ from letta_client import Letta
 from letta_client.types import AgentState
 
 from tests.support.product import Product
-from tests.support.provider import HANDLE, OTHER_HANDLE, FakeProvider
+from tests.support.provider import HANDLE, OTHER_HANDLE, FakeProvider, do, say
 
 SCHEMA = {
     "type": "json_schema",
@@ -210,3 +211,31 @@ def test_a_rule_that_the_agents_type_brings_is_not_doubled(http: httpx.Client) -
     rules = agent["tool_rules"]
     again = made(http, agent_type="memgpt_agent", tool_rules=rules)
     assert again["tool_rules"] == rules
+
+
+def test_an_agent_whose_model_calls_no_tools_has_them_all_the_same(
+    http: httpx.Client, client: Letta, provider: FakeProvider
+) -> None:
+    given = {"provider_type": "openai", "tool_calling": "json_schema"}
+    blocks = [{"label": "human", "value": "nothing"}]
+    agent = made(http, model_settings=given, memory_blocks=blocks)
+    assert agent["model_settings"]["tool_calling"] == "json_schema"
+    edit = {"tool": "memory_insert", "arguments": {"label": "human", "new_string": "tea"}}
+    said = do(say(json.dumps({"reply": edit})), say(json.dumps({"reply": {"answer": "noted"}})))
+    for streams in (False, True):
+        events: Any = client.agents.messages.create(agent["id"], input=said, streaming=streams)
+        shown = events if streams else events.messages
+        kinds = [one.message_type for one in shown if one.message_type.endswith("_message")]
+        assert kinds == ["tool_call_message", "tool_return_message", "assistant_message"]
+    asked = provider.requests[-1]
+    assert "tools" not in asked
+    assert asked["response_format"]["type"] == "json_schema"
+    assert "[The tool memory_insert returned]" in json.dumps(provider.prompts[-1])
+    assert "tea" in client.agents.blocks.retrieve("human", agent_id=agent["id"]).value
+
+
+def test_no_other_way_to_call_tools_is_known(http: httpx.Client) -> None:
+    body = {"model": HANDLE, "model_settings": {"tool_calling": "xml"}}
+    answer = http.post("/v1/agents/", json=body)
+    assert answer.status_code == 422
+    assert "tool_calling" in answer.json()["detail"]

@@ -257,12 +257,6 @@ def test_a_malformed_run_id_is_400(client: Letta) -> None:
             ask(new_id("run"))
 
 
-def test_traces_are_not_kept(server: Product, tool_run: Run) -> None:
-    answer = httpx.get(f"{server.url}/v1/runs/{tool_run.id}/trace")
-    assert answer.status_code == 501
-    assert isinstance(answer.json()["detail"], str)
-
-
 def test_events_are_purged_and_a_repeated_post_is_answered_from_the_record(
     client: Letta, server: Product, agent: AgentState
 ) -> None:

@@ -106,10 +106,6 @@ def test_feedback_is_kept_changed_and_taken_back(client: Letta, steps: list[Step
         client.steps.feedback.create(step.id, feedback="so-so")  # type: ignore[arg-type]
 
 
-def test_no_trace_of_the_providers_request_is_kept(client: Letta, steps: list[Step]) -> None:
-    assert client.steps.trace.retrieve(steps[0].id) is None
-
-
 def test_a_malformed_step_id_is_422_with_an_example(client: Letta) -> None:
     with pytest.raises(UnprocessableEntityError) as refused:
         client.steps.retrieve("step-1")

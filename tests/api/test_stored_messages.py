@@ -278,7 +278,8 @@ def strict() -> Iterator[StrictProvider]:
 def strict_client(
     strict: StrictProvider, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Letta]:
-    env = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": strict.url}
+    # One worker, since what is only guessed is known to the one that guessed it.
+    env = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": strict.url, "O_WORKERS": "1"}
     product = Product(tmp_path_factory.mktemp("strict") / "o", env)
     product.start()
     yield product.client(max_retries=0)

@@ -49,3 +49,19 @@ async def test_only_the_token_opens(
 
 async def test_health_needs_no_token(http: httpx.AsyncClient) -> None:
     assert (await http.get("/v1/health/")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "kind", "code"),
+    [
+        ({}, 401, "authentication_error", "invalid_api_key"),
+        ({"Authorization": "Bearer open sesame"}, 500, "server_error", None),
+    ],
+)
+async def test_clients_of_openai_are_told_in_their_words(
+    http: httpx.AsyncClient, headers: dict[str, str], status: int, kind: str, code: str | None
+) -> None:
+    answer = await http.get("/v1/models", headers=headers)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["type"], error["code"]) == (status, kind, code)
+    assert ("www-authenticate" in answer.headers) is (status == 401)

@@ -9,9 +9,13 @@ from o.domain.llm import ModelReply, ModelRequest, ReplyDelta
 from o.errors import ModelError
 from o.llm.models import wire_of
 from o.llm.providers import Provider
+from o.llm.requests.bodies import chat_body
 from o.llm.wires.responses import ResponsesWire
 from o.llm.wires.responses_request import input_items, responses_body
-from tests.llm.conformance.bench import PNG, TOOLS
+from tests.llm.conformance.bench import PNG, TOOLS, Bench, History, models_at
+from tests.llm.fakes.openai_responses import OpenAIResponses
+from tests.llm.fakes.provider import Call, Say
+from tests.llm.fakes.server import serving
 
 OPENAI = Provider("openai", "openai", "openai", "https://api.openai.com/v1")
 GATEWAY = Provider("openai", "openai", "openai", "https://gateway.example/v1")
@@ -191,3 +195,31 @@ async def test_events_that_end_before_the_reply_are_no_reply() -> None:
     with pytest.raises(ModelError) as failure:
         await read({"type": "response.output_text.delta", "output_index": 0, "delta": "hel"})
     assert failure.value.retryable
+
+
+SEALED = {"type": "reasoning", "summary": [], "encrypted_content": "of another model"}
+REPLY = {"role": "assistant", "content": "So", "response_items": [SEALED, {"type": "message"}]}
+
+
+def test_what_was_sealed_goes_to_no_other_wire() -> None:
+    prompt = [*request().prompt, REPLY, {"role": "user", "content": "And?"}]
+    body = chat_body(OPENAI, "gpt-4o", request(prompt=prompt), streams=False)
+    assert body["messages"][2] == {"role": "assistant", "content": "So"}
+
+
+async def test_what_cannot_be_unsealed_any_more_is_left_out() -> None:
+    fake = OpenAIResponses(says=[Say(reasoning="Hm", calls=(Call("memory_insert", {}),)), Say()])
+    with serving(fake) as url:
+        bench = Bench("responses", fake, url, models_at(url))
+        history = History().user("I am Ada")
+        first = await bench.ask(history)
+        assert [item["type"] for item in first.extras["response_items"]] == [
+            "reasoning",
+            "function_call",
+        ]
+        assert first.thought_in == ""
+        fake.seal = b"another"
+        history.returned("noted")
+        assert (await bench.ask(history)).finish_reason == "stop"
+        await bench.models.close()
+    assert "encrypted_content" not in json.dumps(fake.asked[-1].body["input"])

@@ -46,7 +46,7 @@ async def test_a_server_without_a_key_is_a_provider_and_what_embeds_text_is_not_
     catalogue = Catalogue(Providers(ProviderSettings(openai_base_url=keyless)))
     listed = [entry.handle for entry in await catalogue.list_models()]
     assert listed == ["openai/gpt-4o-mini", "openai/llama3:8b"]
-    assert await catalogue.count_models() == {"openai": 2}
+    assert [state.count for state in await catalogue.survey()] == [2]
     assert (await catalogue.get("openai/text-embedding-3-small")).model == IDS[2]
 
 

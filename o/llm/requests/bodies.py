@@ -6,6 +6,9 @@ from o.domain.llm import ModelRequest
 from o.llm.providers import Provider
 from o.llm.requests.fitted import FittedRequest, fit
 
+RESPONSE_ITEMS = "response_items"
+"""The field of a reply, in the prompt, with reasoning that goes back over the responses wire."""
+
 # V1's settings, in the words of this wire.
 _SETTINGS = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
 
@@ -15,7 +18,7 @@ def chat_body(
 ) -> dict[str, Any]:
     """The body of a request; what the model is known to refuse is left out."""
     fitted = fit(provider, model, request)
-    body: dict[str, Any] = {"model": model, "messages": fitted.prompt}
+    body: dict[str, Any] = {"model": model, "messages": _without_items(fitted.prompt)}
     if fitted.tools:
         body["tools"] = [
             {"type": "function", "function": tool.model_dump()} for tool in fitted.tools
@@ -23,6 +26,16 @@ def chat_body(
     body |= optional_fields(fitted, streams=streams)
     body["stream"] = streams  # some gateways stream unless told not to
     return body
+
+
+def _without_items(prompt: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The prompt without what a model of this provider added over the responses wire."""
+    return [
+        {name: value for name, value in message.items() if name != RESPONSE_ITEMS}
+        if RESPONSE_ITEMS in message
+        else message
+        for message in prompt
+    ]
 
 
 def optional_fields(fitted: FittedRequest, *, streams: bool) -> dict[str, Any]:

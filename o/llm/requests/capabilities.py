@@ -38,6 +38,7 @@ class Capabilities:
         call_id_chars: How long it may be.
         unique_ids: Whether one id must not come twice.
         null_content: Whether a message that only calls tools may say null.
+        blank_content: Whether it may say an empty text instead.
         signs_calls: Whether Google's word for a missing signature is put to calls of a reply that
             has none.
         calls_in_words: Whether calls and their returns are told in words.
@@ -60,6 +61,7 @@ class Capabilities:
     call_id_chars: int = 16_384
     unique_ids: bool = False
     null_content: bool = True
+    blank_content: bool = True
     signs_calls: bool = False
     calls_in_words: bool = False
     calls_without_tools: bool = True
@@ -90,7 +92,8 @@ class Capabilities:
 
 _WORD_IDS = re.compile(r"[A-Za-z0-9_-]+")
 _NINE = re.compile(r"[A-Za-z0-9]{9}")
-_OF_OTHERS = ("thinking_blocks",)  # what only Anthropic's models read
+_OF_OTHERS = ("thinking_blocks",)  # what only Anthropic's models read, …
+_READ_THINKING = ("anthropic", "bedrock", "gemini")  # … or litellm translates
 _THOUGHTS = ("reasoning_content", "reasoning")  # what litellm makes something else of
 _OPENAI_HOST = "api.openai.com"
 _WANT_THOUGHTS = ("deepseek.com", "moonshot.", "kimi.com")
@@ -106,6 +109,11 @@ _SIGNED: dict[str, object] = {
     "unique_ids": True,
     "calls_without_tools": False,
 }
+_GEMINI: dict[str, object] = {
+    "user_first": True,
+    "image_addresses": (),
+    "blank_content": False,
+}
 _MISTRAL: dict[str, object] = {
     "alternates": True,
     "system": "head",
@@ -118,9 +126,9 @@ _MISTRAL: dict[str, object] = {
 _BY_PROVIDER: dict[str, dict[str, object]] = {
     "anthropic": _SIGNED | {"image_addresses": ("https://",)},
     "bedrock": _SIGNED | {"image_addresses": ()},
-    "gemini": {"user_first": True, "image_addresses": ()},
-    "google_ai": {"user_first": True, "image_addresses": ()},
-    "google_vertex": {"user_first": True, "image_addresses": ()},
+    "gemini": _GEMINI,
+    "google_ai": _GEMINI,
+    "google_vertex": _GEMINI,
     "ollama": {"image_addresses": (), "images_in_returns": True},
     "mistral": _MISTRAL,
     "deepseek": {"images": False, "wants_thoughts": True},
@@ -159,14 +167,7 @@ def capabilities_of(provider_type: str, wire: str, host: str, model: str) -> Cap
             break
     known |= _BY_PROVIDER.get(wire, {}) | _BY_PROVIDER.get(provider_type, {})
     found = replace(Capabilities(), **known)  # type: ignore[arg-type]
-    if wire in ("openai", "ollama"):
-        found = found.without_in_messages(*_OF_OTHERS)
-    else:
-        found = found.without_in_messages(*_THOUGHTS)
-    if wire == "openai" and any(name in host for name in _WANT_THOUGHTS):
-        found = replace(found, wants_thoughts=True)
-    if wire == "openai" and host.endswith(_GOOGLE_HOST) and not _UNSIGNED.match(family):
-        found = replace(found, signs_calls=True)
+    found = _of_additions(found, wire, host, family)
     if provider_type == "mistral":
         found = found.without("stream_options").without_in_messages("name")
     if _THINKS.match(family):
@@ -175,4 +176,19 @@ def capabilities_of(provider_type: str, wire: str, host: str, model: str) -> Cap
         found = found.without("parallel_tool_calls")
     if host == _OPENAI_HOST or _THINKS.match(family):
         found = replace(found, max_tokens="max_completion_tokens")
+    if host == _OPENAI_HOST or wire == "azure":
+        found = replace(found, call_id_chars=40)
     return found
+
+
+def _of_additions(takes: Capabilities, wire: str, host: str, family: str) -> Capabilities:
+    """What becomes of what providers add to replies."""
+    if wire not in _READ_THINKING:
+        takes = takes.without_in_messages(*_OF_OTHERS)
+    if wire not in ("openai", "ollama"):
+        takes = takes.without_in_messages(*_THOUGHTS)
+    if wire == "openai" and any(name in host for name in _WANT_THOUGHTS):
+        takes = replace(takes, wants_thoughts=True)
+    if wire == "openai" and host.endswith(_GOOGLE_HOST) and not _UNSIGNED.match(family):
+        takes = replace(takes, signs_calls=True)
+    return takes

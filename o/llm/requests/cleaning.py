@@ -69,7 +69,8 @@ class Cleaner:
     def _with_words(self, message: Message, content: Any) -> Message:
         """The message with something said, where it has to be."""
         if calls := message.get("tool_calls"):
-            wanted = None if self._takes.null_content else ""
+            may_be_blank = self._takes.blank_content and not self._takes.null_content
+            wanted = "" if may_be_blank else None
         else:
             wanted = NOTHING_SAID
         if content == wanted:

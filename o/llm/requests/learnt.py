@@ -11,17 +11,18 @@ from o.llm.providers import Provider
 
 _log = logging.getLogger(__name__)
 _REFRESH_S = 30.0
-_REFUSED_S = 3600.0
+_HOUR_S = 3600.0
 _MOST_REFUSED = 2_000
 _NOTHING: frozenset[str] = frozenset()
 _NO_MARKS: frozenset[int] = frozenset()
 
 
 class Learnt:
-    """Lessons by model, and what of conversations was refused.
+    """Lessons by model, guesses, and what of conversations was refused.
 
-    A lesson is shared, and lasts some days. What was refused once (an image that cannot be read,
-    a turn that failed) says nothing of the model: its mark is kept here only, for an hour at most.
+    A lesson is shared, and lasts some days. A guess may be wrong, and what was refused once (an
+    image that cannot be read, a turn that failed) says nothing of the model: they are kept here
+    only, for an hour.
 
     Args:
         lessons: Where lessons are kept for all workers; None where this process is alone.
@@ -30,17 +31,28 @@ class Learnt:
     def __init__(self, lessons: Lessons | None = None) -> None:
         self._lessons = lessons
         self._known: dict[ModelKey, frozenset[str]] = {}
+        self._guesses: dict[ModelKey, tuple[float, frozenset[str]]] = {}
         self._refused: OrderedDict[tuple[ModelKey, int], float] = OrderedDict()
 
     def of(self, key: ModelKey) -> frozenset[str]:
-        """The lessons that were learnt of a model."""
-        return self._known.get(key, _NOTHING)
+        """What was learnt of a model, or is guessed."""
+        known = self._known.get(key, _NOTHING)
+        if self._guesses:
+            guessed_at, guesses = self._guesses.get(key, (0.0, _NOTHING))
+            if guesses and time.monotonic() - guessed_at < _HOUR_S:
+                return known | guesses
+        return known
+
+    def guess(self, key: ModelKey, guesses: frozenset[str]) -> None:
+        """Go by these for a while."""
+        if guesses:
+            self._guesses[key] = (time.monotonic(), guesses | self.of(key))
 
     def refused_by(self, key: ModelKey) -> frozenset[int]:
         """Marks of what a model has refused."""
         if not self._refused:
             return _NO_MARKS
-        oldest = time.monotonic() - _REFUSED_S
+        oldest = time.monotonic() - _HOUR_S
         return frozenset(
             mark for (whose, mark), at in self._refused.items() if whose == key and at > oldest
         )
@@ -55,9 +67,10 @@ class Learnt:
 
     async def learn(self, key: ModelKey, lessons: frozenset[str]) -> None:
         """Remember lessons here, and for the others where they can be told."""
-        if lessons <= self.of(key):
+        known = self._known.get(key, _NOTHING)
+        if lessons <= known:
             return
-        self._known[key] = self.of(key) | lessons
+        self._known[key] = known | lessons
         _log.info(
             "learnt what a model refuses", extra={"model": key.model, "lessons": len(lessons)}
         )

@@ -8,7 +8,10 @@ from typing import Any
 from o.llm.requests.capabilities import OPTIONAL, Capabilities
 
 PLAIN = "plain"
-"""Roles in turn, one system message, ids that everybody takes."""
+"""Roles in turn and one system message."""
+
+IDS = "ids of letters and digits, each once"
+"""Some models read names out of the ids that they gave, so theirs go back unless refused."""
 
 NO_SYSTEM = "no system messages"
 NO_IMAGES = "no images"
@@ -37,6 +40,7 @@ def with_lessons(takes: Capabilities, lessons: frozenset[str]) -> Capabilities:
 
 
 _CHANGES: dict[str, dict[str, Any]] = {
+    IDS: {"call_ids": _WORD_IDS, "call_id_chars": 40, "unique_ids": True},
     NO_SYSTEM: {"system": "nowhere", "alternates": True},
     NO_IMAGES: {"images": False},
     NO_NULL: {"null_content": False},
@@ -54,6 +58,8 @@ _CHANGES: dict[str, dict[str, Any]] = {
 def _with(takes: Capabilities, lesson: str) -> Capabilities:
     if lesson == PLAIN:
         return _plain(takes)
+    if lesson == IDS and takes.call_ids is not None:
+        return takes
     if lesson.startswith(FIELD):
         return takes.without(lesson.removeprefix(FIELD))
     if lesson.startswith(MESSAGE_FIELD):
@@ -65,14 +71,10 @@ def _with(takes: Capabilities, lesson: str) -> Capabilities:
 
 def _plain(takes: Capabilities) -> Capabilities:
     system = "head" if takes.system == "anywhere" else takes.system
-    takes = replace(
-        takes, alternates=True, user_first=True, system=system, unique_ids=True, null_content=False
-    )
-    if takes.call_ids is None:
-        takes = replace(takes, call_ids=_WORD_IDS, call_id_chars=40)
+    takes = replace(takes, alternates=True, user_first=True, system=system, null_content=False)
     return takes.without_in_messages("name")
 
 
 def bare(takes: Capabilities) -> Capabilities:
-    """Without anything that a request can do without, and without images."""
-    return replace(takes, images=False).without(*OPTIONAL)
+    """Plain, and without anything that a request can do without, and without images."""
+    return replace(_with(_plain(takes), IDS), images=False).without(*OPTIONAL)

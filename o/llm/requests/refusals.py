@@ -193,11 +193,12 @@ def _names(said: str, name: str) -> bool:
 
 def _said(text: str) -> Iterator[str]:
     """The words of a refusal, without what it repeats of the request."""
+    start = min((place for sign in "{[" if (place := text.find(sign)) >= 0), default=len(text))
     try:
-        body = json.loads(text[text.index("{") :]) if not text.startswith("[") else json.loads(text)
+        body, _ = json.JSONDecoder().raw_decode(text, start)
     except (ValueError, RecursionError):
-        body = text
-    for words in _words(body):
+        start, body = 0, text
+    for words in (text[:start], *_words(body)):
         yield _BEHIND.split(words, maxsplit=1)[0]
 
 

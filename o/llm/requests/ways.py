@@ -18,10 +18,11 @@ from o.llm.requests.leaving_out import (
     image_marks,
     is_in_tool_turn,
 )
-from o.llm.requests.lessons import FIELD, PLAIN, bare, with_lessons
+from o.llm.requests.lessons import FIELD, IDS, PLAIN, bare, with_lessons
 from o.llm.requests.refusals import is_about_additions, lessons_of
 
-_LEAST_NEEDED = frozenset({"stream_options", "parallel_tool_calls"})
+_LEAST_NEEDED = ("parallel_tool_calls", "stream_options")
+"""Fields that are guessed to be refused before others are: the first is missed the least."""
 
 
 class Care(IntEnum):
@@ -129,8 +130,7 @@ class Ways:
         if additions and is_about_additions(error):
             return way.suspecting(additions)
         if way.care is Care.USUAL:
-            takes = bare(with_lessons(way.takes, frozenset({PLAIN})))
-            return replace(way, takes=takes, care=Care.BARE)
+            return replace(way, takes=bare(way.takes), care=Care.BARE)
         return self._without_others(way)
 
     def _without_others(self, way: Way) -> Way | None:
@@ -153,23 +153,28 @@ class Ways:
         if way.care < Care.ALONE:
             self._learnt.refuse(self._key, way.suspects)
         if way.care is Care.BARE:
-            lessons |= self._guessed(way)
+            lessons |= self._found(way)
         await self._learnt.learn(self._key, lessons)
 
-    def _guessed(self, way: Way) -> frozenset[str]:
-        """What of a bare request was it that helped? What changes least is thought so first.
+    def _found(self, way: Way) -> frozenset[str]:
+        """What of a bare request it was that helped; what loses nothing is thought so first.
 
-        Nothing is guessed of images, but that those of this prompt cannot be read.
+        Nothing is learnt of images, but that those of this prompt cannot be read. That a field is
+        refused is a guess, which is not for others: each costs a request, to which it may be that
+        the provider was only in a mood.
         """
         takes = with_lessons(self.first().takes, way.lessons)
         usual = self.fit(replace(way, takes=takes))
-        plain = self.fit(replace(way, takes=with_lessons(takes, frozenset({PLAIN}))))
-        if plain.notes != usual.notes:
-            return frozenset({PLAIN})
+        for lesson in (PLAIN, IDS):
+            changed = with_lessons(takes, frozenset({lesson}))
+            if self.fit(replace(way, takes=changed)).notes != usual.notes:
+                return frozenset({lesson})
         if images := image_marks(usual.prompt):
             self._learnt.refuse(self._key, images)
             return frozenset()
         sent = frozenset(optional_fields(usual, streams=self._streams))
         if not sent:
             return frozenset({PLAIN})
-        return frozenset(f"{FIELD}{name}" for name in (sent & _LEAST_NEEDED or sent))
+        first = next(({name} for name in _LEAST_NEEDED if name in sent), sent)
+        self._learnt.guess(self._key, frozenset(f"{FIELD}{name}" for name in first))
+        return frozenset()

@@ -15,9 +15,10 @@ from o.errors import ModelError
 from o.llm.failures import refused_inside
 from o.llm.http import whole_body
 from o.llm.providers import Provider
+from o.llm.requests.bodies import RESPONSE_ITEMS
 from o.llm.wires.chat import Completion, reply_of
 from o.llm.wires.openai import OpenAIWire, is_whole, nowhere
-from o.llm.wires.responses_request import ITEMS, responses_body
+from o.llm.wires.responses_request import responses_body
 from o.llm.wires.server_sent_events import events_of
 from o.llm.wires.streamed import streamed_reply, told_whole
 
@@ -48,10 +49,15 @@ class ResponsesWire(OpenAIWire):
             reply = reply_of(_whole(provider, response))
             kept = _kept(response.get("output"))
             reply = reply if on_delta is None else await told_whole(reply, on_delta)
-            return reply.model_copy(update={"extras": kept})
+            return _with_extras(reply, kept)
         stream = _Stream(provider)
         reply = await streamed_reply(stream.completions(pieces), on_delta or nowhere)
-        return reply.model_copy(update={"extras": _kept(stream.output)})
+        return _with_extras(reply, _kept(stream.output))
+
+
+def _with_extras(reply: ModelReply, kept: dict[str, Any]) -> ModelReply:
+    """The reply with what goes back: what was thought, as it is told, does not."""
+    return reply.model_copy(update={"extras": kept, "call_extras": [], "thought_in": ""})
 
 
 class _Stream:
@@ -225,7 +231,7 @@ def _kept(output: Any) -> dict[str, Any]:
             kept.append(sealed | {"encrypted_content": item["encrypted_content"]})
         elif item.get("type") in ("message", "function_call"):
             kept.append({"type": item["type"]})
-    return {ITEMS: kept} if any("encrypted_content" in item for item in kept) else {}
+    return {RESPONSE_ITEMS: kept} if any("encrypted_content" in item for item in kept) else {}
 
 
 def _parsed(provider: Provider, text: bytes) -> dict[str, Any]:

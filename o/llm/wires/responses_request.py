@@ -5,11 +5,8 @@ from typing import Any
 
 from o.domain.llm import ModelRequest
 from o.llm.providers import Provider
-from o.llm.requests.bodies import optional_fields
+from o.llm.requests.bodies import RESPONSE_ITEMS, optional_fields
 from o.llm.requests.fitted import fit
-
-ITEMS = "response_items"
-"""The field of a reply, in the prompt, with the reasoning that goes back and its place."""
 
 _ONLY_RESPONSES = re.compile(
     r"(?:^|/)(?:o1-pro|o3-pro|o3-deep|o4-mini-deep|gpt-5[.\d]*-pro|[\w.-]*codex)"
@@ -93,7 +90,7 @@ def _of_reply(message: dict[str, Any]) -> list[dict[str, Any]]:
         for call in message.get("tool_calls") or []
     ]
     items: list[dict[str, Any]] = []
-    for kept in message.get(ITEMS) or []:
+    for kept in message.get(RESPONSE_ITEMS) or []:
         match kept["type"]:
             case "reasoning":
                 items.append(kept)

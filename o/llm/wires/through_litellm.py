@@ -46,6 +46,8 @@ litellm.telemetry = False
 _WIRE_PREFIX = {"anthropic": "anthropic", "gemini": "gemini", "bedrock": "bedrock/converse"}
 _GEMINI_VERSION = "v1beta"
 _AWS_REGION = "us-east-1"
+_MODEL = "claude-sonnet-4-5"
+"""What is warmed up with: the tokenizer goes by the name, and takes a second to load."""
 
 
 class _Nowhere(httpx.AsyncBaseTransport, httpx.BaseTransport):
@@ -96,8 +98,9 @@ class LiteLLMWires:
         )
         async with one_word_provider() as address:
             provider = Provider("warm-up", "anthropic", "anthropic", address)
-            await self.complete(provider, "x", request, None)
-            await self.complete(provider, "x", request, _nowhere)
+            await self.complete(provider, _MODEL, request, None)
+            await self.complete(provider, _MODEL, request, _nowhere)
+        await self.close()  # connections belong to an event loop
 
     async def close(self) -> None:
         """Close the connections. A call that comes later opens others."""

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from o.domain.agents import Agent
+from o.domain.extras import extras_to_store
 from o.domain.llm import ModelReply, ModelRequest, ReplyDelta
 from o.domain.messages import (
     GivenId,
@@ -207,8 +208,9 @@ class History:
             )
             for m, call in enumerate(reply.tool_calls)
         ]
+        extras, _ = extras_to_store(handle, reply.extras, reply.call_extras, reply.thought_in)
         said = self._made(Role.ASSISTANT, parts).model_copy(
-            update={"tool_calls": calls, "step_id": f"step-{n}"}
+            update={"tool_calls": calls, "step_id": f"step-{n}", "extras": extras}
         )
         self._messages.append(said)
 

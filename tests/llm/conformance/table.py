@@ -29,12 +29,7 @@ NOT_APPLICABLE: dict[tuple[str, str], str] = {
 } | {(name, "cache markers"): _CACHES for name in KINDS if name not in ("anthropic", "bedrock")}
 """Cells that cannot be, and why."""
 
-_NOT_KEPT = "what these models thought is not sent back to them yet"
-
-NOT_YET: dict[tuple[str, str], str] = {
-    ("responses", "reasoning round trip"): _NOT_KEPT,
-    ("deepseek", "reasoning round trip"): _NOT_KEPT,
-}
+NOT_YET: dict[tuple[str, str], str] = {}
 """Cells that fail, and why."""
 
 

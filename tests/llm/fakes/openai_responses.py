@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import dataclass
 
 from starlette.requests import Request
 
@@ -13,14 +14,19 @@ _FIELDS = (
     "max_output_tokens store include stream text reasoning metadata user truncation "
     "previous_response_id service_tier prompt_cache_key"
 )
+_NOT_OURS = (
+    "The encrypted content gAAA... could not be verified. "
+    "Reason: Encrypted content could not be decrypted or parsed."
+)
 _SEALED = "reasoning.encrypted_content"
 
 
-def _sealed(thought: str) -> str:
-    return "gAAAAA" + hashlib.sha256(thought.encode()).hexdigest()
-
-
+@dataclass
 class OpenAIResponses(Fake):
+    """Attributes: seal: What thoughts are encrypted with."""
+
+    seal: bytes = b""
+
     name = "responses"
     model = "gpt-5-codex"
 
@@ -76,7 +82,7 @@ class OpenAIResponses(Fake):
                     only(item, "type summary encrypted_content", where)
                     must("summary" in item, f"{where}.summary: required")
                     thought = "".join(part["text"] for part in item["summary"])
-                    must(item["encrypted_content"] == _sealed(thought), "could not be verified")
+                    must(item["encrypted_content"] == self._sealed(thought), _NOT_OURS)
                     follows = items[n + 1]["type"] if n + 1 < len(items) else ""
                     must(
                         follows in ("message", "function_call"),
@@ -86,12 +92,15 @@ class OpenAIResponses(Fake):
                     raise Broken(f"{where}: unknown item {other}")
         must(not open_calls, "No tool output found for function call")
 
+    def _sealed(self, thought: str) -> str:
+        return "gAAAAA" + hashlib.sha256(self.seal + thought.encode()).hexdigest()
+
     def _output(self, say: Say) -> list[Body]:
         items: list[Body] = []
         if say.reasoning:
             summary = [{"type": "summary_text", "text": say.reasoning}]
             thought = {"type": "reasoning", "id": f"rs_{self.replies}", "summary": summary}
-            items.append(thought | {"encrypted_content": _sealed(say.reasoning)})
+            items.append(thought | {"encrypted_content": self._sealed(say.reasoning)})
         if say.text:
             part = {"type": "output_text", "text": say.text, "annotations": []}
             head = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed"}

@@ -93,7 +93,9 @@ def _message(message: dict[str, Any], tools: list[str], takes: Capabilities) -> 
         found += _call(call, tools, takes)
     content = message.get("content")
     if calls and not content:
-        return found + (["null"] if content is None and not takes.null_content else [])
+        return found + (
+            ["null"] if content is None and not takes.null_content and takes.blank_content else []
+        )
     return found + _content(content, message["role"], takes)
 
 
