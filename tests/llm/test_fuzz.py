@@ -100,6 +100,9 @@ class Bench:
         try:
             reply = await self.models.complete(REQUEST, keep if streams else None)
         except ModelError as error:
+            told = error.message + error.detail
+            told.encode()
+            assert "\0" not in told
             return error
         if streams:
             check_followed(reply, deltas)
