@@ -95,6 +95,7 @@ def _to_store(
         index=step.index,
         step_id=step.step_id,
         attempt=step.attempt,
+        model=step.request.handle,
         message=message,
         heartbeat=heartbeat_message(message, step.step_id, then.heartbeat, step.agent.timezone)
         if then.heartbeat

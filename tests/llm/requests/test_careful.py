@@ -1,6 +1,7 @@
 """A request that is refused is made again, more carefully, and what helped is remembered."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from o.domain.lessons import ModelKey
-from o.domain.llm import ModelReply, ModelRequest, ReplyDelta
+from o.domain.llm import ModelReply, ModelRequest, ReplyDelta, ToolSpec
 from o.errors import ModelError
 from o.llm.models import Models
 from o.llm.providers import Providers
@@ -572,3 +573,38 @@ async def test_a_stream_that_has_begun_is_not_asked_for_again(
     with pytest.raises(ModelError):
         await answered_by(server, [])
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_tool_of_any_name_is_offered_by_one_that_is_taken_and_called_by_its_own(
+    strict: RefusingProvider, models: Models, streams: bool
+) -> None:
+    strict.habits = [
+        refuses(
+            lambda body: (
+                not all(
+                    re.fullmatch("[a-zA-Z0-9_-]{1,64}", one["function"]["name"])
+                    for one in body["tools"]
+                )
+            ),
+            400,
+            openai_error("Invalid 'tools[0].function.name': string does not match pattern."),
+        )
+    ]
+    strict.calls = "files_read"
+    named = [
+        ToolSpec(name=name, description="", parameters={"type": "object", "properties": {}})
+        for name in ("files.read", "files read", "plain")
+    ]
+    deltas: list[ReplyDelta] = []
+
+    async def keep(delta: ReplyDelta) -> None:
+        deltas.append(delta)
+
+    request = asked_for().model_copy(update={"tools": named, "prompt": talk(name="files.read")})
+    reply = await models.complete(request, keep if streams else None)
+    offered = [one["function"]["name"] for one in strict.asked[0]["tools"]]
+    assert offered == ["files_read", "files_read_2", "plain"]
+    assert [call.name for call in reply.tool_calls] == ["files.read"]
+    assert [delta.name for delta in deltas if delta.name] == ["files.read"] * streams
+    assert calls_of(strict.asked[0])[0]["function"]["name"] == "files_read"
