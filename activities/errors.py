@@ -1,55 +1,83 @@
-"""What an activity raises for our errors: which are tried again, when, and which are final."""
+"""What an activity raises for our errors: which are tried again, when, and which are final.
 
+Whatever is raised enters Temporal's history, also that of a try which is repeated. So none of it
+holds words of a provider, or anything that was said: those are in the database.
+"""
+
+import logging
 import random
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, FailureError
 
-from o.errors import ModelError, OError, ProviderFull
-from workflows.options import LONGEST_MODEL_PAUSE_S, MODEL_RETRIES
+from o.errors import ModelError, OError, ProviderFull, ProviderRests
+from workflows.options import LONGEST_LOOK_S, LONGEST_MODEL_PAUSE_S, MODEL_RETRIES
 
+_log = logging.getLogger(__name__)
 _LONGEST_WAIT_S = 10.0
+_SPREAD_S = 1.5
 
 
 @contextmanager
-def as_activity_failure(*, asked: int = 1, model_attempts: int = 1) -> Iterator[None]:
-    """Raise every `OError` as an `ApplicationError` of its name.
+def as_activity_failure() -> Iterator[None]:
+    """Raise every error as an `ApplicationError` of its name.
 
-    The details of a model's error are what the API shows: V1's error type, the provider's words,
-    the HTTP status. Other exceptions pass: they are a part that is away, and Temporal tries again.
-
-    Args:
-        asked: Which time it is that the model is asked. Temporal's own count does not do: it
-            includes the times that there was no room to ask, or no database.
-        model_attempts: How often a model that is busy or down is asked in all.
+    What we raise on purpose says in our own words what was wrong. Anything else is a bug or a part
+    that is away, which Temporal tries again: it is told where it happened, and no more.
     """
     try:
         yield
     except ModelError as error:
-        raise ApplicationError(
-            error.message,
-            error.kind,
-            error.detail,
-            error.status,
-            type="ModelError",
-            non_retryable=not (error.retryable and asked < model_attempts),
-            next_retry_delay=pause_before_retry(error, asked),
-        ) from None  # causes would carry the provider's whole answer into history
+        raise model_failure(error.kind, error.status) from None
     except ProviderFull as error:
-        raise ApplicationError(
-            error.message, type="ProviderFull", next_retry_delay=_until_there_may_be_room()
-        ) from None
+        raise _postponed(error, _until_there_may_be_room()) from None
+    except ProviderRests as error:
+        raise _postponed(error, _until_the_rest_may_be_over(error)) from None
     except OError as error:
         raise ApplicationError(
             error.message, type=type(error).__name__, non_retryable=not error.retryable
         ) from None
+    except FailureError:
+        raise
+    except Exception as error:
+        places = _places_of(error)
+        facts = {"error": type(error).__name__, "at": " < ".join(places)}
+        _log.warning("activity failed", extra=facts)
+        raise ApplicationError(
+            f"{type(error).__name__} at {places[0] if places else 'an unknown place'}",
+            type=type(error).__name__,
+        ) from None
+
+
+def model_failure(
+    kind: str, status: int, *next_model: int | str, retry_in: timedelta | None = None
+) -> ApplicationError:
+    """What the workflow learns of a model call that failed, as `workflows.turn` reads it.
+
+    Args:
+        kind: V1's error type.
+        status: The HTTP status that the API answers.
+        next_model: The place and the handle of the model to turn to, where there is one.
+        retry_in: When the same model is asked again; None when it is not.
+    """
+    return ApplicationError(
+        kind,
+        kind,
+        "",  # earlier releases put the provider's words here
+        status,
+        *next_model,
+        type="ModelError",
+        non_retryable=retry_in is None,
+        next_retry_delay=retry_in,
+    )
 
 
 def pause_before_retry(error: ModelError, asked: int) -> timedelta:
-    """How long to leave a provider alone: as long as it asks for, else longer each time.
+    """How long to leave a model alone: as long as its provider asks for, else longer each time.
 
     At random, so that those that failed together do not all come back together.
 
@@ -64,6 +92,10 @@ def pause_before_retry(error: ModelError, asked: int) -> timedelta:
     return timedelta(seconds=pause_s * random.uniform(0.75, 1.25))  # noqa: S311
 
 
+def _postponed(error: OError, wait: timedelta) -> ApplicationError:
+    return ApplicationError(error.message, type=type(error).__name__, next_retry_delay=wait)
+
+
 def _until_there_may_be_room() -> timedelta:
     """The longer something has waited, the longer: each look costs Temporal and the database.
 
@@ -71,3 +103,14 @@ def _until_there_may_be_room() -> timedelta:
     """
     longest_s = min(2.0 ** min(activity.info().attempt, 8), _LONGEST_WAIT_S)
     return timedelta(seconds=longest_s * random.uniform(0.5, 1.0))  # noqa: S311  no secret
+
+
+def _until_the_rest_may_be_over(error: ProviderRests) -> timedelta:
+    wait_s = min(max(error.wait_s, 0.1), LONGEST_LOOK_S)
+    return timedelta(seconds=wait_s + random.uniform(0, _SPREAD_S))  # noqa: S311  no secret
+
+
+def _places_of(error: Exception) -> list[str]:
+    """Where an error was raised, and by whom that was called, innermost first."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{frame.filename}:{frame.lineno}" for frame in reversed(frames)][:8]

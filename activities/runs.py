@@ -1,5 +1,6 @@
-"""Activities that closes a run when no step does."""
+"""Activities that close a run when no step does."""
 
+from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
 from activities.errors import as_activity_failure
@@ -13,8 +14,10 @@ from o.storage.database import Database
 from o.storage.turn.cancelling import Scope, cancel_runs
 from o.storage.turn.closing import close_open_run, close_unreadable_run
 from o.storage.turn.runs import get_run
+from o.storage.turn.steps import last_failure
 from workflows.contract import Cancel, CancelledRuns, Closing
 
+_NO_ANSWER = "The model did not answer."
 _INTERRUPTED = "The run ended before this tool call was made."
 
 
@@ -43,7 +46,7 @@ class RunActivities:
                         connection,
                         run,
                         StopReason(closing.stop_reason),
-                        error=_error(closing),
+                        error=await _error(connection, closing),
                         unanswered=_INTERRUPTED,
                     )
         activity.logger.info(
@@ -69,12 +72,20 @@ class RunActivities:
         return CancelledRuns(list(done.results), pending)
 
 
-def _error(closing: Closing) -> RunError | None:
+async def _error(connection: AsyncConnection, closing: Closing) -> RunError | None:
+    """Why a run failed. The workflow knows the kind; the words are in the database.
+
+    Executions of earlier releases have the words too, and tell them.
+    """
     if not closing.error_type:
         return None
+    if not closing.error_message:
+        met = await last_failure(connection, closing.run_id)
+        if met is not None and met.type == closing.error_type:
+            return met
     return RunError(
         type=closing.error_type,
-        message=closing.error_message,
+        message=closing.error_message or _NO_ANSWER,
         detail=closing.error_detail,
         status=closing.error_status,
     )

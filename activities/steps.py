@@ -10,12 +10,14 @@ from activities.heartbeat import heartbeating
 from activities.step.begin import StepToTake, begin_step
 from activities.step.commit import CallTime, commit_step
 from activities.step.deltas import DeltaWriter
+from activities.step.failing import Patience, after_failure, after_no_beginning, after_success
 from activities.step.lost import count_lost
 from activities.step.prompt_cache import Contexts
 from activities.step.traces import StepTraces
 from o.domain.llm import LanguageModel, ModelReply
 from o.domain.loops import is_legacy
 from o.errors import Failure, ModelError, ProviderFull
+from o.ids import derived_id
 from o.storage.database import Database
 from o.storage.turn.opening import uncount_attempt
 from workflows.contract import StepOutcome, StepRef
@@ -24,15 +26,13 @@ _NO_CALL = "No tool calls found in response, model must make a tool call"
 
 
 @dataclass(frozen=True)
-class StepLimits:
+class StepLimits(Patience):
     """How often a step is tried: when the provider is busy, and when its worker dies.
 
     Attributes:
         approval_timeout_s: After how long a call that nobody approves is denied, None for never.
     """
 
-    model_attempts: int = 3
-    crash_attempts: int = 8
     approval_timeout_s: int | None = None
 
 
@@ -56,32 +56,43 @@ class StepActivities:
         and a run that is closed or gone stays so.
 
         Raises:
-            ApplicationError: `ModelError`, retried while the provider is busy or down;
-                `ProviderFull`, retried until there is room, which takes no slot meanwhile.
+            ApplicationError: `ModelError`, retried while the provider is busy or down, or with
+                the model to turn to; `ProviderFull` and `ProviderRests`, retried until there is
+                room or the rest is over, which takes no slot meanwhile.
         """
         with as_activity_failure(), heartbeating():
-            begun = await begin_step(
-                self._database, self._contexts, step, self._limits.crash_attempts
-            )
+            try:
+                begun = await begin_step(
+                    self._database, self._contexts, step, self._limits.crash_attempts
+                )
+            except ModelError as error:
+                step_id = derived_id("step", step.run_id, step.index)
+                await after_no_beginning(self._database, step_id, error)
+                raise
             if isinstance(begun, StepOutcome):
                 return begun
-            started_ns, clock_ns = time.time_ns(), time.monotonic_ns()
-            with as_activity_failure(
-                asked=begun.attempt, model_attempts=self._limits.model_attempts
-            ):
-                reply = await self._ask(begun)
-            asked = CallTime(started_ns, time.monotonic_ns() - clock_ns)
-            outcome = await commit_step(
-                self._database,
-                begun,
-                reply,
-                asked,
-                approval_timeout_s=self._limits.approval_timeout_s,
-            )
+            try:
+                outcome = await self._take(begun)
+            except ModelError as error:
+                raise await after_failure(self._database, begun, error, self._limits) from None
+            await after_success(self._database, begun)
+        return outcome
+
+    async def _take(self, step: StepToTake) -> StepOutcome:
+        started_ns, clock_ns = time.time_ns(), time.monotonic_ns()
+        reply = await self._ask(step)
+        asked = CallTime(started_ns, time.monotonic_ns() - clock_ns)
+        outcome = await commit_step(
+            self._database,
+            step,
+            reply,
+            asked,
+            approval_timeout_s=self._limits.approval_timeout_s,
+        )
         activity.logger.info(
             "model replied",
             extra={
-                "model": begun.request.handle,
+                "model": step.request.handle,
                 "tool_calls": len(reply.tool_calls),
                 "output_tokens": reply.usage.completion_tokens,
             },

@@ -35,10 +35,22 @@ async def model_asked_for(
 
     Raises:
         InvalidArgument: What it names is no handle.
-        NotFound: There is no such model.
+        NotFound: There is no such model, or none of those that the agent is to turn to.
     """
+    await check_fallbacks(body.fallbacks(), actor, catalogue)
     handle = body.handle()
     return None if handle is None else await find_model(handle, actor, catalogue)
+
+
+async def check_fallbacks(handles: Sequence[str], actor: Actor, catalogue: Catalogue) -> None:
+    """See that the models to turn to are there.
+
+    Raises:
+        InvalidArgument: One is no handle.
+        NotFound: One is not there.
+    """
+    for handle in handles:
+        await find_model(handle, actor, catalogue)
 
 
 async def find_model(handle: str, actor: Actor, catalogue: Catalogue) -> CatalogueEntry:

@@ -122,6 +122,17 @@ class ProviderFull(Unavailable):
         super().__init__(f"Every call to the provider {provider} that may be made at once is made.")
 
 
+class ProviderRests(Unavailable):
+    """Nobody asks the provider now, because many runs found it busy or away.
+
+    `wait_s` is how long its rest may last, in seconds.
+    """
+
+    def __init__(self, provider: str, wait_s: float) -> None:
+        super().__init__(f"The provider {provider} is left alone for a while.")
+        self.wait_s = wait_s
+
+
 class ToolFailed(OError):
     """A tool call went wrong; the text is what the model reads as the tool's return."""
 

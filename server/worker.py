@@ -140,7 +140,10 @@ async def _polling(
         approvals.find_pending,
     ]
     limits = StepLimits(
-        settings.model_attempts, settings.crash_attempts, settings.approval_timeout_s
+        model_attempts=settings.model_attempts,
+        crash_attempts=settings.crash_attempts,
+        rest_runs=settings.provider_rest_runs,
+        approval_timeout_s=settings.approval_timeout_s,
     )
     traces = StepTraces(database, WireRecorder(), settings.traces)
     of_turns: list[Callable[..., Any]] = [

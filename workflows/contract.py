@@ -16,12 +16,14 @@ class Turn:
 
     Attributes:
         answers: Whether it answers an approval request: it goes first, and begins with the calls.
+        fallback: How many models it has given up: the next steps ask `model` at once.
     """
 
     run_id: str
     max_steps: int = 50
     model: str = ""
     answers: bool = False
+    fallback: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,11 @@ class Accepted:
 
 @dataclass(frozen=True)
 class StepRef:
-    """Which step of which run."""
+    """Which step of which run, and how many of the agent's models the turn has given up."""
 
     run_id: str
     index: int
+    fallback: int = 0
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,10 @@ class CallOutcome:
 
 @dataclass(frozen=True)
 class Closing:
-    """How a run ends that does not end with a step."""
+    """How a run ends that does not end with a step.
+
+    The words of a model's failure are in the database; without a message, they are taken there.
+    """
 
     run_id: str
     stop_reason: str

@@ -56,6 +56,19 @@ MODEL_RETRIES = {
     Failure.UNUSABLE: ModelRetry(),
 }
 LONGEST_MODEL_PAUSE_S = 30.0
+IMPATIENCE_S = 10.0
+"""A model that asks for a longer pause gives way at once to the next one, where there is one."""
+
+# A provider that fails for as many runs as the operator says (`provider_rest_runs`) within the
+# window, with no success between, is left alone; then one call tries it, and the others wait on.
+FAILURES_WITHIN_S = 60.0
+FIRST_REST_S = 5.0
+LONGEST_REST_S = 60.0
+PROBE_LEASE_S = 30.0
+LONGEST_LOOK_S = 10.0
+"""Who waits looks this often whether the rest is over sooner."""
+REST_PATIENCE_S = 600.0
+"""A step that has waited so long fails with what the provider was last seen to do."""
 
 STEP_TIMEOUT = timedelta(minutes=30)
 TOOL_TIMEOUT = timedelta(minutes=10)

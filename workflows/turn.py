@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import groupby
 from typing import Any, TypeVar
@@ -91,7 +91,7 @@ class TurnRunner:
                 return self._next(outcome)
         index = 0
         while index < self.turn.max_steps:
-            outcome = await self._step(index)
+            outcome = await self._step_by_any_model(index)
             if not await self._goes_on(outcome):
                 return self._next(outcome)
             index = outcome.index + 1
@@ -126,11 +126,26 @@ class TurnRunner:
             "the approval request is answered",
         )
 
+    async def _step_by_any_model(self, index: int) -> StepOutcome:
+        """Take a step, with the next of the agent's models where one does not answer.
+
+        Later steps ask the one that answered. Which one is next the database says, so that an
+        execution that is made anew goes on with it.
+        """
+        while True:
+            try:
+                return await self._step(index)
+            except ActivityError as error:
+                place, model = _next_model(error)
+                if place <= self.turn.fallback or self._is_over():
+                    raise
+                self.turn = replace(self.turn, fallback=place, model=model)
+
     async def _step(self, index: int) -> StepOutcome:
         self._show(f"Run `{self.turn.run_id}`: the model works on step {index + 1}.")
         return await self._do(
             contract.take_step,
-            StepRef(self.turn.run_id, index),
+            StepRef(self.turn.run_id, index, self.turn.fallback),
             options.STEP_TIMEOUT,
             _short("model", self.turn.model, index + 1),
         )
@@ -206,10 +221,20 @@ def _short(kind: str, name: str, step: int) -> str:
     return f"{kind} {name[:80]} · step {step}"
 
 
+def _next_model(error: ActivityError) -> tuple[int, str]:
+    """The place and the handle of the model to turn to; 0 where there is none."""
+    cause = error.cause
+    if isinstance(cause, ApplicationError) and cause.type == "ModelError" and cause.details[3:]:
+        place, model = cause.details[3:5]
+        return int(place), str(model)
+    return 0, ""
+
+
 def _closing_of(run_id: str, error: BaseException) -> Closing:
-    """What is known about a failure, as the API will show it."""
+    """What is known about a failure. Releases before this one told the provider's words, too."""
     cause = error.cause if isinstance(error, ActivityError) else None
     if isinstance(cause, ApplicationError) and cause.details:
-        kind, detail, status = cause.details
-        return Closing(run_id, "llm_api_error", kind, cause.message, detail, status)
+        kind, detail, status = cause.details[:3]
+        message = "" if cause.message == kind else cause.message
+        return Closing(run_id, "llm_api_error", kind, message, detail, status)
     return Closing(run_id, "error", "internal_error", "The turn failed inside the server.")

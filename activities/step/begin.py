@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
 from activities.pending import pending_request
+from activities.step.choosing import Choice, choose_model
 from activities.step.prompt_cache import Contexts
 from o.domain.agents import Agent
 from o.domain.llm import ModelRequest
@@ -33,6 +34,7 @@ class StepToTake:
     """A step that has begun: what to ask, and what the reply is committed to.
 
     Attributes:
+        choice: Which model is asked.
         history: What the request's calls have returned, where the agent's rules ask for it.
         rules: How the agent's rules stand before the step.
     """
@@ -45,6 +47,7 @@ class StepToTake:
     request: ModelRequest
     history: list[ToolReturn]
     rules: RuleState
+    choice: Choice
 
     def foresight(self) -> Foresight:
         """What is known of the calls of the reply, of the first at first."""
@@ -60,11 +63,15 @@ async def begin_step(
 
     Raises:
         ModelError: `internal_error`, when the step has lost its worker too often.
+        ApplicationError: The workflow is to turn to another model.
+        ProviderRests: The provider is left alone now, and there is no other model.
     """
     step_id = derived_id("step", step.run_id, step.index)
     context = contexts.take(str(activity.info().workflow_id))  # which is the conversation's
     async with database.quick() as connection:
-        opened = await open_step(connection, step.run_id, step.index, step_id, context.mark)
+        opened = await open_step(
+            connection, step.run_id, step.index, step_id, context.mark, fallback=step.fallback
+        )
     if opened is None:
         return await _not_this_one(database, step)
     async with database.connect() as connection:
@@ -77,20 +84,30 @@ async def begin_step(
         carried_on: list[str] = []
         if opened.agent.message_buffer_autoclear:
             carried_on = await list_request_runs(connection, opened.run)
-    if opened.attempt > crash_attempts:
+    in_vain = opened.attempt - opened.failures  # failures of models are counted by themselves
+    if in_vain > crash_attempts:
         raise ModelError(
-            "internal_error",
-            f"The step was given up: it was begun {opened.attempt - 1} times in vain.",
+            "internal_error", f"The step was given up: it was begun {in_vain - 1} times in vain."
         )
-    handle = opened.run.options.override_model or opened.agent.model
+    choice = await choose_model(database, opened, step, step_id, opened.attempt)
     rules = rule_state(opened.agent.tool_rules, opened.agent.tool_names, history)
     system = prompt_of_request(system, opened.run.options)
-    prompt = contexts.prompt(context, opened, system, handle, carried_on)
+    prompt = contexts.prompt(context, opened, system, choice.handle, carried_on)
     client_tools = opened.run.options.client_tools or ()
-    request = model_request(opened.agent, handle, prompt, rules, client_tools)
+    request = model_request(
+        choice.agent_of(opened.agent), choice.handle, prompt, rules, client_tools
+    )
     request = request.model_copy(update={"providers_mark": opened.providers_mark})
     return StepToTake(
-        opened.run, opened.agent, step.index, step_id, opened.attempt, request, history, rules
+        opened.run,
+        opened.agent,
+        step.index,
+        step_id,
+        opened.attempt,
+        request,
+        history,
+        rules,
+        choice,
     )
 
 

@@ -15,7 +15,7 @@ from api.deps import (
     TransactionDep,
     thread_of,
 )
-from api.new_agents import find_model
+from api.new_agents import check_fallbacks, find_model
 from api.new_conversations import fork_conversation, start_conversation
 from api.pagination import page_query
 from api.prompts import recompile_prompt
@@ -25,6 +25,7 @@ from api.wire.conversations import (
     CreateConversationBody,
     UpdateConversationBody,
 )
+from api.wire.llm import fallbacks_named
 from o.ids import pattern
 from o.storage import conversations as stored
 from o.storage.pages import Page
@@ -45,6 +46,7 @@ async def create(
     agent_id: OfAgent, body: CreateConversationBody, actor: ActorDep, parts: PartsDep
 ) -> Response:
     """Start a conversation with an agent, beside its own thread and its other conversations."""
+    await check_fallbacks(fallbacks_named(body.model_settings), actor, parts.catalogue)
     model = None
     if body.model is not None:
         model = (await find_model(body.model, actor, parts.catalogue)).handle
@@ -101,6 +103,7 @@ async def update(
     parts: PartsDep,
 ) -> Response:
     """Change a conversation. Its next turn goes by what it is then."""
+    await check_fallbacks(fallbacks_named(body.model_settings), actor, parts.catalogue)
     changes = body.changes()
     if body.model is not None:
         changes["model"] = (await find_model(body.model, actor, parts.catalogue)).handle

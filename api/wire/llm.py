@@ -1,11 +1,18 @@
 """V1's two spellings of how a model is called: `model_settings`, and `llm_config` before it."""
 
+import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
 from api.wire.fields import Json, RequestBody, Text
 from o.domain.agents import Agent
+from o.domain.fallbacks import (
+    FALLBACK_ALSO_ON,
+    FALLBACK_MODELS,
+    MAX_FALLBACKS,
+    OPTIONAL_FALLBACKS,
+)
 from o.llm.embedding_models import USUAL_DIMENSIONS, dimensions_of
 
 # What `model_settings` has a word for, by its name in `llm_config`.
@@ -45,6 +52,7 @@ _PROVIDER_TYPES = frozenset(
         "zai",
     }
 )
+_HANDLE = re.compile(r"[^/\s]{1,128}/\S{1,256}")
 _FORMATS = ("text", "json_object", "json_schema")
 
 
@@ -64,9 +72,28 @@ def _checked_format(asked: Any) -> Any:
 
 def _checked_settings(settings: dict[str, Any]) -> dict[str, Any]:
     _checked_format(settings.get("response_format"))
+    _check_fallbacks(settings)
     if settings.get("tool_calling") not in (None, "native", "json_schema"):
         raise ValueError("tool_calling must be 'native' or 'json_schema'")
     return settings
+
+
+def _check_fallbacks(settings: dict[str, Any]) -> None:
+    """O's own settings: what is asked where the model does not answer."""
+    named, also = settings.get(FALLBACK_MODELS), settings.get(FALLBACK_ALSO_ON)
+    if named is not None and not (
+        isinstance(named, list)
+        and len(named) <= MAX_FALLBACKS
+        and all(isinstance(handle, str) and _HANDLE.fullmatch(handle) for handle in named)
+    ):
+        raise ValueError(
+            f"{FALLBACK_MODELS} must be a list of up to {MAX_FALLBACKS} handles 'provider/model'"
+        )
+    if also is not None and not (
+        isinstance(also, list) and all(failure in OPTIONAL_FALLBACKS for failure in also)
+    ):
+        words = ", ".join(OPTIONAL_FALLBACKS)
+        raise ValueError(f"{FALLBACK_ALSO_ON} must be a list of {words}")
 
 
 ModelSettings = Annotated[Json, AfterValidator(_checked_settings)]
@@ -91,6 +118,10 @@ class ModelFields(RequestBody):
     max_reasoning_tokens: int | None = Field(None, ge=0, le=2_000_000_000)
     enable_reasoner: bool | None = None
     reasoning: bool | None = None
+
+    def fallbacks(self) -> list[str]:
+        """The handles of the models that the request has the agent turn to."""
+        return fallbacks_named(self.model_settings)
 
     def handle(self) -> str | None:
         """The handle of the model, None when neither spelling names one."""
@@ -156,6 +187,11 @@ class ModelFields(RequestBody):
         older = {name: value for name, value in config.items() if name not in _DERIVED}
         alone = {"enable_reasoner": reasons, "max_reasoning_tokens": self.max_reasoning_tokens}
         return current | older | _given(alone)
+
+
+def fallbacks_named(settings: dict[str, Any] | None) -> list[str]:
+    """The handles that settings name, none where they are not given."""
+    return list((settings or {}).get(FALLBACK_MODELS) or ())
 
 
 def shown_settings(agent: Agent) -> dict[str, Any]:

@@ -66,17 +66,33 @@ class _Sink:
     def __init__(self, on_delta: DeltaSink) -> None:
         self._on_delta = on_delta
         self.has_begun = False
+        self.renamed: dict[str, str] = {}
 
     async def __call__(self, delta: ReplyDelta) -> None:
         self.has_begun = True
+        if delta.name in self.renamed:
+            delta = delta.model_copy(update={"name": self.renamed[delta.name]})
         await self._on_delta(delta)
 
 
 async def _told(ask: Ask, fitted: FittedRequest, sink: _Sink | None) -> ModelReply:
     """Ask once; a reply that may not be streamed is told at once."""
+    if sink is not None:
+        sink.renamed = fitted.renamed
     if sink is None or fitted.takes.streams:
-        return await ask(fitted, sink)
-    return await told_whole(await ask(fitted, None), sink)
+        return _named_back(await ask(fitted, sink), fitted.renamed)
+    return _named_back(await told_whole(await ask(fitted, None), sink), fitted.renamed)
+
+
+def _named_back(reply: ModelReply, renamed: dict[str, str]) -> ModelReply:
+    """The reply with the tools that it calls by their own names."""
+    if not renamed or not reply.tool_calls:
+        return reply
+    calls = [
+        call.model_copy(update={"name": renamed.get(call.name, call.name)})
+        for call in reply.tool_calls
+    ]
+    return reply.model_copy(update={"tool_calls": calls})
 
 
 def _noting(reply: ModelReply, notes: list[str]) -> ModelReply:

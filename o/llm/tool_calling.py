@@ -1,6 +1,5 @@
 """Whether a model calls tools itself or is held to JSON (`o.llm.requests.json_tools`)."""
 
-import re
 from contextlib import suppress
 
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest
@@ -10,20 +9,11 @@ from o.llm.providers import Provider
 from o.llm.requests.fitted import FittedRequest
 from o.llm.requests.json_tools import NOTE, SETTING, JsonSink, as_json, read_json
 from o.llm.requests.learnt import Learnt, key_of
+from o.llm.requests.refusals import calls_no_tools
 from o.llm.requests.ways import Ways
 
 _BY_JSON = "tools in words"
 """The lesson that a model calls no tools."""
-
-# What Ollama, llama.cpp, vLLM, OpenRouter and others say of a model or a server that calls none.
-_CALLS_NONE = re.compile(
-    r"(?:does|do)(?: not|n't) support (?:the use of )?(?:tools|tool use|tool call|function call)"
-    r"|tools? (?:use |calling )?(?:is|are) not supported|tools param(?:eter)? requires"
-    r"|tool_choice param(?:eter)? requires|unsupported param(?:eter)?s?:? ?.?tools"
-    r"|endpoints found that support tool use|requires --enable-auto-tool-choice"
-    r"|function calling is not enabled",
-    re.IGNORECASE,
-)
 
 
 async def complete(
@@ -77,7 +67,7 @@ def _noticing(ask: Ask) -> Ask:
         try:
             return await ask(fitted, sink)
         except ModelError as error:
-            if _CALLS_NONE.search(error.detail):
+            if calls_no_tools(error):
                 raise _CallsNoneError from error
             raise
 

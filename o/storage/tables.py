@@ -286,6 +286,22 @@ steps = Table(
     Column("model_ns", BigInteger),
     Column("feedback", Text),
     _texts("tags"),
+    Column("fallback", Integer, nullable=False, server_default=text("0")),
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    Column("failures", Integer, nullable=False, server_default=text("0")),
+    _json("error", None),
+)
+
+provider_rests = Table(
+    "provider_rests",
+    metadata,
+    Column("organization_id", Text, ForeignKey("organizations.id"), primary_key=True),
+    Column("provider", Text, primary_key=True),
+    _json("failed_runs"),
+    Column("error_type", Text, nullable=False),
+    Column("error_status", Integer, nullable=False),
+    Column("rests", Integer, nullable=False, server_default=text("0")),
+    _time("until"),
 )
 
 step_traces = Table(

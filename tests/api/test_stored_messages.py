@@ -28,7 +28,7 @@ from tests.llm.requests.refusing import (
     roles,
     wants_turns,
 )
-from tests.support.product import Product
+from tests.support.product import Product, eventually
 from tests.support.provider import FakeProvider, call, do, say
 
 PNG = "iVBORw0KGgo="
@@ -279,7 +279,12 @@ def strict_client(
     strict: StrictProvider, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Letta]:
     # One worker, since what is only guessed is known to the one that guessed it.
-    env = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": strict.url, "O_WORKERS": "1"}
+    env = {
+        "OPENAI_API_KEY": "sk-test",
+        "OPENAI_BASE_URL": strict.url,
+        "O_WORKERS": "1",
+        "O_TRACES": "all",
+    }
     product = Product(tmp_path_factory.mktemp("strict") / "o", env)
     product.start()
     yield product.client(max_retries=0)
@@ -302,6 +307,20 @@ def test_the_next_plain_message_is_answered(
     strict.requests.clear()
     assert ask("again") == "end_turn"
     assert len(strict.requests) == 1, "what helped was remembered"
+
+
+def test_a_trace_says_what_was_changed(strict_client: Letta) -> None:
+    model = list(KINDS).index("two users in one request")
+    agent = strict_client.agents.create(model=f"openai/kind-{model}")
+    ended(strict_client, agent.id, [user("one"), user("two")], streams=False)
+    (step,) = strict_client.steps.list(agent_id=agent.id).items
+
+    def trace() -> Any:
+        return strict_client.get(f"/v1/steps/{step.id}/trace", cast_to=object)
+
+    found = eventually(trace, what="the trace")
+    assert any("merged" in note for note in found["notes"])
+    assert found["request_json"]["messages"][-1]["content"].endswith("one\n\ntwo")
 
 
 def ended(client: Letta, agent_id: str, sent: Any, *, streams: bool) -> str:

@@ -50,6 +50,8 @@ POINTS = (
     Point("step-opened", "worker", "o.storage.turn.opening:open_step", "after"),
     Point("prompt-built", "worker", "o.llm.models:Models.complete", "before"),
     Point("tokens-coming", "worker", "activities.step.deltas:DeltaWriter.write", "before", nth=10),
+    Point("model-failed", "worker", "activities.step.failing:after_failure", "before"),
+    Point("model-given-up", "worker", "activities.step.failing:after_failure", "after"),
     Point("model-replied", "worker", "o.llm.models:Models.complete", "after"),
     Point(
         "step-uncommitted", "worker", "o.storage.turn.committing:commit_reply", "before", "index"

@@ -3,6 +3,7 @@
 import contextlib
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -25,7 +26,7 @@ from tests.chaos.killing import (
     roles_of,
 )
 from tests.support.product import eventually
-from tests.support.provider import HANDLE, call, do, say
+from tests.support.provider import HANDLE, MODEL, OTHER_HANDLE, call, do, say
 
 
 class Scenario:
@@ -153,6 +154,26 @@ class Failure(Scenario):
         with pytest.raises(APIError):
             self._sending.reply()
         assert_runs_ended_once(self.product, self.agent, [("failed", "llm_api_error")])
+
+
+class AnotherModel(Scenario):
+    """A turn whose model refuses, and that its agent's other model takes on."""
+
+    text = do(say("by another") | {"fail": 401, "only": MODEL})
+    requests = 2
+    roles = ("system", "user", "assistant")
+
+    def begin(self) -> None:
+        settings: Any = {"provider_type": "openai", "fallback_models": [OTHER_HANDLE]}
+        client = patient_client(self.product)
+        client.agents.update(self.agent.id, model_settings=settings)
+        self._sending = Sending(self.product, self.agent, self.text)
+
+    def check(self, killed: str) -> None:
+        assert self._sending.reply().messages[-1].content == "by another"
+        assert_runs_ended_once(self.product, self.agent, [("completed", "end_turn")])
+        (step,) = patient_client(self.product).steps.list(agent_id=self.agent.id)
+        assert step.api_model_handle == OTHER_HANDLE
 
 
 class HandOver(Scenario):

@@ -64,6 +64,7 @@ class Step:
             index=0,
             step_id=self.id,
             attempt=attempt,
+            model="openai/scripted",
             message=message,
             heartbeat=None,
             finish_reason="stop",

@@ -98,9 +98,16 @@ class Product:
 
     @property
     def state(self) -> dict[str, Any]:
-        """What `up.json` says."""
-        found: dict[str, Any] = json.loads((self.data_dir / "up.json").read_text())
+        """What `up.json` says; a supervisor that starts clears its forerunner's away."""
+        found: dict[str, Any] = eventually(self._noted, what="the state file")
         return found
+
+    def _noted(self) -> dict[str, Any] | None:
+        try:
+            noted: dict[str, Any] = json.loads((self.data_dir / "up.json").read_text())
+        except FileNotFoundError:
+            return None
+        return noted
 
     def client(self, **options: Any) -> Letta:
         """The official client for this server."""
@@ -198,7 +205,7 @@ class Product:
         assert self.process is not None
         assert self.process.poll() is None, self.log_path.read_text()
         try:
-            if self.state["pid"] != pid:
+            if (self._noted() or {}).get("pid") != pid:
                 return False
             return bool(httpx.get(f"{self.url}/v1/ready/").json().get("temporal") == "ok")
         except (OSError, ValueError, httpx.HTTPError):

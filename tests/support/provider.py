@@ -195,7 +195,8 @@ class FakeProvider:
         action = choose(prompt)
         if body.get("tool_choice") == "required" and is_legacy(body):
             action = forced(action)
-        if (failed := self._failure(action, prompt)) is not None:
+        fails = action.get("only") in (None, body["model"])
+        if fails and (failed := self._failure(action, prompt)) is not None:
             return failed
         await asyncio.sleep(action.get("delay_s", 0))
         self._given.note(body["model"], _message(action))
@@ -227,7 +228,10 @@ class FakeProvider:
         return self._failures[key] <= int(action.get("times", 1))
 
     def _failure(self, action: Action, prompt: Prompt) -> Response | None:
-        """The error that the action asks for, `times` times for the same user message."""
+        """The error that the action asks for, `times` times for the same user message.
+
+        With `only`, requests for that model alone meet it.
+        """
         if "fail" not in action:
             return None
         key = last_user_text(prompt)

@@ -9,12 +9,22 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from letta_client import APIStatusError
 from temporalio.client import Client
 
 from tests.support.product import REPOSITORY, Product
-from tests.support.provider import HANDLE, FakeProvider, call, do, say, together
+from tests.support.provider import (
+    HANDLE,
+    MODEL,
+    OTHER_HANDLE,
+    FakeProvider,
+    call,
+    do,
+    say,
+    together,
+)
 from tests.support.receiver import Receiver
 from tests.workflows.plays import PLAYS, Stage
 
@@ -49,6 +59,7 @@ KINDS = {
     "answers": ["hello", "again"],
     "tools": [do(_EDIT, _SEARCH, say("done"))],
     "failure": [do({"fail": 500}), "after the failure"],
+    "fallback": [do({"fail": 401, "only": MODEL} | say("by another")), "after it"],
     "max_steps": [do(_SEARCH)],
     "continued": [f"message {n}" for n in range(20)],
     "long_turn": [do(*[_SEARCH] * 90, say("done")), "after it"],
@@ -65,7 +76,7 @@ def _record(product: Product, name: str, texts: list[str]) -> None:
         agent_type="memgpt_v2_agent" if name == "legacy" else "letta_v1_agent",
         model=HANDLE,
         memory_blocks=[{"label": "human", "value": ""}],
-        model_settings={"provider_type": "openai", "parallel_tool_calls": name == "parallel"},
+        model_settings=_settings(name),
     )
     ((conversation_id,),) = product.query(
         "SELECT id FROM conversations WHERE agent_id = %s", agent.id
@@ -81,6 +92,14 @@ def _record(product: Product, name: str, texts: list[str]) -> None:
         except APIStatusError:
             assert name in ("failure", "legacy")
     asyncio.run(_store(product.state["temporal_address"], conversation_id, name))
+
+
+def _settings(name: str) -> Any:
+    settings: dict[str, Any] = {
+        "provider_type": "openai",
+        "parallel_tool_calls": name == "parallel",
+    }
+    return settings | ({"fallback_models": [OTHER_HANDLE]} if name == "fallback" else {})
 
 
 def _record_callback(product: Product) -> None:

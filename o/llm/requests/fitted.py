@@ -1,12 +1,15 @@
 """A request as one model of one provider takes it: what the wires spell."""
 
+from collections.abc import Iterator
+from itertools import count
 from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from o.domain.llm import ModelRequest
+from o.domain.llm import ModelRequest, ToolSpec
 from o.llm.providers import Provider
 from o.llm.requests.capabilities import Capabilities, capabilities_of
+from o.llm.requests.cleaning import fit_name
 from o.llm.requests.repair import repaired
 
 
@@ -16,10 +19,12 @@ class FittedRequest(ModelRequest):
     Attributes:
         takes: What the model can be told; fields in `takes.left_out` are not to be sent.
         notes: What was changed, in plain sentences.
+        renamed: Tools that are offered by another name than their own: theirs by that name.
     """
 
     takes: Capabilities = Capabilities()
     notes: list[str] = Field(default_factory=list)
+    renamed: dict[str, str] = Field(default_factory=dict)
 
 
 def fit(
@@ -44,12 +49,38 @@ def fit(
     if isinstance(request, FittedRequest) and takes is None:
         return request
     takes = takes or known_capabilities(provider, model)
-    names = [tool.name for tool in request.tools]
+    tools, renamed = _offered(request.tools, takes)
+    names = [tool.name for tool in tools]
     prompt, notes = repaired(request.prompt, names, takes, refused, is_alone=is_alone)
     fields = {name: getattr(request, name) for name in ModelRequest.model_fields}
-    return FittedRequest.model_construct(
-        **fields | {"prompt": prompt, "takes": takes, "notes": notes}
-    )
+    if renamed:
+        notes.append("tools are offered by names that every provider takes")
+    changed = {"prompt": prompt, "tools": tools, "takes": takes, "notes": notes, "renamed": renamed}
+    return FittedRequest.model_construct(**fields | changed)
+
+
+def _offered(tools: list[ToolSpec], takes: Capabilities) -> tuple[list[ToolSpec], dict[str, str]]:
+    """The tools as they are offered, and the own names of those that clients call oddly."""
+    if all(takes.takes_name(tool.name) for tool in tools):
+        return tools, {}
+    taken = {tool.name for tool in tools}
+    renamed: dict[str, str] = {}
+    offered = []
+    for tool in tools:
+        name = tool.name
+        if not takes.takes_name(name):
+            cleaned = fit_name(name, takes, frozenset())
+            name = next(one for one in _alternatives(cleaned) if one not in taken)
+            taken.add(name)
+            renamed[name] = tool.name
+        offered.append(tool.model_copy(update={"name": name}))
+    return offered, renamed
+
+
+def _alternatives(name: str) -> Iterator[str]:
+    yield name
+    for n in count(2):
+        yield f"{name[:60]}_{n}"
 
 
 def known_capabilities(provider: Provider, model: str) -> Capabilities:

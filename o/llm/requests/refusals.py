@@ -79,6 +79,15 @@ _NOT_GIVEN_BACK = re.compile(
     re.IGNORECASE,
 )
 _MAY_BE_MENDED = (Failure.BAD_REQUEST, Failure.CONTENT_FILTER, Failure.CONTEXT_WINDOW)
+# What Ollama, llama.cpp, vLLM, OpenRouter and others say of a model or a server that calls none.
+_CALLS_NONE = re.compile(
+    r"(?:does|do)(?: not|n't) support (?:the use of )?(?:tools|tool use|tool call|function call)"
+    r"|tools? (?:use |calling )?(?:is|are) not supported|tools param(?:eter)? requires"
+    r"|tool_choice param(?:eter)? requires|unsupported param(?:eter)?s?:? ?.?tools"
+    r"|endpoints found that support tool use|requires --enable-auto-tool-choice"
+    r"|function calling is not enabled",
+    re.IGNORECASE,
+)
 _BASE_FIELDS = frozenset(
     {"role", "content", "tool_calls", "tool_call_id", "id", "type", "function"}
 )
@@ -90,6 +99,13 @@ def may_be_mended(error: ModelError) -> bool:
     if error.failure in (Failure.NOT_FOUND, Failure.SERVER_ERROR):
         return _TEMPLATE.search(error.detail) is not None
     return error.failure in _MAY_BE_MENDED
+
+
+def calls_no_tools(error: ModelError) -> bool:
+    """Whether a refusal says that the model, or its server, calls no tools at all."""
+    kinds = (Failure.BAD_REQUEST, Failure.NOT_FOUND, Failure.SERVER_ERROR)
+    said = " ".join(_said(error.detail))
+    return error.failure in kinds and _CALLS_NONE.search(said) is not None
 
 
 def is_about_additions(error: ModelError) -> bool:

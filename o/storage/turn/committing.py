@@ -90,7 +90,7 @@ _COMMIT_REPLY = text(
             now() + make_interval(secs => CAST(:approval_timeout_s AS double precision))
         FROM run WHERE CAST(:digest AS text) IS NOT NULL
     ), step AS (
-        UPDATE steps SET status = 'success', finish_reason = :finish_reason,
+        UPDATE steps SET status = 'success', model = :model, finish_reason = :finish_reason,
             usage = CAST(:step_usage AS jsonb), completed_at = now(),
             model_started_ns = :model_started_ns, model_ns = :model_ns
         FROM run WHERE steps.id = :step_id
@@ -136,6 +136,7 @@ class Reply:
     """What a step commits: the message (at position 0), what it cost, and the end if it is one.
 
     Attributes:
+        model: The handle of the model that answered.
         heartbeat: Sends the model on (at position 1); shown in the answer.
         model_started_ns: When the model was asked, in nanoseconds since 1970.
         model_ns: How long it took to answer.
@@ -146,6 +147,7 @@ class Reply:
     index: int
     step_id: str
     attempt: int
+    model: str
     message: Message
     heartbeat: Message | None
     finish_reason: str
@@ -199,6 +201,7 @@ async def commit_reply(
             "index": reply.index,
             "step_id": reply.step_id,
             "attempt": reply.attempt,
+            "model": reply.model,
             "finish_reason": reply.finish_reason,
             "step_usage": reply.usage.model_dump_json(),
             "run_usage": reply.run_usage.model_dump_json(),

@@ -5,7 +5,7 @@ waits for every one of them. The run's row is locked first, always, so that atte
 step go one after the other.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,7 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.agents import Agent, Conversation
 from o.domain.blocks import Block
 from o.domain.messages import Message
+from o.domain.rests import ProviderRest
 from o.domain.runs import Run
+from o.storage.provider_rests import NOTED
 from o.storage.quick import QuickConnection
 from o.storage.rows import model_of_json, models_of_json
 from o.storage.thread_blocks import SEEN_BLOCKS
@@ -77,18 +79,27 @@ _OPEN_STEP = text(
               WHERE approvals.conversation_id = runs.conversation_id
                 AND approvals.status = 'pending'
           )
-        RETURNING runs.*, coalesce(conversations.model, agents.model) AS agent_model
+        RETURNING runs.*, coalesce(conversations.model, agents.model) AS agent_model,
+            coalesce(conversations.model_settings, agents.model_settings) AS model_settings
     ), step AS (
-        INSERT INTO steps (id, organization_id, run_id, agent_id, index, status, model)
-        SELECT :step_id, organization_id, id, agent_id, :index, 'pending',
-               coalesce(options ->> 'override_model', agent_model)
+        INSERT INTO steps (id, organization_id, run_id, agent_id, index, status, fallback, model)
+        SELECT :step_id, organization_id, id, agent_id, :index, 'pending', :fallback,
+               coalesce(
+                   CASE WHEN CAST(:fallback AS integer) > 0 THEN
+                       model_settings -> 'fallback_models' ->> (CAST(:fallback AS integer) - 1)
+                   END, options ->> 'override_model', agent_model)
         FROM run WHERE steps_done <= :index
-        ON CONFLICT (run_id, index) DO UPDATE SET attempts = steps.attempts + 1
-        RETURNING attempts
+        ON CONFLICT (run_id, index) DO UPDATE SET attempts = steps.attempts + 1,
+            fallback = greatest(steps.fallback, excluded.fallback)
+        RETURNING attempts, fallback, failures, created_at
     ), {_PLACED}
     SELECT to_jsonb(run) AS run, to_jsonb(agents) AS agent,
         to_jsonb(conversations) AS conversation,
         (SELECT attempts FROM step) AS attempt,
+        (SELECT fallback FROM step) AS fallback,
+        (SELECT failures FROM step) AS failures,
+        (SELECT extract(epoch FROM now() - step.created_at) FROM step) AS age_s,
+        {NOTED} AS rests,
         {SEEN_BLOCKS} AS blocks,
         (SELECT to_jsonb(messages) FROM messages
          WHERE conversation_id = run.conversation_id AND position = 0) AS first,
@@ -141,6 +152,10 @@ class OpenStep:
     Attributes:
         agent: As it is in this conversation.
         attempt: Which try at the step this is, from 1; None when the step is committed.
+        fallback: How many models were given up before the one that the step is at.
+        failures: How often models have failed at the step.
+        age_s: Seconds since the step was begun first.
+        rests: What is noted of providers whose calls fail.
         first: The message at the head of the conversation: the system message.
         is_continued: Whether the mark is good. Else whoever gave it knows nothing.
         messages: What follows the mark if it is good, else all that follows the head; oldest
@@ -156,13 +171,31 @@ class OpenStep:
     is_continued: bool
     messages: list[Message]
     attempt: int | None
+    fallback: int = 0
+    failures: int = 0
+    age_s: float = 0.0
+    rests: list[ProviderRest] = field(default_factory=list)
     providers_mark: str | None = None
 
 
 async def open_step(
-    connection: AsyncConnection | QuickConnection, run_id: str, index: int, step_id: str, mark: Mark
+    connection: AsyncConnection | QuickConnection,
+    run_id: str,
+    index: int,
+    step_id: str,
+    mark: Mark,
+    *,
+    fallback: int = 0,
 ) -> OpenStep | None:
     """Mark the run as running, place its input, count an attempt at the step, read the context.
+
+    Args:
+        connection: Committing by itself.
+        run_id: Which run.
+        index: Which step of it.
+        step_id: The id that the step gets.
+        mark: How much of the history is known.
+        fallback: How many models the turn has given up so far.
 
     Returns:
         None when the run is closed or gone, when its conversation waits for an answer to an
@@ -177,6 +210,7 @@ async def open_step(
             "run_id": run_id,
             "index": index,
             "step_id": step_id,
+            "fallback": fallback,
             "epoch": mark.epoch,
             "position": mark.position,
             "message_id": mark.message_id,
@@ -196,6 +230,10 @@ async def open_step(
         messages=models_of_json(Message, row.messages, run_id)
         + models_of_json(Message, row.placed, run_id),
         attempt=row.attempt,
+        fallback=row.fallback or 0,
+        failures=row.failures or 0,
+        age_s=float(row.age_s or 0),
+        rests=models_of_json(ProviderRest, row.rests or [], run_id),
         providers_mark=row.providers_mark,
     )
 

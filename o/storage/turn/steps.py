@@ -4,6 +4,7 @@ from sqlalchemy import func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.messages import Message, Role, ToolCall, ToolReturn, return_message_id
+from o.domain.runs import RunError
 from o.storage.rows import columns_of, model_of, model_of_json
 from o.storage.tables import messages, runs, steps
 
@@ -15,6 +16,66 @@ async def fail_steps(connection: AsyncConnection, run_id: str) -> None:
         .where(steps.c.run_id == run_id, steps.c.status == "pending")
         .values(status="failed", completed_at=func.now())
     )
+
+
+# A step that is closed, or was begun anew since, stays as it is.
+_RECORD_FAILURE = text(
+    """
+    UPDATE steps SET tries = tries + 1, failures = failures + 1, error = CAST(:error AS jsonb)
+    WHERE id = :step_id AND status = 'pending'
+        AND attempts = coalesce(CAST(:attempt AS integer), attempts)
+    RETURNING tries
+    """
+)
+
+
+async def record_failure(
+    connection: AsyncConnection, step_id: str, attempt: int | None, error: RunError
+) -> int | None:
+    """Keep what a model call met; the workflow is told no words of it.
+
+    Args:
+        connection: Any.
+        step_id: Which step.
+        attempt: Which attempt; None where it may be any.
+        error: What it met.
+
+    Returns:
+        How often this model has failed at the step; None when the attempt counts no more.
+    """
+    found: int | None = await connection.scalar(
+        _RECORD_FAILURE,
+        {"step_id": step_id, "attempt": attempt, "error": error.model_dump_json()},
+    )
+    return found
+
+
+async def turn_to(connection: AsyncConnection, step_id: str, fallback: int, model: str) -> None:
+    """Give up a step's model for another one: whoever takes the step goes on with that.
+
+    Args:
+        connection: Any.
+        step_id: Which step.
+        fallback: The place of the other model.
+        model: Its handle.
+    """
+    await connection.execute(
+        update(steps)
+        .where(steps.c.id == step_id, steps.c.status == "pending", steps.c.fallback < fallback)
+        .values(fallback=fallback, model=model, tries=0)
+    )
+
+
+async def last_failure(connection: AsyncConnection, run_id: str) -> RunError | None:
+    """What the step that a run is at has met last, None for nothing."""
+    rows = await connection.execute(
+        select(steps.c.error)
+        .where(steps.c.run_id == run_id, steps.c.status == "pending")
+        .order_by(steps.c.index.desc())
+        .limit(1)
+    )
+    error = rows.scalar_one_or_none()
+    return None if error is None else model_of_json(RunError, error, run_id)
 
 
 async def get_step_reply(connection: AsyncConnection, run_id: str, index: int) -> Message | None:

@@ -87,12 +87,17 @@ def arguments_are_odd(body: Body) -> bool:
 
 @dataclass
 class RefusingProvider:
-    """A running provider with habits."""
+    """A running provider with habits.
+
+    Attributes:
+        calls: The tool that it calls in each reply.
+    """
 
     habits: list[Habit] = field(default_factory=list)
     asked: list[Body] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     url: str = ""
+    calls: str | None = None
 
     async def answer(self, request: Request) -> Response:
         body = json.loads(await request.body())
@@ -105,11 +110,15 @@ class RefusingProvider:
                     return PlainTextResponse(said, status)
                 return JSONResponse(said, status)
         self.statuses.append(200)
-        said = {"role": "assistant", "content": "hello"}
+        message: dict[str, Any] = {"role": "assistant", "content": "hello"}
+        if self.calls is not None:
+            function = {"name": self.calls, "arguments": "{}"}
+            called = {"id": "call_1", "index": 0, "type": "function", "function": function}
+            message |= {"tool_calls": [called]}
         if not body.get("stream"):
-            choice = {"index": 0, "finish_reason": "stop", "message": said}
+            choice = {"index": 0, "finish_reason": "stop", "message": message}
             return JSONResponse({"choices": [choice]})
-        chunk = {"choices": [{"index": 0, "delta": said, "finish_reason": "stop"}]}
+        chunk = {"choices": [{"index": 0, "delta": message, "finish_reason": "stop"}]}
         frames = (f"data: {frame}\n\n" for frame in (json.dumps(chunk), "[DONE]"))
         return StreamingResponse(frames, media_type="text/event-stream")
 

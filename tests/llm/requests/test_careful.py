@@ -1,14 +1,15 @@
 """A request that is refused is made again, more carefully, and what helped is remembered."""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from o.domain.lessons import ModelKey
-from o.domain.llm import ModelReply, ModelRequest, ReplyDelta
+from o.domain.llm import ModelReply, ModelRequest, ReplyDelta, ToolSpec
 from o.errors import ModelError
 from o.llm.models import Models
 from o.llm.providers import Providers
@@ -77,8 +78,8 @@ def shelf() -> Shelf:
 
 
 @pytest.fixture
-def models(strict: RefusingProvider, shelf: Shelf) -> Models:
-    return models_at(strict, shelf)
+def models(strict: RefusingProvider, shelf: Shelf, opened: Callable[[Models], Models]) -> Models:
+    return opened(models_at(strict, shelf))
 
 
 def models_at(strict: RefusingProvider, shelf: Shelf) -> Models:
@@ -178,6 +179,7 @@ async def test_a_field_that_is_refused_is_left_out_from_then_on(
     another = models_at(strict, shelf)
     await another._learnt.refresh()
     await ask(another, asked_for(), streams=True)
+    await another.close()
     assert len(strict.asked) == 2, "and the other workers know"
 
 
@@ -468,6 +470,7 @@ async def test_a_provider_that_is_found_elsewhere_is_a_new_one(
         later = models_at(moved, shelf)
         await later._learnt.refresh()
         await ask(later, asked_for())
+        await later.close()
         assert "top_p" in moved.asked[0]
 
 
@@ -572,3 +575,38 @@ async def test_a_stream_that_has_begun_is_not_asked_for_again(
     with pytest.raises(ModelError):
         await answered_by(server, [])
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_tool_of_any_name_is_offered_by_one_that_is_taken_and_called_by_its_own(
+    strict: RefusingProvider, models: Models, streams: bool
+) -> None:
+    strict.habits = [
+        refuses(
+            lambda body: (
+                not all(
+                    re.fullmatch("[a-zA-Z0-9_-]{1,64}", one["function"]["name"])
+                    for one in body["tools"]
+                )
+            ),
+            400,
+            openai_error("Invalid 'tools[0].function.name': string does not match pattern."),
+        )
+    ]
+    strict.calls = "files_read"
+    named = [
+        ToolSpec(name=name, description="", parameters={"type": "object", "properties": {}})
+        for name in ("files.read", "files read", "plain")
+    ]
+    deltas: list[ReplyDelta] = []
+
+    async def keep(delta: ReplyDelta) -> None:
+        deltas.append(delta)
+
+    request = asked_for().model_copy(update={"tools": named, "prompt": talk(name="files.read")})
+    reply = await models.complete(request, keep if streams else None)
+    offered = [one["function"]["name"] for one in strict.asked[0]["tools"]]
+    assert offered == ["files_read", "files_read_2", "plain"]
+    assert [call.name for call in reply.tool_calls] == ["files.read"]
+    assert [delta.name for delta in deltas if delta.name] == ["files.read"] * streams
+    assert calls_of(strict.asked[0])[0]["function"]["name"] == "files_read"

@@ -134,8 +134,17 @@ async def test_a_setting_holds_it_to_json_at_once_and_another_never(
     assert "does not support tools" in refused.value.detail
 
 
-async def test_other_refusals_stay_what_they_are(plain: Plain, models: Models) -> None:
-    plain.refusal = "the model is on holiday"
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "the model is on holiday",
+        '{"msg": "content is too long", "input": "a hammer does not support tools"}',
+    ],
+)
+async def test_other_refusals_stay_what_they_are(
+    plain: Plain, models: Models, refusal: str
+) -> None:
+    plain.refusal = refusal
     with pytest.raises(ModelError, match="answered with status 400"):
         await models.complete(request())
     assert all("tools" in body for body in plain.asked)
