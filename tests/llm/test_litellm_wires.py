@@ -219,3 +219,15 @@ async def test_pictures_by_address_are_fetched_by_nobody_here(
         await models.complete(request_to(name, fakes, user(parts)))
     assert came == []
     assert url in json.dumps(fakes[name].asked[0].body)
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize("wire", ["anthropic", "gemini", "bedrock"])
+async def test_an_answer_without_measure_is_refused(wire: str, streams: bool) -> None:
+    kind = "text/event-stream" if streams and wire != "bedrock" else "application/json"
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\nconnection: close\r\n\r\n"
+    async with listener(head.encode() + b'data: {"x": "' + b"y" * 9_000_000) as (address, _):
+        with pytest.raises(ModelError) as failure:
+            await ask(at(address, wire, api_key=SecretStr("key")), streams=streams)
+    assert "larger than 8 MB" in failure.value.message
+    assert not failure.value.retryable

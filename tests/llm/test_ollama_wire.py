@@ -75,6 +75,7 @@ async def test_it_is_told_the_context_window_and_the_settings_and_asked_nothing_
     assert ollama.told["options"] == options
     assert ollama.told["stream"] is streams
     assert ollama.fake.shown == 0, "that question takes seconds"
+    assert "authorization" not in ollama.fake.asked[0].headers, "nobody gave a key"
 
 
 async def test_returns_name_their_tool(ollama: Asking) -> None:
