@@ -61,7 +61,7 @@ async def commit_step(
             agent says otherwise; None for never.
     """
     reply = _by_the_rules(step, as_committed(step.agent, reply))
-    message = _as_message(step, reply)
+    message = message_of(step, reply)
     then = _after_reply(step, message)
     stored = _to_store(step, reply, message, then, asked, approval_timeout_s)
     async with database.quick() as connection:
@@ -130,11 +130,15 @@ def _after_reply(step: StepToTake, message: Message) -> AfterCall:
     return after_text(step.rules, is_last_step=step.index + 1 >= step.run.options.max_steps)
 
 
-def _as_message(step: StepToTake, reply: ModelReply) -> Message:
+def message_of(step: StepToTake, reply: ModelReply) -> Message:
+    """The message that a reply is kept as; all that PostgreSQL does not take is replaced."""
     parts: list[Part] = []
     if reply.reasoning:
+        signature = reply.reasoning_signature
         parts.append(
-            ReasoningPart(reasoning=storable(reply.reasoning), signature=reply.reasoning_signature)
+            ReasoningPart(
+                reasoning=storable(reply.reasoning), signature=signature and storable(signature)
+            )
         )
     parts += [RedactedPart(data=storable(data)) for data in reply.redacted_reasoning]
     if reply.thoughts:

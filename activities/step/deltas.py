@@ -61,7 +61,8 @@ class DeltaWriter:
         kept: dict[str, object] = {"text": storable(piece.text)}
         if piece.tool_call_id is not None:
             kept["tool_call_id"] = tool_call_id(self._message_id, piece.call)
-            name = piece.name or ""
+            name = storable(piece.name or "")
+            kept["name"] = name
             found = self._foresight.of_next(name)
             kept["gate"] = found.gate
             if found.rules.fills_in(name):

@@ -33,8 +33,8 @@ async def retrieve(
     """
     since = moment(start) or datetime.now(UTC) - timedelta(days=_DAYS)
     only = UsageFilter(since=since, until=moment(end), agent_id=agent_id, model=model)
-    total = await sum_usage(connection, actor, only)
-    groups = (
-        await sum_usage_by(connection, actor, only, group_by, limit=limit + 1) if group_by else []
-    )
+    if group_by is None:
+        total = await sum_usage(connection, actor, only)
+        return UsageBody.of(only, total, None, [], limit=limit)
+    total, groups = await sum_usage_by(connection, actor, only, group_by, limit=limit + 1)
     return UsageBody.of(only, total, group_by, groups, limit=limit)

@@ -211,7 +211,8 @@ def stop_reason_body(closed: RunClosed) -> dict[str, Any]:
 
 def usage_body(closed: RunClosed) -> dict[str, Any]:
     """V1's `LettaUsageStatistics`: sums over the steps; `context_tokens` is the last call's."""
-    return {"message_type": "usage_statistics", **closed.usage.model_dump(), "run_ids": None}
+    usage = closed.usage.model_dump(exclude={"cost_nano", "unpriced_steps"})
+    return {"message_type": "usage_statistics", **usage, "run_ids": None}
 
 
 def error_body(run_id: str, closed: RunClosed) -> dict[str, Any] | None:

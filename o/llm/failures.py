@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from pydantic_core import to_json
 
+from o.domain.text import storable
 from o.errors import Failure, ModelError
 from o.llm.error_bodies import NO_STATUS, failure_of, status_of
 from o.llm.pauses import forbids_retry, pause_s
@@ -76,7 +77,7 @@ def refused(provider: Provider, status: int, text: str, headers: Mapping[str, st
     return ModelError(
         kind,
         f"The provider {provider.name} answered {said}.",
-        detail=without_key(text, provider),
+        detail=storable(without_key(text, provider)),
         status=ours,
         retryable=retry.is_retried and not forbids_retry(headers),
         retry_after_s=pause_s(headers, text, limited=limited),

@@ -247,10 +247,10 @@ def _arguments(call: ToolCall, thoughts: str) -> str:
 
 def _content(message: Message) -> str | list[dict[str, Any]]:
     images = [part for part in message.parts if isinstance(part, ImagePart)]
-    text = message.text or _NOTHING_SAID
     if not images:
-        return text
-    return [{"type": "text", "text": text}, *map(_image, images)]
+        return message.text or _NOTHING_SAID
+    text = [{"type": "text", "text": message.text}] if message.text else []
+    return [*text, *map(_image, images)]
 
 
 def _image(part: ImagePart) -> dict[str, Any]:

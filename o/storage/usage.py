@@ -39,17 +39,26 @@ _USED = f"""
       AND (CAST(:until AS timestamptz) IS NULL
            OR day < CAST(:until AS timestamptz) AT TIME ZONE 'UTC')
 """  # noqa: S608
-_SUMS = ", ".join(
-    f"coalesce(sum({name}), 0)::bigint AS {name}" for name in ("calls", *_TOKENS, "unpriced_calls")
+_COUNTS = ("calls", *_TOKENS, "unpriced_calls")
+_SUM = (
+    "SELECT "
+    + ", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in _COUNTS)
+    + ", sum(cost_nano)::bigint AS cost_nano"
 )
-_SUM = f"SELECT {_SUMS}, sum(cost_nano)::bigint AS cost_nano"
 
 
 def _grouped(key: UsageKey) -> TextClause:
+    """The groups that come first, and before them the total, from one look at the rows."""
     order = "key DESC" if key == "day" else "cost_nano DESC NULLS LAST, total_tokens DESC, key"
     return text(
-        f"{_SUM}, {_KEYS[key]} AS key FROM ({_USED}) AS used "
-        f"GROUP BY key ORDER BY {order} LIMIT :limit"
+        f"""
+        WITH sums AS MATERIALIZED (
+            {_SUM}, {_KEYS[key]} AS key FROM ({_USED}) AS used GROUP BY key
+        )
+        ({_SUM}, NULL AS key FROM sums)
+        UNION ALL
+        (SELECT {", ".join(_COUNTS)}, cost_nano, key FROM sums ORDER BY {order} LIMIT :limit)
+        """  # noqa: S608
     )
 
 
@@ -87,10 +96,12 @@ async def sum_usage(connection: AsyncConnection, actor: Actor, only: UsageFilter
 
 async def sum_usage_by(
     connection: AsyncConnection, actor: Actor, only: UsageFilter, key: UsageKey, *, limit: int
-) -> list[UsageSum]:
-    """What was used by each of a kind: days from the newest on, else what cost most first."""
+) -> tuple[UsageSum, list[UsageSum]]:
+    """What was used in all, and by each of a kind: the newest days, else what cost most, first."""
     rows = await connection.execute(_BY[key], _parameters(actor, only) | {"limit": limit})
-    return [_sum_of(row) for row in rows]
+    found = [_sum_of(row) for row in rows]
+    (total,) = (one for one in found if one.key is None)
+    return total, [one for one in found if one.key is not None]
 
 
 async def add_lost_usage(

@@ -118,6 +118,10 @@ KINDS = {
         [refuses(images_of, 404, openai_error("No endpoints found that support image input"))],
         [[user(shows(PNG))]],
     ),
+    "an image alone, for a model that sees none": Kind(
+        [refuses(images_of, 400, openai_error("'messages.1' : content must be a string"))],
+        [[user(shows(PNG)[1:])]],
+    ),
     "more images than are taken": Kind(
         [
             refuses(

@@ -127,6 +127,19 @@ def test_a_trace_holds_no_key_and_no_image(
     assert "[left out]" in text
 
 
+def test_a_trace_says_what_was_changed_in_a_request_that_was_made_again(
+    product: Product, traced: Letta, agent_of_traces: AgentState
+) -> None:
+    refused_once = {"fail": 400, "times": 1, "say": "well"}
+    traced.agents.messages.create(agent_of_traces.id, input=do(refused_once))
+    (step,) = newest_steps(traced, agent_of_traces)
+    trace_of(traced, step)
+    shown = httpx.get(f"{product.url}/v1/steps/{step}/trace").json()
+    assert (shown["status"], shown["error"], shown["exchanges"]) == (200, None, 2)
+    assert any("refused" in note for note in shown["notes"])
+    assert shown["response_json"]["choices"][0]["message"]["content"] == "well"
+
+
 def test_a_trace_goes_with_its_run_and_with_its_age(
     product: Product, traced: Letta, agent_of_traces: AgentState
 ) -> None:

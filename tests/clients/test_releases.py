@@ -20,13 +20,14 @@ _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-
 _CALL_ID = re.compile(r"call_[0-9a-f]{32}")
 _NANOSECONDS = re.compile(r'("\w+_ns": )\d+')
 
-# What neither client has a field for: V1 sends the organisation all the same, `step_count` and
-# `approval_timeout_s` are O's additions, and the parser came to V1 after the older release.
+# What neither client has a field for: V1 sends the organisation all the same, `step_count`,
+# `approval_timeout_s` and costs are O's additions, and the parser came to V1 after the older
+# release.
 _UNKNOWN = {
     "AgentState": {"approval_timeout_s"},
-    "Step": {"organization_id"},
+    "Step": {"organization_id", "cost_usd"},
     "MetricRetrieveResponse": {"organization_id"},
-    "UsageRetrieveResponse": {"step_count"},
+    "UsageRetrieveResponse": {"step_count", "cost_usd", "unpriced_steps"},
 }
 _UNKNOWN_TO = {NEW: _UNKNOWN, OLD: _UNKNOWN | {"Model": {"tool_call_parser"}}}
 

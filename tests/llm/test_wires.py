@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -24,6 +24,7 @@ from o.llm.tracing import tracing
 from o.settings import ProviderSettings
 from o.tools.registry import BUILT_IN_TOOLS
 
+Opened = Callable[[Models], Models]
 ARGUMENTS = {"label": "human", "new_string": "Ada"}
 
 
@@ -246,9 +247,9 @@ def request_to(handle: str) -> ModelRequest:
     ("handle", "path"), [("anthropic/claude-x", "/v1/messages"), ("ollama/llama:1b", "/api/chat")]
 )
 async def test_a_call_comes_back_the_same_over_every_wire(
-    wires: Wires, settings: ProviderSettings, handle: str, path: str, streams: bool
+    wires: Wires, settings: ProviderSettings, handle: str, path: str, streams: bool, opened: Opened
 ) -> None:
-    model = Models(Providers(settings), timeout_s=60)
+    model = opened(Models(Providers(settings), timeout_s=60))
     deltas: list[ReplyDelta] = []
 
     async def keep(delta: ReplyDelta) -> None:
@@ -281,14 +282,14 @@ async def test_a_call_comes_back_the_same_over_every_wire(
 
 @pytest.mark.parametrize("streams", [False, True])
 async def test_signed_and_encrypted_reasoning_comes_out_and_goes_back_as_it_was(
-    wires: Wires, settings: ProviderSettings, streams: bool
+    wires: Wires, settings: ProviderSettings, streams: bool, opened: Opened
 ) -> None:
     told: list[str] = []
 
     async def keep(delta: ReplyDelta) -> None:
         told.append(delta.kind)
 
-    model = Models(Providers(settings), timeout_s=60)
+    model = opened(Models(Providers(settings), timeout_s=60))
     request = request_to("anthropic/claude-thinks")
     reply = await model.complete(request, keep if streams else None)
     assert told == (["reasoning", "redacted", "text"] if streams else [])
@@ -304,13 +305,18 @@ async def test_signed_and_encrypted_reasoning_comes_out_and_goes_back_as_it_was(
 @pytest.mark.parametrize("handle", ["anthropic/claude-x", "ollama/llama:1b"])
 @pytest.mark.parametrize("packed", [False, True])
 async def test_an_answer_without_measure_is_refused_over_every_wire(
-    wires: Wires, settings: ProviderSettings, handle: str, streams: bool, packed: bool
+    wires: Wires,
+    settings: ProviderSettings,
+    handle: str,
+    streams: bool,
+    packed: bool,
+    opened: Opened,
 ) -> None:
     async def nowhere(delta: ReplyDelta) -> None:
         pass
 
     wires.endless = "gzip" if packed else "identity"
-    model = Models(Providers(settings), timeout_s=30)
+    model = opened(Models(Providers(settings), timeout_s=30))
     with pytest.raises(ModelError) as failure:
         await model.complete(request_to(handle), nowhere if streams else None)
     wires.endless = ""
@@ -321,7 +327,7 @@ async def test_an_answer_without_measure_is_refused_over_every_wire(
 @pytest.mark.parametrize("streams", [False, True])
 @pytest.mark.parametrize("handle", ["openai/gpt", "anthropic/claude-x", "ollama/llama:1b"])
 async def test_a_provider_that_is_away_is_told_in_words_without_its_address(
-    handle: str, streams: bool, caplog: pytest.LogCaptureFixture
+    handle: str, streams: bool, caplog: pytest.LogCaptureFixture, opened: Opened
 ) -> None:
     async def nowhere(delta: ReplyDelta) -> None:
         pass
@@ -332,7 +338,7 @@ async def test_a_provider_that_is_away_is_told_in_words_without_its_address(
         anthropic_base_url="http://127.0.0.1:9",
         ollama_base_url="http://127.0.0.1:9",
     )
-    model = Models(Providers(settings), timeout_s=60)
+    model = opened(Models(Providers(settings), timeout_s=60))
     with pytest.raises(ModelError) as failure:
         await model.complete(request_to(handle), nowhere if streams else None)
     error = failure.value
@@ -345,9 +351,9 @@ async def test_a_provider_that_is_away_is_told_in_words_without_its_address(
 
 
 async def test_a_forced_call_is_forced_in_the_words_of_the_wire(
-    wires: Wires, settings: ProviderSettings
+    wires: Wires, settings: ProviderSettings, opened: Opened
 ) -> None:
-    model = Models(Providers(settings), timeout_s=60)
+    model = opened(Models(Providers(settings), timeout_s=60))
     request = request_to("anthropic/claude-x")
     alone: dict[str, Any] = {"disable_parallel_tool_use": True}
     await model.complete(request)
@@ -375,6 +381,7 @@ async def test_an_image_by_address_is_fetched_by_the_provider_or_by_nobody(
     scheme: str,
     reaches_provider: bool,
     streams: bool,
+    opened: Opened,
 ) -> None:
     came: list[bytes] = []
 
@@ -393,7 +400,7 @@ async def test_an_image_by_address_is_fetched_by_the_provider_or_by_nobody(
         ]
         request = request_to(handle)
         prompt = [*request.prompt, {"role": "user", "content": content}]
-        model = Models(Providers(settings), timeout_s=60)
+        model = opened(Models(Providers(settings), timeout_s=60))
         reply = await model.complete(
             request.model_copy(update={"prompt": prompt}), keep if streams else None
         )
@@ -406,13 +413,13 @@ async def test_an_image_by_address_is_fetched_by_the_provider_or_by_nobody(
 
 
 async def test_an_image_in_the_message_itself_reaches_every_provider(
-    wires: Wires, settings: ProviderSettings
+    wires: Wires, settings: ProviderSettings, opened: Opened
 ) -> None:
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGVsbG8="}}
     for handle in ("anthropic/claude-x", "ollama/llama:1b"):
         request = request_to(handle)
         prompt = [*request.prompt, {"role": "user", "content": [image]}]
-        model = Models(Providers(settings), timeout_s=60)
+        model = opened(Models(Providers(settings), timeout_s=60))
         await model.complete(request.model_copy(update={"prompt": prompt}))
         assert "aGVsbG8=" in json.dumps(wires.requests[-1][2])
 
@@ -425,12 +432,12 @@ async def test_the_catalogue_lists_what_each_provider_offers(settings: ProviderS
         await catalogue.get("anthropic/unheard-of")
 
 
-async def test_a_provider_that_is_down_lists_nothing_and_is_trusted() -> None:
+async def test_a_provider_that_is_down_lists_nothing_and_is_trusted(opened: Opened) -> None:
     settings = ProviderSettings(ollama_base_url="http://127.0.0.1:9")
     catalogue = Catalogue(Providers(settings))
     assert await catalogue.list_models() == []
     assert (await catalogue.get("ollama/anything")).model == "anything"
-    model = Models(Providers(settings), timeout_s=5)
+    model = opened(Models(Providers(settings), timeout_s=5))
     with pytest.raises(ModelError) as failure:
         await model.complete(request_to("ollama/anything"))
     assert failure.value.retryable
@@ -440,7 +447,7 @@ async def test_a_provider_that_is_down_lists_nothing_and_is_trusted() -> None:
 @pytest.mark.parametrize("kind", ["json_schema", "json_object"])
 @pytest.mark.parametrize("handle", ["anthropic/claude-x", "ollama/llama:1b"])
 async def test_a_response_format_reaches_the_provider_and_leaves_calls_as_they_are(
-    wires: Wires, settings: ProviderSettings, handle: str, kind: str, streams: bool
+    wires: Wires, settings: ProviderSettings, handle: str, kind: str, streams: bool, opened: Opened
 ) -> None:
     schema = {"type": "object", "properties": {"words": {"type": "string"}}}
     wanted = {"type": kind} | ({"json_schema": {"schema": schema}} if kind == "json_schema" else {})
@@ -452,7 +459,7 @@ async def test_a_response_format_reaches_the_provider_and_leaves_calls_as_they_a
     async def keep(delta: ReplyDelta) -> None:
         pass
 
-    reply = await Models(Providers(settings), timeout_s=60).complete(
+    reply = await opened(Models(Providers(settings), timeout_s=60)).complete(
         request, keep if streams else None
     )
     (call,) = reply.tool_calls

@@ -308,7 +308,7 @@ def last_user_text(prompt: Prompt) -> str:
     for message in reversed(prompt):
         if message["role"] == "user" and not is_heartbeat(message):
             content = message["content"]
-            texts = [content] if isinstance(content, str) else texts_of(content)
+            texts = [content] if isinstance(content, str) else texts_of(content) or [""]
             # What a person typed comes last: Letta Code puts its reminders ahead of it.
             return re.sub(r"(?s)^.*</system-reminder>\s*", "", texts[-1])
     return ""

@@ -6,6 +6,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from o.domain.llm import ModelReply
 from o.domain.messages import ToolCall
+from o.domain.text import storable
 from o.errors import Failure, ModelError
 from o.llm.bounds import MAX_CALLS, MAX_ID_CHARS, MAX_NAME_CHARS
 from o.llm.wires.arguments import whole_arguments
@@ -258,4 +259,4 @@ def _tool_call(call: Call) -> ToolCall:
 
 def short(finish_reason: str | None) -> str:
     """Why a reply ended, as it is kept."""
-    return (finish_reason or "stop")[:_FINISH_CHARS]
+    return storable((finish_reason or "stop")[:_FINISH_CHARS])

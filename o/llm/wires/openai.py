@@ -112,7 +112,7 @@ async def _reply(
     if whole:
         reply = reply_of(completion_of(provider, await whole_body(pieces)))
         return reply if on_delta is None else await told_whole(reply, on_delta)
-    return await streamed_reply(_chunks(provider, pieces), on_delta or nowhere)
+    return await streamed_reply(chunks_of(provider, pieces), on_delta or nowhere)
 
 
 async def is_whole(
@@ -154,7 +154,7 @@ async def nowhere(delta: ReplyDelta) -> None:
     """Drop a piece."""
 
 
-async def _chunks(provider: Provider, pieces: AsyncIterator[bytes]) -> AsyncIterator[Completion]:
+async def chunks_of(provider: Provider, pieces: AsyncIterator[bytes]) -> AsyncIterator[Completion]:
     """The completions that a stream is made of, up to `[DONE]`."""
     async for event in events_of(pieces):
         for text in texts_of(event):

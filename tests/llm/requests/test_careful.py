@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -78,8 +78,8 @@ def shelf() -> Shelf:
 
 
 @pytest.fixture
-def models(strict: RefusingProvider, shelf: Shelf) -> Models:
-    return models_at(strict, shelf)
+def models(strict: RefusingProvider, shelf: Shelf, opened: Callable[[Models], Models]) -> Models:
+    return opened(models_at(strict, shelf))
 
 
 def models_at(strict: RefusingProvider, shelf: Shelf) -> Models:
@@ -179,6 +179,7 @@ async def test_a_field_that_is_refused_is_left_out_from_then_on(
     another = models_at(strict, shelf)
     await another._learnt.refresh()
     await ask(another, asked_for(), streams=True)
+    await another.close()
     assert len(strict.asked) == 2, "and the other workers know"
 
 
@@ -469,6 +470,7 @@ async def test_a_provider_that_is_found_elsewhere_is_a_new_one(
         later = models_at(moved, shelf)
         await later._learnt.refresh()
         await ask(later, asked_for())
+        await later.close()
         assert "top_p" in moved.asked[0]
 
 
