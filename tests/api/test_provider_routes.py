@@ -31,7 +31,13 @@ def product(
     """Two workers, one provider of the environment, named as its type."""
     product = Product(
         tmp_path_factory.mktemp("routes") / "o",
-        {"OPENAI_API_KEY": "sk-env", "OPENAI_BASE_URL": named[0].url, "O_WORKERS": "2"},
+        {
+            "OPENAI_API_KEY": "sk-env",
+            "OPENAI_BASE_URL": named[0].url,
+            "O_WORKERS": "2",
+            "O_DEFAULT_MODEL": "one/vendor/m",
+            "O_STRICT_PROVIDER_CATEGORY": "1",
+        },
     )
     product.start()
     yield product
@@ -118,6 +124,27 @@ def world(product: Product, named: tuple[NamedProvider, NamedProvider]) -> World
 
 def test_two_providers_of_one_type_are_told_apart(world: World) -> None:
     world.talk.check(world.table)
+
+
+@pytest.mark.parametrize("body", [{}, {"model": "letta/auto"}, {"model": "letta/letta-free"}])
+def test_who_names_no_model_gets_the_default(world: World, body: dict[str, str]) -> None:
+    assert world.talk.http.post("/agents/", json=body).json()["model"] == "one/vendor/m"
+
+
+def test_a_strict_server_refuses_a_category_as_memos_does(world: World) -> None:
+    http, query = world.talk.http, {"provider_category": "byok"}
+    path = f"/providers/{world.ids['one']}"
+    check = {"provider_type": "openai", "base_url": "http://127.0.0.1:9", "api_key": "x"}
+    for answer in (
+        http.get("/providers/", params=query),
+        http.get("/models/", params=query),
+        http.post("/providers/", json=check | {"name": "strict"} | query),
+        http.post("/providers/check", json=check | query),
+        http.patch(path, json=query),
+    ):
+        assert answer.status_code == 422, answer.url
+        assert "provider_category" in answer.json()["detail"]
+    assert http.get("/providers/").status_code == 200
 
 
 def test_they_are_when_they_are_changed(

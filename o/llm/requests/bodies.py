@@ -5,6 +5,7 @@ from typing import Any
 from o.domain.llm import ModelRequest
 from o.llm.providers import Provider
 from o.llm.requests.fitted import FittedRequest, fit
+from o.llm.requests.thinking import thinking_fields, without_what_thinking_forbids
 
 RESPONSE_ITEMS = "response_items"
 """The field of a reply, in the prompt, with reasoning that goes back over the responses wire."""
@@ -53,6 +54,7 @@ def optional_fields(fitted: FittedRequest, *, streams: bool) -> dict[str, Any]:
         fields["response_format"] = wanted
     if streams:
         fields["stream_options"] = {"include_usage": True}
+    fields = without_what_thinking_forbids(fields | thinking_fields(fitted), fitted)
     return {name: value for name, value in fields.items() if name not in fitted.takes.left_out}
 
 

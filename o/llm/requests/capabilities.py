@@ -12,8 +12,10 @@ OPTIONAL = SAMPLING | {
     "max_tokens",
     "max_completion_tokens",
     "parallel_tool_calls",
+    "reasoning_effort",
     "response_format",
     "stream_options",
+    "thinking",
     "tool_choice",
 }
 """Fields of a request that it can do without, in the words of the OpenAI wire."""
@@ -47,6 +49,8 @@ class Capabilities:
         left_out: Fields of a request that are refused (some of `OPTIONAL`).
         left_out_of_messages: Fields of a message that are refused.
         max_tokens: What the bound of a reply is called.
+        thinks_by: How it is told how much to think: by OpenAI's effort, Anthropic's budget,
+            Google's configuration, Z.ai's switch, or not at all.
         wants_thoughts: Whether every reply of a turn with calls must say what was thought.
     """
 
@@ -69,6 +73,7 @@ class Capabilities:
     left_out: frozenset[str] = frozenset()
     left_out_of_messages: frozenset[str] = frozenset()
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    thinks_by: Literal["", "effort", "budget", "config", "switch"] = ""
     wants_thoughts: bool = False
 
     def takes_name(self, name: str) -> bool:
@@ -124,14 +129,15 @@ _MISTRAL: dict[str, object] = {
 # By V1's `provider_type` or by the wire. Where litellm spells the request the user speaks first:
 # else it has the user say sentences of its own.
 _BY_PROVIDER: dict[str, dict[str, object]] = {
-    "anthropic": _SIGNED | {"image_addresses": ("https://",)},
+    "anthropic": _SIGNED | {"thinks_by": "budget", "image_addresses": ("https://",)},
     "bedrock": _SIGNED | {"image_addresses": ()},
-    "gemini": _GEMINI,
+    "gemini": _GEMINI | {"thinks_by": "config"},
     "google_ai": _GEMINI,
     "google_vertex": _GEMINI,
     "ollama": {"image_addresses": (), "images_in_returns": True},
     "mistral": _MISTRAL,
     "deepseek": {"images": False, "wants_thoughts": True},
+    "zai": {"thinks_by": "switch"},
 }
 
 _ALTERNATE: dict[str, object] = {"alternates": True}
@@ -171,7 +177,7 @@ def capabilities_of(provider_type: str, wire: str, host: str, model: str) -> Cap
     if provider_type == "mistral":
         found = found.without("stream_options").without_in_messages("name")
     if _THINKS.match(family):
-        found = found.without(*SAMPLING)
+        found = replace(found.without(*SAMPLING), thinks_by="effort")
     if _ONE_CALL.match(family):
         found = found.without("parallel_tool_calls")
     if host == _OPENAI_HOST or _THINKS.match(family):

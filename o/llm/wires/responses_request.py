@@ -47,6 +47,8 @@ def responses_body(
     for name in _LIMITS:
         if name in fields:
             body["max_output_tokens"] = fields[name]
+    if "reasoning_effort" in fields:
+        body["reasoning"] = {"effort": fields["reasoning_effort"]}
     if (wanted := fields.get("response_format")) is not None:
         schema = wanted.get("json_schema", {})
         body["text"] = {"format": {"type": wanted["type"]} | schema}

@@ -54,6 +54,14 @@ class Anthropic(Fake):
             )
         for block in body.get("system", []):
             must(block["text"].strip(), "system: text content blocks must be non-empty")
+        if body.get("thinking", {}).get("type") == "enabled":
+            budget = body["thinking"]["budget_tokens"]
+            must(budget >= 1024, "thinking.enabled.budget_tokens: should be at least 1024")
+            must(budget < body["max_tokens"], "`max_tokens` must be greater than `budget_tokens`")
+            must(body.get("temperature", 1) == 1, "`temperature` may only be set to 1")
+            must("top_p" not in body, "`top_p` must be unset when thinking is enabled")
+            forced = body.get("tool_choice", {}).get("type") in ("any", "tool")
+            must(not forced, "Thinking may not be enabled when tool_choice forces tool use.")
         marks = json.dumps(body).count('"cache_control": {')
         must(marks <= MAX_BREAKPOINTS, f"A maximum of 4 blocks may have cache_control, got {marks}")
         self._check_messages(body)
