@@ -223,6 +223,42 @@ CALLS = {
         chunk(content=None),
         in_choice(message={"tool_calls": [call(None, "a", "f", TEXT)]}, finish_reason="tool_calls"),
     ],
+    "Anthropic behind gateways: an empty object before the arguments": [
+        chunk(tool_calls=[call(0, "a", "f", "{}")]),
+        chunk(tool_calls=[call(0, None, None, TEXT[:5])]),
+        chunk("tool_calls", tool_calls=[call(0, None, None, TEXT[5:])]),
+    ],
+    "Bedrock behind gateways: an empty object first, id and name each time": [
+        chunk(tool_calls=[call(0, "a", "f", "{}")]),
+        chunk("tool_calls", tool_calls=[call(0, "a", "f", TEXT)]),
+    ],
+    "LiteLLM's proxy: in pieces, and all of it at the end": [
+        chunk(tool_calls=[call(0, "a", "f", TEXT[:5])]),
+        chunk(tool_calls=[call(0, "a", None, TEXT[5:])]),
+        chunk("tool_calls", tool_calls=[call(0, "a", "f", TEXT)]),
+    ],
+    "LiteLLM's proxy: all of it at the end, packed once more": [
+        chunk(tool_calls=[call(0, "a", "f", TEXT[:5])]),
+        chunk(tool_calls=[call(0, "a", None, TEXT[5:])]),
+        chunk("tool_calls", tool_calls=[call(0, "a", "f", json.dumps(TEXT))]),
+    ],
+    "older vLLM: all of it at the end, without id and name": [
+        chunk(tool_calls=[call(0, "a", "f", TEXT[:5])]),
+        chunk(tool_calls=[call(0, None, None, TEXT[5:])]),
+        chunk("tool_calls", tool_calls=[call(0, None, None, json.dumps(ARGUMENTS, indent=1))]),
+    ],
+    "a gateway that says all of a call each time": [
+        chunk(tool_calls=[call(0, "a", "f", TEXT[:5])]),
+        chunk(tool_calls=[call(0, "a", "f", TEXT[:9])]),
+        chunk("tool_calls", tool_calls=[call(0, "a", "f", TEXT)]),
+    ],
+    "Granite, Qwen: arguments packed into a text": [
+        chunk(tool_calls=[call(0, "a", "f", json.dumps(TEXT)[:9])]),
+        chunk("tool_calls", tool_calls=[call(0, None, None, json.dumps(TEXT)[9:])]),
+    ],
+    "small models: arguments in a fence": [
+        chunk("tool_calls", tool_calls=[call(0, "a", "f", f"```json\n{TEXT}\n```")]),
+    ],
     "in pieces, and whole again": [
         chunk(tool_calls=[call(0, "a", "f", TEXT)]),
         in_choice(message={"tool_calls": [call(None, "a", "f", TEXT)]}, finish_reason="tool_calls"),
@@ -240,6 +276,49 @@ async def test_a_call_is_understood(server: Server, pieces: list[str]) -> None:
     seen = [delta for delta in deltas if delta.kind == "tool_call"]
     assert json.loads("".join(delta.text for delta in seen)) == ARGUMENTS
     assert [delta.name for delta in seen if delta.name] == ["f"]
+
+
+WRITTEN = {
+    "packed into a text": json.dumps(TEXT),
+    "packed twice": json.dumps(json.dumps(TEXT)),
+    "after an empty object": "{}" + TEXT,
+    "twice": TEXT + TEXT,
+    "in a fence": f"```json\n{TEXT}\n```",
+}
+
+
+@pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN)
+async def test_arguments_that_mean_an_object_are_one(server: Server, written: str) -> None:
+    server.says(choice(tool_calls=[call(0, "a", "f", written)]))
+    (made,) = (await ask(server)).tool_calls
+    assert json.loads(made.arguments) == ARGUMENTS
+
+
+async def test_line_ends_within_texts_of_arguments_are_read(server: Server) -> None:
+    server.says(choice(tool_calls=[call(0, "a", "f", '{"new_string": "a\nb\tc"}')]))
+    (made,) = (await ask(server)).tool_calls
+    assert json.loads(made.arguments) == {"new_string": "a\nb\tc"}
+
+
+@pytest.mark.parametrize("written", ["{'a': 1}", '{"a": 1}{"a": 2}', "[1]", '"', "1", '{"a":'])
+async def test_arguments_that_may_mean_anything_stay_as_they_were_written(
+    server: Server, written: str
+) -> None:
+    for streams in (False, True):
+        made = [call(0, "a", "f", written)]
+        server.says(chunk("tool_calls", tool_calls=made) if streams else choice(tool_calls=made))
+        (kept,) = (await ask(server, [] if streams else None)).tool_calls
+        assert kept.arguments == written
+
+
+async def test_a_nested_object_with_the_key_that_is_around_it_is_no_repetition(
+    server: Server,
+) -> None:
+    pieces = ['{"a":', '{"a":', "{}", "}}"]
+    server.says(*(chunk(tool_calls=[call(0, "x", "f" * (not n), p)]) for n, p in enumerate(pieces)))
+    server.pieces.append(chunk("tool_calls").encode())
+    (made,) = (await ask(server, [])).tool_calls
+    assert json.loads(made.arguments) == {"a": {"a": {}}}
 
 
 THOUGHTS = {

@@ -9,6 +9,7 @@ from o.domain.messages import ToolCall
 from o.domain.text import storable
 from o.errors import Failure, ModelError
 from o.llm.bounds import MAX_CALLS, MAX_ID_CHARS, MAX_NAME_CHARS
+from o.llm.wires.arguments import whole_arguments
 from o.llm.wires.lenient import AsList, Extra, Extras, JsonText, Maybe
 from o.llm.wires.tokens import Tokens, usage_of
 
@@ -246,11 +247,6 @@ def refuse_beyond(count: int, name: str, call_id: str) -> None:
 
 def _beyond(what: str) -> ModelError:
     return ModelError("llm_error", f"The model's reply was refused: it holds {what}.")
-
-
-def whole_arguments(written: str | None) -> str:
-    """Arguments as they are kept: of a call without any, some models write nothing or null."""
-    return "{}" if not written or written.strip() in ("", "null") else written
 
 
 def _tool_call(call: Call) -> ToolCall:

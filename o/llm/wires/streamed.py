@@ -1,13 +1,9 @@
 """A reply of which pieces are still coming, passed on and put together."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
 
 from o.domain.llm import DeltaSink, ModelReply, ReplyDelta
-from o.domain.messages import ToolCall
 from o.domain.runs import Usage
 from o.errors import ModelError
 from o.llm.bounds import MAX_REPLY_BYTES, ReplyOutOfBounds
@@ -19,8 +15,8 @@ from o.llm.wires.chat import (
     refuse_beyond,
     refuse_unreadable,
     short,
-    whole_arguments,
 )
+from o.llm.wires.growing_call import GrowingCall
 from o.llm.wires.tokens import joined, usage_of
 
 _AFTER_FINISH_S = 3.0
@@ -55,7 +51,11 @@ async def streamed_reply(chunks: AsyncIterator[Completion], on_delta: DeltaSink)
                 await on_delta(piece)
         if reply.is_finished and (deltas or until is None):
             until = asyncio.get_running_loop().time() + _AFTER_FINISH_S
-    return refuse_unreadable(reply.whole())
+    whole = refuse_unreadable(reply.whole())
+    for delta in reply.held_back():
+        for piece in _cut(delta):
+            await on_delta(piece)
+    return whole
 
 
 async def told_whole(reply: ModelReply, on_delta: DeltaSink) -> ModelReply:
@@ -87,57 +87,6 @@ def _cut(delta: ReplyDelta) -> Iterator[ReplyDelta]:
         yield delta.model_copy(update=update)
 
 
-@dataclass
-class _GrowingCall:
-    """A tool call. It is announced once its name is known."""
-
-    ordinal: int
-    id: str
-    index: int | None
-    name: str = ""
-    written: list[str] = field(default_factory=list)
-    added: Added = field(default_factory=Added)
-    is_announced: bool = False
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether its arguments are an object already, so that what follows is another call."""
-        if not self.written or not self.written[-1].rstrip().endswith("}"):
-            return False
-        with suppress(ValueError, RecursionError):
-            json.loads("".join(self.written))
-            return True
-        return False
-
-    def goes_on_with(self, piece: Call) -> bool:
-        """Whether a piece at its place is more of it."""
-        if piece.id and self.id and piece.id != self.id:
-            return not (piece.function.name and self.name) and not self.is_whole
-        is_call = piece.function.name and piece.function.arguments
-        return not (is_call and self.name and self.is_whole)
-
-    def add(self, piece: Call) -> ReplyDelta | None:
-        """Take more of it; answers what there is to tell."""
-        more = piece.function.arguments or ""
-        self.added.add(piece.added)
-        if more:
-            self.written.append(more)
-        self.id = self.id or piece.id or ""
-        self.name = self.name or piece.function.name or ""
-        if self.is_announced:
-            return ReplyDelta(kind="tool_call", call=self.ordinal, text=more)
-        if not self.name:
-            return None
-        self.is_announced = True
-        return ReplyDelta(
-            kind="tool_call",
-            call=self.ordinal,
-            tool_call_id=self.id,
-            name=self.name,
-            text="".join(self.written),
-        )
-
-
 class _Growing:
     """A reply of which pieces are still coming."""
 
@@ -146,7 +95,7 @@ class _Growing:
         self._reasoning: list[str] = []
         self._signature: str | None = None
         self._redacted: list[str] = []
-        self._calls: list[_GrowingCall] = []
+        self._calls: list[GrowingCall] = []
         self._added = Added()
         self._thought_in = ""
         self._finish_reason: str | None = None
@@ -206,6 +155,10 @@ class _Growing:
             refuse_beyond(len(self._calls), call.name, call.id)
         return deltas
 
+    def held_back(self) -> list[ReplyDelta]:
+        """What is told only when the stream has ended."""
+        return [delta for call in self._calls if (delta := call.held_back()) is not None]
+
     def whole(self) -> ModelReply:
         """The reply, when the stream has ended."""
         if self._finish_reason is None:
@@ -217,7 +170,7 @@ class _Growing:
             reasoning="".join(self._reasoning),
             reasoning_signature=self._signature,
             redacted_reasoning=self._redacted,
-            tool_calls=[_tool_call(call) for call in self._calls],
+            tool_calls=[call.whole() for call in self._calls],
             finish_reason=short(self._finish_reason),
             usage=self._usage,
             extras=self._added.whole(),
@@ -225,7 +178,7 @@ class _Growing:
             thought_in=self._thought_in,
         )
 
-    def _call_of(self, piece: Call) -> _GrowingCall:
+    def _call_of(self, piece: Call) -> GrowingCall:
         """The call that a piece belongs to, which it may begin.
 
         Providers differ in what tells calls apart: the index, the id (with one index for all, or
@@ -235,7 +188,7 @@ class _Growing:
         known = next((call for call in here if piece.id and call.id == piece.id), None)
         call = known or (here[-1] if here else None)
         if call is None or not call.goes_on_with(piece):
-            call = _GrowingCall(len(self._calls), piece.id or "", piece.index)
+            call = GrowingCall(len(self._calls), piece.id or "", piece.index)
             self._calls.append(call)
         return call
 
@@ -246,7 +199,3 @@ class _Growing:
         self._chars += sum(map(len, said.redacted))
         if self._chars > MAX_REPLY_BYTES:
             raise ReplyOutOfBounds
-
-
-def _tool_call(call: _GrowingCall) -> ToolCall:
-    return ToolCall(id=call.id, name=call.name, arguments=whole_arguments("".join(call.written)))
