@@ -71,7 +71,9 @@ _NO_THOUGHT = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _NINE = re.compile(r"length of 9", re.IGNORECASE)
-_ADDITIONS = re.compile(r"signature|thinking.{0,3} block|encrypted|reasoning", re.IGNORECASE)
+_ADDITIONS = re.compile(
+    r"signature|thinking.{0,3} block|encrypted|reasoning|content and thinking", re.IGNORECASE
+)
 _NOT_SIGNED = re.compile(r"missing an? .?thought_?signature", re.IGNORECASE)
 _NOT_GIVEN_BACK = re.compile(
     r"(?:missing|expected|passed back).{0,60}(?:thinking|reasoning)"

@@ -61,7 +61,7 @@ class OpenAIWire:
             raise out_of_bounds(provider, error) from None
         except TimeoutError as error:
             raise unreachable(provider, error, timed_out=True) from error
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, UnicodeError) as error:  # the latter of a host that is none
             raise unreachable(provider, error, timed_out=False) from error
 
     async def close(self) -> None:
