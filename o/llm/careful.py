@@ -79,6 +79,8 @@ async def _told(ask: Ask, fitted: FittedRequest, sink: _Sink | None) -> ModelRep
     """Ask once; a reply that may not be streamed is told at once."""
     if sink is not None:
         sink.renamed = fitted.renamed
+    if sink is None and fitted.takes.only_streams:
+        return await ask(fitted, _nowhere)
     if sink is None or fitted.takes.streams:
         return _named_back(await ask(fitted, sink), fitted.renamed)
     return _named_back(await told_whole(await ask(fitted, None), sink), fitted.renamed)
@@ -93,6 +95,10 @@ def _named_back(reply: ModelReply, renamed: dict[str, str]) -> ModelReply:
         for call in reply.tool_calls
     ]
     return reply.model_copy(update={"tool_calls": calls})
+
+
+async def _nowhere(delta: ReplyDelta) -> None:
+    """Drop a piece of what nobody follows."""
 
 
 def _noting(reply: ModelReply, notes: list[str]) -> ModelReply:
