@@ -14,9 +14,10 @@ from o.errors import Conflict
 from o.ids import new_id
 from o.llm.provider_rows import ProviderRows, environment_provider
 from o.llm.provider_types import PROVIDER_TYPES, find_type
-from o.llm.providers import Provider
+from o.llm.providers import LOCAL, Provider
 from o.secrets import Keyring
 from o.storage import providers as stored
+from o.storage.provider_rests import end_rest
 
 _SECRETS = ("api_key", "access_key")
 
@@ -118,6 +119,8 @@ class ProviderBook:
             kind.address(after.base_url, after.region)
         if not changes:
             return record
+        # It may answer now: whoever waits for its rest to end is not to wait on.
+        await end_rest(connection, actor.organization_id, record.name)
         return await stored.change_provider(
             connection,
             actor,
@@ -134,6 +137,8 @@ class ProviderBook:
             Conflict: The environment brings it.
         """
         record = await self.get(connection, actor, provider_id)
+        if record.name == LOCAL:
+            raise Conflict("The bundled model goes when another provider is set at start")
         if record.origin == "environment":
             raise Conflict(
                 f"The provider {record.name} comes from the environment: unset "

@@ -259,11 +259,11 @@ class Settings(BaseSettings):
         description="Calls that a worker makes to one provider at once; more wait their turn.",
     )
     model_attempts: int = Field(3, ge=1, description="Calls to a provider that is busy or down.")
-    provider_rest_runs: int = Field(
+    provider_rest_conversations: int = Field(
         5,
         ge=0,
-        description="Runs that find a provider busy or away, within a minute and with no success "
-        "between, after which nobody asks it for a while; 0: it is always asked.",
+        description="Conversations that find a provider busy or away, within a minute and with no "
+        "success between, after which nobody asks it for a while; 0: it is always asked.",
     )
     crash_attempts: int = Field(
         8, ge=1, description="Times a step may lose its worker before its run fails."

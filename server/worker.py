@@ -142,7 +142,7 @@ async def _polling(
     limits = StepLimits(
         model_attempts=settings.model_attempts,
         crash_attempts=settings.crash_attempts,
-        rest_runs=settings.provider_rest_runs,
+        rest_conversations=settings.provider_rest_conversations,
         approval_timeout_s=settings.approval_timeout_s,
     )
     traces = StepTraces(database, WireRecorder(), settings.traces)

@@ -59,8 +59,9 @@ LONGEST_MODEL_PAUSE_S = 30.0
 IMPATIENCE_S = 10.0
 """A model that asks for a longer pause gives way at once to the next one, where there is one."""
 
-# A provider that fails for as many runs as the operator says (`provider_rest_runs`) within the
-# window, with no success between, is left alone; then one call tries it, and the others wait on.
+# A provider that fails for as many conversations as the operator says
+# (`provider_rest_conversations`) within the window, with no success between, is left alone; then
+# one call tries it, and the others wait on.
 FAILURES_WITHIN_S = 60.0
 FIRST_REST_S = 5.0
 LONGEST_REST_S = 60.0

@@ -24,12 +24,13 @@ class Patience:
     Attributes:
         model_attempts: How often a model that is busy or down is asked in all.
         crash_attempts: How often a step may lose its worker.
-        rest_runs: After how many runs that find it busy or away a provider rests; 0 for never.
+        rest_conversations: After how many that find it busy or away a provider rests; 0 for
+            never.
     """
 
     model_attempts: int = 3
     crash_attempts: int = 8
-    rest_runs: int = 5
+    rest_conversations: int = 5
 
 
 def stored_error(error: ModelError) -> RunError:
@@ -96,14 +97,14 @@ async def _note(
 ) -> None:
     """What the failure says of the provider as a whole."""
     provider = provider_of(step.request.handle)
-    if MODEL_RETRIES[error.failure].rests and patience.rest_runs > 0:
+    if MODEL_RETRIES[error.failure].rests and patience.rest_conversations > 0:
         await note_failure(
             connection,
             step.run.organization_id,
             provider,
-            step.run.id,
+            step.run.conversation_id,
             error,
-            most_runs=patience.rest_runs,
+            most=patience.rest_conversations,
             is_probe=step.choice.is_probe,
         )
     elif step.choice.is_probe:  # it answers, if only to refuse

@@ -17,12 +17,12 @@ ALTER TABLE steps
     ADD COLUMN IF NOT EXISTS error jsonb;
 """
 _RESTS = """
--- A row is there while calls to a provider fail; `until` while it is left alone. `failed_runs` are
--- run ids with the time of their failure, in seconds since 1970.
+-- A row is there while calls to a provider fail; `until` while it is left alone. The ids in
+-- `failed_conversations` go with the time of the failure, in seconds since 1970.
 CREATE TABLE IF NOT EXISTS provider_rests (
     organization_id text NOT NULL REFERENCES organizations (id),
     provider text NOT NULL,
-    failed_runs jsonb NOT NULL DEFAULT '{}',
+    failed_conversations jsonb NOT NULL DEFAULT '{}',
     error_type text NOT NULL,
     error_status integer NOT NULL,
     rests integer NOT NULL DEFAULT 0,

@@ -102,7 +102,9 @@ class ProviderSet:
             provider = self._by_name.get("openai")
         if provider is None or not model:
             known = ", ".join(f"{name}/…" for name in self._by_name) or "none"
-            raise NotFound(f"Handle {handle} not found, supported providers: {known}")
+            raise NotFound(
+                f"Handle {handle} not found: there is no provider {name!r}. There are: {known}"
+            )
         return provider, model
 
 

@@ -17,27 +17,28 @@ NOTED = """
 """
 """What is noted of the providers of the organization of `run`, as `ProviderRest`s."""
 
-# A failure counts once a run. While the provider rests, what was under way tells nothing new;
-# only the call that was made to try it does.
+# A failure counts once a conversation: one person who tries again and again tells no more. While
+# the provider rests, what was under way tells nothing new; only the call that tries it does.
 _NOTE = text(
     """
     INSERT INTO provider_rests AS rest
-        (organization_id, provider, failed_runs, error_type, error_status, rests, until)
-    SELECT :organization_id, :provider, new.run, :error_type, :error_status,
-        CASE WHEN :most_runs <= 1 THEN 1 ELSE 0 END,
-        CASE WHEN :most_runs <= 1 THEN now() + make_interval(secs => new.first_s) END
-    FROM (SELECT jsonb_build_object(CAST(:run_id AS text), extract(epoch FROM now())) AS run,
+        (organization_id, provider, failed_conversations, error_type, error_status, rests, until)
+    SELECT :organization_id, :provider, new.failed, :error_type, :error_status,
+        CASE WHEN :most <= 1 THEN 1 ELSE 0 END,
+        CASE WHEN :most <= 1 THEN now() + make_interval(secs => new.first_s) END
+    FROM (SELECT jsonb_build_object(CAST(:conversation_id AS text), extract(epoch FROM now()))
+                     AS failed,
                  greatest(CAST(:first_s AS double precision), :asked_s) AS first_s) AS new
-    ON CONFLICT (organization_id, provider) DO UPDATE SET (failed_runs, rests, until) = (
+    ON CONFLICT (organization_id, provider) DO UPDATE SET (failed_conversations, rests, until) = (
         SELECT
-            CASE WHEN counted.runs >= :most_runs OR :is_probe THEN '{}' ELSE counted.recent END,
-            rest.rests + CASE WHEN counted.runs >= :most_runs OR :is_probe THEN 1 ELSE 0 END,
-            CASE WHEN counted.runs >= :most_runs OR :is_probe THEN now() + make_interval(
+            CASE WHEN counted.conversations >= :most OR :is_probe THEN '{}' ELSE counted.recent END,
+            rest.rests + CASE WHEN counted.conversations >= :most OR :is_probe THEN 1 ELSE 0 END,
+            CASE WHEN counted.conversations >= :most OR :is_probe THEN now() + make_interval(
                 secs => greatest(:asked_s, least(:longest_s, :first_s * power(2, rest.rests))))
             END
         FROM (
-            SELECT count(*) AS runs, coalesce(jsonb_object_agg(key, value), '{}') AS recent
-            FROM jsonb_each(rest.failed_runs || excluded.failed_runs)
+            SELECT count(*) AS conversations, coalesce(jsonb_object_agg(key, value), '{}') AS recent
+            FROM jsonb_each(rest.failed_conversations || excluded.failed_conversations)
             WHERE CAST(value AS double precision) > extract(epoch FROM now()) - :window_s
         ) AS counted
     ), error_type = excluded.error_type, error_status = excluded.error_status
@@ -61,13 +62,13 @@ async def note_failure(
     connection: AsyncConnection,
     organization_id: str,
     provider: str,
-    run_id: str,
+    conversation_id: str,
     error: ModelError,
     *,
-    most_runs: int,
+    most: int,
     is_probe: bool,
 ) -> bool:
-    """Note that a call has failed; with the `most_runs`-th run, or a probe, the provider rests.
+    """Note that a call has failed; with the `most`-th conversation, or a probe, it rests.
 
     A rest is twice as long as the one before it, and never shorter than what the provider asks.
 
@@ -79,10 +80,10 @@ async def note_failure(
         {
             "organization_id": organization_id,
             "provider": provider,
-            "run_id": run_id,
+            "conversation_id": conversation_id,
             "error_type": error.kind,
             "error_status": error.status,
-            "most_runs": most_runs,
+            "most": most,
             "is_probe": is_probe,
             "first_s": options.FIRST_REST_S,
             "longest_s": options.LONGEST_REST_S,

@@ -297,7 +297,7 @@ provider_rests = Table(
     metadata,
     Column("organization_id", Text, ForeignKey("organizations.id"), primary_key=True),
     Column("provider", Text, primary_key=True),
-    _json("failed_runs"),
+    _json("failed_conversations"),
     Column("error_type", Text, nullable=False),
     Column("error_status", Integer, nullable=False),
     Column("rests", Integer, nullable=False, server_default=text("0")),

@@ -38,7 +38,7 @@ def product(
         "OPENAI_BASE_URL": failing.url,
         "O_MODEL_TIMEOUT_S": "1",
         "O_WORKERS": "1",
-        "O_PROVIDER_REST_RUNS": "0",
+        "O_PROVIDER_REST_CONVERSATIONS": "0",
     }
     product = Product(tmp_path_factory.mktemp("failing") / "o", env)
     product.start()

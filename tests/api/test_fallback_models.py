@@ -46,7 +46,7 @@ def product(
         "GROQ_API_KEY": "gsk-test",
         "GROQ_BASE_URL": second.url,
         "O_WORKERS": "1",
-        "O_PROVIDER_REST_RUNS": "0",
+        "O_PROVIDER_REST_CONVERSATIONS": "0",
     }
     product = Product(tmp_path_factory.mktemp("fallback") / "o", env)
     product.start()

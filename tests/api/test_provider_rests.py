@@ -44,7 +44,7 @@ def product(
         "GROQ_API_KEY": "gsk-test",
         "GROQ_BASE_URL": second.url,
         "O_WORKERS": "2",
-        "O_PROVIDER_REST_RUNS": "3",
+        "O_PROVIDER_REST_CONVERSATIONS": "3",
     }
     product = Product(tmp_path_factory.mktemp("rests") / "o", env)
     product.start()
