@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest
 from o.errors import Failure, ModelError, NotFound, ProviderFull
+from o.llm import tool_calling
 from o.llm.failures import unreachable
 from o.llm.prices import Prices
 from o.llm.providers import Provider, ProviderSource
 from o.llm.requests.learnt import Learnt
-from o.llm.tool_calling import complete
 from o.llm.wires.azure import AzureWire
 from o.llm.wires.ollama import OllamaWire
 from o.llm.wires.openai import OpenAIWire
@@ -123,7 +123,9 @@ class Models:
             async with asyncio.timeout(self._timeout_s):
                 wire = await self._wire(wire_of(provider, model, request))
                 ask = partial(wire.complete, provider, model)
-                reply = await complete(provider, model, request, self._learnt, ask, on_delta)
+                reply = await tool_calling.complete(
+                    provider, model, request, self._learnt, ask, on_delta
+                )
             return await self._priced(provider, model, reply)
         except TimeoutError as error:
             raise unreachable(provider, error, timed_out=True) from error
