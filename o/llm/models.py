@@ -12,6 +12,7 @@ from o.errors import Failure, ModelError, NotFound, ProviderFull
 from o.llm import tool_calling
 from o.llm.failures import unreachable
 from o.llm.prices import Prices
+from o.llm.provider_types import OPENAI_HOST
 from o.llm.providers import Provider, ProviderSource
 from o.llm.requests.learnt import Learnt
 from o.llm.wires.azure import AzureWire
@@ -21,7 +22,6 @@ from o.llm.wires.responses import ResponsesWire
 from o.llm.wires.responses_request import needs_responses
 
 OPENAI, RESPONSES = "openai", "responses"
-_OPENAI_HOST = "api.openai.com"
 
 
 class Wire(Protocol):
@@ -160,7 +160,7 @@ def wire_of(provider: Provider, model: str, request: ModelRequest) -> str:
     """
     if provider.wire != OPENAI:
         return provider.wire
-    is_openai = urlsplit(provider.base_url).hostname == _OPENAI_HOST
+    is_openai = urlsplit(provider.base_url).hostname == OPENAI_HOST
     if request.settings.get("api") == RESPONSES or (is_openai and needs_responses(model)):
         return RESPONSES
     return OPENAI

@@ -17,6 +17,9 @@ Listing = Literal["openai", "anthropic", "ollama", "gemini", "azure", "lmstudio"
 _WITHOUT: dict[WireName, str] = {"anthropic": "/v1", "ollama": "/v1", "gemini": "/v1beta"}
 """What people put behind an address, and requests of the wire bring themselves."""
 
+OPENAI_HOST = "api.openai.com"
+"""Where OpenAI's own models are, which take what others of its wire do not."""
+
 _KEYS_OF_AWS = "AWS_SECRET_ACCESS_KEY"
 
 
@@ -86,7 +89,7 @@ _ALL = (
     ProviderType(
         "openai",
         "openai",
-        "https://api.openai.com/v1",
+        f"https://{OPENAI_HOST}/v1",
         key="OPENAI_API_KEY",
         url="OPENAI_BASE_URL",
         made_by="either",  # many servers of its protocol want none

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
+from o.llm.provider_types import OPENAI_HOST
+
 SAMPLING = frozenset({"temperature", "top_p", "frequency_penalty", "presence_penalty"})
 """Settings of chance, in the words of the OpenAI wire."""
 
@@ -102,7 +104,6 @@ class Capabilities:
 _OF_OTHERS = ("thinking_blocks",)  # what only Anthropic's models read, …
 _READ_THINKING = ("anthropic", "bedrock", "gemini")  # … or litellm translates
 _THOUGHTS = ("reasoning_content", "reasoning")  # what litellm makes something else of
-_OPENAI_HOST = "api.openai.com"
 _WANT_THOUGHTS = ("deepseek.com", "moonshot.", "kimi.com")
 _GOOGLE_HOST = "googleapis.com"
 _UNSIGNED = re.compile(r"gemini-[12][.-]|gemma")
@@ -182,9 +183,9 @@ def capabilities_of(provider_type: str, wire: str, host: str, model: str) -> Cap
         found = replace(found.without(*SAMPLING), thinks_by="effort")
     if _ONE_CALL.match(family):
         found = found.without("parallel_tool_calls")
-    if host == _OPENAI_HOST or _THINKS.match(family):
+    if host == OPENAI_HOST or _THINKS.match(family):
         found = replace(found, max_tokens="max_completion_tokens")
-    if host == _OPENAI_HOST or wire == "azure":
+    if host == OPENAI_HOST or wire == "azure":
         found = replace(found, call_id_chars=40)
     return found
 
