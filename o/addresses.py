@@ -19,6 +19,7 @@ _GLOBAL = IPv6Network("2000::/3")
 _INNER = tuple(map(IPv4Network, ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32")))
 
 _MAX_URL_CHARS = 2_000
+_MAX_HOST_CHARS = 254
 _NAME = re.compile(r"(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 
 Address = IPv4Address | IPv6Address
@@ -117,6 +118,8 @@ def check_base_url(text: str, *, may_hold_user: bool = False) -> str:
         is_good = False
     if not is_good or len(text) > _MAX_URL_CHARS:
         raise ValueError("has to be an address that begins with http:// or https://")
+    if not _can_be_looked_up(url.hostname or ""):
+        raise ValueError("has to name a host whose parts have 1 to 63 characters each")
     if any(character.isspace() or not character.isprintable() for character in text):
         raise ValueError("must not hold spaces or control characters")
     if not may_hold_user and "@" in url.netloc:
@@ -124,3 +127,11 @@ def check_base_url(text: str, *, may_hold_user: bool = False) -> str:
     if url.query or url.fragment:
         raise ValueError("must not hold a query or fragment")
     return text.rstrip("/")
+
+
+def _can_be_looked_up(host: str) -> bool:
+    """Whether a host's name can be asked for at all: the system's resolver breaks on others."""
+    try:
+        return host != "." and len(host.encode("idna")) < _MAX_HOST_CHARS
+    except UnicodeError:
+        return False

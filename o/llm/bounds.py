@@ -44,6 +44,15 @@ class UnknownEncoding(ValueError):
     """An answer is packed in a way that was not asked for, or is not what it says."""
 
 
+def give_memory_back() -> None:
+    """Have what an answer out of bounds took go back to the system a little later.
+
+    An error keeps what it was raised in for a while, so that a body that is not read to its end
+    may not know that it is done with.
+    """
+    _memory.give_back_soon()
+
+
 async def unpacked(
     pieces: AsyncIterable[bytes], encoding: str, *, at_most: int = MAX_STREAM_BYTES
 ) -> AsyncIterator[bytes]:

@@ -13,7 +13,7 @@ from o.errors import ModelError
 from o.llm.requests.fitted import FittedRequest
 from o.llm.requests.refusals import may_be_mended
 from o.llm.requests.ways import Way, Ways
-from o.llm.wires.streamed import told_whole
+from o.llm.wires.streamed import nowhere, told_whole
 
 _MOST_REQUESTS = 4
 _AGAIN = "the provider refused a first request, and was asked again more carefully"
@@ -79,6 +79,8 @@ async def _told(ask: Ask, fitted: FittedRequest, sink: _Sink | None) -> ModelRep
     """Ask once; a reply that may not be streamed is told at once."""
     if sink is not None:
         sink.renamed = fitted.renamed
+    if sink is None and fitted.takes.only_streams:
+        return await ask(fitted, nowhere)
     if sink is None or fitted.takes.streams:
         return _named_back(await ask(fitted, sink), fitted.renamed)
     return _named_back(await told_whole(await ask(fitted, None), sink), fitted.renamed)

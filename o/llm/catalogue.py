@@ -5,6 +5,7 @@ import logging
 import re
 import time
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from o.domain.agents import DEFAULT_CONTEXT_WINDOW
 from o.errors import ModelError, NotFound
@@ -146,6 +147,8 @@ class Catalogue:
         if provider.wire == "ollama" and ":" not in model and f"{model}:latest" in listed:
             entry = listed[f"{model}:latest"]
             return CatalogueEntry(provider, model, entry.listed_window, entry.embeds)
+        if any("*" in one and fnmatchcase(model, one) for one in listed):  # LiteLLM's proxy
+            return CatalogueEntry(provider, model)
         raise NotFound(f"Handle {handle} not found: {provider.name} offers no such model")
 
     async def default(self, organization_id: str = "") -> CatalogueEntry | None:

@@ -158,6 +158,7 @@ def failure_of(status: int, text: str) -> Failure:
         or _first_by_words(words, status)
         or _BY_STATUS.get(status)
         or (_first_by_code(_BY_VAGUE_CODE, codes) if status == NO_STATUS else None)
+        or (Failure.NOT_FOUND if 300 <= status < 400 else None)  # no redirect is followed
         or (Failure.BAD_REQUEST if 400 <= status < 500 else Failure.SERVER_ERROR)
     )
 

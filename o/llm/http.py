@@ -31,6 +31,7 @@ def open_session() -> aiohttp.ClientSession:
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
         connector=aiohttp.TCPConnector(limit=0),  # workers limit what runs at once
         auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),  # what one organization is given is not for others
         headers={"Accept-Encoding": ACCEPT_ENCODING},
     )
 

@@ -246,7 +246,7 @@ def _listed(found: Any) -> list[ListedModel]:
     if isinstance(found, dict):
         items = found.get("data")
         if items is None:
-            items = found.get("models") or []
+            items = found.get("models")
     if not isinstance(items, list):
         raise TypeError("no list")
     return [_model_of(item) for item in items if isinstance(item, str | dict)]

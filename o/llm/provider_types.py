@@ -20,6 +20,7 @@ _WITHOUT: dict[WireName, str] = {"anthropic": "/v1", "ollama": "/v1", "gemini": 
 OPENAI_HOST = "api.openai.com"
 """Where OpenAI's own models are, which take what others of its wire do not."""
 
+_ASKED_AT = "/chat/completions"
 _KEYS_OF_AWS = "AWS_SECRET_ACCESS_KEY"
 
 
@@ -72,7 +73,7 @@ class ProviderType:
             if "{region}" in self.base_url and not region:
                 raise InvalidInput(f"A provider of type {self.name} needs its region.")
             return self.base_url.replace("{region}", region or "")
-        url = base_url.rstrip("/")
+        url = base_url.rstrip("/").removesuffix(_ASKED_AT)  # what is copied from examples of curl
         if (wire := self.wire_at(url)) in _WITHOUT:  # V1's own defaults have it with the version
             return url.removesuffix(_WITHOUT[wire])
         if self.adds_v1 and urlsplit(url).path in ("", "/"):

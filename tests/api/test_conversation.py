@@ -171,7 +171,7 @@ def test_max_steps_ends_a_turn_that_never_would(client: Letta, agent: AgentState
 @pytest.mark.parametrize(
     ("action", "status", "kind", "requests"),
     [
-        ({"fail": 400}, 400, "llm_bad_request", 1),
+        ({"fail": 400}, 400, "llm_bad_request", 2),  # the second one more carefully
         ({"fail": 401}, 401, "llm_authentication", 1),
         ({"fail": 403}, 500, "llm_error", 1),
         ({"fail": 404}, 500, "llm_error", 1),

@@ -18,6 +18,9 @@ _DOCUMENT = create_app(Settings(), ProviderSettings()).openapi()
 _METHODS = ("get", "post", "put", "patch", "delete")
 # What a path's first id is called after, where it is not the prefix of the id.
 _PREFIXES = {"conversation": "conv", "folder": "source"}
+_NO_IDS = {"/v1/models/{model_id}"}
+"""What OpenAI's clients call an id is a name, an agent's or its conversation's."""
+
 # These answer before they look for what is named: V1 keeps them only to refuse.
 _ALWAYS_405 = {("patch", "/v1/agents/{agent_id}/messages/{message_id}")}
 
@@ -25,7 +28,7 @@ OPERATIONS = [
     (method, path)
     for path, item in _DOCUMENT["paths"].items()
     for method in _METHODS
-    if method in item and re.search(r"\{\w+_id\}", path)
+    if method in item and re.search(r"\{\w+_id\}", path) and path not in _NO_IDS
 ]
 
 
@@ -92,6 +95,9 @@ def of_others(server: Product, client: Letta) -> dict[str, str]:
     ((step_id,),) = server.query("SELECT id FROM steps WHERE agent_id = %s", agent.id)
     ((block_id,),) = server.query("SELECT block_id FROM agent_blocks WHERE agent_id = %s", agent.id)
     ((message_id,), *_) = server.query("SELECT id FROM messages WHERE agent_id = %s", agent.id)
+    body = {"name": "theirs", "provider_type": "vllm", "base_url": "http://127.0.0.1:9/v1"}
+    made = httpx.post(f"{server.url}/v1/providers/", json=body, timeout=30)
+    provider_id = str(made.json()["id"])
     other = new_id("org")
     server.query("INSERT INTO organizations (id, name) VALUES (%s, 'others')", other)
     for table in ("conversations", "runs", "steps", "messages"):
@@ -99,6 +105,8 @@ def of_others(server: Product, client: Letta) -> dict[str, str]:
             f"UPDATE {table} SET organization_id = %s WHERE agent_id = %s", other, agent.id
         )
     server.query("UPDATE agents SET organization_id = %s WHERE id = %s", other, agent.id)
+    moved = "UPDATE providers SET organization_id = %s WHERE id = %s"
+    server.query(moved, other, provider_id)
     server.query("UPDATE blocks SET organization_id = %s WHERE id = %s", other, block_id)
     return {
         "agent_id": agent.id,
@@ -107,6 +115,7 @@ def of_others(server: Product, client: Letta) -> dict[str, str]:
         "step_id": step_id,
         "block_id": block_id,
         "message_id": message_id,
+        "provider_id": provider_id,
         "tool_id": tool_id(other, "memory_insert"),
     }
 

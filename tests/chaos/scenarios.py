@@ -141,9 +141,9 @@ class MaxSteps(Scenario):
 
 
 class Failure(Scenario):
-    """A turn whose model call is refused."""
+    """A turn whose model call is refused, for what no second request mends."""
 
-    text = do({"fail": 400})
+    text = do({"fail": 401})
     requests = 1
     roles = ("system", "user")
 

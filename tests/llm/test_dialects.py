@@ -116,6 +116,15 @@ HELLO = {
         chunk(content=[{"type": "text", "text": "hello"}]),
         chunk("stop", content=""),
     ],
+    "Mistral's kin: content in parts that are texts": [
+        chunk(content=["hel", "lo"]),
+        chunk("stop"),
+    ],
+    "a gateway that says done in words of its own": [
+        chunk("stop", content="hello"),
+        event("[DONE]"),
+    ],
+    "another one": [chunk(content="hello"), "data: done\n\n"],
     "a gateway without spaces, with CRLF": [
         chunk("stop", content="hello").replace(": ", ":").replace("\n", "\r\n"),
         "data:[DONE]\r\n\r\n",
@@ -477,6 +486,15 @@ async def test_a_failure_in_a_whole_answer_is_of_its_kind(
     with pytest.raises(ModelError) as failure:
         await ask(server, [] if streams else None)
     assert (failure.value.kind, failure.value.retryable) == (kind, retryable)
+
+
+async def test_a_reason_given_when_thinking_has_ended_is_not_the_end(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("o.llm.wires.streamed._AFTER_FINISH_S", 0.0)
+    server.says(chunk("stop", reasoning_content="hm"), ": wait\n\n" * 20, chunk(content="hello"))
+    reply, seen = await told(server)
+    assert (reply.text, seen) == ("hello", "hello")
 
 
 @pytest.mark.parametrize(

@@ -311,6 +311,7 @@ BODIES: dict[str, tuple[int, Any, Failure, str]] = {
         SLOW,
     ),
     "fastapi": (422, {"detail": [{"loc": ["body"], "msg": "field required"}]}, BAD, BAD_KIND),
+    "moved": (301, "<html><h1>301 Moved Permanently</h1></html>", ABSENT, ANY),
     "a proxy's page": (502, "<html><h1>502 Bad Gateway</h1></html>", SERVER, ANY),
     "cloudflare": (524, "error code: 524", SERVER, ANY),
     "nothing": (503, "", LOAD, ANY),

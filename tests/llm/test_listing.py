@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from o.errors import ModelError
+from o.errors import ModelError, NotFound
 from o.llm.catalogue import Catalogue
 from o.llm.listing import ListedModel, list_models
 from o.llm.provider_types import find_type
@@ -207,9 +207,26 @@ async def test_a_provider_without_a_list_takes_any_model(server: Server, type_: 
     assert (state.count, state.problem) == (None, "")
 
 
+async def test_a_list_of_patterns_takes_what_fits(server: Server) -> None:
+    server.answers["/v1/models"] = {"data": [{"id": "openai/*"}, {"id": "own"}]}
+    catalogue = Catalogue(Source(provider_at("openai", f"{server.url}/v1")))
+    assert (await catalogue.get("p/openai/gpt-4.1")).model == "openai/gpt-4.1"
+    with pytest.raises(NotFound):
+        await catalogue.get("p/other/model")
+
+
 @pytest.mark.parametrize(
     ("said", "status"),
-    [(401, 401), (500, 500), (429, 429), (b"<html>", 500), ({"data": 7}, 500), (302, 500)],
+    [
+        (401, 401),
+        (500, 500),
+        (429, 429),
+        (b"<html>", 500),
+        ({"data": 7}, 500),
+        ({"error": "no such route"}, 500),
+        ({}, 500),
+        (302, 500),
+    ],
 )
 async def test_a_provider_that_fails_hides_its_own_models_only(
     server: Server, said: Any, status: int

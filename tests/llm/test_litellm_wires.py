@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from o.domain.llm import ModelReply, ModelRequest
-from o.errors import ModelError
+from o.errors import Failure, ModelError
 from o.llm.models import Models
 from o.llm.providers import Provider
 from tests.llm.conformance.bench import KINDS, PNG, TOOLS, Source, models_at
@@ -231,3 +231,14 @@ async def test_an_answer_without_measure_is_refused(wire: str, streams: bool) ->
             await ask(at(address, wire, api_key=SecretStr("key")), streams=streams)
     assert "larger than 8 MB" in failure.value.message
     assert not failure.value.retryable
+
+
+@pytest.mark.parametrize(
+    "model", ["../files", "a/../../b", "a?key=x", "a#b", "a b", "a\nb", "%2e%2e"]
+)
+async def test_a_name_of_a_model_leads_nowhere_else(model: str) -> None:
+    async with listener(b"") as (address, came):
+        request = ModelRequest(handle=f"somebody/{model}", prompt=[user("Hello")])
+        with pytest.raises(ModelError) as failure:
+            await at(address, "gemini", api_key=SecretStr("key")).complete(request)
+    assert (failure.value.failure, came) == (Failure.NOT_FOUND, [])

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from o.domain.llm import ModelReply, ReplyDelta
-from o.errors import ModelError
-from o.llm.providers import Provider
+from o.errors import Failure, ModelError
+from o.llm.models import Models
+from o.llm.providers import Provider, Providers
 from o.llm.requests.bodies import chat_body
 from o.llm.wires.chat import Completion, reply_of
 from o.llm.wires.openai import OpenAIWire
+from o.settings import ProviderSettings
 from tests.llm.answering import ARGUMENTS, KEY, REQUEST, Server, ask, choice, chunk
 
 CALL = {"id": "call_1", "function": {"name": "memory_insert", "arguments": json.dumps(ARGUMENTS)}}
@@ -198,3 +200,21 @@ def test_whatever_a_provider_answers_is_a_reply_or_refused(
     body = json.dumps({"choices": [{"message": said}], "usage": usage})
     with contextlib.suppress(ValidationError):
         assert isinstance(reply_of(Completion.model_validate_json(body)), ModelReply)
+
+
+async def test_a_host_that_is_none_is_not_reached() -> None:
+    provider = Provider("openai", "openai", "openai", "http://a..b/v1")
+    with pytest.raises(ModelError) as failure:
+        await OpenAIWire().complete(provider, "x", REQUEST, None)
+    assert failure.value.failure is Failure.UNREACHABLE
+
+
+async def test_cookies_of_one_call_are_not_sent_with_another(server: Server) -> None:
+    settings = ProviderSettings(openai_base_url=server.url.replace("127.0.0.1", "localhost"))
+    server.headers = {"set-cookie": "session=of-somebody; Path=/"}
+    server.says(choice(content="hello"))
+    models = Models(Providers(settings), timeout_s=5)
+    for _ in range(2):
+        await models.complete(REQUEST)
+    await models.close()
+    assert all("cookie" not in headers for headers, _ in server.asked)

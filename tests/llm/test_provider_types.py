@@ -143,6 +143,9 @@ def test_a_path_of_anthropics_is_spoken_to_as_anthropic() -> None:
         "http://ho st/v1",
         "http://[::1/v1",
         "http://host/" + "a" * 3_000,
+        "http://" + "a" * 64 + ".example/v1",
+        "http://a..b/v1",
+        "http://.../v1",
     ],
 )
 def test_an_address_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
@@ -151,6 +154,11 @@ def test_an_address_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, url
     if "@" not in url:  # the operator's own may hold a user
         with pytest.raises(ValidationError):
             of_environment(monkeypatch, OPENAI_BASE_URL=url)
+
+
+def test_an_address_copied_from_an_example_of_a_request_is_that_of_its_provider() -> None:
+    for name in ("openai", "vllm", "mistral"):
+        assert find_type(name).address("http://h/v1/chat/completions/") == "http://h/v1"
 
 
 def test_what_has_no_address_of_its_own_needs_one() -> None:

@@ -52,6 +52,7 @@ class Capabilities:
         calls_in_words: Whether calls and their returns are told in words.
         calls_without_tools: Whether history may hold calls when no tools are offered.
         streams: Whether a reply may be asked for as a stream.
+        only_streams: Whether it must be.
         left_out: Fields of a request that are refused (some of `OPTIONAL`).
         left_out_of_messages: Fields of a message that are refused.
         max_tokens: What the bound of a reply is called.
@@ -76,6 +77,7 @@ class Capabilities:
     calls_in_words: bool = False
     calls_without_tools: bool = True
     streams: bool = True
+    only_streams: bool = False
     left_out: frozenset[str] = frozenset()
     left_out_of_messages: frozenset[str] = frozenset()
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"

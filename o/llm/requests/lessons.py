@@ -20,6 +20,7 @@ NO_CALLS = "no calls without tools"
 NINE = "ids of nine characters"
 NO_NULL = "no null for content"
 NO_STREAMS = "no streams"
+ONLY_STREAMS = "nothing but streams"
 WANTS_THOUGHTS = "thoughts with calls"
 MOST_IMAGES = "at most images: "
 FIELD = "without "
@@ -41,6 +42,7 @@ _CHANGES: dict[str, dict[str, Any]] = {
     NO_IMAGES: {"images": False},
     NO_NULL: {"null_content": False},
     NO_STREAMS: {"streams": False},
+    ONLY_STREAMS: {"only_streams": True},
     WANTS_THOUGHTS: {"wants_thoughts": True},
     SIGNED: {"signs_calls": True},
     IN_WORDS: {"calls_in_words": True},

@@ -60,6 +60,13 @@ _NO_STREAMS = re.compile(
     r"|(?:not|n't) support\W+(?:\w+\W+){0,2}stream(?:ing|ed)?\b(?!_)",
     re.IGNORECASE,
 )
+_ONLY_STREAMS = re.compile(
+    r"only supports? (?:the )?stream|for non-streaming calls"
+    r"|non-streaming\W+(?:\w+\W+){0,3}not supp|must have stream ?= ?true"
+    r"|stream\W+(?:must|has to) be (?:set to )?.?true",
+    re.IGNORECASE,
+)
+"""DashScope says so of models that think, Fireworks of long replies."""
 _NO_NULL = re.compile(
     r"content\W+(?:\w+\W+){0,8}?(?:valid string|none is not|null|a string|string type|required)"
     r"|missing field .?content",
@@ -71,7 +78,9 @@ _NO_THOUGHT = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _NINE = re.compile(r"length of 9", re.IGNORECASE)
-_ADDITIONS = re.compile(r"signature|thinking.{0,3} block|encrypted|reasoning", re.IGNORECASE)
+_ADDITIONS = re.compile(
+    r"signature|thinking.{0,3} block|encrypted|reasoning|content and thinking", re.IGNORECASE
+)
 _NOT_SIGNED = re.compile(r"missing an? .?thought_?signature", re.IGNORECASE)
 _NOT_GIVEN_BACK = re.compile(
     r"(?:missing|expected|passed back).{0,60}(?:thinking|reasoning)"
@@ -136,6 +145,8 @@ def lessons_of(
     about_messages = _about_messages(said, fitted)
     if "stream" in sent and _NO_STREAMS.search(said):
         about_messages |= {known.NO_STREAMS}
+    if "stream" not in sent and _ONLY_STREAMS.search(said) and not fitted.takes.only_streams:
+        about_messages |= {known.ONLY_STREAMS}
     if about_messages:
         return about_messages, about_messages
     fields = {name for name in OPTIONAL.intersection(sent) if _names(said, name)}

@@ -126,6 +126,8 @@ def _text_of(content: Any) -> str:
     """The text of a content. Some servers give parts, or the only one, in place of text."""
     if isinstance(content, str):
         return content
+    if isinstance(content, list) and all(isinstance(part, str) for part in content):
+        return "".join(content)
     return "".join(
         str(part.get("text") or part.get("summary") or "") for part in _parts_of(content)
     )

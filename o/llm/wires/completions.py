@@ -16,6 +16,7 @@ from o.llm.wires.failures_inside import failure_in
 from o.llm.wires.server_sent_events import Event
 
 DONE = b"[DONE]"
+_ENDS = (b"[done]", b'"[done]"', b"done", b"[end]")
 _SIGNS_OF_LIFE = (b"ping", b"heartbeat", b"keepalive", b"keep-alive", b"keep_alive")
 
 
@@ -24,6 +25,8 @@ def texts_of(event: Event) -> list[bytes]:
     whole = b"\n".join(event.lines).strip()
     if not whole or event.name.lower() in _SIGNS_OF_LIFE:
         return []
+    if whole.lower() in _ENDS:
+        return [DONE]
     if len(event.lines) == 1 or _is_json(whole):
         return [whole]
     # Some servers put no blank line between events, so that they look like one.

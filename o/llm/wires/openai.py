@@ -13,7 +13,7 @@ from pydantic_core import to_json
 from o.domain.json_bounds import JsonOutOfBounds
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest
 from o.errors import ModelError
-from o.llm.bounds import ReplyOutOfBounds, UnknownEncoding
+from o.llm.bounds import ReplyOutOfBounds, UnknownEncoding, give_memory_back
 from o.llm.failures import out_of_bounds, refused, unreachable
 from o.llm.http import body_of, error_text, open_session, proxy_of, whole_body
 from o.llm.providers import Provider
@@ -58,10 +58,11 @@ class OpenAIWire:
                     raise refused(provider, response.status, text, response.headers)
                 return await self.read(provider, _heard(provider, body_of(response)), on_delta)
         except (ReplyOutOfBounds, UnknownEncoding, JsonOutOfBounds) as error:
+            give_memory_back()
             raise out_of_bounds(provider, error) from None
         except TimeoutError as error:
             raise unreachable(provider, error, timed_out=True) from error
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, UnicodeError) as error:  # the latter of a host that is none
             raise unreachable(provider, error, timed_out=False) from error
 
     async def close(self) -> None:

@@ -23,6 +23,9 @@ _AFTER_FINISH_S = 3.0
 """How long the end of a stream, which tells its tokens, is waited for once the reply is whole:
 from the last piece on that adds to the reply, whatever else comes."""
 
+_AFTER_NOTHING_S = 30.0
+"""The same where nothing was said or called yet: some give a reason when thinking has ended."""
+
 _PIECE_CHARS = 32_768
 
 
@@ -50,7 +53,8 @@ async def streamed_reply(chunks: AsyncIterator[Completion], on_delta: DeltaSink)
             for piece in _cut(delta):
                 await on_delta(piece)
         if reply.is_finished and (deltas or until is None):
-            until = asyncio.get_running_loop().time() + _AFTER_FINISH_S
+            wait_s = _AFTER_FINISH_S if reply.says_something else _AFTER_NOTHING_S
+            until = asyncio.get_running_loop().time() + wait_s
     whole = refuse_unreadable(reply.whole())
     for delta in reply.held_back():
         for piece in _cut(delta):
@@ -110,6 +114,11 @@ class _Growing:
     def is_finished(self) -> bool:
         """Whether the reply is whole, though more may be said about it."""
         return self._finish_reason is not None
+
+    @property
+    def says_something(self) -> bool:
+        """Whether there is a text or a call."""
+        return bool(self._text or self._calls)
 
     def add(self, chunk: Completion) -> list[ReplyDelta]:
         """Take a chunk; answers the pieces in it, in V1's order."""

@@ -6,6 +6,7 @@ asks for it.
 
 import copy
 import os
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,7 +29,7 @@ from pydantic import ValidationError
 
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest, ToolSpec
 from o.domain.text import storable_json
-from o.errors import ModelError
+from o.errors import Failure, ModelError
 from o.llm.failures import causes_of, refused, unreachable
 from o.llm.providers import Provider
 from o.llm.requests.bodies import optional_fields, tools_of
@@ -67,6 +68,15 @@ litellm.module_level_client = HTTPHandler(client=httpx.Client(transport=_Nowhere
 litellm.module_level_aclient = AsyncHTTPHandler(transport=_Nowhere())
 
 
+_GEMINI_MODEL = re.compile(r"(?!.*\.\.)[\w.:@/-]+")
+"""What may stand in the address that it becomes a part of, and ask nothing else there."""
+
+
+def _no_model(provider: Provider) -> ModelError:
+    message = f"The provider {provider.name} can have no model of that name."
+    return ModelError("llm_bad_request", message, status=400, failure=Failure.NOT_FOUND)
+
+
 class LiteLLMWires:
     """Asks models through litellm. It retries nothing."""
 
@@ -78,6 +88,8 @@ class LiteLLMWires:
         self, provider: Provider, model: str, request: ModelRequest, on_delta: DeltaSink | None
     ) -> ModelReply:
         """Ask once; see `LanguageModel.complete`."""
+        if provider.wire == "gemini" and not _GEMINI_MODEL.fullmatch(model):
+            raise _no_model(provider)
         arguments = self._arguments(provider, model, request, streams=on_delta is not None)
         try:
             if on_delta is None:

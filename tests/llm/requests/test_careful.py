@@ -153,6 +153,50 @@ async def test_a_value_that_is_refused_teaches_nothing(
     assert shelf.kept == {}
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "This model only support stream mode, please enable the stream parameter.",
+        "parameter.enable_thinking must be set to false for non-streaming calls",
+        "Requests with max_tokens > 4096 must have stream=true",
+    ],
+)
+async def test_a_model_that_may_only_be_streamed_is(
+    strict: RefusingProvider, models: Models, said: str
+) -> None:
+    strict.habits = [refuses(lambda body: not body["stream"], 400, openai_error(said))]
+    for _ in range(2):
+        assert (await ask(models, asked_for())).text == "hello"
+    assert [body["stream"] for body in strict.asked] == [False, True, True]
+
+
+async def test_thoughts_beside_a_text_are_left_out_where_a_template_takes_one_of_them(
+    strict: RefusingProvider, models: Models
+) -> None:
+    said = (
+        "Cannot pass both content and thinking in an assistant message with tool calls! at row "
+        "290: {{- raise_exception("
+    )
+
+    def both(body: dict[str, Any]) -> bool:
+        calling = [one for one in body["messages"] if one.get("tool_calls")]
+        return any(one["content"] and one.get("reasoning_content") for one in calling)
+
+    strict.habits = [refuses(both, 500, {"error": {"code": 500, "message": said}})]
+    call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    turn = {"content": "hm", "reasoning_content": "so", "tool_calls": [call]}
+    reply = await ask(
+        models,
+        asked_for(
+            {"role": "user", "content": "hello"},
+            {"role": "assistant", **turn},
+            {"role": "tool", "tool_call_id": "a", "content": "done"},
+        ),
+    )
+    assert reply.text == "hello"
+    assert calls_of(strict.asked[-1]), "the call itself is told as it was made"
+
+
 async def test_a_model_that_may_not_be_streamed_answers_at_once(
     strict: RefusingProvider, models: Models
 ) -> None:
