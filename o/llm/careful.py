@@ -80,10 +80,12 @@ async def _told(ask: Ask, fitted: FittedRequest, sink: _Sink | None) -> ModelRep
     if sink is not None:
         sink.renamed = fitted.renamed
     if sink is None and fitted.takes.only_streams:
-        return await ask(fitted, nowhere)
-    if sink is None or fitted.takes.streams:
-        return _named_back(await ask(fitted, sink), fitted.renamed)
-    return _named_back(await told_whole(await ask(fitted, None), sink), fitted.renamed)
+        reply = await ask(fitted, nowhere)
+    elif sink is None or fitted.takes.streams:
+        reply = await ask(fitted, sink)
+    else:
+        reply = await told_whole(await ask(fitted, None), sink)
+    return _named_back(reply, fitted.renamed)
 
 
 def _named_back(reply: ModelReply, renamed: dict[str, str]) -> ModelReply:
