@@ -55,6 +55,7 @@ class Capabilities:
         only_streams: Whether it must be.
         left_out: Fields of a request that are refused (some of `OPTIONAL`).
         left_out_of_messages: Fields of a message that are refused.
+        left_out_of_schemas: Words of JSON Schema that are refused in the schemas of tools.
         max_tokens: What the bound of a reply is called.
         thinks_by: How it is told how much to think: by OpenAI's effort, Anthropic's budget,
             Google's configuration, Z.ai's switch, or not at all.
@@ -80,6 +81,7 @@ class Capabilities:
     only_streams: bool = False
     left_out: frozenset[str] = frozenset()
     left_out_of_messages: frozenset[str] = frozenset()
+    left_out_of_schemas: frozenset[str] = frozenset()
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     thinks_by: Literal["", "effort", "budget", "config", "switch"] = ""
     wants_thoughts: bool = False

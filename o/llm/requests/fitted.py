@@ -11,6 +11,7 @@ from o.llm.providers import Provider
 from o.llm.requests.capabilities import Capabilities, capabilities_of
 from o.llm.requests.cleaning import fit_name
 from o.llm.requests.repair import repaired
+from o.llm.requests.schemas import without_words
 
 
 class FittedRequest(ModelRequest):
@@ -50,9 +51,14 @@ def fit(
         return request
     takes = takes or known_capabilities(provider, model)
     tools, renamed = _offered(request.tools, takes)
+    if takes.left_out_of_schemas:
+        tools = without_words(tools, takes.left_out_of_schemas)
     names = [tool.name for tool in tools]
     prompt, notes = repaired(request.prompt, names, takes, refused, is_alone=is_alone)
     fields = {name: getattr(request, name) for name in ModelRequest.model_fields}
+    if takes.left_out_of_schemas:
+        words = ", ".join(sorted(takes.left_out_of_schemas))
+        notes.append(f"words that were left out of the schemas of tools: {words}")
     if renamed:
         notes.append("tools are offered by names that every provider takes")
     changed = {"prompt": prompt, "tools": tools, "takes": takes, "notes": notes, "renamed": renamed}

@@ -25,6 +25,7 @@ WANTS_THOUGHTS = "thoughts with calls"
 MOST_IMAGES = "at most images: "
 FIELD = "without "
 MESSAGE_FIELD = "messages without "
+SCHEMA_WORD = "schemas without "
 CALLED = "the longest reply is called "
 
 
@@ -64,7 +65,14 @@ def _with(takes: Capabilities, lesson: str) -> Capabilities:
         return takes.without_in_messages(lesson.removeprefix(MESSAGE_FIELD))
     if lesson.startswith(MOST_IMAGES):
         return replace(takes, most_images=int(lesson.removeprefix(MOST_IMAGES)))
-    return replace(takes, **_CHANGES.get(lesson, {}))
+    return replace(takes, **_without_schema_word(takes, lesson) or _CHANGES.get(lesson, {}))
+
+
+def _without_schema_word(takes: Capabilities, lesson: str) -> dict[str, Any]:
+    if not lesson.startswith(SCHEMA_WORD):
+        return {}
+    word = lesson.removeprefix(SCHEMA_WORD)
+    return {"left_out_of_schemas": takes.left_out_of_schemas | {word}}
 
 
 def _plain(takes: Capabilities) -> Capabilities:

@@ -10,6 +10,7 @@ from o.llm.requests import lessons as known
 from o.llm.requests.capabilities import OPTIONAL
 from o.llm.requests.fitted import FittedRequest
 from o.llm.requests.leaving_out import image_marks
+from o.llm.requests.schemas import words_of
 
 # What repeats parts of the request names fields that nobody complains of.
 _REPEATED = frozenset({"input", "value", "ctx", "failed_generation", "body", "request", "url"})
@@ -50,8 +51,9 @@ _NO_IMAGES = re.compile(
 _IMAGES = re.compile(r"image|vision|multi-?modal|modalit|content must be a string", re.IGNORECASE)
 _MOST_IMAGES = re.compile(r"at most (\d+) image", re.IGNORECASE)
 _NO_SYSTEM = re.compile(
-    r"system role (?:is )?not supported|only user and assistant roles|(?:not|n't) support\w* "
-    r"(?:the )?.?system.? (?:role|message)|developer instruction is not enabled",
+    r"system role (?:is )?not supported|only user and assistant roles"
+    r"|support .?system.? with this model|developer instruction is not enabled"
+    r"|(?:not|n't) support\w* (?:the )?.?system.? (?:role|message)",
     re.IGNORECASE,
 )
 _NO_CALLS = re.compile(r"tools=. param|toolconfig field must be defined", re.IGNORECASE)
@@ -67,6 +69,7 @@ _ONLY_STREAMS = re.compile(
     re.IGNORECASE,
 )
 """DashScope says so of models that think, Fireworks of long replies."""
+_SCHEMAS = re.compile(r"schema|tools?\b|function|parameters", re.IGNORECASE)
 _NO_NULL = re.compile(
     r"content\W+(?:\w+\W+){0,8}?(?:valid string|none is not|null|a string|string type|required)"
     r"|missing field .?content",
@@ -156,6 +159,9 @@ def lessons_of(
             changes = {lesson for lesson in changes if not lesson.endswith(_BOUNDS)}
             changes |= _renamed(min(bound), tried)
         changes |= _message_fields(said, fitted)
+        if not changes and _SCHEMAS.search(said):
+            used = words_of(fitted.tools)
+            changes = {f"{known.SCHEMA_WORD}{word}" for word in used if _names(said, word)}
     return frozenset(changes), frozenset(changes if is_of_a_kind else ())
 
 
@@ -215,7 +221,7 @@ def _message_fields(said: str, fitted: FittedRequest) -> set[str]:
 
 
 def _names(said: str, name: str) -> bool:
-    return re.search(rf"(?<![\w-]){name}(?![\w-])", said) is not None
+    return re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", said) is not None
 
 
 def _said(text: str) -> Iterator[str]:

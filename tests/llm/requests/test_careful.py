@@ -9,6 +9,7 @@ import pytest
 from o.domain.llm import ReplyDelta, ToolSpec
 from o.errors import ModelError
 from o.llm.models import Models
+from o.llm.requests.schemas import without_words, words_of
 from tests.llm.answering import Server, chunk
 from tests.llm.answering import ask as answered_by
 from tests.llm.requests.asking import (
@@ -151,6 +152,39 @@ async def test_a_value_that_is_refused_teaches_nothing(
     strict.habits = [refuses_field("max_tokens", 400, too_large)]
     assert (await ask(models, asked_for())).text == "hello"
     assert shelf.kept == {}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Unknown name 'default' at 'tools[0].function_declarations[0]': Cannot find field.",
+        "tools.0.function.parameters: 'default' is not supported",
+        "Invalid schema for function 'memory_insert': In context=(), 'default' is not permitted",
+    ],
+)
+async def test_a_word_that_is_refused_in_schemas_is_left_out_from_then_on(
+    strict: RefusingProvider, models: Models, said: str
+) -> None:
+    def has_default(body: dict[str, Any]) -> bool:
+        return '"default"' in json.dumps(body.get("tools", []))
+
+    strict.habits = [refuses(has_default, 400, openai_error(said))]
+    for _ in range(2):
+        assert (await ask(models, asked_for())).text == "hello"
+    assert [has_default(body) for body in strict.asked] == [True, False, False]
+    assert all(body["tools"] for body in strict.asked)
+
+
+def test_properties_keep_their_names_whatever_these_are() -> None:
+    choice = {"anyOf": [{"type": "null"}, {"type": "string", "format": "uri"}], "title": "T"}
+    schema = {"type": "object", "properties": {"default": choice, "title": {"default": 1}}}
+    tool = ToolSpec(name="f", description="", parameters=schema)
+    assert words_of([tool]) == {"anyOf", "format", "title", "default"}
+    (fit,) = without_words([tool], words_of([tool]))
+    assert fit.parameters == {
+        "type": "object",
+        "properties": {"default": {"type": "string"}, "title": {}},
+    }
 
 
 @pytest.mark.parametrize(
