@@ -66,7 +66,7 @@ async def _reads(request: Request) -> AsyncIterator[AsyncConnection]:
 
 
 async def refuse_category(request: Request) -> None:
-    """V1's `provider_category` means nothing here; an operator may want it refused, as memos does.
+    """V1's `provider_category` means nothing here; an operator may want it refused.
 
     Raises:
         InvalidInput: The request holds it, and the operator does.

@@ -88,11 +88,6 @@ class Keyring:
         except (InvalidTag, binascii.Error, ValueError):
             raise SecretUnreadable("what is stored was changed, or belongs elsewhere") from None
 
-    def is_current(self, stored: str) -> bool:
-        """Whether a stored secret names the key that encrypts now."""
-        self._load()
-        return bool(self._keys) and stored.startswith(f"{_FORMAT}:{next(iter(self._keys))}:")
-
     def _load(self) -> None:
         texts = self._given.get_secret_value().split(",") if self._given else []
         with suppress(OSError, UnicodeDecodeError):

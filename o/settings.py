@@ -173,7 +173,7 @@ class Settings(BaseSettings):
         "file in the data directory.",
     )
     strict_provider_category: bool = Field(
-        False, description="Whether `provider_category` in a request is 422, as in memos."
+        False, description="Whether `provider_category` in a request is 422 rather than ignored."
     )
     database_url: SecretStr | None = Field(
         None,

@@ -13,7 +13,7 @@ from o.errors import ModelError
 from o.llm.requests.fitted import FittedRequest
 from o.llm.requests.refusals import may_be_mended
 from o.llm.requests.ways import Way, Ways
-from o.llm.wires.streamed import told_whole
+from o.llm.wires.streamed import nowhere, told_whole
 
 _MOST_REQUESTS = 4
 _AGAIN = "the provider refused a first request, and was asked again more carefully"
@@ -80,10 +80,12 @@ async def _told(ask: Ask, fitted: FittedRequest, sink: _Sink | None) -> ModelRep
     if sink is not None:
         sink.renamed = fitted.renamed
     if sink is None and fitted.takes.only_streams:
-        return await ask(fitted, _nowhere)
-    if sink is None or fitted.takes.streams:
-        return _named_back(await ask(fitted, sink), fitted.renamed)
-    return _named_back(await told_whole(await ask(fitted, None), sink), fitted.renamed)
+        reply = await ask(fitted, nowhere)
+    elif sink is None or fitted.takes.streams:
+        reply = await ask(fitted, sink)
+    else:
+        reply = await told_whole(await ask(fitted, None), sink)
+    return _named_back(reply, fitted.renamed)
 
 
 def _named_back(reply: ModelReply, renamed: dict[str, str]) -> ModelReply:
@@ -95,10 +97,6 @@ def _named_back(reply: ModelReply, renamed: dict[str, str]) -> ModelReply:
         for call in reply.tool_calls
     ]
     return reply.model_copy(update={"tool_calls": calls})
-
-
-async def _nowhere(delta: ReplyDelta) -> None:
-    """Drop a piece of what nobody follows."""
 
 
 def _noting(reply: ModelReply, notes: list[str]) -> ModelReply:

@@ -8,13 +8,13 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode
 
 import aiohttp
 from pydantic_core import from_json, to_json
 
 from o.domain.json_bounds import JsonOutOfBounds, check_json_text
 from o.errors import ModelError, NotBuilt
+from o.llm.azure_addresses import azure_address
 from o.llm.bounds import ReplyOutOfBounds, UnknownEncoding
 from o.llm.failures import out_of_bounds, refused, unreachable
 from o.llm.http import body_of, error_text, open_session, proxy_of, whole_body
@@ -27,7 +27,6 @@ _AT_ONCE = 32
 """Inputs of one request: the answer, 4,096 numbers for each, is then within what is taken."""
 
 _TIMEOUT_S = 60.0
-_AZURE_VERSION = "2024-10-21"
 
 
 @dataclass(frozen=True)
@@ -143,12 +142,8 @@ def _address(provider: Provider, model: str) -> str:
             return f"{base_url.removesuffix('/v1')}/v1/embeddings"
         case "gemini":
             return f"{base_url.removesuffix('/v1beta')}/v1beta/openai/embeddings"
-        case "azure" if base_url.endswith("/openai/v1"):  # Azure's newer face
-            return f"{base_url}/embeddings"
         case "azure":
-            version = urlencode({"api-version": provider.api_version or _AZURE_VERSION})
-            resource = f"{base_url.removesuffix('/openai')}/openai"
-            return f"{resource}/deployments/{quote(model, safe='')}/embeddings?{version}"
+            return azure_address(provider, model, "embeddings")
     raise NotBuilt(f"The provider {provider.name} is not asked for embeddings.")
 
 

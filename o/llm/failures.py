@@ -15,6 +15,7 @@ from o.errors import Failure, ModelError
 from o.llm.error_bodies import NO_STATUS, failure_of, status_of
 from o.llm.pauses import forbids_retry, pause_s
 from o.llm.providers import Provider
+from o.llm.redaction import LEAST_SECRET_CHARS
 from workflows.options import MODEL_RETRIES
 
 _log = logging.getLogger(__name__)
@@ -42,9 +43,6 @@ _WITHOUT_STATUS = {
     Failure.TIMEOUT: ("llm_timeout", 504),
 }
 _ELSE = ("llm_error", 500)
-_SHORT_KEY = 8
-"""A key of fewer characters is no secret: local servers are given `x` or `none`."""
-
 # Why a provider is not reached, by what lies behind the client's error; the first that fits counts.
 _WORDS: list[tuple[type[BaseException] | tuple[type[BaseException], ...], str]] = [
     (ConnectionRefusedError, "the connection was refused"),
@@ -155,4 +153,4 @@ def without_key(text: str, provider: Provider) -> str:
     What is left of a key that a provider masks or cuts itself stays.
     """
     key = provider.api_key.get_secret_value() if provider.api_key else ""
-    return text.replace(key, "[key]") if len(key) >= _SHORT_KEY else text
+    return text.replace(key, "[key]") if len(key) >= LEAST_SECRET_CHARS else text

@@ -9,11 +9,12 @@ from urllib.parse import urlsplit
 
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest
 from o.errors import Failure, ModelError, NotFound, ProviderFull
+from o.llm import tool_calling
 from o.llm.failures import unreachable
 from o.llm.prices import Prices
+from o.llm.provider_types import OPENAI_HOST
 from o.llm.providers import Provider, ProviderSource
 from o.llm.requests.learnt import Learnt
-from o.llm.tool_calling import complete
 from o.llm.wires.azure import AzureWire
 from o.llm.wires.ollama import OllamaWire
 from o.llm.wires.openai import OpenAIWire
@@ -21,7 +22,6 @@ from o.llm.wires.responses import ResponsesWire
 from o.llm.wires.responses_request import needs_responses
 
 OPENAI, RESPONSES = "openai", "responses"
-_OPENAI_HOST = "api.openai.com"
 
 
 class Wire(Protocol):
@@ -123,7 +123,9 @@ class Models:
             async with asyncio.timeout(self._timeout_s):
                 wire = await self._wire(wire_of(provider, model, request))
                 ask = partial(wire.complete, provider, model)
-                reply = await complete(provider, model, request, self._learnt, ask, on_delta)
+                reply = await tool_calling.complete(
+                    provider, model, request, self._learnt, ask, on_delta
+                )
             return await self._priced(provider, model, reply)
         except TimeoutError as error:
             raise unreachable(provider, error, timed_out=True) from error
@@ -158,7 +160,7 @@ def wire_of(provider: Provider, model: str, request: ModelRequest) -> str:
     """
     if provider.wire != OPENAI:
         return provider.wire
-    is_openai = urlsplit(provider.base_url).hostname == _OPENAI_HOST
+    is_openai = urlsplit(provider.base_url).hostname == OPENAI_HOST
     if request.settings.get("api") == RESPONSES or (is_openai and needs_responses(model)):
         return RESPONSES
     return OPENAI

@@ -9,13 +9,16 @@ from urllib.parse import urlsplit
 
 from o.errors import InvalidInput
 
-Wire = Literal[
+WireName = Literal[
     "openai", "responses", "anthropic", "ollama", "gemini", "azure", "bedrock", "mistral"
 ]
 Listing = Literal["openai", "anthropic", "ollama", "gemini", "azure", "lmstudio", "none"]
 
-_WITHOUT: dict[Wire, str] = {"anthropic": "/v1", "ollama": "/v1", "gemini": "/v1beta"}
+_WITHOUT: dict[WireName, str] = {"anthropic": "/v1", "ollama": "/v1", "gemini": "/v1beta"}
 """What people put behind an address, and requests of the wire bring themselves."""
+
+OPENAI_HOST = "api.openai.com"
+"""Where OpenAI's own models are, which take what others of its wire do not."""
 
 _ASKED_AT = "/chat/completions"
 _KEYS_OF_AWS = "AWS_SECRET_ACCESS_KEY"
@@ -38,7 +41,7 @@ class ProviderType:
     """
 
     name: str
-    wire: Wire
+    wire: WireName
     base_url: str | None
     listing: Listing = "openai"
     key: str = ""
@@ -51,7 +54,7 @@ class ProviderType:
         """What the environment calls it, for people."""
         return " and ".join(filter(None, (self.key, self.url)))
 
-    def wire_at(self, base_url: str) -> Wire:
+    def wire_at(self, base_url: str) -> WireName:
         """The wire that is spoken at an address: some companies have a path for Anthropic's."""
         path = urlsplit(base_url).path.rstrip("/").removesuffix("/v1")
         if self.wire == "openai" and path.endswith("/anthropic"):
@@ -78,7 +81,7 @@ class ProviderType:
         return url
 
 
-def _hosted(name: str, base_url: str, key: str, wire: Wire = "openai") -> ProviderType:
+def _hosted(name: str, base_url: str, key: str, wire: WireName = "openai") -> ProviderType:
     """A company's own servers, which want a key. Its address can be changed, to a gateway's say."""
     return ProviderType(name, wire, base_url, key=key, url=key.replace("_API_KEY", "_BASE_URL"))
 
@@ -87,7 +90,7 @@ _ALL = (
     ProviderType(
         "openai",
         "openai",
-        "https://api.openai.com/v1",
+        f"https://{OPENAI_HOST}/v1",
         key="OPENAI_API_KEY",
         url="OPENAI_BASE_URL",
         made_by="either",  # many servers of its protocol want none

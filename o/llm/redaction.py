@@ -35,8 +35,8 @@ _SECRET_NAMES = frozenset(
         "aws_session_token",
     }
 )
-_LEAST_SECRET_CHARS = 8
-"""A shorter key (`x` is usual with local servers) stands in unrelated words."""
+LEAST_SECRET_CHARS = 8
+"""A shorter key is no secret (`x` is usual with local servers), and stands in unrelated words."""
 
 _EVENT = ("data:", "event:", "id:", ":")
 _KEY, _IMAGE = "[key]", "[left out]"
@@ -92,7 +92,7 @@ def _parsed(text: str) -> Any:
 
 
 def _as_object(found: dict[str, Any], secrets: set[str]) -> str:
-    hidden = {secret for secret in secrets if len(secret) >= _LEAST_SECRET_CHARS}
+    hidden = {secret for secret in secrets if len(secret) >= LEAST_SECRET_CHARS}
     try:
         text = json.dumps(storable_json(_redacted(found, hidden)))
         if len(text) > MOST_CHARS:

@@ -27,12 +27,6 @@ def http(server: Product) -> httpx.Client:
     return httpx.Client(base_url=f"{server.url}/v1", timeout=60)
 
 
-def history_of(client: Letta, agent: AgentState) -> list[str]:
-    """What the user has said to the agent."""
-    shown = client.agents.messages.list(agent.id, limit=1_000).items
-    return [str(one.content) for one in shown if one.message_type == "user_message"]
-
-
 def test_agents_are_the_models_of_openais_client(openai: OpenAI, agent: AgentState) -> None:
     listed = {model.id: model for model in openai.models.list()}
     assert listed[agent.id].owned_by == "o"

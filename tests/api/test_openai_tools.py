@@ -15,7 +15,7 @@ from openai import (
 )
 
 from tests.support.approvals import INSERT, approval, await_rest, guarded_agent, memory_of
-from tests.support.openai_client import joined, openai_client, says, text_of
+from tests.support.openai_client import LOOK, history_of, joined, openai_client, says, text_of
 from tests.support.product import Product
 from tests.support.provider import (
     FakeProvider,
@@ -26,16 +26,6 @@ from tests.support.provider import (
     together,
 )
 
-LOOK: Any = {
-    "type": "function",
-    "function": {
-        "name": "Look",
-        "description": "Look at a file.",
-        "parameters": {"type": "object", "properties": {"path": {"type": "string"}}},
-        "strict": True,
-    },
-}
-
 
 @pytest.fixture(scope="module")
 def openai(server: Product) -> OpenAI:
@@ -45,12 +35,6 @@ def openai(server: Product) -> OpenAI:
 @pytest.fixture(scope="module")
 def http(server: Product) -> httpx.Client:
     return httpx.Client(base_url=f"{server.url}/v1", timeout=60)
-
-
-def history_of(client: Letta, agent: AgentState) -> list[str]:
-    """What the user has said to the agent."""
-    shown = client.agents.messages.list(agent.id, limit=1_000).items
-    return [str(one.content) for one in shown if one.message_type == "user_message"]
 
 
 def test_a_tool_of_the_client_is_called_and_answered(

@@ -131,7 +131,7 @@ def test_who_names_no_model_gets_the_default(world: World, body: dict[str, str])
     assert world.talk.http.post("/agents/", json=body).json()["model"] == "one/vendor/m"
 
 
-def test_a_strict_server_refuses_a_category_as_memos_does(world: World) -> None:
+def test_a_strict_server_refuses_a_category(world: World) -> None:
     http, query = world.talk.http, {"provider_category": "byok"}
     path = f"/providers/{world.ids['one']}"
     check = {"provider_type": "openai", "base_url": "http://127.0.0.1:9", "api_key": "x"}

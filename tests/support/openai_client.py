@@ -3,9 +3,22 @@
 from collections.abc import Iterable
 from typing import Any
 
+from letta_client import Letta
+from letta_client.types import AgentState
 from openai import OpenAI
 
 from tests.support.product import Product
+
+LOOK: Any = {
+    "type": "function",
+    "function": {
+        "name": "Look",
+        "description": "Look at a file.",
+        "parameters": {"type": "object", "properties": {"path": {"type": "string"}}},
+        "strict": True,
+    },
+}
+"""A tool of the client's."""
 
 
 def openai_client(server: Product, **options: Any) -> OpenAI:
@@ -30,3 +43,9 @@ def joined(chunks: Iterable[Any]) -> str:
     return "".join(
         choice.delta.content or "" for chunk in chunks for choice in chunk.choices if choice.delta
     )
+
+
+def history_of(client: Letta, agent: AgentState) -> list[str]:
+    """What the user has said to the agent."""
+    shown = client.agents.messages.list(agent.id, limit=1_000).items
+    return [str(one.content) for one in shown if one.message_type == "user_message"]

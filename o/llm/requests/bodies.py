@@ -21,9 +21,7 @@ def chat_body(
     fitted = fit(provider, model, request)
     body: dict[str, Any] = {"model": model, "messages": _without_items(fitted.prompt)}
     if fitted.tools:
-        body["tools"] = [
-            {"type": "function", "function": tool.model_dump()} for tool in fitted.tools
-        ]
+        body["tools"] = tools_of(fitted)
     body |= optional_fields(fitted, streams=streams)
     body["stream"] = streams  # some gateways stream unless told not to
     return body
@@ -37,6 +35,11 @@ def _without_items(prompt: list[dict[str, Any]]) -> list[dict[str, Any]]:
         else message
         for message in prompt
     ]
+
+
+def tools_of(fitted: FittedRequest) -> list[dict[str, Any]]:
+    """The tools that are offered, as all wires but the responses one spell them."""
+    return [{"type": "function", "function": tool.model_dump()} for tool in fitted.tools]
 
 
 def optional_fields(fitted: FittedRequest, *, streams: bool) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
+from o.llm.provider_types import OPENAI_HOST
+
 SAMPLING = frozenset({"temperature", "top_p", "frequency_penalty", "presence_penalty"})
 """Settings of chance, in the words of the OpenAI wire."""
 
@@ -19,6 +21,10 @@ OPTIONAL = SAMPLING | {
     "tool_choice",
 }
 """Fields of a request that it can do without, in the words of the OpenAI wire."""
+
+WORD_IDS = re.compile(r"[A-Za-z0-9_-]+")
+NINE_IDS = re.compile(r"[A-Za-z0-9]{9}")
+"""What ids of tool calls must look like, at some; the second is Mistral's."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
@@ -99,21 +105,18 @@ class Capabilities:
         return replace(self, left_out_of_messages=self.left_out_of_messages.union(fields))
 
 
-_WORD_IDS = re.compile(r"[A-Za-z0-9_-]+")
-_NINE = re.compile(r"[A-Za-z0-9]{9}")
 _OF_OTHERS = ("thinking_blocks",)  # what only Anthropic's models read, …
 _READ_THINKING = ("anthropic", "bedrock", "gemini")  # … or litellm translates
 _THOUGHTS = ("reasoning_content", "reasoning")  # what litellm makes something else of
-_OPENAI_HOST = "api.openai.com"
 _WANT_THOUGHTS = ("deepseek.com", "moonshot.", "kimi.com")
 _GOOGLE_HOST = "googleapis.com"
 _UNSIGNED = re.compile(r"gemini-[12][.-]|gemma")
 
-_SIGNED: dict[str, object] = {
+_ANTHROPIC: dict[str, object] = {
     "user_first": True,
     "system": "head",  # litellm would say of others, in the user's name, that they are not its
     "images_in_returns": True,
-    "call_ids": _WORD_IDS,
+    "call_ids": WORD_IDS,
     "call_id_chars": 64,
     "unique_ids": True,
     "calls_without_tools": False,
@@ -126,15 +129,15 @@ _GEMINI: dict[str, object] = {
 _MISTRAL: dict[str, object] = {
     "alternates": True,
     "system": "head",
-    "call_ids": _NINE,
+    "call_ids": NINE_IDS,
     "call_id_chars": 9,
 }
 
 # By V1's `provider_type` or by the wire. Where litellm spells the request the user speaks first:
 # else it has the user say sentences of its own.
 _BY_PROVIDER: dict[str, dict[str, object]] = {
-    "anthropic": _SIGNED | {"thinks_by": "budget", "image_addresses": ("https://",)},
-    "bedrock": _SIGNED | {"image_addresses": ()},
+    "anthropic": _ANTHROPIC | {"thinks_by": "budget", "image_addresses": ("https://",)},
+    "bedrock": _ANTHROPIC | {"image_addresses": ()},
     "gemini": _GEMINI | {"thinks_by": "config"},
     "google_ai": _GEMINI,
     "google_vertex": _GEMINI,
@@ -184,9 +187,9 @@ def capabilities_of(provider_type: str, wire: str, host: str, model: str) -> Cap
         found = replace(found.without(*SAMPLING), thinks_by="effort")
     if _ONE_CALL.match(family):
         found = found.without("parallel_tool_calls")
-    if host == _OPENAI_HOST or _THINKS.match(family):
+    if host == OPENAI_HOST or _THINKS.match(family):
         found = replace(found, max_tokens="max_completion_tokens")
-    if host == _OPENAI_HOST or wire == "azure":
+    if host == OPENAI_HOST or wire == "azure":
         found = replace(found, call_id_chars=40)
     return found
 

@@ -1,11 +1,10 @@
 """What refusals have taught of a model, beside what its name tells."""
 
-import re
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from o.llm.requests.capabilities import OPTIONAL, Capabilities
+from o.llm.requests.capabilities import NINE_IDS, OPTIONAL, WORD_IDS, Capabilities
 
 PLAIN = "plain"
 """Roles in turn and one system message."""
@@ -29,9 +28,6 @@ MESSAGE_FIELD = "messages without "
 SCHEMA_WORD = "schemas without "
 CALLED = "the longest reply is called "
 
-_WORD_IDS = re.compile(r"[A-Za-z0-9_-]+")
-_NINE_IDS = re.compile(r"[A-Za-z0-9]{9}")
-
 
 @lru_cache(maxsize=1024)
 def with_lessons(takes: Capabilities, lessons: frozenset[str]) -> Capabilities:
@@ -42,7 +38,7 @@ def with_lessons(takes: Capabilities, lessons: frozenset[str]) -> Capabilities:
 
 
 _CHANGES: dict[str, dict[str, Any]] = {
-    IDS: {"call_ids": _WORD_IDS, "call_id_chars": 40, "unique_ids": True},
+    IDS: {"call_ids": WORD_IDS, "call_id_chars": 40, "unique_ids": True},
     NO_SYSTEM: {"system": "nowhere", "alternates": True},
     NO_IMAGES: {"images": False},
     NO_NULL: {"null_content": False},
@@ -52,7 +48,7 @@ _CHANGES: dict[str, dict[str, Any]] = {
     SIGNED: {"signs_calls": True},
     IN_WORDS: {"calls_in_words": True},
     NO_CALLS: {"calls_without_tools": False},
-    NINE: {"call_ids": _NINE_IDS, "call_id_chars": 9},
+    NINE: {"call_ids": NINE_IDS, "call_id_chars": 9},
     f"{CALLED}max_tokens": {"max_tokens": "max_tokens"},
     f"{CALLED}max_completion_tokens": {"max_tokens": "max_completion_tokens"},
 }

@@ -15,11 +15,11 @@ from o.errors import ModelError
 from o.llm.bounds import MAX_REPLY_BYTES, ReplyOutOfBounds
 from o.llm.failures import refused_inside
 from o.llm.providers import Provider
-from o.llm.requests.bodies import optional_fields
+from o.llm.requests.bodies import optional_fields, tools_of
 from o.llm.requests.fitted import fit
 from o.llm.wires.chat import Completion, reply_of
-from o.llm.wires.openai import OpenAIWire, nowhere
-from o.llm.wires.streamed import streamed_reply
+from o.llm.wires.openai import OpenAIWire
+from o.llm.wires.streamed import nowhere, streamed_reply
 
 # Fields of the OpenAI wire, in Ollama's words.
 _OPTIONS = {
@@ -56,9 +56,7 @@ class OllamaWire(OpenAIWire):
             "options": options,
         }
         if fitted.tools:
-            body["tools"] = [
-                {"type": "function", "function": tool.model_dump()} for tool in fitted.tools
-            ]
+            body["tools"] = tools_of(fitted)
         if (wanted := fields.get("response_format")) is not None:
             body["format"] = wanted.get("json_schema", {}).get("schema") or "json"
         return body

@@ -1,7 +1,7 @@
 """The OpenAI wire, spoken by most providers and by every local server: plain HTTP, no SDK.
 
-It is the way of most turns, so nothing here costs more than it must; the other wires go through
-litellm.
+It is the way of most turns, so nothing here costs more than it must. Wires that differ little
+(`azure`, `ollama`, `responses`) are made of it; the others go through litellm.
 """
 
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ import aiohttp
 from pydantic_core import to_json
 
 from o.domain.json_bounds import JsonOutOfBounds
-from o.domain.llm import DeltaSink, ModelReply, ModelRequest, ReplyDelta
+from o.domain.llm import DeltaSink, ModelReply, ModelRequest
 from o.errors import ModelError
 from o.llm.bounds import ReplyOutOfBounds, UnknownEncoding, give_memory_back
 from o.llm.failures import out_of_bounds, refused, unreachable
@@ -22,7 +22,7 @@ from o.llm.tracing import sent
 from o.llm.wires.chat import Completion, reply_of
 from o.llm.wires.completions import DONE, completion_of, texts_of
 from o.llm.wires.server_sent_events import ERROR, events_of
-from o.llm.wires.streamed import streamed_reply, told_whole
+from o.llm.wires.streamed import nowhere, streamed_reply, told_whole
 
 _BEFORE_JSON = b"\xef\xbb\xbf \t\r\n"
 _IS_LAST = Completion(is_last=True)
@@ -149,10 +149,6 @@ async def _from(head: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[byte
     yield head
     async for piece in pieces:
         yield piece
-
-
-async def nowhere(delta: ReplyDelta) -> None:
-    """Drop a piece."""
 
 
 async def chunks_of(provider: Provider, pieces: AsyncIterator[bytes]) -> AsyncIterator[Completion]:

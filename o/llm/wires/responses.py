@@ -17,10 +17,10 @@ from o.llm.http import whole_body
 from o.llm.providers import Provider
 from o.llm.requests.bodies import RESPONSE_ITEMS
 from o.llm.wires.chat import Completion, reply_of
-from o.llm.wires.openai import OpenAIWire, is_whole, nowhere
+from o.llm.wires.openai import OpenAIWire, is_whole
 from o.llm.wires.responses_request import responses_body
 from o.llm.wires.server_sent_events import events_of
-from o.llm.wires.streamed import streamed_reply, told_whole
+from o.llm.wires.streamed import nowhere, streamed_reply, told_whole
 
 _FINISHED = ("response.completed", "response.incomplete", "response.done")
 _REASONS = {"max_output_tokens": "length"}

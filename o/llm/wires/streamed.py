@@ -62,6 +62,10 @@ async def streamed_reply(chunks: AsyncIterator[Completion], on_delta: DeltaSink)
     return whole
 
 
+async def nowhere(delta: ReplyDelta) -> None:
+    """Drop a piece: for a stream that nobody follows."""
+
+
 async def told_whole(reply: ModelReply, on_delta: DeltaSink) -> ModelReply:
     """Pass on a reply that came at once although it was to be streamed."""
     deltas = [ReplyDelta(kind="reasoning", text=reply.reasoning)] if reply.reasoning else []

@@ -27,18 +27,18 @@ from litellm.llms.custom_httpx.http_handler import (
 )
 from pydantic import ValidationError
 
-from o.domain.llm import DeltaSink, ModelReply, ModelRequest, ReplyDelta, ToolSpec
+from o.domain.llm import DeltaSink, ModelReply, ModelRequest, ToolSpec
 from o.domain.text import storable_json
 from o.errors import Failure, ModelError
 from o.llm.failures import causes_of, refused, unreachable
 from o.llm.providers import Provider
-from o.llm.requests.bodies import optional_fields
+from o.llm.requests.bodies import optional_fields, tools_of
 from o.llm.requests.fitted import fit
 from o.llm.warm_up import one_word_provider
 from o.llm.wires.cache_marks import with_cache_marks
 from o.llm.wires.chat import Completion, reply_of
 from o.llm.wires.guarded_http import NO_KEY, Failed, GuardedTransport
-from o.llm.wires.streamed import streamed_reply
+from o.llm.wires.streamed import nowhere, streamed_reply
 
 litellm.suppress_debug_info = True
 litellm.drop_params = True
@@ -111,7 +111,7 @@ class LiteLLMWires:
         async with one_word_provider() as address:
             provider = Provider("warm-up", "anthropic", "anthropic", address)
             await self.complete(provider, _MODEL, request, None)
-            await self.complete(provider, _MODEL, request, _nowhere)
+            await self.complete(provider, _MODEL, request, nowhere)
         await self.close()  # connections belong to an event loop
 
     async def close(self) -> None:
@@ -145,9 +145,7 @@ class LiteLLMWires:
             "max_retries": 0,
         }
         if fitted.tools:
-            arguments["tools"] = [
-                {"type": "function", "function": tool.model_dump()} for tool in fitted.tools
-            ]
+            arguments["tools"] = tools_of(fitted)
         return arguments | optional_fields(fitted, streams=streams) | _where(provider)
 
 
@@ -184,10 +182,6 @@ def _keeps_marked(provider: Provider, model: str) -> bool:
     if provider.wire == "bedrock":
         return any(family in model for family in ("anthropic.claude", "amazon.nova"))
     return provider.wire == "anthropic"
-
-
-async def _nowhere(delta: ReplyDelta) -> None:
-    """Drop a piece."""
 
 
 def _as_completion(reply: Any) -> Completion:
