@@ -176,7 +176,7 @@ def test_runs_can_be_filtered_and_paged(client: Letta) -> None:
     agent, other = (client.agents.create(model=HANDLE) for _ in range(2))
     made = [run_of(client, agent, f"m{n}").id for n in range(5)]
     with pytest.raises(APIStatusError):
-        client.agents.messages.create(agent.id, input=do({"fail": 400}))
+        client.agents.messages.create(agent.id, input=do({"fail": 401}))
     failed = newest(client, agent).id
     theirs = run_of(client, other, "hello")
 
