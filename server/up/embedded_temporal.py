@@ -40,6 +40,8 @@ _TUNING = (
 # Its HTTP API cannot be left out, and takes what any page in a browser posts to it: a signal, say.
 # So it answers to a name only that nobody can have.
 _CLOSED_HTTP = 'frontend.httpAllowedHosts=["closed.invalid"]'
+# Else it asks its makers' server which release is the newest, and tells what it is.
+_ASKS_NOBODY = "frontend.enableServerVersionCheck=false"
 _SEARCH_ATTRIBUTES = ("AgentId", "AgentName", "RunStatus")
 
 
@@ -110,7 +112,7 @@ class TemporalServer:
             *("--namespace", self._namespace, "--log-level", "warn"),
             *("--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal"),
         ]
-        for value in (*_TUNING, _CLOSED_HTTP):
+        for value in (*_TUNING, _CLOSED_HTTP, _ASKS_NOBODY):
             argv += ["--dynamic-config-value", value]
         for name in _SEARCH_ATTRIBUTES:
             argv += ["--search-attribute", f"{name}=Keyword"]
