@@ -82,7 +82,10 @@ async def new_agent(
     entry = await model_asked_for(body, actor, catalogue)
     entry = entry or await catalogue.default(actor.organization_id)
     if entry is None:
-        raise InvalidArgument("INVALID_ARGUMENT: model must be a handle 'provider/model'")
+        raise InvalidArgument(
+            "INVALID_ARGUMENT: no model is named, and there is no default one (O_DEFAULT_MODEL): "
+            "model must be a handle 'provider/model'"
+        )
     for name in body.tools or ():
         if name not in BUILT_IN_TOOLS:
             raise NotFound(f"Tool with name {name} not found")

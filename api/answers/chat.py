@@ -22,6 +22,7 @@ from api.wire.completions import (
     ReplyBody,
     chunk_body,
     completion_id,
+    error_words,
 )
 from api.wire.messages import WireMessage
 from o.domain.messages import Message, Role
@@ -220,8 +221,7 @@ class ChatStream(Following):
         if closed is None:
             return
         if closed.error is not None:
-            texts = (closed.error.message, closed.error.detail)
-            yield _error(" ".join(filter(None, texts)), closed.error.type)
+            yield _error(error_words(closed.error.message, closed.error.detail), closed.error.type)
         else:
             yield self._chunk({}, self._reader.finish_reason)
             if self._shows_usage:

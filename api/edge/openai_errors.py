@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.edge.allow_header import PREFIXES
+from api.wire.completions import error_words
 
 _ADDRESSES = ("/chat/completions", "/embeddings")
 _OF_V1 = ("/models/", "/models/embedding", "/models/embedding/")
@@ -46,8 +47,8 @@ def openai_error(status: int, body: Any) -> dict[str, Any]:
     failed = body.get("error") if isinstance(body, dict) else None
     code = _CODES.get(status)
     if isinstance(failed, dict):
-        texts = (failed.get("message"), failed.get("detail"))
-        said, code = " ".join(text for text in texts if text), failed.get("type")
+        said = error_words(failed.get("message"), failed.get("detail"))
+        code = failed.get("type")
     elif isinstance(said, dict):
         code = said.get("code")
         said = f"{said.get('message')} (approval request {said.get('pending_request_id')})"
