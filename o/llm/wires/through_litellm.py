@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import urlsplit
 
 # litellm reads these when it is imported, and has no other way to be told.
 os.environ.setdefault(
@@ -46,6 +45,7 @@ litellm.telemetry = False
 
 _WIRE_PREFIX = {"anthropic": "anthropic", "gemini": "gemini", "bedrock": "bedrock/converse"}
 _GEMINI_VERSION = "v1beta"
+_VERSIONED = re.compile(r"/v\d[a-z0-9]*$")
 _AWS_REGION = "us-east-1"
 _MODEL = "claude-sonnet-4-5"
 """What is warmed up with: the tokenizer goes by the name, and takes a second to load."""
@@ -159,7 +159,7 @@ def _where(provider: Provider) -> dict[str, Any]:
     match provider.wire:
         case "gemini":
             base = provider.base_url.rstrip("/")
-            versioned = base if urlsplit(base).path else f"{base}/{_GEMINI_VERSION}"
+            versioned = base if _VERSIONED.search(base) else f"{base}/{_GEMINI_VERSION}"
             return {"api_base": versioned, "api_key": key or NO_KEY}
         case "bedrock":
             where = {
