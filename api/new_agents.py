@@ -65,6 +65,23 @@ async def find_model(handle: str, actor: Actor, catalogue: Catalogue) -> Catalog
     return await catalogue.get(handle, actor.organization_id)
 
 
+async def _model_of(body: CreateAgentBody, actor: Actor, catalogue: Catalogue) -> CatalogueEntry:
+    """The model that a new agent is to have: the one that is asked for, else the default.
+
+    Raises:
+        InvalidArgument: There is neither.
+        NotFound: There is no such model.
+    """
+    entry = await model_asked_for(body, actor, catalogue)
+    entry = entry or await catalogue.default(actor.organization_id)
+    if entry is None:
+        raise InvalidArgument(
+            "INVALID_ARGUMENT: no model is named, and there is no default one (O_DEFAULT_MODEL): "
+            "model must be a handle 'provider/model'"
+        )
+    return entry
+
+
 async def new_agent(
     body: CreateAgentBody, actor: Actor, catalogue: Catalogue, project_id: str | None
 ) -> NewAgent:
@@ -79,13 +96,7 @@ async def new_agent(
         raise InvalidArgument(
             f"INVALID_ARGUMENT: agent_type {body.agent_type!r} is not served; use one of {served}"
         )
-    entry = await model_asked_for(body, actor, catalogue)
-    entry = entry or await catalogue.default(actor.organization_id)
-    if entry is None:
-        raise InvalidArgument(
-            "INVALID_ARGUMENT: no model is named, and there is no default one (O_DEFAULT_MODEL): "
-            "model must be a handle 'provider/model'"
-        )
+    entry = await _model_of(body, actor, catalogue)
     for name in body.tools or ():
         if name not in BUILT_IN_TOOLS:
             raise NotFound(f"Tool with name {name} not found")

@@ -75,17 +75,9 @@ async def run_worker(
         pool_size=settings.database_pool,
         name="o worker",
     )
-    keyring = Keyring(settings.data_dir, settings.encryption_key)
     calls = settings.model_calls * _PROVIDERS_AT_ONCE
     learnt = Learnt(StoredLessons(database))
-    model = Models(
-        ProviderRows(providers, keyring, provider_reader(database)),
-        timeout_s=settings.model_timeout_s,
-        calls_at_once=settings.model_calls,
-        calls_in_all=calls,
-        learnt=learnt,
-        prices=Prices(read_prices(settings.prices) if settings.prices else {}),
-    )
+    model = _models(settings, providers, database, learnt, calls)
     await model.warm_up()
     spare_collector()
     starting = asyncio.create_task(_connected(database, settings))
@@ -113,6 +105,24 @@ async def run_worker(
             learning.cancel()
     await model.close()
     await database.close()
+
+
+def _models(
+    settings: Settings,
+    providers: ProviderSettings,
+    database: Database,
+    learnt: Learnt,
+    calls_in_all: int,
+) -> Models:
+    keyring = Keyring(settings.data_dir, settings.encryption_key)
+    return Models(
+        ProviderRows(providers, keyring, provider_reader(database)),
+        timeout_s=settings.model_timeout_s,
+        calls_at_once=settings.model_calls,
+        calls_in_all=calls_in_all,
+        learnt=learnt,
+        prices=Prices(read_prices(settings.prices) if settings.prices else {}),
+    )
 
 
 def worker_identity(settings: Settings) -> str:

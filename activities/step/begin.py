@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
 from activities.pending import pending_request
@@ -74,16 +73,10 @@ async def begin_step(
         )
     if opened is None:
         return await _not_this_one(database, step)
-    async with database.connect() as connection:
-        if opened.attempt is None:
-            return await _what_is_done(connection, opened)
-        system = await _system_message(connection, opened, is_new_turn=step.index == 0)
-        history: list[ToolReturn] = []
-        if need_history(opened.agent.tool_rules):
-            history = await list_request_returns(connection, step.run_id)
-        carried_on: list[str] = []
-        if opened.agent.message_buffer_autoclear:
-            carried_on = await list_request_runs(connection, opened.run)
+    if opened.attempt is None:
+        return await _what_is_done(database, opened)
+    system = await _system_message(database, opened, is_new_turn=step.index == 0)
+    history, carried_on = await _earlier(database, opened)
     in_vain = opened.attempt - opened.failures  # failures of models are counted by themselves
     if in_vain > crash_attempts:
         raise ModelError(
@@ -111,10 +104,28 @@ async def begin_step(
     )
 
 
-async def _what_is_done(connection: AsyncConnection, opened: OpenStep) -> StepOutcome:
+async def _earlier(database: Database, opened: OpenStep) -> tuple[list[ToolReturn], list[str]]:
+    """What the request's calls have returned, and the runs that it carries on, where they matter.
+
+    For most agents neither does, and no connection is taken.
+    """
+    agent, run = opened.agent, opened.run
+    history: list[ToolReturn] = []
+    carried_on: list[str] = []
+    if need_history(agent.tool_rules):
+        async with database.connect() as connection:
+            history = await list_request_returns(connection, run.id)
+    if agent.message_buffer_autoclear:
+        async with database.connect() as connection:
+            carried_on = await list_request_runs(connection, run)
+    return history, carried_on
+
+
+async def _what_is_done(database: Database, opened: OpenStep) -> StepOutcome:
     """The newest step that is committed, for a workflow that does not know of it."""
     index = opened.run.steps_done - 1
-    reply = await get_step_reply(connection, opened.run.id, index)
+    async with database.connect() as connection:
+        reply = await get_step_reply(connection, opened.run.id, index)
     calls = reply.tool_calls if reply else []
     return StepOutcome(index, call_refs(opened.agent, opened.run.id, index, calls))
 
@@ -149,7 +160,7 @@ async def _first_open_run(database: Database, conversation_id: str) -> RunOfAgen
 
 
 async def _system_message(
-    connection: AsyncConnection, opened: OpenStep, *, is_new_turn: bool
+    database: Database, opened: OpenStep, *, is_new_turn: bool
 ) -> Message | None:
     """The head of the prompt: memory as it was when the turn began, as V1 shows it."""
     first, conversation = opened.first, opened.conversation
@@ -163,5 +174,6 @@ async def _system_message(
         recall_count=conversation.next_position - 1,
         now=datetime.now(UTC),
     )
-    await rewrite_system_message(connection, conversation.id, prompt, key)
+    async with database.connect() as connection:
+        await rewrite_system_message(connection, conversation.id, prompt, key)
     return first.model_copy(update={"parts": [TextPart(text=prompt)]})

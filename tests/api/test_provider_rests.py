@@ -37,7 +37,7 @@ def second() -> Iterator[FailingProvider]:
 def product(
     first: FailingProvider, second: FailingProvider, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Product]:
-    """Two workers and a provider that rests when three runs find it busy."""
+    """Two workers and a provider that rests when three conversations find it busy."""
     env = {
         "OPENAI_API_KEY": "sk-test",
         "OPENAI_BASE_URL": first.url,

@@ -51,7 +51,11 @@ def the_line(done: subprocess.CompletedProcess[str]) -> str:
         (["--port", "99999"], {"O_PORT": "1"}, "--port: Input should be less than"),
         (["--temporal-ui-port", "1"], {"O_BUSY_POLICY": "x"}, "O_BUSY_POLICY: Input should be"),
         ([], {"OPENAI_BASE_URL": "ftp://x"}, "OPENAI_BASE_URL: has to be an address that begins"),
-        ([], {"O_OPENAI_BASE_URL": "ftp://x"}, "O_OPENAI_BASE_URL: has to be an address that begins"),
+        (
+            [],
+            {"O_OPENAI_BASE_URL": "ftp://x"},
+            "O_OPENAI_BASE_URL: has to be an address that begins",
+        ),
         ([], {"TEMPORAL_TLS": "perhaps"}, "TEMPORAL_TLS: Input should be a valid boolean"),
         ([], {"ACCEPTABLE_ORIGINS": "x"}, "ACCEPTABLE_ORIGINS: "),
         ([], {"O_HOST": "0.0.0.0"}, "set O_API_TOKEN before you listen on 0.0.0.0"),

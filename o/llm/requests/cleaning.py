@@ -11,7 +11,6 @@ from pydantic_core import from_json
 
 from o.domain.text import storable_json
 from o.llm.requests.capabilities import Capabilities
-from o.llm.requests.images import FETCHED, image_note
 
 NOTHING_SAID = "(no text)"
 _NO_NAME = "unnamed_tool"
@@ -22,6 +21,10 @@ _HUGE = re.compile(r"\d[eE]\+?\d{3}")
 """A number that may be too large for a float, and then becomes an infinity."""
 
 _BASE_62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+# Images that messages name by address: the provider fetches them, or nobody does. A client library
+# may fetch such an image by itself, from inside the operator's network.
+_FETCHED = ("http:", "https:")
 
 Message = dict[str, Any]
 Notes = Counter[str]
@@ -139,13 +142,16 @@ class Cleaner:
         if part["type"] != "image_url":
             return part
         url = str(part["image_url"]["url"])
-        by_address = url[:6].lower().startswith(FETCHED)
+        by_address = url[:6].lower().startswith(_FETCHED)
         self._too_many -= 1
         is_taken = not by_address or url.startswith(self._takes.image_addresses)
         if shows and is_taken and self._too_many < 0:
             return part
         self._notes["an image was left out, with a note in its place"] += 1
-        return {"type": "text", "text": image_note(url) if by_address else NO_IMAGE}
+        return {
+            "type": "text",
+            "text": f"[An image at {url}, which you cannot be shown.]" if by_address else NO_IMAGE,
+        }
 
 
 def _same(some: list[Any], others: list[Any]) -> bool:

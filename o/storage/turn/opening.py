@@ -6,6 +6,7 @@ step go one after the other.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -217,8 +218,10 @@ async def open_step(
         },
     )
     row = found.one_or_none()
-    if row is None:
-        return None
+    return None if row is None else _opened(row, run_id)
+
+
+def _opened(row: Any, run_id: str) -> OpenStep:
     conversation = model_of_json(Conversation, row.conversation, run_id)
     return OpenStep(
         run=model_of_json(Run, row.run, run_id),
