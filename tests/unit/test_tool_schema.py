@@ -54,7 +54,7 @@ class Typed(TypedDict):
 class Plain:
     a: int
 '''
-ITEM = {
+ITEM: dict[str, Any] = {
     "type": "object",
     "properties": {
         "sku": STRING | {"description": "Its number."},
@@ -64,7 +64,7 @@ ITEM = {
     "description": "An item in stock.",
     "required": ["sku", "price"],
 }
-ORDER = {
+ORDER: dict[str, Any] = {
     "type": "object",
     "properties": ITEM["properties"]
     | {
