@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.agents import Agent
 from o.domain.messages import Message, ToolReturn
 from o.domain.runs import Run, RunClosed
+from o.domain.tools import StoredTool
 from o.errors import Unreadable
 from o.storage.rows import UnreadableJson, model_of_json
 from o.storage.turn.committing import STORE_AND_NOTIFY, store_and_notify
@@ -18,7 +19,9 @@ _READ_STEP = text(
         agents.deleted_at IS NOT NULL AS is_gone,
         (SELECT coalesce(jsonb_object_agg(messages.id, messages.tool_return), '{}')
          FROM messages
-         WHERE messages.step_id = steps.id AND messages.role = 'tool') AS returns
+         WHERE messages.step_id = steps.id AND messages.role = 'tool') AS returns,
+        (SELECT coalesce(array_agg(ordinal), '{}') FROM tool_starts
+         WHERE tool_starts.step_id = steps.id) AS started
     FROM steps
     JOIN messages AS reply ON reply.step_id = steps.id AND reply.role = 'assistant'
     JOIN agents ON agents.id = steps.agent_id
@@ -54,11 +57,15 @@ class CalledStep:
         reply: The message that asks for them.
         agent: None when it was deleted.
         returns: What they have returned so far, by message id.
+        tool: What the call in question calls, where that is a row and the agent has it.
+        started: The ordinals of those that may have had an effect outside of here.
     """
 
     reply: Message
     agent: Agent | None
     returns: dict[str, ToolReturn]
+    tool: StoredTool | None = None
+    started: frozenset[int] = frozenset()
 
 
 async def read_called_step(
@@ -79,7 +86,8 @@ async def read_called_step(
         raise Unreadable("A tool return of", run_id)
     returns = {id_: model_of_json(ToolReturn, found, id_) for id_, found in row.returns.items()}
     agent = None if row.is_gone else model_of_json(Agent, row.agent, run_id)
-    return CalledStep(model_of_json(Message, row.reply, run_id), agent, returns)
+    reply = model_of_json(Message, row.reply, run_id)
+    return CalledStep(reply, agent, returns, started=frozenset(row.started))
 
 
 async def append_returns(
