@@ -60,7 +60,7 @@ async def read_called(
     run = await get_run(connection, ref.run_id, lock=lock)
     if run is None or not run.status.is_open:
         return CLOSED
-    step = await read_called_step(connection, ref.asked_in or run.id, ref.step_index)
+    step = await read_called_step(connection, ref.asked_in or run.id, ref.step_index, ref.ordinal)
     if step is None:
         raise NotFound(f"Step {ref.step_index} of run {run.id} has no reply")
     step_id = str(step.reply.step_id)
