@@ -15,6 +15,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from o.addresses import check_base_url, check_origin, parse_allowed
+from o.built_in_settings import BuiltInSettings
 from o.log import LogFormat
 from o.price_file import read_prices
 
@@ -151,7 +152,7 @@ class ProviderSettings(BaseSettings):
         return found.get_secret_value() if isinstance(found, SecretStr) else found or ""
 
 
-class Settings(BaseSettings):
+class Settings(BuiltInSettings):
     """What an operator can set, as `O_<NAME>` environment variables."""
 
     model_config = SettingsConfigDict(

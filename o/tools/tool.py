@@ -147,10 +147,9 @@ class RunElsewhere:
     Where there is no runner for it, a call says why not.
     """
 
-    only_reads = False
-
-    def __init__(self, spec: ToolSpec, refusal: str) -> None:
+    def __init__(self, spec: ToolSpec, refusal: str, *, only_reads: bool = False) -> None:
         self.spec = spec
+        self.only_reads = only_reads
         self._refusal = refusal
 
     async def __call__(self, caller: Caller, arguments: dict[str, Any]) -> str:

@@ -76,6 +76,6 @@ class FetchArguments(Arguments):
 
 
 WEB_TOOLS: tuple[Tool, ...] = (
-    RunElsewhere(_SEARCH, _NOT_ENABLED),
-    RunElsewhere(_FETCH, _NOT_ENABLED),
+    RunElsewhere(_SEARCH, _NOT_ENABLED, only_reads=True),
+    RunElsewhere(_FETCH, _NOT_ENABLED, only_reads=True),
 )
