@@ -284,8 +284,8 @@ def test_agents_with_tags_are_asked_a_few_at_a_time_and_answer_in_order(
     text = do(call(BY_TAGS, message=broken, match_all=[tag], match_some=["n3"]), say("done"))
     (returned,) = returns_of(client.agents.messages.create(ann.id, input=text))
     assert "<error: " in ast.literal_eval(returned.tool_return)[0]["response"][0]
-    for match in ({"match_all": [], "match_some": []}, {"match_all": ["nobody"], "match_some": []}):
-        text = do(call(BY_TAGS, message="?", **match), say("done"))
+    for wanted in ([], ["nobody"]):
+        text = do(call(BY_TAGS, message="?", match_all=wanted, match_some=[]), say("done"))
         (returned,) = returns_of(client.agents.messages.create(ann.id, input=text))
         assert (returned.status, "Nothing was sent" in returned.tool_return) == ("error", True)
     for agent in [*crowd[1:], failing]:
