@@ -9,11 +9,10 @@ import pytest
 from letta_client import APIStatusError, Letta
 from letta_client.types import AgentState
 
-from api.app import create_app
 from api.routes.empty_lists import COUNTS, LISTS, LISTS_OF_AGENT
 from api.routes.not_implemented import operations
 from o.ids import new_id
-from o.settings import ProviderSettings, Settings
+from tests.support.document import DOCUMENT
 from tests.support.product import Product
 from tests.support.provider import HANDLE
 
@@ -35,7 +34,7 @@ def spoken_by_the_client() -> set[tuple[str, str]]:
 
 def served() -> set[tuple[str, str]]:
     """Method and path of every operation that this server documents."""
-    paths = create_app(Settings(), ProviderSettings()).openapi()["paths"]
+    paths = DOCUMENT["paths"]
     return {
         (method.upper(), _SEGMENT.sub("{}", path).rstrip("/"))
         for path, item in paths.items()
@@ -134,7 +133,7 @@ def test_tools_that_come_with_the_server_are_listed_and_found_by_name(
         name for name in names if "memory_" in (name or "")
     }
     of_type = http.get("/v1/tools/", params={"tool_types": "letta_builtin,custom"}).json()
-    assert {tool["name"] for tool in of_type} == {"web_search", "fetch_webpage"}
+    assert {tool["name"] for tool in of_type} == {"run_code", "web_search", "fetch_webpage"}
     ids = http.get("/v1/tools/", params={"tool_ids": f"{found.id},{every[0].id}"}).json()
     assert {tool["id"] for tool in ids} == {found.id, every[0].id}
 
