@@ -19,7 +19,7 @@ async def run_in(backend: str, job: Job, egress: Egress, data_dir: Path) -> JobR
     }
     socket = told["socket"].replace("/run/o", str(way.folder))
     inside = Inside(
-        packages=job.packages and PurePosixPath(job.packages),
+        packages=PurePosixPath(job.packages or ""),
         egress={"socket": socket, "environment": environment},
     )
     done = await plain.run(job, inside)
