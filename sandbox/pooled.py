@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,10 +26,10 @@ class Exit(Protocol):
         """Where it is on this machine."""
 
     @property
-    def hosts(self) -> list[str]:
+    def hosts(self) -> Sequence[str]:
         """In the order in which they were asked for."""
 
-    def admit(self, job: Job) -> dict[str, Any] | None:
+    def admit(self, job: Job) -> Mapping[str, Any] | None:
         """Open it as far as the job may go; what the guest needs to know for it."""
 
     async def close(self) -> None:
