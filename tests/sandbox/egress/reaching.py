@@ -23,12 +23,12 @@ def reach(urls: list[str]) -> dict[str, list[str]]:
     def with_requests(url: str) -> str:
         answer = requests.post(url, data=b"hello", timeout=20)
         answer.raise_for_status()
-        return answer.text
+        return str(answer.text)
 
     def with_httpx(url: str) -> str:
         answer = httpx.post(url, content=b"hello", timeout=20, follow_redirects=True)
         answer.raise_for_status()
-        return answer.text
+        return str(answer.text)
 
     async def asking(url: str) -> str:
         async with (
