@@ -13,6 +13,7 @@ _GIVE_BACK_AFTER_S = 2.0
 def spare_collector() -> None:
     """Look seldom, and never at what is there now: each walk through it costs milliseconds."""
     gc.collect()
+    _trim()  # what imports needed for a moment
     gc.freeze()
     gc.set_threshold(_YOUNG, 20, 50)
 
