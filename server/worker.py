@@ -39,6 +39,8 @@ from o.storage.model_lessons import StoredLessons
 from o.storage.providers import provider_reader
 from o.temporal.connection import connect_or_explain
 from o.tools.invocation import ToolRunner
+from sandbox.protocol import Sandbox
+from server.sandboxes import sandbox_of_worker
 from server.sweep.sweeper import Sweeper
 from workflows.callback import CallbackWorkflow
 from workflows.conversation import ConversationWorkflow
@@ -99,7 +101,10 @@ async def run_worker(
             event_retention_h=settings.event_retention_h,
             trace_retention_h=settings.trace_retention_h,
         )
-        async with _polling(settings, client, database, model, calls + _SPARE_SLOTS):
+        async with (
+            sandbox_of_worker(settings, database, worker_identity(settings)) as sandbox,
+            _polling(settings, client, database, model, calls + _SPARE_SLOTS, sandbox),
+        ):
             sweeping = asyncio.create_task(until_shutdown(database, sweeper.run))
             learning = asyncio.create_task(learnt.keep_fresh(interval_s=settings.sweep_interval_s))
             on_ready()
@@ -136,7 +141,12 @@ def worker_identity(settings: Settings) -> str:
 
 @asynccontextmanager
 async def _polling(
-    settings: Settings, client: Client, database: Database, model: LanguageModel, slots: int
+    settings: Settings,
+    client: Client,
+    database: Database,
+    model: LanguageModel,
+    slots: int,
+    sandbox: Sandbox,
 ) -> AsyncIterator[None]:
     """Poll every queue while the block lasts; see `workflows.options` for what goes where."""
     callbacks = CallbackActivities(
@@ -153,7 +163,7 @@ async def _polling(
         approvals.decide,
         approvals.find_pending,
     ]
-    outside = _outside_work()
+    outside = _outside_work(sandbox)
     limits = StepLimits(
         model_attempts=settings.model_attempts,
         crash_attempts=settings.crash_attempts,
@@ -195,7 +205,8 @@ class _Outside:
     handlers: Mapping[str, Handler]
 
 
-def _outside_work() -> _Outside:
+def _outside_work(sandbox: Sandbox) -> _Outside:
+    del sandbox
     return _Outside({}, {})
 
 

@@ -1,4 +1,4 @@
-"""A process in bubblewrap, from its start to the end of all that it started, with all its limits."""
+"""A process in bubblewrap with all its limits, from its start to the end of all below it."""
 
 import asyncio
 import contextlib
@@ -63,11 +63,14 @@ class ConfinedProcess:
     """
 
     def __init__(
-        self, process: asyncio.subprocess.Process, first: int, group: Group | None, caps: Caps
+        self,
+        process: asyncio.subprocess.Process,
+        first: tuple[int, int],
+        group: Group | None,
+        caps: Caps,
     ) -> None:
         self.process = process
-        self._first = first
-        self._pidfd = os.pidfd_open(first)
+        self._first, self._pidfd = first
         self._group = group
         self._caps = caps
         self._watch: Watch | None = None
@@ -156,15 +159,16 @@ async def _spawn(
     return process, confined.info
 
 
-async def _first_process(told: int) -> int | None:
-    """The pid of the first process in a sandbox; None where bubblewrap ended without one."""
+async def _first_process(told: int) -> tuple[int, int] | None:
+    """The first process in a sandbox, by its pid and for good; None where it is not there."""
     reader = asyncio.StreamReader()
     protocol = asyncio.StreamReaderProtocol(reader)
     loop = asyncio.get_running_loop()
     transport, _ = await loop.connect_read_pipe(lambda: protocol, os.fdopen(told, "rb", 0))
     try:
-        return int(json.loads(await reader.read(-1))["child-pid"])
-    except (ValueError, KeyError):
+        first = int(json.loads(await reader.read(-1))["child-pid"])
+        return first, os.pidfd_open(first)
+    except (ValueError, KeyError, ProcessLookupError):
         return None
     finally:
         transport.close()
@@ -182,8 +186,10 @@ async def words_of(process: asyncio.subprocess.Process) -> str:
 
 async def _undo(process: asyncio.subprocess.Process | None, group: Group | None) -> None:
     if process is not None:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                # Not process.kill, which may take the status that asyncio waits for.
+                os.kill(process.pid, signal.SIGKILL)
         await process.wait()
     await _remove(group)
 
