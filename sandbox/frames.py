@@ -190,6 +190,12 @@ def out_of_memory(job: Job) -> Failure:
     return Failure("memory", _words(job, "MemoryError", text), "MemoryError")
 
 
+def out_of_cpu(job: Job) -> Failure:
+    """All its processes together took more CPU than they may, where no kernel holds them to it."""
+    text = f"it used more than {job.limits.cpus:g} CPUs and was stopped"
+    return Failure("timeout", _words(job, "TimeoutError", text), "TimeoutError")
+
+
 def died(job: Job, status: Any = None) -> Failure:
     """Its process ended before the function returned."""
     text = "its process ended before the function returned"
@@ -202,6 +208,11 @@ def died(job: Job, status: Any = None) -> Failure:
 def too_long(job: Job, reason: str) -> Failure:
     """It was not sent."""
     return Failure("source", _words(job, "ValueError", f"it was not run: {reason}"), "ValueError")
+
+
+def was_killed(failure: Failure | None) -> bool:
+    """Whether a tool's process died of a signal that no process can send to itself unseen."""
+    return failure is not None and failure.kind == "died" and "(signal 9)" in failure.message
 
 
 def not_understood(job: Job) -> Failure:

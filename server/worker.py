@@ -40,6 +40,7 @@ from o.storage.providers import provider_reader
 from o.temporal.connection import connect_or_explain
 from o.tools.invocation import ToolRunner
 from sandbox.protocol import Sandbox
+from server.built_in_tools import built_in_runners
 from server.sandboxes import sandbox_of_worker
 from server.sweep.sweeper import Sweeper
 from workflows.callback import CallbackWorkflow
@@ -163,7 +164,7 @@ async def _polling(
         approvals.decide,
         approvals.find_pending,
     ]
-    outside = _outside_work(sandbox)
+    outside = _outside_work(settings, client, database, sandbox, slots)
     limits = StepLimits(
         model_attempts=settings.model_attempts,
         crash_attempts=settings.crash_attempts,
@@ -205,9 +206,11 @@ class _Outside:
     handlers: Mapping[str, Handler]
 
 
-def _outside_work(sandbox: Sandbox) -> _Outside:
+def _outside_work(
+    settings: Settings, client: Client, database: Database, sandbox: Sandbox, slots: int
+) -> _Outside:
     del sandbox
-    return _Outside({}, {})
+    return _Outside(built_in_runners(settings, client, database, slots=slots), {})
 
 
 def _turn_worker(

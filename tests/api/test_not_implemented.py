@@ -134,7 +134,7 @@ def test_tools_that_come_with_the_server_are_listed_and_found_by_name(
         name for name in names if "memory_" in (name or "")
     }
     of_type = http.get("/v1/tools/", params={"tool_types": "letta_builtin,custom"}).json()
-    assert {tool["name"] for tool in of_type} == {"web_search", "fetch_webpage"}
+    assert {tool["name"] for tool in of_type} == {"run_code", "web_search", "fetch_webpage"}
     ids = http.get("/v1/tools/", params={"tool_ids": f"{found.id},{every[0].id}"}).json()
     assert {tool["id"] for tool in ids} == {found.id, every[0].id}
 
