@@ -2,7 +2,7 @@
 
 Their token is good for the organisation of the call, and opens what tools are for: agents, their
 memory and their messages. What would let one take keys, or undo what confines it, stays shut: the
-rows of providers, MCP servers and sandboxes, the making of tools, and which calls a person approves.
+rows of providers, MCP servers and sandboxes, the making of tools, which calls a person approves.
 """
 
 from starlette.responses import JSONResponse

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.bubblewrap.backend import BubblewrapSandbox
+from sandbox.bubblewrap.host import Absent, look
 from sandbox.egress.exits import Egress
 from sandbox.protocol import Limits, Sandbox
 from tests.sandbox import docker_engine
@@ -16,12 +18,13 @@ def needs(backend: str) -> None:
     if backend == "docker":
         docker_engine.needs_docker()
         return
-    pytest.importorskip("sandbox.bubblewrap.backend")
+    try:
+        look()
+    except Absent as absent:
+        pytest.skip(str(absent))
 
 
 def sandbox_of(backend: str, egress: Egress, folder: Path) -> Sandbox:
     if backend == "docker":
         return docker_engine.sandbox(folder, egress=egress, pool=1)
-    from sandbox.bubblewrap.backend import BubblewrapSandbox  # noqa: PLC0415  TMP
-
     return BubblewrapSandbox(Limits(), pool=1, egress=egress)
