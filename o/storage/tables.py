@@ -345,6 +345,26 @@ step_traces = Table(
     _time("created_at", nullable=False),
 )
 
+tool_starts = Table(
+    "tool_starts",
+    metadata,
+    Column("step_id", Text, ForeignKey("steps.id", ondelete="CASCADE"), primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+    _time("started_at", nullable=False),
+)
+
+worker_requests = Table(
+    "worker_requests",
+    metadata,
+    _id(),
+    _owner(),
+    Column("kind", Text, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("result", Text),
+    _time("started_at"),
+    _time("created_at", nullable=False),
+)
+
 other_usage = Table(
     "other_usage",  # written by a trigger of `steps`, and for replies that cannot be used
     metadata,

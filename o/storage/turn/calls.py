@@ -22,6 +22,8 @@ _READ_STEP = text(
         (SELECT coalesce(jsonb_object_agg(messages.id, messages.tool_return), '{{}}')
          FROM messages
          WHERE messages.step_id = steps.id AND messages.role = 'tool') AS returns,
+        (SELECT coalesce(array_agg(tool_starts.ordinal), '{{}}') FROM tool_starts
+         WHERE tool_starts.step_id = steps.id) AS started,
         {CALLED_TOOL.format(name=_NAME)} AS tool
     FROM steps
     JOIN messages AS reply ON reply.step_id = steps.id AND reply.role = 'assistant'
@@ -59,12 +61,14 @@ class CalledStep:
         agent: None when it was deleted.
         returns: What they have returned so far, by message id.
         tool: What the call in question calls, where that is a row and the agent has it.
+        started: The ordinals of those that may have had an effect outside of here.
     """
 
     reply: Message
     agent: Agent | None
     returns: dict[str, ToolReturn]
     tool: StoredTool | None = None
+    started: frozenset[int] = frozenset()
 
 
 async def read_called_step(
@@ -87,7 +91,8 @@ async def read_called_step(
     returns = {id_: model_of_json(ToolReturn, found, id_) for id_, found in row.returns.items()}
     agent = None if row.is_gone else model_of_json(Agent, row.agent, run_id)
     tool = None if row.tool is None else model_of_json(StoredTool, row.tool, run_id)
-    return CalledStep(model_of_json(Message, row.reply, run_id), agent, returns, tool)
+    reply = model_of_json(Message, row.reply, run_id)
+    return CalledStep(reply, agent, returns, tool, frozenset(row.started))
 
 
 async def append_returns(
