@@ -17,7 +17,6 @@ from api.wire.tools import (
     ToolExecutionBody,
     tool_bodies,
 )
-from o.domain.actors import Actor
 from o.domain.agents import Agent
 from o.domain.rules.approval import with_approval, without_approval
 from o.domain.text import storable
