@@ -39,6 +39,7 @@ from o.storage.model_lessons import StoredLessons
 from o.storage.providers import provider_reader
 from o.temporal.connection import connect_or_explain
 from o.tools.invocation import ToolRunner
+from server.built_in_tools import built_in_runners
 from server.sweep.sweeper import Sweeper
 from workflows.callback import CallbackWorkflow
 from workflows.conversation import ConversationWorkflow
@@ -153,7 +154,7 @@ async def _polling(
         approvals.decide,
         approvals.find_pending,
     ]
-    outside = _outside_work()
+    outside = _outside_work(settings, client, database, slots)
     limits = StepLimits(
         model_attempts=settings.model_attempts,
         crash_attempts=settings.crash_attempts,
@@ -195,8 +196,8 @@ class _Outside:
     handlers: Mapping[str, Handler]
 
 
-def _outside_work() -> _Outside:
-    return _Outside({}, {})
+def _outside_work(settings: Settings, client: Client, database: Database, slots: int) -> _Outside:
+    return _Outside(built_in_runners(settings, client, database, slots=slots), {})
 
 
 def _turn_worker(
