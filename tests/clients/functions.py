@@ -8,7 +8,6 @@ import inspect
 import json
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 import letta_client
@@ -52,28 +51,10 @@ def store(client: Letta, function: Callable[..., Any], arguments: type[BaseModel
     return again
 
 
-def classes(client: Letta) -> list[Any]:
-    """A tool that is a class, where the release knows such."""
-    if not hasattr(client.tools, "add"):
-        return []
-    tool_module: Any = import_module("letta_client.types.tool")
-
-    class Greet(tool_module.BaseTool):  # type: ignore[misc]
-        name: str = "greet_by_class"
-        args_schema: type[BaseModel] = Move
-        description: str = "Greet."
-
-        def run(self, piece: str, squares: list[int]) -> str:
-            return piece
-
-    return [client.tools.add(tool=Greet())]
-
-
 def main() -> None:
     """Store the tools, and print them."""
     client = Letta(base_url=sys.argv[1], api_key="unused", max_retries=0)
     tools = [store(client, roll_dice, None), store(client, move_piece, Move)]
-    tools += classes(client)
     shown = [tool.to_dict() for tool in tools]
     json.dump({"release": letta_client.__version__, "tools": shown}, sys.stdout)
 
