@@ -1,10 +1,10 @@
 """The tool `run_code`: code that a model wrote, run in a sandbox."""
 
 import asyncio
-import inspect
 import json
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from activities.outside import MAY_HAVE_RUN
@@ -27,7 +27,7 @@ from sandbox.protocol import (
 _PATIENCE_S = 5.0
 _PAUSE_S = 0.25
 _MOST_CHARS = 50_000
-_SOURCE = inspect.getsource(notebook)
+_SOURCE = Path(notebook.__file__).read_text(encoding="utf-8")
 
 
 class RunCodeRunner:

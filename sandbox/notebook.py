@@ -24,7 +24,7 @@ def run_code(code: str) -> str:
             return json.dumps({"results": []})
         return json.dumps({"results": [], "error": f"SystemExit: {end.code}"})
     except BaseException as error:  # whatever code raises is its result
-        print(_trace(error), end="", file=sys.stderr)
+        sys.stderr.write(_trace(error))
         said = "".join(traceback.format_exception_only(type(error), error)).strip()
         return json.dumps({"results": [], "error": said[:_MOST_CHARS]})
 
