@@ -7,11 +7,11 @@ import httpx
 import pytest
 from letta_client import Letta
 
-from api.wire.tools import tool_id
 from o.ids import new_id
 from tests.support.document import DOCUMENT
 from tests.support.product import Product
 from tests.support.provider import HANDLE
+from tests.support.tools import make_tool
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 # What a path's first id is called after, where it is not the prefix of the id.
@@ -106,6 +106,8 @@ def of_others(server: Product, client: Letta) -> dict[str, str]:
     moved = "UPDATE providers SET organization_id = %s WHERE id = %s"
     server.query(moved, other, provider_id)
     server.query("UPDATE blocks SET organization_id = %s WHERE id = %s", other, block_id)
+    tool_id = make_tool(client).id
+    server.query("UPDATE tools SET organization_id = %s WHERE id = %s", other, tool_id)
     return {
         "agent_id": agent.id,
         "run_id": run_id,
@@ -114,7 +116,7 @@ def of_others(server: Product, client: Letta) -> dict[str, str]:
         "block_id": block_id,
         "message_id": message_id,
         "provider_id": provider_id,
-        "tool_id": tool_id(other, "memory_insert"),
+        "tool_id": tool_id,
     }
 
 
