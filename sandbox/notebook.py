@@ -3,10 +3,13 @@
 Python 3.9 and its standard library are all that it needs.
 """
 
+from __future__ import annotations
+
 import ast
 import json
 import sys
 import traceback
+from typing import Any
 
 _FILE = "<code>"
 _MOST_CHARS = 100_000
@@ -29,16 +32,18 @@ def run_code(code: str) -> str:
         return json.dumps({"results": [], "error": said[:_MOST_CHARS]})
 
 
-def _run(code, space):  # type: ignore[no-untyped-def]
+def _run(code: str, space: dict[str, Any]) -> Any:
     tree = ast.parse(code, _FILE)
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    last = tree.body[-1] if tree.body else None
+    if isinstance(last, ast.Expr):
+        tree.body.pop()
     exec(compile(tree, _FILE, "exec"), space)  # noqa: S102  what this file is for
-    if last is None:
+    if not isinstance(last, ast.Expr):
         return None
     return eval(compile(ast.Expression(last.value), _FILE, "eval"), space)  # noqa: S307
 
 
-def _trace(error):  # type: ignore[no-untyped-def]
+def _trace(error: BaseException) -> str:
     """The traceback without our own frames."""
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename != _FILE:
