@@ -129,9 +129,7 @@ class CustomToolRunner:
         )
         return job, ids
 
-    async def _result(
-        self, job: Job, before_sending: Callable[[], Awaitable[None]]
-    ) -> JobResult:
+    async def _result(self, job: Job, before_sending: Callable[[], Awaitable[None]]) -> JobResult:
         """What came of the job; a sandbox that cannot be had is waited for, for a moment.
 
         Raises:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,9 +15,11 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.approvals import ApprovalActivities
 from activities.callbacks import CallbackActivities
+from activities.custom_tools import CustomToolRunner, SandboxUse
 from activities.runs import RunActivities
 from activities.step.traces import StepTraces
 from activities.steps import StepActivities, StepLimits
+from activities.tool_requests import RUN_TOOL, ToolRequests
 from activities.tools import ToolActivities
 from activities.worker_requests import Handler, WorkerRequestActivities
 from api.wire.callbacks import callback_body
@@ -37,8 +39,10 @@ from o.storage.availability import until_shutdown
 from o.storage.database import Database
 from o.storage.model_lessons import StoredLessons
 from o.storage.providers import provider_reader
+from o.storage.tool_variables import Variables
 from o.temporal.connection import connect_or_explain
 from o.tools.invocation import ToolRunner
+from sandbox.protocol import Job, JobResult, Sandbox, SandboxState, SandboxUnavailable
 from server.sweep.sweeper import Sweeper
 from workflows.callback import CallbackWorkflow
 from workflows.conversation import ConversationWorkflow
@@ -153,7 +157,10 @@ async def _polling(
         approvals.decide,
         approvals.find_pending,
     ]
-    outside = _outside_work()
+    keyring = Keyring(settings.data_dir, settings.encryption_key)
+    sandbox = _sandbox(settings)
+    await sandbox.start()
+    outside = _outside_work(database, keyring, sandbox)
     limits = StepLimits(
         model_attempts=settings.model_attempts,
         crash_attempts=settings.crash_attempts,
@@ -161,7 +168,6 @@ async def _polling(
         approval_timeout_s=settings.approval_timeout_s,
     )
     traces = StepTraces(database, WireRecorder(), settings.traces)
-    keyring = Keyring(settings.data_dir, settings.encryption_key)
     served = WorkerRequestActivities(database, keyring, outside.handlers).serve_request
     of_turns: list[Callable[..., Any]] = [
         StepActivities(model, database, limits, traces).take_step,
@@ -180,6 +186,7 @@ async def _polling(
         _turn_worker(settings, client, of_turns, slots),
     ):
         yield
+    await sandbox.close()
 
 
 @dataclass(frozen=True)
@@ -195,8 +202,31 @@ class _Outside:
     handlers: Mapping[str, Handler]
 
 
-def _outside_work() -> _Outside:
-    return _Outside({}, {})
+def _outside_work(database: Database, keyring: Keyring, sandbox: Sandbox) -> _Outside:
+    runners: dict[str, ToolRunner] = {
+        "custom": CustomToolRunner(database, Variables(keyring), SandboxUse(sandbox)),
+    }
+    return _Outside(runners, {RUN_TOOL: ToolRequests(database, runners).run})
+
+
+class _NoSandbox:
+    """Stands where nothing runs tools."""
+
+    state = SandboxState("", "none", problem="this release has no sandbox")
+
+    async def start(self) -> None:
+        """Nothing is to be started."""
+
+    async def run(self, job: Job, *, before_sending: Callable[[], Awaitable[None]]) -> JobResult:
+        """Refuse."""
+        raise SandboxUnavailable(self.state.problem)
+
+    async def close(self) -> None:
+        """Nothing is to be ended."""
+
+
+def _sandbox(settings: Settings) -> Sandbox:
+    return _NoSandbox()
 
 
 def _turn_worker(

@@ -43,12 +43,31 @@ CREATE INDEX IF NOT EXISTS tool_variables_by_organization
     ON tool_variables (organization_id) WHERE sandbox_config_id IS NOT NULL;
 """
 
+_PLACES = """
+CREATE OR REPLACE FUNCTION o_keep_places_of_{table}() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO deleted_rows (id, organization_id, created_at, shown_id, kind)
+    SELECT id, organization_id, created_at, id, '{table}' FROM gone
+    ON CONFLICT (shown_id, id) DO UPDATE SET organization_id = excluded.organization_id,
+        created_at = excluded.created_at, deleted_at = excluded.deleted_at;
+    RETURN NULL;
+END
+$$;
+CREATE OR REPLACE TRIGGER {table}_keep_places AFTER DELETE ON {table}
+REFERENCING OLD TABLE AS gone
+FOR EACH STATEMENT EXECUTE FUNCTION o_keep_places_of_{table}();
+"""
+
 
 def upgrade() -> None:
     op.execute(_CONFIGS)
     op.execute(_VARIABLES)
+    op.execute(_PLACES.format(table="sandbox_configs"))
+    op.execute(_PLACES.format(table="tool_variables"))
 
 
 def downgrade() -> None:
     op.execute("DROP TABLE tool_variables")
     op.execute("DROP TABLE sandbox_configs")
+    op.execute("DROP FUNCTION o_keep_places_of_tool_variables()")
+    op.execute("DROP FUNCTION o_keep_places_of_sandbox_configs()")
