@@ -90,7 +90,7 @@ class CustomToolRunner:
             found = await self._variables.of_call(
                 connection, call.organization_id, call.agent.id if call.agent else None
             )
-        return found | call.environment
+        return {**found, **call.environment}
 
     async def _job(
         self,

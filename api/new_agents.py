@@ -65,9 +65,7 @@ async def find_model(handle: str, actor: Actor, catalogue: Catalogue) -> Catalog
     return await catalogue.get(handle, actor.organization_id)
 
 
-async def model_of_new(
-    body: CreateAgentBody, actor: Actor, catalogue: Catalogue
-) -> CatalogueEntry:
+async def model_of_new(body: CreateAgentBody, actor: Actor, catalogue: Catalogue) -> CatalogueEntry:
     """The model that a new agent is to have: the one that is asked for, else the default.
 
     Raises:
@@ -103,9 +101,7 @@ def new_agent(
         "system": default_system(body.agent_type),
         "project_id": project_id,
         **body.columns(),
-        "tool_rules": with_default_approvals(
-            body.rules(tools.names), tools.specs
-        ),
+        "tool_rules": with_default_approvals(body.rules(tools.names), tools.specs),
         "message_buffer_autoclear": body.autoclears(),
     }
     agent = Agent(
