@@ -9,6 +9,7 @@ from typing import Any
 
 from activities.outside import MAY_HAVE_RUN
 from o.domain.agents import Agent
+from o.domain.text import cut
 from o.domain.tools import StoredTool
 from o.errors import ToolFailed
 from o.storage.database import Database
@@ -16,7 +17,7 @@ from o.storage.thread_blocks import list_seen_blocks
 from o.storage.tool_variables import Variables
 from o.tools.entry import entry_of
 from o.tools.invocation import EditedBlock, Invocation, Returned
-from o.tools.returns import Redaction, cut, text_of
+from o.tools.returns import Redaction, text_of
 from sandbox.protocol import (
     Job,
     JobResult,

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-LEAST_SECRET_CHARS = 4
+LEAST_SECRET_CHARS = 6
 """Shorter values are in every other text."""
 
 
@@ -45,11 +45,3 @@ def text_of(result: Any) -> str:
     if result is None:
         return "None"
     return json.dumps(result, ensure_ascii=False)
-
-
-def cut(text: str, limit: int) -> str:
-    """The beginning of a text that is longer than `limit` characters, with V1's note behind it."""
-    if len(text) <= limit:
-        return text
-    note = f"{len(text)} characters, of which these are the first {limit}"
-    return f"{text[:limit]}... [NOTE: function output was truncated: it had {note}]"
