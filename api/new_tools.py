@@ -17,6 +17,7 @@ from o.tools.registry import BUILT_IN_TOOLS, RESERVED_NAMES
 MAX_NAME_CHARS = 48
 _NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_NAME_CHARS}}}")
 _FAILED = "Failed to derive json schema: "
+_DERIVING = asyncio.Semaphore(1)
 # What a tool that is stored anew under its name takes from the request in any case.
 _ALWAYS = {
     "description",
@@ -131,8 +132,9 @@ async def derived_schema(
         raise InvalidArgument(
             f"{_FAILED}a TypeScript tool needs its json_schema: it is not derived from the source"
         )
-    # In a thread: a source that is made for it takes a second.
-    return await asyncio.to_thread(derive, source, args_json_schema=arguments)
+    # In a thread, one at a time: a source that is made for it takes a second and 100 MB.
+    async with _DERIVING:
+        return await asyncio.to_thread(derive, source, args_json_schema=arguments)
 
 
 async def _schema(
@@ -169,5 +171,5 @@ def _check_may(body: UpdateToolBody) -> None:
     given = body.model_fields_set & {"source_code", "json_schema", "args_json_schema"}
     if any(getattr(body, name) is not None for name in given):
         raise InvalidArgument(
-            "INVALID_ARGUMENT: the source and the schema of a tool of an MCP server are the server's"
+            "INVALID_ARGUMENT: source and schema of a tool of an MCP server are the server's"
         )

@@ -1,4 +1,4 @@
-"""Lists of tools: those that come with the server, which are the oldest, and those that are rows."""
+"""Lists of tools: those that come with the server, as the oldest, and those that are rows."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace

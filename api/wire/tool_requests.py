@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, Field
 
 from api.wire.fields import Json, Key, RequestBody, Several, Text, with_example
 from api.wire.tools import ToolBody
@@ -138,7 +138,7 @@ class SearchToolsBody(RequestBody):
     limit: int = Field(50, ge=1, le=100)
 
 
-class FoundToolBody(RequestBody):
+class FoundToolBody(BaseModel):
     """V1's `ToolSearchResult`."""
 
     tool: ToolBody
