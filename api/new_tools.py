@@ -5,14 +5,13 @@ import re
 from datetime import datetime
 from typing import Any
 
-from o.tools.schema import derive
-
 from api.wire.tool_requests import CreateToolBody, UpdateToolBody
 from o.domain.actors import Actor
 from o.domain.tools import SourceType, StoredTool
 from o.errors import Conflict, InvalidArgument
 from o.ids import new_id
 from o.tools.registry import BUILT_IN_TOOLS, RESERVED_NAMES
+from o.tools.schema import derive
 
 MAX_NAME_CHARS = 48
 _NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_NAME_CHARS}}}")

@@ -5,7 +5,7 @@ those of the agent, which win.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -70,6 +70,20 @@ class Variables:
                 _log.warning("variable of tools cannot be read", extra=facts)
                 continue
             found.append(one.model_copy(update={"value": value}))
+        return found
+
+    async def of_agents(
+        self, connection: AsyncConnection, agent_ids: Sequence[str]
+    ) -> dict[str, list[ToolVariable]]:
+        """The variables of agents, with their values, by agent and in the order of their keys."""
+        rows = await connection.execute(
+            select(*_COLUMNS)
+            .where(tool_variables.c.agent_id.in_(agent_ids))
+            .order_by(tool_variables.c.key)
+        )
+        found: dict[str, list[ToolVariable]] = {}
+        for one in self.opened(all_models_of(ToolVariable, rows.mappings().all())):
+            found.setdefault(str(one.agent_id), []).append(one)
         return found
 
     async def set_of_agent(
