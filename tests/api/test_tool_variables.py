@@ -1,5 +1,6 @@
-"""Secrets of agents and variables of sandbox configurations: kept encrypted, seen by tools alone."""
+"""Secrets of agents, variables of sandbox configurations: encrypted, and seen by tools alone."""
 
+from types import NoneType
 from typing import Any
 
 import pytest
@@ -67,6 +68,10 @@ def test_nothing_that_is_stored_or_sent_to_temporal_holds_a_secret(
         assert "berlin-4711" not in place
 
 
+def delete(client: Letta, url: str) -> None:
+    client.delete(url, cast_to=NoneType)
+
+
 @pytest.fixture
 def config_id(client: Letta) -> str:
     config: Any = client.post("/v1/sandbox-config/local/default", cast_to=object)
@@ -99,7 +104,7 @@ def test_variables_of_a_sandbox_configuration_reach_every_tool_and_an_agents_own
         client.post(path, cast_to=object, body={"key": "PLACE", "value": "again"})
     assert refused.value.status_code == 409
     for one in made:
-        client.delete(f"/v1/sandbox-config/environment-variable/{one['id']}", cast_to=object)
+        delete(client, f"/v1/sandbox-config/environment-variable/{one['id']}")
     assert client.get(path, cast_to=object) == []
 
 
@@ -115,10 +120,10 @@ def test_sandbox_configurations_are_kept_one_of_each_type(client: Letta, config_
     listed: Any = client.get("/v1/sandbox-config/", cast_to=object)
     assert {one["type"] for one in listed} == {"local", "e2b"}
     for one in (config_id, e2b["id"]):
-        client.delete(f"/v1/sandbox-config/{one}", cast_to=object)
+        delete(client, f"/v1/sandbox-config/{one}")
     assert client.get("/v1/sandbox-config/", cast_to=object) == []
     with pytest.raises(APIStatusError) as missing:
-        client.delete(url, cast_to=object)
+        delete(client, url)
     assert missing.value.status_code == 404
 
 
