@@ -15,6 +15,7 @@ from o.errors import ToolFailed
 from o.storage.database import Database
 from o.storage.thread_blocks import list_seen_blocks
 from o.storage.tool_variables import Variables
+from o.storage.tools import note_problem
 from o.tools.entry import entry_of
 from o.tools.invocation import EditedBlock, Invocation, Returned
 from o.tools.returns import Redaction, text_of
@@ -73,9 +74,7 @@ class CustomToolRunner:
     ) -> Returned:
         """Run a call in a sandbox of its own; see `o.tools.invocation.ToolRunner`."""
         tool = _runnable(call)
-        packages = None
-        if tool.pip_requirements:
-            packages = await self._use.packages(tool.pip_requirements)
+        packages = await self._packages(tool)
         secrets = await self._secrets(call)
         job, blocks = await self._job(call, tool, secrets, packages)
         redaction = Redaction(secrets)
@@ -84,6 +83,27 @@ class CustomToolRunner:
         except SandboxLost:
             return Returned("error", MAY_HAVE_RUN, may_have_run=True)
         return _returned(result, tool, redaction, blocks)
+
+    async def _packages(self, tool: StoredTool) -> Path | None:
+        """What the tool requires, installed; whether that went well is kept with the tool.
+
+        Raises:
+            ToolFailed: It cannot be had.
+        """
+        if not tool.pip_requirements:
+            return None
+        try:
+            folder = await self._use.packages(tool.pip_requirements)
+        except ToolFailed as error:
+            await self._note(tool, error.message)
+            raise
+        await self._note(tool, "")
+        return folder
+
+    async def _note(self, tool: StoredTool, problem: str) -> None:
+        if problem != tool.problem:
+            async with self._database.connect() as connection:
+                await note_problem(connection, tool.id, problem)
 
     async def _secrets(self, call: Invocation) -> dict[str, str]:
         """What the tool's environment holds that nobody is to read in its return."""
@@ -161,8 +181,6 @@ def _runnable(call: Invocation) -> StoredTool:
             f"{call.name} is written in {tool.source_type}, and this server has no runner for "
             "that: it runs Python. Write the tool in Python to have it run here."
         )
-    if tool.problem:
-        raise ToolFailed(f"{call.name} cannot be run: {tool.problem}")
     return tool
 
 

@@ -3,10 +3,9 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -15,13 +14,11 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.approvals import ApprovalActivities
 from activities.callbacks import CallbackActivities
-from activities.custom_tools import CustomToolRunner, SandboxUse
 from activities.runs import RunActivities
 from activities.step.traces import StepTraces
 from activities.steps import StepActivities, StepLimits
-from activities.tool_requests import RUN_TOOL, ToolRequests
 from activities.tools import ToolActivities
-from activities.worker_requests import Handler, WorkerRequestActivities
+from activities.worker_requests import WorkerRequestActivities
 from api.wire.callbacks import callback_body
 from migrations.upgrade import wait_for_schema
 from o.domain.llm import LanguageModel
@@ -39,10 +36,9 @@ from o.storage.availability import until_shutdown
 from o.storage.database import Database
 from o.storage.model_lessons import StoredLessons
 from o.storage.providers import provider_reader
-from o.storage.tool_variables import Variables
 from o.temporal.connection import connect_or_explain
-from o.tools.invocation import ToolRunner
 from sandbox.protocol import Job, JobResult, Sandbox, SandboxState, SandboxUnavailable
+from server.outside_work import outside_work
 from server.sweep.sweeper import Sweeper
 from workflows.callback import CallbackWorkflow
 from workflows.conversation import ConversationWorkflow
@@ -160,7 +156,7 @@ async def _polling(
     keyring = Keyring(settings.data_dir, settings.encryption_key)
     sandbox = _sandbox(settings)
     await sandbox.start()
-    outside = _outside_work(database, keyring, sandbox)
+    outside = outside_work(settings, client, database, keyring, sandbox, slots=slots)
     limits = StepLimits(
         model_attempts=settings.model_attempts,
         crash_attempts=settings.crash_attempts,
@@ -187,26 +183,6 @@ async def _polling(
     ):
         yield
     await sandbox.close()
-
-
-@dataclass(frozen=True)
-class _Outside:
-    """What this worker does outside of transactions.
-
-    Attributes:
-        runners: Of tools, by the name of one that comes with the server, else by `tool_type`.
-        handlers: Of what the API asks, by kind.
-    """
-
-    runners: Mapping[str, ToolRunner]
-    handlers: Mapping[str, Handler]
-
-
-def _outside_work(database: Database, keyring: Keyring, sandbox: Sandbox) -> _Outside:
-    runners: dict[str, ToolRunner] = {
-        "custom": CustomToolRunner(database, Variables(keyring), SandboxUse(sandbox)),
-    }
-    return _Outside(runners, {RUN_TOOL: ToolRequests(database, runners).run})
 
 
 class _NoSandbox:

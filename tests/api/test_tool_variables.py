@@ -61,8 +61,8 @@ def test_nothing_that_is_stored_or_sent_to_temporal_holds_a_secret(
     assert "[secret TOWN_KEY]" in "".join(returned.stdout or ())
     ran = client.agents.tools.run("look", agent_id=agent.id, args={})
     found = [told, ran.model_dump_json(), str(provider.prompts)]
-    for table in ("messages", "run_events", "worker_requests", "tool_variables", "agents"):
-        found.append(str(server.query(f"SELECT * FROM {table} AS one")))
+    tables = ("messages", "run_events", "worker_requests", "tool_variables", "agents")
+    found += [str(server.query(f"SELECT * FROM {table}")) for table in tables]
     for place in found:
         assert SECRETS["TOWN_KEY"] not in place
         assert "berlin-4711" not in place
