@@ -21,8 +21,8 @@ _CALL_ID = re.compile(r"call_[0-9a-f]{32}")
 _NANOSECONDS = re.compile(r'("\w+_ns": )\d+')
 
 # What neither client has a field for: V1 sends the organisation all the same, `step_count`,
-# `approval_timeout_s`, costs and three fields of tools are O's additions, and the parser came to V1 after the older
-# release.
+# `approval_timeout_s`, costs and three fields of tools are O's additions, and the parser came to V1
+# after the older release.
 _UNKNOWN = {
     "AgentState": {
         "approval_timeout_s",
