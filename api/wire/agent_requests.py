@@ -161,4 +161,6 @@ _KEPT = (set(_AgentFields.model_fields) | set(UpdateAgentBody.model_fields)) - {
     *ModelFields.model_fields,
     "block_ids",
     "tool_ids",
+    "secrets",
+    "tool_exec_environment_variables",
 } | {"compaction_settings", "response_format"}
