@@ -8,7 +8,6 @@ import inspect
 import json
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 import letta_client
@@ -38,13 +37,13 @@ def roll_dice(sides: int = 6) -> int:
 
 def store(client: Letta, function: Callable[..., Any], arguments: type[BaseModel] | None) -> Any:
     """The function as a tool, stored twice."""
-    given = {} if arguments is None else {"args_schema": arguments}
+    given: Any = {} if arguments is None else {"args_schema": arguments}
     if hasattr(client.tools, "upsert_from_function"):
         made = client.tools.create_from_function(func=function, tags=["first"], **given)
         again = client.tools.upsert_from_function(func=function, **given)
         assert made.id == again.id
         return again
-    schema = {} if arguments is None else {"args_json_schema": arguments.model_json_schema()}
+    schema: Any = {} if arguments is None else {"args_json_schema": arguments.model_json_schema()}
     source = inspect.getsource(function)
     made = client.tools.create(source_code=source, tags=["first"], **schema)
     again = client.tools.upsert(source_code=source, **schema)
@@ -52,28 +51,10 @@ def store(client: Letta, function: Callable[..., Any], arguments: type[BaseModel
     return again
 
 
-def classes(client: Letta) -> list[Any]:
-    """A tool that is a class, where the release knows such."""
-    if not hasattr(client.tools, "add"):
-        return []
-    tool_module: Any = import_module("letta_client.types.tool")
-
-    class Greet(tool_module.BaseTool):  # type: ignore[misc]
-        name: str = "greet_by_class"
-        args_schema: type[BaseModel] = Move
-        description: str = "Greet."
-
-        def run(self, piece: str, squares: list[int]) -> str:
-            return piece
-
-    return [client.tools.add(tool=Greet())]
-
-
 def main() -> None:
     """Store the tools, and print them."""
     client = Letta(base_url=sys.argv[1], api_key="unused", max_retries=0)
     tools = [store(client, roll_dice, None), store(client, move_piece, Move)]
-    tools += classes(client)
     shown = [tool.to_dict() for tool in tools]
     json.dump({"release": letta_client.__version__, "tools": shown}, sys.stdout)
 
