@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from sandbox.protocol import (
     JobResult,
     Limits,
     Network,
+    NoSandbox,
     Sandbox,
     SandboxLost,
     SandboxUnavailable,
@@ -33,7 +34,7 @@ _PATIENCE_S = 5.0
 _PAUSE_S = 0.25
 
 NetworkPolicy = Callable[[StoredTool, Agent | None], Network]
-Prepared = Callable[[list[dict[str, Any]]], Awaitable[Path | None]]
+Prepared = Callable[[Sequence[Mapping[str, Any]]], Awaitable[Path | None]]
 """Installs requirements, or finds them installed. Raises `ToolFailed` in words for the model."""
 
 
@@ -42,7 +43,7 @@ def no_network(tool: StoredTool, agent: Agent | None) -> Network:
     return Network()
 
 
-async def no_packages(requirements: list[dict[str, Any]]) -> Path | None:
+async def no_packages(requirements: Sequence[Mapping[str, Any]]) -> Path | None:
     """Nothing can be installed."""
     raise ToolFailed("This server cannot install what the tool requires (pip_requirements).")
 
@@ -161,6 +162,8 @@ class CustomToolRunner:
         while True:
             try:
                 return await self._use.sandbox.run(job, before_sending=before_sending)
+            except NoSandbox as error:
+                raise ToolFailed(f"The tool was not run: {error}") from None
             except SandboxUnavailable as error:
                 if time.monotonic() > deadline:
                     raise ToolFailed(f"The tool was not run: {error}") from None

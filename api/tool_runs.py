@@ -4,8 +4,6 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
-from o.tools.schema import derive
-
 from api.deps import Parts
 from api.wire.tool_runs import RunSourceBody
 from o.domain.actors import Actor
@@ -14,8 +12,8 @@ from o.domain.tools import StoredTool
 from o.errors import InvalidArgument
 from o.ids import new_id
 from o.tools.entry import entry_of
+from o.tools.schema import derive
 
-_TOOL_S = 60.0
 _START_S = 30.0
 """Beside the tool's own time: to have a sandbox, and to install what the tool requires."""
 
@@ -51,9 +49,8 @@ async def run_by_worker(
         "agent_id": None if agent is None else agent.id,
         "environment": environment or {},
     }
-    return await parts.workers.ask(
-        actor.organization_id, "run_tool", request, timeout_s=_TOOL_S + _START_S
-    )
+    timeout_s = parts.settings.sandbox_timeout_s + _START_S
+    return await parts.workers.ask(actor.organization_id, "run_tool", request, timeout_s=timeout_s)
 
 
 async def tool_of_source(body: RunSourceBody, actor: Actor) -> StoredTool:

@@ -1,11 +1,13 @@
 """What a worker does outside of transactions: which runner has which tool, who serves the API."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from temporalio.client import Client
 
-from activities.custom_tools import CustomToolRunner, NetworkPolicy, SandboxUse
+from activities.custom_tools import CustomToolRunner, NetworkPolicy, Prepared, SandboxUse
 from activities.tool_requests import RUN_TOOL, ToolRequests
 from activities.worker_requests import Handler
 from o.domain.agents import Agent
@@ -15,10 +17,11 @@ from o.settings import Settings
 from o.storage.database import Database
 from o.storage.tool_variables import Variables
 from o.tools.invocation import ToolRunner
+from sandbox.choice import limits_of
 from sandbox.egress.policy import network_for
 from sandbox.installer import Source
 from sandbox.packages import Packages
-from sandbox.protocol import Limits, Network, Sandbox
+from sandbox.protocol import Network, Sandbox
 from server.built_in_tools import built_in_runners
 
 
@@ -54,7 +57,8 @@ def outside_work(
         sandbox: Where tools run that an organisation wrote.
         slots: How many steps and tools this worker has under way at once.
     """
-    use = SandboxUse(sandbox, Limits(), _network(settings), _packages(settings).prepared)
+    limits = limits_of(settings)
+    use = SandboxUse(sandbox, limits, _network(settings), _packages(settings, sandbox))
     runners: dict[str, ToolRunner] = {
         **built_in_runners(settings, client, database, slots=slots),
         "custom": CustomToolRunner(database, Variables(keyring), use),
@@ -70,6 +74,13 @@ def _network(settings: Settings) -> NetworkPolicy:
     return network
 
 
-def _packages(settings: Settings) -> Packages:
+def _packages(settings: Settings, sandbox: Sandbox) -> Prepared:
     source = Source(settings.pip_index_url, str(settings.pip_find_links or ""))
-    return Packages(settings.data_dir / "tool-packages", source)
+    root = settings.data_dir / "tool-packages"
+
+    async def prepared(requirements: Sequence[Mapping[str, Any]]) -> Path | None:
+        # Which Python a sandbox has is known once it runs.
+        packages = Packages(root, source, python=sandbox.state.python or "3.11")
+        return await packages.prepared(requirements)
+
+    return prepared

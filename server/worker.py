@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -37,8 +37,9 @@ from o.storage.database import Database
 from o.storage.model_lessons import StoredLessons
 from o.storage.providers import provider_reader
 from o.temporal.connection import connect_or_explain
-from sandbox.protocol import Job, JobResult, Sandbox, SandboxState, SandboxUnavailable
+from sandbox.protocol import Sandbox
 from server.outside_work import outside_work
+from server.sandboxes import sandbox_of_worker
 from server.sweep.sweeper import Sweeper
 from workflows.callback import CallbackWorkflow
 from workflows.conversation import ConversationWorkflow
@@ -99,7 +100,10 @@ async def run_worker(
             event_retention_h=settings.event_retention_h,
             trace_retention_h=settings.trace_retention_h,
         )
-        async with _polling(settings, client, database, model, calls + _SPARE_SLOTS):
+        async with (
+            sandbox_of_worker(settings, database, worker_identity(settings)) as sandbox,
+            _polling(settings, client, database, model, calls + _SPARE_SLOTS, sandbox),
+        ):
             sweeping = asyncio.create_task(until_shutdown(database, sweeper.run))
             learning = asyncio.create_task(learnt.keep_fresh(interval_s=settings.sweep_interval_s))
             on_ready()
@@ -136,7 +140,12 @@ def worker_identity(settings: Settings) -> str:
 
 @asynccontextmanager
 async def _polling(
-    settings: Settings, client: Client, database: Database, model: LanguageModel, slots: int
+    settings: Settings,
+    client: Client,
+    database: Database,
+    model: LanguageModel,
+    slots: int,
+    sandbox: Sandbox,
 ) -> AsyncIterator[None]:
     """Poll every queue while the block lasts; see `workflows.options` for what goes where."""
     callbacks = CallbackActivities(
@@ -154,8 +163,6 @@ async def _polling(
         approvals.find_pending,
     ]
     keyring = Keyring(settings.data_dir, settings.encryption_key)
-    sandbox = _sandbox(settings)
-    await sandbox.start()
     outside = outside_work(settings, client, database, keyring, sandbox, slots=slots)
     limits = StepLimits(
         model_attempts=settings.model_attempts,
@@ -182,27 +189,6 @@ async def _polling(
         _turn_worker(settings, client, of_turns, slots),
     ):
         yield
-    await sandbox.close()
-
-
-class _NoSandbox:
-    """Stands where nothing runs tools."""
-
-    state = SandboxState("", "none", problem="this release has no sandbox")
-
-    async def start(self) -> None:
-        """Nothing is to be started."""
-
-    async def run(self, job: Job, *, before_sending: Callable[[], Awaitable[None]]) -> JobResult:
-        """Refuse."""
-        raise SandboxUnavailable(self.state.problem)
-
-    async def close(self) -> None:
-        """Nothing is to be ended."""
-
-
-def _sandbox(settings: Settings) -> Sandbox:
-    return _NoSandbox()
 
 
 def _turn_worker(
