@@ -37,6 +37,7 @@ from api.routes import (
     models,
     not_implemented,
     runs,
+    sandbox_configs,
     steps,
     streams,
     tools,
@@ -56,6 +57,7 @@ from o.settings import ProviderSettings, Settings
 from o.storage.availability import until_shutdown
 from o.storage.database import Database
 from o.storage.providers import provider_reader
+from o.storage.tool_variables import Variables
 from o.temporal.connection import connect
 
 _DESCRIPTION = "A server for AI agents that remember. The API is that of the Letta V1 server."
@@ -126,6 +128,7 @@ def _lifespan(
             embedder=embedder,
             outbound=OutboundGuard(settings.outbound_allow),
             readiness=Readiness(database, temporal, settings.task_queue),
+            variables=Variables(keyring),
             workers=WorkerRequests(database, temporal, keyring, settings.task_queue),
         )
         app.state.take_leave = watcher.take_leave
@@ -167,6 +170,7 @@ _ROUTERS = tuple(
         embeddings,
         chat,  # its `models/{model_id}` is not V1's `models/embedding`
         tools,
+        sandbox_configs,
         health,
         not_implemented,
     )

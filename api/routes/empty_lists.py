@@ -23,7 +23,6 @@ LISTS = {
     "/jobs/active": ("list_active_jobs", "open jobs"),
     "/mcp-servers/": ("mcp_list_mcp_servers", "MCP servers"),
     "/messages/batches": ("list_batches", "batches of messages"),
-    "/sandbox-config/": ("list_sandbox_configs", "sandbox configurations"),
     "/sources/": ("list_sources", "sources"),
 }
 COUNTS = {
