@@ -23,7 +23,12 @@ _Found = TypeVar("_Found")
 REPOSITORY = Path(__file__).parents[2]
 
 # Tests have receivers on this address of loopback; other loopback addresses are refused.
-TEST_SETTINGS = {"O_SWEEP_INTERVAL_S": "1", "O_OUTBOUND_ALLOW": "127.0.0.1"}
+TEST_SETTINGS = {
+    "O_SWEEP_INTERVAL_S": "1",
+    "O_OUTBOUND_ALLOW": "127.0.0.1",
+    "O_WEB_TOOLS": "on",
+    "O_WEB_ALLOW": "127.0.0.1",
+}
 
 LIFELINE_GRACE_S = 20.0
 """Seconds that what a supervisor started may outlive it: a guard stops PostgreSQL in stages."""
