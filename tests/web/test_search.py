@@ -75,7 +75,7 @@ async def test_an_answer_comes_in_the_form_of_v1(which: str) -> None:
     assert ("text" in result) == (which != "searxng")
     if which == "searxng":
         assert asked.method == "GET"
-        assert "q=tides+site%3Aexample.com+-site%3Abad.example.com" in asked.path
+        assert "q=tides+site:example.com+-site:bad.example.com" in asked.path
         assert "format=json&categories=news" in asked.path
     else:
         assert asked.method == "POST"
