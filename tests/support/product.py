@@ -26,6 +26,8 @@ REPOSITORY = Path(__file__).parents[2]
 TEST_SETTINGS = {
     "O_SWEEP_INTERVAL_S": "1",
     "O_OUTBOUND_ALLOW": "127.0.0.1",
+    "O_WEB_TOOLS": "on",
+    "O_WEB_ALLOW": "127.0.0.1",
     # Containers that nobody needs, at each start of a product, would take more than the tests.
     "O_SANDBOX_BACKEND": "bubblewrap",
     "O_SANDBOX_POOL": "0",
