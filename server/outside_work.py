@@ -60,7 +60,7 @@ def outside_work(
     limits = limits_of(settings)
     use = SandboxUse(sandbox, limits, _network(settings), _packages(settings, sandbox))
     runners: dict[str, ToolRunner] = {
-        **built_in_runners(settings, client, database, slots=slots),
+        **built_in_runners(settings, client, database, slots=slots, sandbox=sandbox, limits=limits),
         "custom": CustomToolRunner(database, Variables(keyring), use),
     }
     return OutsideWork(runners, {RUN_TOOL: ToolRequests(database, runners).run})

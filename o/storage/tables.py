@@ -491,3 +491,11 @@ model_lessons = Table(
     Column("provider_mark", Text, nullable=False),
     _time("learnt_at", nullable=False),
 )
+
+sandbox_states = Table(
+    "sandbox_states",
+    metadata,
+    Column("worker", Text, primary_key=True),
+    Column("state", JSONB, nullable=False),
+    _time("seen_at", nullable=False),
+)
