@@ -45,6 +45,7 @@ from api.routes import (
 )
 from api.routes import providers as provider_routes
 from api.turns import Turns
+from api.worker_requests import WorkerRequests
 from o.llm.catalogue import Catalogue
 from o.llm.embeddings import Embedder
 from o.llm.provider_rows import ProviderRows
@@ -125,6 +126,7 @@ def _lifespan(
             embedder=embedder,
             outbound=OutboundGuard(settings.outbound_allow),
             readiness=Readiness(database, temporal, settings.task_queue),
+            workers=WorkerRequests(database, temporal, keyring, settings.task_queue),
         )
         app.state.take_leave = watcher.take_leave
         watching = asyncio.create_task(until_shutdown(database, watcher.run))

@@ -17,6 +17,7 @@ from api.providers import ProviderBook
 from api.readiness import Readiness
 from api.turns import Turns
 from api.wire.agents import EVERYTHING, Relations
+from api.worker_requests import WorkerRequests
 from o.domain.actors import Actor
 from o.domain.agents import Thread
 from o.errors import InvalidArgument, InvalidInput
@@ -45,6 +46,7 @@ class Parts:
     embedder: Embedder
     outbound: OutboundGuard
     readiness: Readiness
+    workers: WorkerRequests
 
 
 async def _parts(request: Request) -> Parts:

@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from activities.runs import RunActivities
 from activities.step.traces import StepTraces
 from activities.steps import StepActivities, StepLimits
 from activities.tools import ToolActivities
+from activities.worker_requests import Handler, WorkerRequestActivities
 from api.wire.callbacks import callback_body
 from migrations.upgrade import wait_for_schema
 from o.domain.llm import LanguageModel
@@ -36,10 +38,12 @@ from o.storage.database import Database
 from o.storage.model_lessons import StoredLessons
 from o.storage.providers import provider_reader
 from o.temporal.connection import connect_or_explain
+from o.tools.invocation import ToolRunner
 from server.sweep.sweeper import Sweeper
 from workflows.callback import CallbackWorkflow
 from workflows.conversation import ConversationWorkflow
-from workflows.options import callback_queue, control_queue
+from workflows.options import callback_queue, control_queue, request_queue
+from workflows.worker_request import WorkerRequestWorkflow
 
 _log = logging.getLogger(__name__)
 _GRACE_S = 3.0
@@ -149,6 +153,7 @@ async def _polling(
         approvals.decide,
         approvals.find_pending,
     ]
+    outside = _outside_work()
     limits = StepLimits(
         model_attempts=settings.model_attempts,
         crash_attempts=settings.crash_attempts,
@@ -156,9 +161,11 @@ async def _polling(
         approval_timeout_s=settings.approval_timeout_s,
     )
     traces = StepTraces(database, WireRecorder(), settings.traces)
+    keyring = Keyring(settings.data_dir, settings.encryption_key)
+    served = WorkerRequestActivities(database, keyring, outside.handlers).serve_request
     of_turns: list[Callable[..., Any]] = [
         StepActivities(model, database, limits, traces).take_step,
-        ToolActivities(database).run_tool,
+        ToolActivities(database, outside.runners).run_tool,
         approvals.begin_answer,
         # What was scheduled before these had queues of their own comes here.
         *control,
@@ -169,9 +176,27 @@ async def _polling(
         _side_worker(
             settings, client, callback_queue(settings.task_queue), [callbacks.send_callback]
         ),
+        _side_worker(settings, client, request_queue(settings.task_queue), [served]),
         _turn_worker(settings, client, of_turns, slots),
     ):
         yield
+
+
+@dataclass(frozen=True)
+class _Outside:
+    """What this worker does outside of transactions.
+
+    Attributes:
+        runners: Of tools, by the name of one that comes with the server, else by `tool_type`.
+        handlers: Of what the API asks, by kind.
+    """
+
+    runners: Mapping[str, ToolRunner]
+    handlers: Mapping[str, Handler]
+
+
+def _outside_work() -> _Outside:
+    return _Outside({}, {})
 
 
 def _turn_worker(
@@ -181,7 +206,7 @@ def _turn_worker(
     return Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=[ConversationWorkflow, CallbackWorkflow],
+        workflows=[ConversationWorkflow, CallbackWorkflow, WorkerRequestWorkflow],
         activities=activities,
         workflow_runner=WORKFLOW_RUNNER,
         identity=worker_identity(settings),

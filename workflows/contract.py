@@ -205,6 +205,20 @@ class CallbackRef:
     run_id: str
 
 
+@dataclass(frozen=True)
+class RequestRef:
+    """What the API asks of a worker.
+
+    Attributes:
+        kind: For the reader of the history.
+        timeout_s: How long the API waits, in seconds.
+    """
+
+    id: str
+    kind: str
+    timeout_s: float = 60.0
+
+
 @activity.defn(name="take_step")
 async def take_step(step: StepRef) -> StepOutcome:
     """Ask the model for a step and commit its reply; see `activities.steps`."""
@@ -251,6 +265,12 @@ async def close_run(closing: Closing) -> None:
 async def send_callback(callback: CallbackRef) -> None:
     """Tell a client's URL of the end of a run; see `activities.callbacks`."""
     _only_a_name(callback)
+
+
+@activity.defn(name="serve_request")
+async def serve_request(request: RequestRef) -> None:
+    """Carry out what the API asks; see `activities.worker_requests`."""
+    _only_a_name(request)
 
 
 def _only_a_name(argument: object) -> NoReturn:

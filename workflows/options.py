@@ -77,11 +77,12 @@ RECORD_TIMEOUT = timedelta(seconds=30)
 HEARTBEAT_TIMEOUT = timedelta(seconds=2)
 
 # What is short and what others wait for (a cancel, a decision, the end of a run) has a task queue
-# of its own, and so have callbacks, which wait for foreign receivers: no number of model calls that
-# hang keeps them waiting. Steps and tools stay on the queue of the conversation, because a worker
-# is handed the activities of its own workflow tasks at once.
+# of its own, and so have callbacks, which wait for foreign receivers, and what the API asks of
+# workers: no number of model calls that hang keeps them waiting. Steps and tools stay on the queue
+# of the conversation, because a worker is handed the activities of its own workflow tasks at once.
 _CONTROL = "-control"
 _CALLBACKS = "-callbacks"
+_REQUESTS = "-requests"
 
 
 def control_queue(task_queue: str) -> str:
@@ -93,6 +94,14 @@ def callback_queue(task_queue: str) -> str:
     """Where the callbacks of the runs on `task_queue` are sent."""
     return task_queue + _CALLBACKS
 
+
+def request_queue(task_queue: str) -> str:
+    """Where workers are asked for what the API does not do itself."""
+    return task_queue + _REQUESTS
+
+
+REQUEST_GRACE = timedelta(seconds=15)
+"""Past the time that a client waits: to end what runs, and to keep what came of it."""
 
 # A receiver that is away is asked again after 1 s, 3 s, 9 s, … up to an hour; how often in all is
 # the operator's to say (`callback_attempts`).

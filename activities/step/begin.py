@@ -88,7 +88,7 @@ async def begin_step(
     prompt = contexts.prompt(context, opened, system, choice.handle, carried_on)
     client_tools = opened.run.options.client_tools or ()
     request = model_request(
-        choice.agent_of(opened.agent), choice.handle, prompt, rules, client_tools
+        choice.agent_of(opened.agent), choice.handle, prompt, rules, client_tools, opened.tools
     )
     request = request.model_copy(update={"providers_mark": opened.providers_mark})
     return StepToTake(

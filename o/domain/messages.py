@@ -105,6 +105,8 @@ class ToolReturn(BaseModel):
     Attributes:
         stdout: What it printed, in pieces; None where nothing is kept.
         duration_ns: None for a call that was never made here.
+        hosts: Which hosts it asked for, with `-` before those refused; None where nothing is kept.
+        may_have_run: Whether it is unknown how far the call came.
     """
 
     tool_call_id: str
@@ -114,6 +116,8 @@ class ToolReturn(BaseModel):
     stdout: list[str] | None = None
     stderr: list[str] | None = None
     duration_ns: int | None = None
+    hosts: list[str] | None = None
+    may_have_run: bool = False
 
     @property
     def was_made(self) -> bool:

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from o.domain.llm import ToolSpec
+
 SourceType = Literal["python", "typescript", "json"]
 
 
@@ -47,3 +49,14 @@ class StoredTool(BaseModel):
     updated_at: AwareDatetime
     created_by_id: str | None = None
     last_updated_by_id: str | None = None
+
+    @property
+    def spec(self) -> ToolSpec:
+        """How models see it."""
+        return ToolSpec(
+            name=self.name,
+            description=str(self.json_schema.get("description") or self.description),
+            parameters=self.json_schema.get("parameters") or {"type": "object", "properties": {}},
+            tool_type=self.tool_type,
+            default_requires_approval=self.default_requires_approval,
+        )

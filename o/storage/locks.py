@@ -1,13 +1,13 @@
 """The one order in which rows are locked, so that no two transactions wait for each other.
 
-    a thread's advisory lock → that of equal requests → approvals → runs → blocks →
+    a thread's advisory lock → that of equal requests → approvals → runs → blocks → tools →
     conversations → agents → the rest
 
 Within a table, rows are locked by age where they are many (approvals, runs) and by id elsewhere.
 Whoever holds a lock takes no other that stands before it: a tool call holds its run's lock when it
 takes that of a block, and those of its conversation and its agent when it commits its return, so a
-change of an agent locks the blocks that it attaches before it locks the agent. Where only a row
-itself tells what stands before it, it is read first, and read again once all is locked.
+change of an agent locks the blocks and tools that it attaches before it locks the agent. Where
+only a row itself tells what stands before it, it is read first, and read again once all is locked.
 """
 
 from typing import Any

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from sqlalchemy import RowMapping, Table
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.sql.elements import ColumnElement
 
 from o.errors import Unreadable
@@ -118,7 +118,7 @@ def readable(rows: Iterable[_Row], read: Callable[[_Row], _Read]) -> list[_Read]
 
 def without_json(table: Table, row: RowMapping) -> dict[str, Any]:
     """The values of a row that can be read whatever is stored."""
-    return {name: value for name, value in row.items() if not isinstance(table.c[name].type, JSONB)}
+    return {name: value for name, value in row.items() if not isinstance(table.c[name].type, JSON)}
 
 
 def row_of(table: Table, model: BaseModel) -> dict[str, Any]:

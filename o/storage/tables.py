@@ -13,7 +13,7 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 
 metadata = MetaData()
 
@@ -130,6 +130,35 @@ agents = Table(
     Column("last_stop_reason", Text),
     Column("approval_timeout_s", Integer),
     _time("deleted_at"),
+)
+
+tools = Table(
+    "tools",
+    metadata,
+    _id(),
+    _owner(),
+    Column("name", Text, nullable=False),
+    Column("tool_type", Text, nullable=False, server_default=text("'custom'")),
+    Column("description", Text, nullable=False, server_default=text("''")),
+    Column("source_type", Text, nullable=False, server_default=text("'python'")),
+    Column("source_code", Text),
+    Column("json_schema", JSON, nullable=False),  # keeps the order of keys, as JSONB does not
+    Column("args_json_schema", JSON(none_as_null=True)),
+    _texts("tags"),
+    Column("return_char_limit", Integer, nullable=False, server_default=text("50000")),
+    _json("pip_requirements", None),
+    _json("npm_requirements", None),
+    Column("default_requires_approval", Boolean),
+    _flag("enable_parallel_execution"),
+    _flag("is_idempotent"),
+    Column("allowed_hosts", ARRAY(Text)),
+    Column("mcp_server_id", Text),
+    Column("mcp_name", Text),
+    _json("metadata"),
+    Column("problem", Text, nullable=False, server_default=text("''")),
+    *_authors(),
+    _time("created_at", nullable=False),
+    _time("updated_at", nullable=False),
 )
 
 blocks = Table(
@@ -313,6 +342,26 @@ step_traces = Table(
     Column("request", Text, nullable=False),
     Column("response", Text, nullable=False),
     _json("details"),
+    _time("created_at", nullable=False),
+)
+
+tool_starts = Table(
+    "tool_starts",
+    metadata,
+    Column("step_id", Text, ForeignKey("steps.id", ondelete="CASCADE"), primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+    _time("started_at", nullable=False),
+)
+
+worker_requests = Table(
+    "worker_requests",
+    metadata,
+    _id(),
+    _owner(),
+    Column("kind", Text, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("result", Text),
+    _time("started_at"),
     _time("created_at", nullable=False),
 )
 

@@ -37,6 +37,7 @@ class EditedBlock:
     label: str
     value: str
     version: int
+    id: str = ""
 
 
 @dataclass(frozen=True)

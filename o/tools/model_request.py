@@ -9,6 +9,7 @@ from o.domain.loops import is_legacy, tools_ruled
 from o.domain.rules.kinds import RuleState
 from o.domain.runs import ClientTool
 from o.domain.thoughts import must_not_be_forced, thinks_natively, tool_for_legacy
+from o.domain.tools import StoredTool
 from o.tools.registry import BUILT_IN_TOOLS
 
 
@@ -18,6 +19,7 @@ def model_request(
     prompt: list[dict[str, Any]],
     rules: RuleState,
     client_tools: Sequence[ClientTool] = (),
+    stored: Sequence[StoredTool] = (),
 ) -> ModelRequest:
     """The request of a step.
 
@@ -27,12 +29,13 @@ def model_request(
         prompt: In the OpenAI chat shape.
         rules: How the agent's tool rules stand before the step.
         client_tools: What the client brings.
+        stored: Those of the agent's tools that are rows.
     """
     return ModelRequest(
         handle=handle,
         organization_id=agent.organization_id,
         prompt=prompt,
-        tools=tools_shown(agent, handle, rules.shown, client_tools),
+        tools=tools_shown(agent, handle, rules.shown, client_tools, stored),
         settings=agent.model_settings,
         tool_choice=tool_choice(agent, handle, must_call=rules.must_call),
         parallel_calls=calls_in_parallel(agent),
@@ -41,16 +44,21 @@ def model_request(
 
 
 def tools_shown(
-    agent: Agent, handle: str, names: Sequence[str], client_tools: Sequence[ClientTool] = ()
+    agent: Agent,
+    handle: str,
+    names: Sequence[str],
+    client_tools: Sequence[ClientTool] = (),
+    stored: Sequence[StoredTool] = (),
 ) -> list[ToolSpec]:
     """The agent's tools of those names and the client's, as the model `handle` is shown them.
 
-    A client's tool goes before one of the agent's with the same name.
+    A client's tool goes before one of the agent's with the same name, and one that comes with the
+    server before one that is a row.
     """
     theirs = {tool.name for tool in client_tools}
-    tools = [
-        BUILT_IN_TOOLS[name].spec for name in names if name in BUILT_IN_TOOLS and name not in theirs
-    ]
+    specs = {tool.name: tool.spec for tool in stored}
+    specs |= {name: BUILT_IN_TOOLS[name].spec for name in names if name in BUILT_IN_TOOLS}
+    tools = [specs[name] for name in names if name in specs and name not in theirs]
     tools += [ToolSpec(**tool.model_dump()) for tool in client_tools]
     if not is_legacy(agent):
         return tools

@@ -16,6 +16,7 @@ from o.storage.deleted_rows import purge_deleted_rows
 from o.storage.purges import Deleted, list_deleted, purge
 from o.storage.runs import purge_events
 from o.storage.step_traces import purge_traces
+from o.storage.worker_requests import purge_worker_requests
 from o.temporal.conversations import close
 
 _log = logging.getLogger(__name__)
@@ -27,6 +28,8 @@ _PLACE_BATCHES_A_SWEEP = 20
 _PLACES_A_BATCH = 1_000
 _TRACE_BATCHES_A_SWEEP = 20
 _TRACES_A_BATCH = 100
+_REQUEST_RETENTION_H = 1
+_REQUESTS_A_BATCH = 1_000
 
 
 class PurgeSweeper:
@@ -89,3 +92,10 @@ class PurgeSweeper:
                 )
             if purged < _TRACES_A_BATCH:
                 return
+
+    async def sweep_requests(self) -> None:
+        """Remove what the API asked of workers, once nobody can be waiting for it."""
+        async with self._database.begin() as connection:
+            await purge_worker_requests(
+                connection, retention_h=_REQUEST_RETENTION_H, limit=_REQUESTS_A_BATCH
+            )

@@ -62,6 +62,7 @@ class Sweeper:
             ("old events", purges.sweep_events),
             ("old places", purges.sweep_places),
             ("old traces", purges.sweep_traces),
+            ("old requests of workers", purges.sweep_requests),
         ]
 
     async def run(self) -> None:

@@ -61,7 +61,7 @@ POINTS = (
     ),
     # A tool call.
     Point("tool-begun", "worker", "activities.tools:ToolActivities.run_tool", "before", "ordinal"),
-    Point("tool-done", "worker", "activities.tools:commit_return", "before"),
+    Point("tool-done", "worker", "activities.called:commit_return", "before"),
     Point(
         "tool-committed",
         "worker",

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from activities.tools import _arguments
+from activities.called import arguments_of
 from api.wire.agent_requests import CreateAgentBody
 from api.wire.blocks import UpdateBlockBody
 from api.wire.turns import SendBody
@@ -98,7 +98,7 @@ def test_a_change_of_a_block_is_parsed_or_refused(body: dict[str, object]) -> No
 @given(st.text(st.characters()) | any_json.map(repr))
 def test_arguments_of_a_tool_call_are_an_object_or_an_error_return(text: str) -> None:
     with contextlib.suppress(ToolFailed):
-        assert isinstance(_arguments(ToolCall(id="x", name="x", arguments=text)), dict)
+        assert isinstance(arguments_of(ToolCall(id="x", name="x", arguments=text)), dict)
 
 
 @given(st.text() | st.dates().map(str) | st.datetimes().map(str), st.booleans())

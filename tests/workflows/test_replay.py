@@ -13,6 +13,7 @@ from tests.workflows.plays import PLAYS
 from tests.workflows.record import HISTORIES, KINDS
 from workflows.callback import CallbackWorkflow
 from workflows.conversation import ConversationWorkflow
+from workflows.worker_request import WorkerRequestWorkflow
 
 FILES = sorted(HISTORIES.glob("*.json"))
 
@@ -29,5 +30,8 @@ def test_every_kind_of_history_is_stored() -> None:
 async def test_a_stored_history_replays(file: Path, runner: WorkflowRunner) -> None:
     stored = json.loads(file.read_text())
     history = WorkflowHistory.from_json(stored["id"], stored["history"])
-    replayer = Replayer(workflows=[ConversationWorkflow, CallbackWorkflow], workflow_runner=runner)
+    replayer = Replayer(
+        workflows=[ConversationWorkflow, CallbackWorkflow, WorkerRequestWorkflow],
+        workflow_runner=runner,
+    )
     await replayer.replay_workflow(history)

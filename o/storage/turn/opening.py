@@ -16,6 +16,8 @@ from o.domain.blocks import Block
 from o.domain.messages import Message
 from o.domain.rests import ProviderRest
 from o.domain.runs import Run
+from o.domain.tools import StoredTool
+from o.storage.held_tools import TOLD_TOOLS
 from o.storage.provider_rests import NOTED
 from o.storage.quick import QuickConnection
 from o.storage.rows import model_of_json, models_of_json
@@ -102,6 +104,7 @@ _OPEN_STEP = text(
         (SELECT extract(epoch FROM now() - step.created_at) FROM step) AS age_s,
         {NOTED} AS rests,
         {SEEN_BLOCKS} AS blocks,
+        {TOLD_TOOLS} AS tools,
         (SELECT to_jsonb(messages) FROM messages
          WHERE conversation_id = run.conversation_id AND position = 0) AS first,
         mark.is_good,
@@ -162,6 +165,7 @@ class OpenStep:
         messages: What follows the mark if it is good, else all that follows the head; oldest
             first, the run's input included.
         providers_mark: Changes with the providers of the run's organization.
+        tools: Those of the agent's tools that are rows, in no order and without their source.
     """
 
     run: Run
@@ -177,6 +181,7 @@ class OpenStep:
     age_s: float = 0.0
     rests: list[ProviderRest] = field(default_factory=list)
     providers_mark: str | None = None
+    tools: list[StoredTool] = field(default_factory=list)
 
 
 async def open_step(
@@ -238,6 +243,7 @@ def _opened(row: Any, run_id: str) -> OpenStep:
         age_s=float(row.age_s or 0),
         rests=models_of_json(ProviderRest, row.rests or [], run_id),
         providers_mark=row.providers_mark,
+        tools=models_of_json(StoredTool, row.tools, run_id),
     )
 
 

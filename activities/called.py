@@ -1,0 +1,165 @@
+"""A tool call as its activity finds it: whether it may be made, and how its return is committed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from o.domain.agents import Agent
+from o.domain.json_bounds import JsonOutOfBounds, parse_json
+from o.domain.loops import after_call
+from o.domain.messages import ToolCall, ToolReturn, return_message_id
+from o.domain.rules.gate import gate_of
+from o.domain.rules.kinds import REFUSED, need_history, rule_state
+from o.domain.runs import Run
+from o.domain.tools import StoredTool
+from o.errors import Conflict, NotFound, ToolFailed
+from o.storage.approvals import get_approval
+from o.storage.turn.calls import read_called_step
+from o.storage.turn.closing import commit_return
+from o.storage.turn.runs import get_run
+from o.storage.turn.steps import list_request_returns
+from o.tools.registry import BUILT_IN_TOOLS
+from workflows.contract import CallOutcome, CallRef
+
+CLOSED = CallOutcome("closed", done=True)
+"""Nothing may happen any more."""
+
+
+@dataclass(frozen=True)
+class CalledTool:
+    """A call that has not returned, with what it takes to run it and to commit its return.
+
+    Attributes:
+        tool: What it calls, where that is a row; None for a tool that comes with the server.
+        is_started: Whether an attempt before this one may have had an effect outside of here.
+        history: What the request's calls have returned, where rules ask for it.
+    """
+
+    run: Run
+    agent: Agent
+    step_id: str
+    calls: Sequence[ToolCall]
+    ref: CallRef
+    returns: Sequence[ToolReturn]
+    history: Sequence[ToolReturn]
+    tool: StoredTool | None
+    is_started: bool
+
+    @property
+    def call(self) -> ToolCall:
+        """What the model asked for."""
+        return self.calls[self.ref.ordinal]
+
+
+async def read_called(
+    connection: AsyncConnection, ref: CallRef, *, lock: bool
+) -> CalledTool | CallOutcome:
+    """The call, or how it went when it has returned or when nothing may happen any more."""
+    run = await get_run(connection, ref.run_id, lock=lock)
+    if run is None or not run.status.is_open:
+        return CLOSED
+    step = await read_called_step(connection, ref.asked_in or run.id, ref.step_index, ref.ordinal)
+    if step is None:
+        raise NotFound(f"Step {ref.step_index} of run {run.id} has no reply")
+    step_id = str(step.reply.step_id)
+    if (stored := step.returns.get(return_message_id(step_id, ref.ordinal))) is not None:
+        return CallOutcome(stored.status)
+    if step.agent is None:
+        return CLOSED
+    await _refuse_unapproved(connection, run, ref, step.reply.tool_calls[ref.ordinal])
+    agent = step.agent.model_copy(update={"conversation_id": run.conversation_id})
+    history: list[ToolReturn] = []
+    if need_history(agent.tool_rules):
+        history = await list_request_returns(connection, run.id)
+    return CalledTool(
+        run,
+        agent,
+        step_id,
+        step.reply.tool_calls,
+        ref,
+        list(step.returns.values()),
+        history,
+        step.tool,
+        ref.ordinal in step.started,
+    )
+
+
+async def _refuse_unapproved(
+    connection: AsyncConnection, run: Run, ref: CallRef, call: ToolCall
+) -> None:
+    """Make sure that the record has the approval, whoever scheduled this activity.
+
+    Raises:
+        Conflict: The run does not answer a request in which this call was approved.
+    """
+    if call.gate != "approval":
+        return
+    approval = await get_approval(connection, run.approval_id or "")
+    if (
+        approval is None
+        or (approval.run_id, approval.step_index) != (ref.asked_in, ref.step_index)
+        or not any(one.approve and one.tool_call_id == call.id for one in approval.decisions)
+    ):
+        raise Conflict(f"Call {call.id} of {call.name} was not approved")
+
+
+def refusal(called: CalledTool) -> ToolReturn | None:
+    """Why rules forbid a call, or what it wants first; None when it may be made."""
+    agent, call = called.agent, called.call
+    is_there = called.tool is not None or call.name in BUILT_IN_TOOLS
+    usable = [name for name in agent.tool_names if is_there or name != call.name]
+    reason = rule_state(agent.tool_rules, usable, called.history).refusal(call.name)
+    if call.gate == "client":
+        reason = f"{REFUSED} {call.name} is the client's own tool, which has not made the call."
+    elif reason is None and call.gate is None and gate_of(agent, (), call.name) is not None:
+        reason = f"{REFUSED} {call.name} needs approval: call it by itself."
+    return None if reason is None else failed(call, reason)
+
+
+def failed(call: ToolCall, reason: str) -> ToolReturn:
+    """The return of a call that was not made."""
+    return ToolReturn(tool_call_id=call.id, name=call.name, status="error", content=reason)
+
+
+async def commit(
+    connection: AsyncConnection, called: CalledTool, returned: ToolReturn
+) -> CallOutcome:
+    """Commit a return with what follows from it. The run is locked, so one of them is the last."""
+    agent, run, ref = called.agent, called.run, called.ref
+    then = after_call(
+        agent,
+        called.call,
+        [*called.returns, returned],
+        rule_state(agent.tool_rules, agent.tool_names, [*called.history, returned]),
+        is_last_call=len(called.returns) + 1 == len(called.calls),
+        is_last_step=not ref.asked_in and ref.step_index + 1 >= run.options.max_steps,
+    )
+    await commit_return(
+        connection,
+        run,
+        called.step_id,
+        ref.ordinal,
+        returned,
+        then=then,
+        timezone=agent.timezone,
+    )
+    return CallOutcome(returned.status, done=then.stop is not None)
+
+
+def arguments_of(call: ToolCall) -> Mapping[str, Any]:
+    """What the model calls a tool with.
+
+    Raises:
+        ToolFailed: It is no JSON object.
+    """
+    try:
+        arguments = parse_json(call.arguments or "{}")
+    except JsonOutOfBounds as error:
+        raise ToolFailed(f"The arguments cannot be read: {error}. Nothing was done.") from None
+    except ValueError:
+        raise ToolFailed("The arguments are not valid JSON. Nothing was done.") from None
+    if not isinstance(arguments, dict):
+        raise ToolFailed("The arguments are not a JSON object. Nothing was done.")
+    return arguments

@@ -1,0 +1,109 @@
+"""Asks workers for what the API does not do: run code of others, reach servers of others."""
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import Any
+
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import TemporalError
+from temporalio.service import RPCError
+
+from o import errors
+from o.errors import OError, Unavailable
+from o.ids import new_id
+from o.secrets import Keyring
+from o.storage.database import Database
+from o.storage.worker_requests import WorkerRequest, add_worker_request, worker_result
+from o.temporal.worker_requests import start_request
+
+_LOOK_S = 1.0
+_GRACE_S = 5.0
+
+
+class WorkerRequests:
+    """What this API asks of the workers. What nobody waits for any more is purged."""
+
+    def __init__(
+        self, database: Database, temporal: Client, keyring: Keyring, task_queue: str
+    ) -> None:
+        self._database = database
+        self._temporal = temporal
+        self._keyring = keyring
+        self._task_queue = task_queue
+
+    async def ask(
+        self, organization_id: str, kind: str, request: dict[str, Any], *, timeout_s: float
+    ) -> dict[str, Any]:
+        """What a worker answers. No transaction is to be open meanwhile.
+
+        Args:
+            organization_id: For whom.
+            kind: What; `server.worker` says which there are.
+            request: JSON, stored encrypted for an hour, as is the answer.
+            timeout_s: How long the worker has. It is asked to stop after that.
+
+        Raises:
+            OError: What the worker raised.
+            Unavailable: No worker answered in time, or Temporal is away.
+        """
+        stored = WorkerRequest(new_id("request"), organization_id, kind, request)
+        async with self._database.connect() as connection:
+            await add_worker_request(connection, self._keyring, stored)
+        try:
+            handle = await start_request(
+                self._temporal, self._task_queue, stored.id, kind, timeout_s=timeout_s
+            )
+        except RPCError:
+            raise Unavailable("Temporal is away, so that no worker can be asked.") from None
+        result = await self._result(handle, time.monotonic() + timeout_s + _GRACE_S)
+        if (error := result.get("error")) is not None:
+            raise _error(error)
+        answer: dict[str, Any] = result["answer"]
+        return answer
+
+    async def _result(self, handle: WorkflowHandle[Any, None], deadline: float) -> dict[str, Any]:
+        """The result as the database has it; Temporal only tells when to look."""
+        ending = asyncio.create_task(_end(handle))
+        try:
+            while True:
+                is_over = ending.done()
+                async with self._database.connect() as connection:
+                    result = await worker_result(connection, self._keyring, handle.id)
+                if result is not None:
+                    return result
+                if is_over and ending.result():
+                    raise Unavailable("The worker that was asked could not do it; ask again later.")
+                left_s = deadline - time.monotonic()
+                if left_s <= 0:
+                    raise Unavailable("No worker has answered in time.")
+                await asyncio.wait({ending}, timeout=min(left_s, _LOOK_S))
+                if ending.done() and not ending.result():  # Temporal was away
+                    await asyncio.sleep(min(left_s, _LOOK_S))
+                    ending = asyncio.create_task(_end(handle))
+        finally:
+            if not ending.done():  # nobody waits any more: what runs is to end
+                ending.cancel()
+                with suppress(TemporalError, RuntimeError):
+                    await asyncio.shield(handle.cancel())
+
+
+async def _end(handle: WorkflowHandle[Any, None]) -> bool:
+    """Wait for the end of a request; False when Temporal could not tell of it."""
+    try:
+        await handle.result()
+    except WorkflowFailureError:
+        return True
+    except (TemporalError, RuntimeError):
+        return False
+    return True
+
+
+def _error(stored: dict[str, str]) -> OError:
+    """What a worker raised, as one of ours."""
+    kind = getattr(errors, stored["type"], OError)
+    try:
+        found: OError = kind(stored["message"])
+    except TypeError:  # one that takes more than words
+        return OError(stored["message"])
+    return found
