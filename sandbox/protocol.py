@@ -78,7 +78,9 @@ class Failure:
     Attributes:
         kind: `raised` by the tool; the others are the sandbox's own: over a limit, a frame that
             cannot be read, a process that ended without one.
-        type: The exception's class, where it was raised.
+        message: The whole text for the model: `Error executing function f: ValueError: no`.
+        type: The exception's class, as it stands in the message.
+        traceback: Of the tool's own lines. It stands at the end of the result's `stderr` too.
     """
 
     kind: Literal["raised", "timeout", "memory", "result", "frame", "died", "source"]
