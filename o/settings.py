@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from o.addresses import check_base_url, check_origin, parse_allowed
 from o.log import LogFormat
+from o.mcp_settings import McpSettings
 from o.price_file import read_prices
 
 # Where V1 expects a page that is being developed.
@@ -151,7 +152,7 @@ class ProviderSettings(BaseSettings):
         return found.get_secret_value() if isinstance(found, SecretStr) else found or ""
 
 
-class Settings(BaseSettings):
+class Settings(McpSettings):
     """What an operator can set, as `O_<NAME>` environment variables."""
 
     model_config = SettingsConfigDict(

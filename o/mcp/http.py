@@ -10,7 +10,7 @@ import aiohttp
 import httpx2
 from yarl import URL
 
-from o.mcp.failures import McpFailed
+from o.errors import McpFailed
 from o.outbound import OutboundGuard, connection_failure, is_refusal
 
 _CHUNK = 64 * 1024

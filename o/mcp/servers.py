@@ -9,12 +9,19 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from o.domain.mcp import McpTarget, McpTool
+from o.errors import McpFailed, Unavailable
 from o.mcp import stdio
-from o.mcp.failures import McpBusy, McpFailed
 from o.outbound import OutboundGuard
 
 _T = TypeVar("_T")
 _ENDING_S = 5.0
+
+
+class McpBusy(Unavailable):
+    """As many sessions with one server as may be under way at once are."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Every call to the MCP server {name} that may be made at once is made.")
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from pydantic import TypeAdapter
 
 from o.domain.json_bounds import JsonOutOfBounds, check_json
 from o.domain.mcp import McpTarget, McpTool
+from o.errors import McpFailed
 from o.mcp.content import text_of
-from o.mcp.failures import McpFailed
 from o.mcp.http import GuardedTransport
 from o.mcp.mending import mended_greeting, mended_list, tools_of
 from o.mcp.stdio import Lines, Spawn

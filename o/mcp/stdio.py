@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from o.mcp.failures import McpFailed
+from o.errors import McpFailed
 
 MOST_LINE = 8 * 1024 * 1024
 _LAST_WORDS = 2_000

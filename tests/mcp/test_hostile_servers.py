@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from o.domain.mcp import McpTarget
-from o.mcp.failures import McpBusy, McpFailed
+from o.errors import McpFailed
 from o.mcp.schemas import parameters_of
-from o.mcp.servers import McpLimits, McpServers
+from o.mcp.servers import McpBusy, McpLimits, McpServers
 from o.outbound import OutboundGuard
 from tests.mcp.hostile import Hostile, hostile_server
 
