@@ -12,6 +12,7 @@ from temporalio.client import Client
 
 from api.auth import current_actor
 from api.callbacks import Callbacks
+from api.mcp_servers import McpBook
 from api.pagination import page_query
 from api.providers import ProviderBook
 from api.readiness import Readiness
@@ -47,6 +48,7 @@ class Parts:
     outbound: OutboundGuard
     readiness: Readiness
     workers: WorkerRequests
+    mcp: McpBook
 
 
 async def _parts(request: Request) -> Parts:

@@ -1,6 +1,7 @@
-"""MCP servers as clients ask for them: rows with encrypted secrets, and the tools that they have."""
+"""MCP servers as clients ask for them: rows with encrypted secrets, and their tools."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -88,16 +89,12 @@ class McpBook:
         )
         async with self._database.begin() as connection:
             await stored.add_mcp_server(connection, new)
-        try:
+        with suppress(McpFailed, Unavailable):  # the row says why
             await self.refresh(actor, new.id)
-        except (McpFailed, Unavailable):
-            pass  # the row says why
         async with self._database.connect() as connection:
             return await stored.get_mcp_server(connection, actor, new.id)
 
-    async def change(
-        self, actor: Actor, server_id: str, body: UpdateMcpServerBody
-    ) -> McpServer:
+    async def change(self, actor: Actor, server_id: str, body: UpdateMcpServerBody) -> McpServer:
         """Change a server. Its tools stay as they are until it is refreshed.
 
         Raises:
@@ -106,8 +103,8 @@ class McpBook:
             InvalidInput: Its address is refused, or something is missing that its type needs.
             Conflict: The new name is taken.
         """
-        given = body.config.model_dump(exclude_unset=True, exclude={"mcp_server_type"})
-        given = {name: value for name, value in given.items() if name not in McpSecrets.model_fields}
+        not_columns = {"mcp_server_type", *McpSecrets.model_fields}
+        given = body.config.model_dump(exclude_unset=True, exclude=not_columns)
         changes: dict[str, Any] = {
             name: value
             for name, value in given.items()
@@ -179,9 +176,7 @@ class McpBook:
         settings = self._settings
         limit_s = settings.mcp_connect_timeout_s + settings.mcp_call_timeout_s + _SPARE_S
         request = {"tool_id": tool_id, "arguments": dict(arguments)}
-        return await self._workers.ask(
-            actor.organization_id, CALL_TOOL, request, timeout_s=limit_s
-        )
+        return await self._workers.ask(actor.organization_id, CALL_TOOL, request, timeout_s=limit_s)
 
     async def _check(self, server_type: str, url: str | None) -> None:
         if server_type == "stdio" and not self._settings.mcp_stdio:

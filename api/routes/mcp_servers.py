@@ -1,5 +1,6 @@
 """MCP servers: create, list, retrieve, change, delete, refresh, and their tools."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query, Response
@@ -179,8 +180,8 @@ async def by_name(parts: PartsDep, connection: ReadsDep, actor: ActorDep) -> dic
     return {body["server_name"]: body | {"type": body["mcp_server_type"]} for body in bodies}
 
 
-def _names(tools: object) -> list[str]:
-    return [tool.name for tool in tools]  # type: ignore[attr-defined]
+def _names(tools: Sequence[StoredTool]) -> list[str]:
+    return [tool.name for tool in tools]
 
 
 def _of_server(tool: StoredTool, server_id: str) -> StoredTool:

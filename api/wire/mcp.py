@@ -1,4 +1,4 @@
-"""V1's spelling of MCP servers. What is secret is shown masked, and a mask that comes back is kept."""
+"""V1's spelling of MCP servers. Secrets are shown masked; a mask that comes back is kept."""
 
 import re
 from collections.abc import Mapping
@@ -13,10 +13,11 @@ from o.domain.mcp import McpSecrets, McpServer, McpServerType
 from o.domain.text import storable
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,200}")
-_OURS = frozenset(
-    "host content-length content-type transfer-encoding connection accept accept-encoding "
-    "mcp-session-id mcp-protocol-version last-event-id upgrade te trailer".split()
-)
+_OURS = {
+    *("host", "content-length", "content-type", "transfer-encoding", "connection", "upgrade"),
+    *("accept", "accept-encoding", "mcp-session-id", "mcp-protocol-version", "last-event-id"),
+    *("te", "trailer"),
+}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,200}")
 _MASK = "********"
 _SHOWN_OF_LONG = 4
@@ -160,7 +161,11 @@ class UpdateMcpServerBody(RequestBody):
         given = self.config.model_dump(
             include={"auth_token", "custom_headers", "env"}, exclude_unset=True
         )
-        if (token := given.get("auth_token")) and old.auth_token and token == masked(old.auth_token):
+        if (
+            (token := given.get("auth_token"))
+            and old.auth_token
+            and token == masked(old.auth_token)
+        ):
             given["auth_token"] = old.auth_token
         for name in ("custom_headers", "env"):
             if values := given.get(name):

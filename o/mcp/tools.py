@@ -83,9 +83,7 @@ def _row(server: McpServer, actor: Actor, tool: McpTool, names: Collection[str])
     )
 
 
-def _changed(
-    server: McpServer, actor: Actor, tool: McpTool, row: StoredTool
-) -> StoredTool | None:
+def _changed(server: McpServer, actor: Actor, tool: McpTool, row: StoredTool) -> StoredTool | None:
     described = _described(server, tool, row.name)
     if all(getattr(row, name) == described[name] for name in _COMPARED):
         return None

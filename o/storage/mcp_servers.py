@@ -111,9 +111,7 @@ async def delete_mcp_server(connection: AsyncConnection, actor: Actor, server_id
     await delete_server_tools(
         connection, actor, await list_server_tools(connection, actor, server_id)
     )
-    await connection.execute(
-        delete(mcp_servers).where(_is(actor.organization_id, server_id))
-    )
+    await connection.execute(delete(mcp_servers).where(_is(actor.organization_id, server_id)))
 
 
 async def list_server_tools(

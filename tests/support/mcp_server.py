@@ -5,6 +5,7 @@ port of loopback that it listens on.
 """
 
 import argparse
+import asyncio
 import socket
 import uuid
 from typing import Any
@@ -55,11 +56,23 @@ def once() -> str:
     return str(len(calls))
 
 
+@server.tool()
+async def stall() -> str:
+    """Answer in a minute."""
+    await asyncio.sleep(60)
+    return "done"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("transport", choices=["stdio", "sse", "streamable-http"])
     parser.add_argument("--tools", type=int, default=0, help="So many more.")
+    parser.add_argument("--changed", action="store_true", help="One is new, one reads otherwise.")
     options = parser.parse_args()
+    if options.changed:
+        server.remove_tool("add")
+        server.add_tool(add, description="Add them up.")
+        server.add_tool(lambda: "yes", name="changed", description="A new one.")
     for number in range(options.tools):
         server.add_tool(lambda text="": text, name=f"tool_{number}", description="One of many.")
     if options.transport == "stdio":
