@@ -42,6 +42,15 @@ class Allowed:
         is_name = host == self.name or (self.name.startswith("*.") and host.endswith(self.name[1:]))
         return bool(self.name) and is_name and self.port in (None, port)
 
+    def contains(self, network: IPv4Network | IPv6Network) -> bool:
+        """Whether it names all addresses of a network, on whatever port."""
+        ours = self.network
+        if isinstance(ours, IPv4Network) and isinstance(network, IPv4Network):
+            return network.subnet_of(ours)
+        if isinstance(ours, IPv6Network) and isinstance(network, IPv6Network):
+            return network.subnet_of(ours)
+        return False
+
 
 def parse_allowed(entry: str) -> Allowed:
     """An entry as an operator writes it: `10.0.0.0/8`, `127.0.0.1:9000`, `[::1]:80`, `hooks.lan`.
@@ -60,6 +69,14 @@ def parse_allowed(entry: str) -> Allowed:
         if not _NAME.fullmatch(text) or re.fullmatch(r"[0-9./]+", text):
             raise ValueError(f"{entry!r} is no address, network (10.0.0.0/8) or name") from None
     return Allowed(name=text, port=port)
+
+
+def spell_allowed(entry: Allowed) -> str:
+    """An entry as `parse_allowed` reads it."""
+    text = str(entry.network or entry.name)
+    if entry.port is None:
+        return text
+    return f"[{text}]:{entry.port}" if ":" in text else f"{text}:{entry.port}"
 
 
 def parse_address(text: str) -> Address:

@@ -76,8 +76,30 @@ class OutboundGuard:
 
     def allows(self, address: str, port: int) -> bool:
         """Whether something may be sent to this address."""
-        parsed = parse_address(address)
-        return is_public(parsed) or any(one.fits_address(parsed, port) for one in self._allowed)
+        return is_public(parse_address(address)) or self.names(address, port)
+
+    def names(self, host: str, port: int) -> bool:
+        """Whether an operator has named this host, by its name or its address."""
+        try:
+            address = parse_address(host)
+        except ValueError:
+            return self._allows_name(host, port)
+        return any(one.fits_address(address, port) for one in self._allowed)
+
+    async def find(self, host: str, port: int) -> list[str]:
+        """The addresses of a host that may be sent to, which is what is to be connected to.
+
+        Raises:
+            AddressRefused: None of them may.
+            OSError: It has none.
+        """
+        found = [str(address) for address in await self._resolve(host, port)]
+        if self._allows_name(host, port):
+            return found
+        allowed = [address for address in found if self.allows(address, port)]
+        if found and not allowed:
+            raise AddressRefused
+        return allowed
 
     async def refusal(self, url: str) -> str | None:
         """Why nothing may be sent to a URL that is well formed, None when something may.

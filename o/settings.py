@@ -12,12 +12,14 @@ from pydantic import (
     SecretStr,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from o.addresses import check_base_url, check_origin, parse_allowed
+from o.addresses import check_base_url, check_origin
 from o.log import LogFormat
 from o.mcp_settings import McpSettings
 from o.price_file import read_prices
+from o.sandbox_settings import SandboxSettings
+from o.setting_types import HTTP, Listed, Places
 
 # Where V1 expects a page that is being developed.
 V1_ORIGINS = (
@@ -33,19 +35,6 @@ MIN_KEY_CHARS = 16
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
-def _split(value: object) -> object:
-    """The parts of a list as it stands in the environment: separated by commas."""
-    if isinstance(value, str):
-        return tuple(filter(None, (part.strip() for part in value.split(","))))
-    return value
-
-
-def _outbound(entries: tuple[str, ...]) -> tuple[str, ...]:
-    for entry in entries:
-        parse_allowed(entry)
-    return entries
-
-
 def _origins(entries: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(check_origin(entry.rstrip("/")) for entry in entries)
 
@@ -55,8 +44,6 @@ def _prices(path: Path) -> Path:
     return path
 
 
-Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-OutboundAllow = Annotated[Listed, AfterValidator(_outbound)]
 Origins = Annotated[Listed, AfterValidator(_origins)]
 
 
@@ -69,9 +56,6 @@ LogLevel = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
     BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
 ]
-
-
-_HTTP = "^https?://"
 
 
 ProviderKey = SecretStr | None
@@ -152,7 +136,7 @@ class ProviderSettings(BaseSettings):
         return found.get_secret_value() if isinstance(found, SecretStr) else found or ""
 
 
-class Settings(McpSettings):
+class Settings(SandboxSettings, McpSettings):
     """What an operator can set, as `O_<NAME>` environment variables."""
 
     model_config = SettingsConfigDict(
@@ -235,7 +219,7 @@ class Settings(McpSettings):
     temporal_ui_port: int | None = Field(None, description="Unset means 8233, or a free one.")
     temporal_ui_url: str | None = Field(
         None,
-        pattern=_HTTP,
+        pattern=HTTP,
         description="Where people look at Temporal, for the first page; `o up` knows its own.",
     )
     workers: int = Field(2, ge=1, le=64, description="Worker processes that `o up` keeps alive.")
@@ -295,7 +279,7 @@ class Settings(McpSettings):
         validation_alias=AliasChoices("O_CORS_ORIGINS", "ACCEPTABLE_ORIGINS"),
         description="Whose pages may use the API from a browser, separated by commas; * for all.",
     )
-    outbound_allow: OutboundAllow = Field(
+    outbound_allow: Places = Field(
         (),
         description="Where clients may have O send (callbacks) beside public addresses: networks, "
         "addresses and names, with a port or without, separated by commas.",
@@ -334,6 +318,12 @@ class Settings(McpSettings):
         return (
             self.api_token is None if self.temporal_decisions is None else self.temporal_decisions
         )
+
+    @property
+    def url_of_api(self) -> str:
+        """Where this machine asks the API, unless O_API_URL says where."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        return self.api_url or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def speaks_tls_to_temporal(self) -> bool:

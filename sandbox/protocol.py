@@ -33,13 +33,14 @@ class Network:
     Attributes:
         mode: `none`, `public` addresses, or the hosts of the `list` alone.
         hosts: Names (`api.example.com`, `*.example.com`), with a port where only that one is meant.
-            Where there are any, they narrow `public` too.
-        api_token: What lets the job reach this server's own API; it is good for this job alone.
+            An operator may name networks, too.
+        api: Whether the job reaches this server's own API, as `http://o.internal`. The proxy adds
+            a token to its requests, which is good for its organisation and never in the sandbox.
     """
 
     mode: Literal["none", "public", "list"] = "none"
     hosts: Sequence[str] = ()
-    api_token: str = ""
+    api: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,47 @@
+"""What an operator can set of the sandboxes that tools run in."""
+
+from typing import Literal, Self
+
+from pydantic import Field, FilePath, model_validator
+from pydantic_settings import BaseSettings
+
+from o.setting_types import HTTP, Places, Ports
+
+
+class SandboxSettings(BaseSettings):
+    """Those settings whose variables begin with `O_SANDBOX_`, and what belongs to them."""
+
+    sandbox_network: Literal["public", "list", "none"] = Field(
+        "public",
+        description="What custom tools reach: public addresses, the hosts of O_SANDBOX_HOSTS "
+        "alone, or nothing.",
+    )
+    sandbox_hosts: Places = Field(
+        (),
+        description="The hosts that tools may reach where not all: names (api.example.com, "
+        "*.example.com) and networks, with a port or without, separated by commas.",
+    )
+    sandbox_ports: Ports = Field(
+        (80, 443), description="Ports that tools may reach, separated by commas."
+    )
+    sandbox_allow: Places = Field(
+        (),
+        description="Where tools may send beside public addresses, as in O_OUTBOUND_ALLOW. An "
+        "entry with a port opens that port for what it names.",
+    )
+    sandbox_ca_file: FilePath | None = Field(
+        None,
+        description="Whom tools trust beside those that the system trusts, in PEM: your own "
+        "authority, or that of a proxy that looks into TLS.",
+    )
+    api_url: str | None = Field(
+        None,
+        pattern=HTTP,
+        description="Where workers find the API, for tools that use it; unset: O_HOST and O_PORT.",
+    )
+
+    @model_validator(mode="after")
+    def _list_of_hosts(self) -> Self:
+        if self.sandbox_network == "list" and not self.sandbox_hosts:
+            raise ValueError("O_SANDBOX_NETWORK=list needs hosts in O_SANDBOX_HOSTS")
+        return self
