@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from api.held_tools import NamedTools
 from api.wire.agent_requests import CreateAgentBody, UpdateAgentBody, random_name
 from api.wire.llm import ModelFields
-from api.wire.tools import tool_names_by_id
 from o.domain.actors import Actor
 from o.domain.agents import Agent
 from o.domain.blocks import Block
 from o.domain.instructions import default_system
+from o.domain.llm import ToolSpec
 from o.domain.rules.approval import with_default_approvals
-from o.errors import InvalidArgument, NotFound
+from o.errors import InvalidArgument
 from o.ids import new_id
 from o.llm.catalogue import Catalogue, CatalogueEntry
 from o.tools.agent_types import SERVED_TYPES
-from o.tools.registry import BUILT_IN_TOOLS
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,18 @@ async def find_model(handle: str, actor: Actor, catalogue: Catalogue) -> Catalog
     return await catalogue.get(handle, actor.organization_id)
 
 
-async def _model_of(body: CreateAgentBody, actor: Actor, catalogue: Catalogue) -> CatalogueEntry:
+async def model_of_new(body: CreateAgentBody, actor: Actor, catalogue: Catalogue) -> CatalogueEntry:
     """The model that a new agent is to have: the one that is asked for, else the default.
 
     Raises:
-        InvalidArgument: There is neither.
+        InvalidArgument: There is neither, or the agent's type is not served.
         NotFound: There is no such model.
     """
+    if body.agent_type not in SERVED_TYPES:
+        served = ", ".join(sorted(SERVED_TYPES))
+        raise InvalidArgument(
+            f"INVALID_ARGUMENT: agent_type {body.agent_type!r} is not served; use one of {served}"
+        )
     entry = await model_asked_for(body, actor, catalogue)
     entry = entry or await catalogue.default(actor.organization_id)
     if entry is None:
@@ -82,35 +87,21 @@ async def _model_of(body: CreateAgentBody, actor: Actor, catalogue: Catalogue) -
     return entry
 
 
-async def new_agent(
-    body: CreateAgentBody, actor: Actor, catalogue: Catalogue, project_id: str | None
+def new_agent(
+    body: CreateAgentBody,
+    actor: Actor,
+    entry: CatalogueEntry,
+    tools: NamedTools,
+    project_id: str | None,
 ) -> NewAgent:
-    """The agent that a client asks for.
-
-    Raises:
-        InvalidArgument: Its type is not served, or it names no model.
-        NotFound: There is no such model or tool.
-    """
-    if body.agent_type not in SERVED_TYPES:
-        served = ", ".join(sorted(SERVED_TYPES))
-        raise InvalidArgument(
-            f"INVALID_ARGUMENT: agent_type {body.agent_type!r} is not served; use one of {served}"
-        )
-    entry = await _model_of(body, actor, catalogue)
-    for name in body.tools or ():
-        if name not in BUILT_IN_TOOLS:
-            raise NotFound(f"Tool with name {name} not found")
-    by_id = _tools_by_id(actor, body.tool_ids or ())
-    tools = list(dict.fromkeys([*body.tool_names(), *by_id]))
+    """The agent that a client asks for, with this model and these tools."""
     now = datetime.now(UTC)
     values: dict[str, Any] = {
         "name": random_name(),
         "system": default_system(body.agent_type),
         "project_id": project_id,
         **body.columns(),
-        "tool_rules": with_default_approvals(
-            body.rules(tools), [BUILT_IN_TOOLS[name].spec for name in tools]
-        ),
+        "tool_rules": with_default_approvals(body.rules(tools.names), tools.specs),
         "message_buffer_autoclear": body.autoclears(),
     }
     agent = Agent(
@@ -123,7 +114,7 @@ async def new_agent(
         model_settings=body.settings({}),
         llm_options=body.options({}),
         context_window=body.context_window() or entry.context_window,
-        tool_names=tools,
+        tool_names=tools.names,
         created_by_id=actor.user_id,
         last_updated_by_id=actor.user_id,
         created_at=now,
@@ -133,18 +124,15 @@ async def new_agent(
 
 
 def agent_changes(
-    body: UpdateAgentBody, actor: Actor, agent: Agent, entry: CatalogueEntry | None
+    body: UpdateAgentBody, agent: Agent, entry: CatalogueEntry | None, tools: NamedTools | None
 ) -> dict[str, Any]:
     """Column to value, for what a client changes of an agent.
 
     Args:
         body: The request.
-        actor: Who asks.
         agent: As it is; single settings are merged into what it has.
         entry: The model that the request names.
-
-    Raises:
-        NotFound: There is no such tool.
+        tools: All that it is to have from now on, None when it keeps its own.
     """
     changes = body.columns()
     settings = agent.model_settings
@@ -160,32 +148,33 @@ def agent_changes(
         changes["embedding"] = embedding
     if (context_window := body.context_window()) is not None:
         changes["context_window"] = context_window
-    if body.tool_ids is not None:
-        changes |= tools_given(agent, _tools_by_id(actor, body.tool_ids), changes.get("tool_rules"))
+    if tools is not None:
+        changes |= tools_given(agent, tools.specs, changes.get("tool_rules"))
     return changes
 
 
 def tools_given(
-    agent: Agent, tool_names: Sequence[str], tool_rules: list[dict[str, Any]] | None = None
+    agent: Agent, tools: Sequence[ToolSpec], tool_rules: list[dict[str, Any]] | None = None
 ) -> dict[str, Any]:
     """Column to value, for an agent that is to have these tools.
 
     Args:
         agent: As it is.
-        tool_names: All that it is to have.
+        tools: All that it is to have; of those that it has, only the names matter.
         tool_rules: The rules that it is given at the same time, None when it keeps its own.
     """
-    added = [BUILT_IN_TOOLS[name].spec for name in tool_names if name not in agent.tool_names]
-    rules = agent.tool_rules if tool_rules is None else tool_rules
+    added = [tool for tool in tools if tool.name not in agent.tool_names]
     return {
-        "tool_names": list(tool_names),
-        "tool_rules": with_default_approvals(rules, added),
+        "tool_names": [tool.name for tool in tools],
+        "tool_rules": with_default_approvals(
+            agent.tool_rules if tool_rules is None else tool_rules, added
+        ),
     }
 
 
-def _tools_by_id(actor: Actor, tool_ids: Sequence[str]) -> list[str]:
-    names = tool_names_by_id(actor.organization_id) if tool_ids else {}
-    for tool_id in tool_ids:
-        if tool_id not in names:
-            raise NotFound(f"Tool with id {tool_id} not found")
-    return list(dict.fromkeys(names[tool_id] for tool_id in tool_ids))
+def tool_attached(agent: Agent, tool: ToolSpec) -> dict[str, Any]:
+    """Column to value, for an agent that gets one tool more."""
+    return {
+        "tool_names": [*agent.tool_names, tool.name],
+        "tool_rules": with_default_approvals(agent.tool_rules, [tool]),
+    }

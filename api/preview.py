@@ -21,6 +21,7 @@ from o.storage.agents import get_agent
 from o.storage.conversations import get_thread
 from o.storage.messages import list_thread_messages
 from o.storage.pages import Page
+from o.storage.tools import find_tools
 from o.tools.model_request import model_request
 
 
@@ -59,6 +60,7 @@ async def preview_request(
         prompt.chat(system, handle),
         rule_state(agent.tool_rules, agent.tool_names, []),
         options.client_tools or (),
+        await find_tools(connection, actor.organization_id, names=agent.tool_names, lock=False),
     )
     streams = body.streaming and body.stream_tokens
     return chat_body(entry.provider, entry.model, request, streams=streams)

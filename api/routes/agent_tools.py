@@ -1,7 +1,4 @@
-"""The tools of an agent: list, attach, detach, set approval, run.
-
-So far they are those that come with the server.
-"""
+"""The tools of an agent: list, attach, detach, set approval, run."""
 
 from typing import Annotated
 
@@ -9,7 +6,8 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from api.bodies import answer
 from api.deps import ActorDep, AgentId, ReadsDep, ToolId, TransactionDep
-from api.new_agents import tools_given
+from api.held_tools import tools_named
+from api.new_agents import tool_attached
 from api.pagination import page_of, page_query
 from api.wire.agents import AgentBody
 from api.wire.tools import (
@@ -18,16 +16,15 @@ from api.wire.tools import (
     ToolBody,
     ToolExecutionBody,
     tool_bodies,
-    tool_names_by_id,
 )
-from o.domain.actors import Actor
 from o.domain.agents import Agent
 from o.domain.rules.approval import with_approval, without_approval
 from o.domain.text import storable
-from o.errors import InvalidInput, NotFound, ToolFailed
+from o.errors import InvalidInput, NotBuilt, NotFound, ToolFailed
 from o.storage.agent_memory import AgentMemory
 from o.storage.agents import change_agent, get_agent, get_agent_state
 from o.storage.pages import Page
+from o.storage.tools import find_tools
 from o.tools.registry import BUILT_IN_TOOLS
 from o.tools.tool import Caller
 
@@ -48,7 +45,13 @@ async def index(
 ) -> Response:
     """The agent's tools, the last attached first unless asked otherwise."""
     agent = await get_agent(connection, actor, agent_id)
-    return answer(page_of(tool_bodies(actor.organization_id, agent.tool_names), page))
+    rows = await find_tools(
+        connection,
+        actor.organization_id,
+        names=[name for name in agent.tool_names if name not in BUILT_IN_TOOLS],
+        lock=False,
+    )
+    return answer(page_of(tool_bodies(actor.organization_id, agent.tool_names, rows), page))
 
 
 @router.patch(
@@ -61,11 +64,10 @@ async def attach(
     agent_id: AgentId, tool_id: ToolId, connection: TransactionDep, actor: ActorDep
 ) -> Response:
     """Give the agent a tool, which it has from its next step on; a repeat changes nothing."""
-    name = _name_of(actor, tool_id)
+    (tool,) = (await tools_named(connection, actor, ids=[tool_id])).specs
     agent = await get_agent(connection, actor, agent_id, lock=True)
-    if name not in agent.tool_names:
-        changes = tools_given(agent, [*agent.tool_names, name])
-        await change_agent(connection, actor, agent_id, changes)
+    if tool.name not in agent.tool_names:
+        await change_agent(connection, actor, agent_id, tool_attached(agent, tool))
     return answer(AgentBody.of(await get_agent_state(connection, actor, agent_id)))
 
 
@@ -79,7 +81,7 @@ async def detach(
     agent_id: AgentId, tool_id: ToolId, connection: TransactionDep, actor: ActorDep
 ) -> Response:
     """Take a tool from the agent; one that it does not have changes nothing."""
-    name = _name_of(actor, tool_id)
+    (name,) = (await tools_named(connection, actor, ids=[tool_id])).names
     agent = await get_agent(connection, actor, agent_id, lock=True)
     if name in agent.tool_names:
         changes = {"tool_names": [one for one in agent.tool_names if one != name]}
@@ -133,6 +135,8 @@ async def run(
     """
     agent = await get_agent(connection, actor, agent_id)
     _check_has(agent, tool_name)
+    if tool_name not in BUILT_IN_TOOLS:
+        raise NotBuilt(f"{tool_name[:100]} runs in turns only, so far")
     caller = Caller(agent, AgentMemory(connection, agent))
     try:
         returned = await BUILT_IN_TOOLS[tool_name](caller, body.args if body else {})
@@ -144,10 +148,3 @@ async def run(
 def _check_has(agent: Agent, tool_name: str) -> None:
     if tool_name not in agent.tool_names:
         raise NotFound(f"Agent {agent.id} has no tool named {tool_name[:100]}")
-
-
-def _name_of(actor: Actor, tool_id: str) -> str:
-    name = tool_names_by_id(actor.organization_id).get(tool_id)
-    if name is None:
-        raise NotFound(f"Tool with id {tool_id} not found")
-    return name

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 
 from api.bodies import answer
 from api.deps import ActorDep, AgentId, PageDep, PartsDep, ReadsDep, RelationsDep, TransactionDep
-from api.new_agents import agent_changes, model_asked_for, new_agent
+from api.held_tools import tools_named
+from api.new_agents import agent_changes, model_asked_for, model_of_new, new_agent
 from api.wire.agent_requests import CreateAgentBody, UpdateAgentBody
 from api.wire.agents import AgentBody
 from o.domain.agents import AgentState, Conversation
@@ -63,10 +64,14 @@ async def create(
     x_project_id: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Create an agent with its blocks and its own thread."""
-    new = await new_agent(body, actor, parts.catalogue, x_project_id)
-    agent = new.agent
+    entry = await model_of_new(body, actor, parts.catalogue)
     async with parts.database.begin() as connection:
-        blocks = [*new.blocks, *await get_blocks(connection, actor, body.block_ids or ())]
+        attached = await get_blocks(connection, actor, body.block_ids or ())
+        tools = await tools_named(
+            connection, actor, names=body.tool_names(), ids=body.tool_ids or ()
+        )
+        new = new_agent(body, actor, entry, tools, x_project_id)
+        agent, blocks = new.agent, [*new.blocks, *attached]
         thread = Conversation(
             id=new_id("conv"),
             organization_id=agent.organization_id,
@@ -88,7 +93,8 @@ async def create(
         )
         await add_messages(connection, first)
     ids = [message.id for message in first]
-    return answer(AgentBody.of(AgentState(agent=agent, blocks=blocks, message_ids=ids)))
+    state = AgentState(agent=agent, blocks=blocks, message_ids=ids, tools=tools.stored)
+    return answer(AgentBody.of(state))
 
 
 @router.get("/", operation_id="list_agents", summary="List agents", response_model=list[AgentBody])
@@ -109,6 +115,7 @@ async def index(
         page,
         sort_by=sort_by or order_by,
         with_blocks=shown.blocks,
+        with_tools=shown.tools,
     )
     return answer([AgentBody.of(state, shown) for state in found])
 
@@ -129,7 +136,9 @@ async def retrieve(
     agent_id: AgentId, connection: ReadsDep, actor: ActorDep, shown: RelationsDep
 ) -> Response:
     """One agent; 1.x clients see its blocks, tools and tags when `include` names them."""
-    state = await stored.get_agent_state(connection, actor, agent_id, with_blocks=shown.blocks)
+    state = await stored.get_agent_state(
+        connection, actor, agent_id, with_blocks=shown.blocks, with_tools=shown.tools
+    )
     return answer(AgentBody.of(state, shown))
 
 
@@ -144,8 +153,11 @@ async def update(
     async with parts.database.begin() as connection:
         await stored.get_agent(connection, actor, agent_id)  # that it is missing is said first
         blocks = await get_blocks(connection, actor, body.block_ids or ())
+        tools = None
+        if body.tool_ids is not None:
+            tools = await tools_named(connection, actor, ids=body.tool_ids)
         agent = await stored.get_agent(connection, actor, agent_id, lock=True)
-        changes = agent_changes(body, actor, agent, entry)
+        changes = agent_changes(body, agent, entry, tools)
         await stored.change_agent(connection, actor, agent_id, changes)
         if body.block_ids is not None:
             await detach_all_blocks(connection, agent_id)

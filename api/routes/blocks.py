@@ -165,5 +165,7 @@ async def agents(
     """The agents that have a block, the newest first unless asked otherwise."""
     await stored.get_block(connection, actor, block_id)
     wanted = AgentFilter(block_id=block_id, with_hidden=True)
-    found = await list_agent_states(connection, actor, wanted, page, with_blocks=shown.blocks)
+    found = await list_agent_states(
+        connection, actor, wanted, page, with_blocks=shown.blocks, with_tools=shown.tools
+    )
     return answer([AgentBody.of(state, shown) for state in found])

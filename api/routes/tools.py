@@ -1,74 +1,183 @@
-"""Tools as resources: those that come with the server, which each organisation has."""
+"""Tools as resources: those that come with the server, and those of the organisation."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 
 from api.bodies import answer
-from api.deps import ActorDep, ToolId
-from api.pagination import page_of, page_query
-from api.wire.tools import ToolBody, tool_bodies, tool_names_by_id
-from o.errors import NotFound
+from api.deps import ActorDep, PartsDep, ReadsDep, ToolId, TransactionDep
+from api.new_tools import derived_schema, new_tool, tool_changes
+from api.pagination import page_query
+from api.tool_lists import WantedTools, count_of_tools, page_of_tools
+from api.tool_search import find_by_words
+from api.wire.tool_requests import (
+    CodeBody,
+    CreateToolBody,
+    FoundToolBody,
+    SearchToolsBody,
+    UpdateToolBody,
+)
+from api.wire.tools import ToolBody, tool_bodies, tool_body, tool_names_by_id
+from o.domain.actors import Actor
+from o.errors import InvalidArgument
+from o.storage import tools as stored
+from o.storage.held_tools import rename_in_agents, take_away
 from o.storage.pages import Page
+from o.tools.registry import BUILT_IN_TOOLS
 
 router = APIRouter(prefix="/tools", tags=["tools"])
 
 Names = Annotated[list[str] | None, Query()]
 
 
-async def _found(
-    actor: ActorDep,
+async def _wanted(
     name: str | None = None,
     names: Names = None,
     tool_ids: Names = None,
     search: str | None = None,
     tool_types: Names = None,
     exclude_tool_types: Names = None,
-) -> list[ToolBody]:
+    return_only_letta_tools: bool | None = None,
+) -> WantedTools:
     """What V1's `list_tools` and `count_tools` filter by; lists may be joined by commas."""
-    organization_id = actor.organization_id
-    tools = tool_bodies(organization_id, list(tool_names_by_id(organization_id).values()))
-    ids, types, left_out = _flat(tool_ids), _flat(tool_types), _flat(exclude_tool_types)
-    return [
-        tool
-        for tool in tools
-        if name in (None, tool.name)
-        and (names is None or tool.name in names)
-        and (ids is None or tool.id in ids)
-        and (search or "").lower() in tool.name.lower()
-        and (types is None or tool.tool_type in types)
-        and tool.tool_type not in (left_out or ())
-    ]
+    among = None if names is None else set(names)
+    if name is not None:
+        among = {name} if among is None or name in among else set()
+    by = stored.ToolFilter(
+        names=among,
+        ids=_flat(tool_ids),
+        search=search,
+        types=_flat(tool_types),
+        not_types=_flat(exclude_tool_types),
+    )
+    return WantedTools(by, stored=not return_only_letta_tools)
 
 
-FoundDep = Annotated[list[ToolBody], Depends(_found)]
+WantedDep = Annotated[WantedTools, Depends(_wanted)]
 
 
 @router.get("/", operation_id="list_tools", summary="List tools", response_model=list[ToolBody])
 async def index(
-    found: FoundDep,
+    wanted: WantedDep,
+    connection: ReadsDep,
+    actor: ActorDep,
     page: Annotated[Page, Depends(page_query(limit=50, most=1_000))],
 ) -> Response:
-    """List the tools that come with the server; tools of one's own cannot be made yet."""
-    return answer(page_of(found, page))
+    """Tools, the newest first unless asked otherwise; those of the server are the oldest."""
+    return answer(await page_of_tools(connection, actor, wanted, page))
+
+
+@router.post("/", operation_id="create_tool", summary="Create a tool", response_model=ToolBody)
+async def create(body: CreateToolBody, parts: PartsDep, actor: ActorDep) -> Response:
+    """Create a tool; where there is one by its name, that one is changed, as by `PUT`."""
+    return await _store(body, parts, actor)
+
+
+@router.put(
+    "/", operation_id="upsert_tool", summary="Create or change a tool", response_model=ToolBody
+)
+async def upsert(body: CreateToolBody, parts: PartsDep, actor: ActorDep) -> Response:
+    """Create a tool, or change the one by its name, which keeps its id and what is not named."""
+    return await _store(body, parts, actor)
 
 
 @router.get("/count", operation_id="count_tools", summary="Count tools", response_model=int)
-async def count(found: FoundDep, exclude_letta_tools: bool | None = None) -> Response:
+async def count(
+    wanted: WantedDep,
+    connection: ReadsDep,
+    actor: ActorDep,
+    exclude_letta_tools: bool | None = None,
+) -> Response:
     """Count tools; takes the filters of the list."""
-    return answer(0 if exclude_letta_tools else len(found))
+    wanted = replace(wanted, built_in=not exclude_letta_tools)
+    return answer(await count_of_tools(connection, actor, wanted))
+
+
+@router.post(
+    "/add-base-tools",
+    operation_id="add_base_tools",
+    summary="List the tools that come with the server",
+    response_model=list[ToolBody],
+)
+async def add_base_tools(actor: ActorDep) -> Response:
+    """The tools that come with the server. They are always there, so nothing is added."""
+    return answer(tool_bodies(actor.organization_id, list(BUILT_IN_TOOLS)))
+
+
+@router.post(
+    "/generate-schema", operation_id="generate_json_schema", summary="Derive a tool's schema"
+)
+async def generate_schema(body: CodeBody) -> dict[str, Any]:
+    """The schema that a tool of this source would have. Nothing is run, and nothing stored."""
+    return await derived_schema(body.code, body.source_type)
+
+
+@router.post(
+    "/search",
+    operation_id="search_tools",
+    summary="Search tools",
+    response_model=list[FoundToolBody],
+)
+async def search(body: SearchToolsBody, connection: ReadsDep, actor: ActorDep) -> Response:
+    """The tools whose name, tags or description hold words of the query, the best first."""
+    return answer(await find_by_words(connection, actor, body))
 
 
 @router.get(
     "/{tool_id}", operation_id="retrieve_tool", summary="Retrieve a tool", response_model=ToolBody
 )
-async def retrieve(tool_id: ToolId, actor: ActorDep) -> Response:
+async def retrieve(tool_id: ToolId, connection: ReadsDep, actor: ActorDep) -> Response:
     """Retrieve a tool."""
     name = tool_names_by_id(actor.organization_id).get(tool_id)
-    if name is None:
-        raise NotFound(f"Tool with id {tool_id} not found")
-    return answer(tool_bodies(actor.organization_id, [name])[0])
+    if name is not None:
+        return answer(tool_body(actor.organization_id, name))
+    return answer(ToolBody.of(await stored.get_tool(connection, actor, tool_id)))
+
+
+@router.patch(
+    "/{tool_id}", operation_id="modify_tool", summary="Change a tool", response_model=ToolBody
+)
+async def update(
+    tool_id: ToolId, body: UpdateToolBody, parts: PartsDep, actor: ActorDep
+) -> Response:
+    """Change a tool. Agents that have it know it by its new name, if it gets one."""
+    _refuse_built_in(actor, tool_id, "changed")
+    async with parts.database.begin() as connection:
+        tool = await stored.get_tool(connection, actor, tool_id, lock=True)
+        changes = await tool_changes(body, tool)
+        changed = await stored.change_tool(connection, actor, tool_id, changes)
+        if changed.name != tool.name:
+            await rename_in_agents(connection, actor.organization_id, tool.name, changed.name)
+    return answer(ToolBody.of(changed))
+
+
+@router.delete(
+    "/{tool_id}", operation_id="delete_tool", summary="Delete a tool", response_model=None
+)
+async def delete(tool_id: ToolId, connection: TransactionDep, actor: ActorDep) -> Response:
+    """Delete a tool; agents that have it have it no longer."""
+    _refuse_built_in(actor, tool_id, "deleted")
+    name = await stored.delete_tool(connection, actor, tool_id)
+    await take_away(connection, actor.organization_id, name)
+    return answer(None)
+
+
+async def _store(body: CreateToolBody, parts: PartsDep, actor: ActorDep) -> Response:
+    tool, named = await new_tool(body, actor, datetime.now(UTC))
+    async with parts.database.begin() as connection:
+        kept = await stored.upsert_tool(connection, tool, named)
+    return answer(ToolBody.of(kept))
+
+
+def _refuse_built_in(actor: Actor, tool_id: str, done: str) -> None:
+    name = tool_names_by_id(actor.organization_id).get(tool_id)
+    if name is not None:
+        raise InvalidArgument(
+            f"INVALID_ARGUMENT: {name} comes with the server, and cannot be {done}"
+        )
 
 
 def _flat(values: Sequence[str] | None) -> list[str] | None:

@@ -96,7 +96,7 @@ class AgentBody(BaseModel):
             llm_config=shown_config(agent),
             memory=MemoryBody(agent_type=agent.agent_type, blocks=blocks),
             blocks=blocks,
-            tools=_tools(agent) if shown.tools else [],
+            tools=_tools(state) if shown.tools else [],
             tags=agent.tags if shown.tags else [],
             message_ids=state.message_ids,
             pending_approval=pending_body(state.pending),
@@ -110,5 +110,5 @@ _AS_THEY_ARE = sorted(
 )
 
 
-def _tools(agent: Agent) -> list[ToolBody]:
-    return tool_bodies(agent.organization_id, agent.tool_names)
+def _tools(state: AgentState) -> list[ToolBody]:
+    return tool_bodies(state.agent.organization_id, state.agent.tool_names, state.tools)

@@ -2,17 +2,25 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field
 
 from api.wire.fields import Json, RequestBody, with_example
+from o.domain.tools import StoredTool
 from o.ids import derived_id
 from o.tools.registry import BUILT_IN_TOOLS
 
 
+class RequirementBody(BaseModel):
+    """V1's `PipRequirement` and `NpmRequirement`."""
+
+    name: str
+    version: str | None = None
+
+
 class ToolBody(BaseModel):
-    """V1's `Tool`, for the tools that come with the server."""
+    """V1's `Tool`. The last three fields are O's own (docs/tools.md)."""
 
     id: str
     name: str
@@ -24,14 +32,29 @@ class ToolBody(BaseModel):
     args_json_schema: dict[str, Any] | None = None
     tags: list[str] = []
     return_char_limit: int = 50_000
-    pip_requirements: None = None
-    npm_requirements: None = None
+    pip_requirements: list[RequirementBody] | None = None
+    npm_requirements: list[RequirementBody] | None = None
     default_requires_approval: bool | None = None
     enable_parallel_execution: bool = False
     created_by_id: str | None = None
     last_updated_by_id: str | None = None
     metadata_: dict[str, Any] = {}
     project_id: str | None = None
+    is_idempotent: bool | None = None
+    allowed_hosts: list[str] | None = None
+    problem: str | None = None
+
+    @classmethod
+    def of(cls, tool: StoredTool) -> Self:
+        """A tool that is a row, as V1 shows it."""
+        return cls(
+            **{name: getattr(tool, name) for name in _AS_THEY_ARE},
+            metadata_=tool.metadata,
+            problem=tool.problem or None,
+        )
+
+
+_AS_THEY_ARE = sorted((set(ToolBody.model_fields) & set(StoredTool.model_fields)) - {"problem"})
 
 
 class ModifyApprovalBody(RequestBody):
@@ -77,9 +100,16 @@ def tool_body(organization_id: str, tool: str) -> ToolBody:
     )
 
 
-def tool_bodies(organization_id: str, names: Sequence[str]) -> list[ToolBody]:
-    """The tools by those names, in that order."""
-    return [tool_body(organization_id, name) for name in names if name in BUILT_IN_TOOLS]
+def tool_bodies(
+    organization_id: str, names: Sequence[str], stored: Sequence[StoredTool] = ()
+) -> list[ToolBody]:
+    """The tools by those names, in that order; those that are not there are left out."""
+    rows = {tool.name: tool for tool in stored}
+    return [
+        tool_body(organization_id, name) if name in BUILT_IN_TOOLS else ToolBody.of(rows[name])
+        for name in names
+        if name in BUILT_IN_TOOLS or name in rows
+    ]
 
 
 def tool_id(organization_id: str, name: str) -> str:

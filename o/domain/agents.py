@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from o.domain.blocks import Block
 from o.domain.messages import Decision, Message, only_calls
+from o.domain.tools import StoredTool
 
 DEFAULT_AGENT_TYPE = "letta_v1_agent"
 DEFAULT_CONTEXT_WINDOW = 128_000
@@ -166,6 +167,7 @@ class AgentState(BaseModel):
         blocks: In the order of the prompt; empty when they were not asked for.
         message_ids: The context of its own thread, oldest first.
         pending: What it waits to have approved; of several, what its own thread waits for.
+        tools: Those of its tools that are rows, in any order; empty when they were not asked for.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -174,3 +176,4 @@ class AgentState(BaseModel):
     blocks: list[Block]
     message_ids: list[str]
     pending: PendingApproval | None = None
+    tools: list[StoredTool] = []

@@ -8,6 +8,9 @@ from o.domain.llm import ToolSpec
 
 SourceType = Literal["python", "typescript", "json"]
 
+WEIGHTS = {"name": 4, "tags": 2, "description": 1}
+"""What a word of a search weighs by where it is found in a tool."""
+
 
 class StoredTool(BaseModel):
     """A tool that is a row. Its name is unique in its organisation, and agents have it by name.

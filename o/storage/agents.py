@@ -25,6 +25,7 @@ from o.domain.actors import Actor
 from o.domain.agents import Agent, AgentState, Conversation, Thread
 from o.errors import NotFound
 from o.storage.deleted_rows import deleted_by_time
+from o.storage.held_tools import SHOWN_TOOLS
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, model_of_json, readable, row_of
 from o.storage.tables import agent_blocks, agents, conversations
@@ -62,24 +63,29 @@ _PENDING = f"""({SHOWN_REQUEST}
 )"""
 
 
-def _states(*, with_blocks: bool) -> Select[Any]:
+def _states(*, with_blocks: bool, with_tools: bool) -> Select[Any]:
     blocks = _BLOCKS if with_blocks else "'[]'::jsonb"
-    state: ColumnElement[str] = literal_column(
-        "jsonb_build_object('agent', to_jsonb(agents), "
-        f"'message_ids', {_MESSAGE_IDS}, 'blocks', {blocks}, 'pending', {_PENDING})::text"
+    tools = SHOWN_TOOLS if with_tools else "'[]'::json"
+    state: ColumnElement[str] = literal_column(  # `json`, because it keeps the order of schemas
+        "json_build_object('agent', to_jsonb(agents), 'message_ids', "
+        f"{_MESSAGE_IDS}, 'blocks', {blocks}, 'tools', {tools}, 'pending', {_PENDING})::text"
     )
     statement = select(state.label("state"), agents.c.id).select_from(agents)
     return statement.where(agents.c.deleted_at.is_(None))
 
 
 # Made once: to put a statement together costs more than to read the answer.
-_STATES = {with_blocks: _states(with_blocks=with_blocks) for with_blocks in (True, False)}
+_STATES = {
+    (with_blocks, with_tools): _states(with_blocks=with_blocks, with_tools=with_tools)
+    for with_blocks in (True, False)
+    for with_tools in (True, False)
+}
 _STATE = {
-    with_blocks: statement.where(
+    shown: statement.where(
         agents.c.id == bindparam("agent_id"),
         agents.c.organization_id == bindparam("organization_id"),
     )
-    for with_blocks, statement in _STATES.items()
+    for shown, statement in _STATES.items()
 }
 
 
@@ -146,7 +152,12 @@ async def get_agent(
 
 
 async def get_agent_state(
-    connection: AsyncConnection, actor: Actor, agent_id: str, *, with_blocks: bool = True
+    connection: AsyncConnection,
+    actor: Actor,
+    agent_id: str,
+    *,
+    with_blocks: bool = True,
+    with_tools: bool = True,
 ) -> AgentState:
     """The agent by that id, with what is shown beside it, in one statement.
 
@@ -154,7 +165,7 @@ async def get_agent_state(
         NotFound: There is none for this actor.
     """
     found = await connection.scalar(
-        _STATE[with_blocks],
+        _STATE[with_blocks, with_tools],
         {"agent_id": agent_id, "organization_id": actor.organization_id},
     )
     if found is None:
@@ -170,6 +181,7 @@ async def list_agent_states(
     *,
     sort_by: str = "created_at",
     with_blocks: bool = True,
+    with_tools: bool = True,
 ) -> list[AgentState]:
     """A page of agents, with what is shown beside each.
 
@@ -180,13 +192,14 @@ async def list_agent_states(
         page: Which part of the list.
         sort_by: `created_at`, `updated_at` or `last_run_completion`.
         with_blocks: Whether their blocks are read.
+        with_tools: Whether those of their tools are read that are rows.
 
     Raises:
         NotFound: A cursor names no agent of this actor.
     """
     statement = await page_of_rows(
         connection,
-        _STATES[with_blocks].where(_visible(actor), *_conditions(wanted)),
+        _STATES[with_blocks, with_tools].where(_visible(actor), *_conditions(wanted)),
         page,
         (_SORT_KEYS[sort_by], agents.c.id),
         id_=agents.c.id,

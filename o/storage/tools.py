@@ -4,17 +4,28 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    case,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
-from o.domain.tools import StoredTool
+from o.domain.tools import WEIGHTS, StoredTool
 from o.errors import Conflict, NotFound
 from o.storage.deleted_rows import deleted_by_time
 from o.storage.pages import Page, page_of_rows
-from o.storage.rows import all_models_of, columns_of, model_of, models_of, row_of
+from o.storage.rows import all_models_of, columns_of, model_of, models_of, readable, row_of
 from o.storage.tables import tools
 
 _KEPT = {"id", "organization_id", "name", "created_at", "created_by_id"}
@@ -111,8 +122,9 @@ async def find_tools(
     *,
     ids: Collection[str] = (),
     names: Collection[str] = (),
+    lock: bool = True,
 ) -> list[StoredTool]:
-    """The tools by those ids and by those names, each once; they stay until the commit.
+    """The tools by those ids and by those names, each once; with `lock` they stay as they are.
 
     Whoever gives them to an agent so does not give it one that is just being deleted. They are
     locked in the order of their ids, and before any agent is: see `o.storage.locks`.
@@ -120,9 +132,8 @@ async def find_tools(
     if not ids and not names:
         return []
     wanted = or_(tools.c.id.in_(ids), tools.c.name.in_(names))
-    rows = await connection.execute(
-        _visible(organization_id).where(wanted).order_by(tools.c.id).with_for_update(read=True)
-    )
+    statement = _visible(organization_id).where(wanted).order_by(tools.c.id)
+    rows = await connection.execute(statement.with_for_update(read=True) if lock else statement)
     return all_models_of(StoredTool, rows.mappings().all())
 
 
@@ -144,6 +155,39 @@ async def list_tools(
         deleted=deleted_by_time(tools, actor),
     )
     return models_of(StoredTool, (await connection.execute(statement)).mappings().all())
+
+
+async def search_tools(
+    connection: AsyncConnection,
+    actor: Actor,
+    words: Collection[str],
+    wanted: ToolFilter,
+    *,
+    limit: int,
+) -> list[tuple[StoredTool, int]]:
+    """The tools that have any of the words, those first in which they weigh most.
+
+    Returns:
+        Each with its weight (`o.domain.tools.WEIGHTS`); without words, the newest, which weigh 0.
+    """
+    places = {
+        "name": tools.c.name,
+        "tags": func.array_to_string(tools.c.tags, " "),
+        "description": tools.c.description,
+    }
+    has = [
+        (place.icontains(word, autoescape=True), WEIGHTS[name])
+        for word in words
+        for name, place in places.items()
+    ]
+    weight: ColumnElement[int] = literal(0)
+    for holds, counts in has:
+        weight = weight + case((holds, counts), else_=0)
+    statement = _visible(actor.organization_id).add_columns(weight.label("weight"))
+    statement = statement.where(*_conditions(wanted), *([weight > 0] if has else []))
+    statement = statement.order_by(weight.desc(), tools.c.created_at.desc(), tools.c.id)
+    rows = (await connection.execute(statement.limit(limit))).mappings().all()
+    return readable(rows, lambda row: (model_of(StoredTool, row), int(row["weight"])))
 
 
 async def count_tools(connection: AsyncConnection, actor: Actor, wanted: ToolFilter) -> int:

@@ -10,6 +10,21 @@ BUILT_IN_TOOLS: dict[str, Tool] = {
     tool.spec.name: tool for tool in (*CONVERSATION_TOOLS, *BLOCK_TOOLS, MEMORY_COMMAND, *WEB_TOOLS)
 }
 
+RESERVED_NAMES = frozenset(
+    {
+        "archival_memory_insert",
+        "archival_memory_search",
+        "grep_files",
+        "open_files",
+        "run_code",
+        "semantic_search_files",
+        "send_message_to_agent_and_wait_for_reply",
+        "send_message_to_agent_async",
+        "send_message_to_agents_matching_tags",
+    }
+)
+"""Names of V1's own tools: nobody's tool is called so, whether or not they are built."""
+
 
 def only_reads(name: str) -> bool:
     """Whether calls of the tool by that name may run beside one another."""

@@ -8,11 +8,11 @@ import pytest
 from letta_client import Letta
 
 from api.app import create_app
-from api.wire.tools import tool_id
 from o.ids import new_id
 from o.settings import ProviderSettings, Settings
 from tests.support.product import Product
 from tests.support.provider import HANDLE
+from tests.support.tools import make_tool
 
 _DOCUMENT = create_app(Settings(), ProviderSettings()).openapi()
 _METHODS = ("get", "post", "put", "patch", "delete")
@@ -108,6 +108,8 @@ def of_others(server: Product, client: Letta) -> dict[str, str]:
     moved = "UPDATE providers SET organization_id = %s WHERE id = %s"
     server.query(moved, other, provider_id)
     server.query("UPDATE blocks SET organization_id = %s WHERE id = %s", other, block_id)
+    tool_id = make_tool(client).id
+    server.query("UPDATE tools SET organization_id = %s WHERE id = %s", other, tool_id)
     return {
         "agent_id": agent.id,
         "run_id": run_id,
@@ -116,7 +118,7 @@ def of_others(server: Product, client: Letta) -> dict[str, str]:
         "block_id": block_id,
         "message_id": message_id,
         "provider_id": provider_id,
-        "tool_id": tool_id(other, "memory_insert"),
+        "tool_id": tool_id,
     }
 
 

@@ -118,34 +118,8 @@ def test_the_official_client_does_not_repeat_what_is_not_built(server: Product) 
     assert refusal.value.response.request.headers["x-stainless-retry-count"] == "0"
 
 
-def test_tools_that_come_with_the_server_are_listed_and_found_by_name(
-    client: Letta, http: httpx.Client
-) -> None:
-    every = list(client.tools.list())
-    names = {tool.name for tool in every}
-    assert {"memory_insert", "send_message", "web_search"} <= names
-    (found,) = client.tools.list(name="send_message")
-    assert client.tools.retrieve(found.id).name == "send_message"
-    assert http.get("/v1/tools/count").json() == len(every)
-    assert http.get("/v1/tools/count", params={"exclude_letta_tools": True}).json() == 0
-    assert {t.name for t in client.tools.list(search="MEMORY_")} == {
-        name for name in names if "memory_" in (name or "")
-    }
-    of_type = http.get("/v1/tools/", params={"tool_types": "letta_builtin,custom"}).json()
-    assert {tool["name"] for tool in of_type} == {"web_search", "fetch_webpage"}
-    ids = http.get("/v1/tools/", params={"tool_ids": f"{found.id},{every[0].id}"}).json()
-    assert {tool["id"] for tool in ids} == {found.id, every[0].id}
-
-
 def test_a_tool_that_is_listed_can_be_attached(client: Letta) -> None:
     agent = client.agents.create(model=HANDLE, include_base_tools=False)
     (tool,) = client.tools.list(name="conversation_search")
     client.agents.tools.attach(tool.id, agent_id=agent.id)
     assert [one.name for one in client.agents.tools.list(agent.id)] == ["conversation_search"]
-
-
-def test_tools_are_paged_in_both_orders(http: httpx.Client) -> None:
-    whole = [t["id"] for t in http.get("/v1/tools/", params={"order": "asc"}).json()]
-    assert [t["id"] for t in http.get("/v1/tools/").json()] == whole[::-1]
-    page = http.get("/v1/tools/", params={"order": "asc", "limit": 2, "after": whole[1]})
-    assert [t["id"] for t in page.json()] == whole[2:4]

@@ -17,6 +17,7 @@ from api.app import create_app
 from o.settings import ProviderSettings, Settings
 from tests.support.product import Product
 from tests.support.provider import HANDLE
+from tests.support.tools import make_tool
 
 EXAMPLES = int(os.environ.get("O_FUZZ_EXAMPLES", "6"))
 # A path such as `/v1/agents/count` is also one of `/v1/agents/{agent_id}`, whose methods it takes
@@ -60,7 +61,7 @@ def ids(server: Product, client: Letta) -> dict[str, str]:
                 body={"name": "fuzzed", "provider_type": "vllm", "base_url": _NOWHERE},
             ).json()["id"]
         ),
-        "tool_id": client.tools.list(name="memory_insert").items[0].id,
+        "tool_id": make_tool(client).id,
     }
 
 

@@ -10,6 +10,7 @@ from tests.support.product import Product
 from tests.support.provider import HANDLE, FakeProvider, call, do, say
 from tests.support.statements import log_statements
 from tests.support.statements import statements_of as sent_by
+from tests.support.tools import make_tool
 
 _CONTROL = ("BEGIN", "COMMIT", "ROLLBACK")
 
@@ -77,6 +78,34 @@ def test_blocks_are_read_in_one_statement_and_changed_in_one_transaction(product
         assert len(sent) == 1, sent
     sent = statements_of(product, lambda: client.blocks.update(block_id, value="y"))
     assert len(without_control(sent)) == 1, sent
+
+
+def test_tools_are_read_in_one_statement_and_two_with_a_cursor(product: Product) -> None:
+    client = product.client()
+    tool = make_tool(client)
+    agent = client.agents.create(model=HANDLE, tool_ids=[tool.id])
+    include: Any = ["agent.blocks", "agent.tools", "agent.tags"]
+    for ask, count in (
+        (lambda: client.tools.retrieve(tool.id), 1),
+        (lambda: client.tools.list(name=str(tool.name)), 1),
+        (lambda: client.tools.search(query=str(tool.name)), 1),
+        (lambda: client.tools.list(after=tool.id), 2),
+        (lambda: client.agents.retrieve(agent.id, include=include), 1),
+        (lambda: client.agents.tools.list(agent.id), 2),
+    ):
+        sent = statements_of(product, ask)
+        assert len(sent) == count, sent
+
+
+def test_tools_of_ones_own_cost_a_turn_no_statement(product: Product) -> None:
+    client = product.client()
+    tools = [make_tool(client).id for _ in range(2)]
+    counts = []
+    for given in ([], tools):
+        agent = client.agents.create(model=HANDLE, tool_ids=given)
+        sent = statements_of(product, lambda: client.agents.messages.create(agent.id, input="hi"))  # noqa: B023
+        counts.append(len(without_control(sent)))
+    assert counts[0] == counts[1]
 
 
 def test_messages_are_listed_in_one_statement_and_two_with_a_cursor(product: Product) -> None:

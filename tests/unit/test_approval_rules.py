@@ -62,10 +62,11 @@ def test_an_agent_that_is_given_such_a_tool_gets_the_rule_then_and_not_again(
         updated_at=datetime.now(UTC),
     )
     names = ["memory_insert", "pay"]
-    assert tools_given(agent, names) == {"tool_names": names, "tool_rules": [_RULE]}
+    tools = [BUILT_IN_TOOLS[name].spec for name in names]
+    assert tools_given(agent, tools) == {"tool_names": names, "tool_rules": [_RULE]}
     settled = agent.model_copy(update={"tool_names": names})
-    assert tools_given(settled, names) == {"tool_names": names, "tool_rules": []}
-    assert tools_given(agent, names, [_OTHERS[0]])["tool_rules"] == [_OTHERS[0], _RULE]
+    assert tools_given(settled, tools) == {"tool_names": names, "tool_rules": []}
+    assert tools_given(agent, tools, [_OTHERS[0]])["tool_rules"] == [_OTHERS[0], _RULE]
 
 
 def test_models_are_not_shown_what_is_not_theirs() -> None:
