@@ -8,7 +8,7 @@ from typing import Protocol
 
 from o.errors import McpFailed
 
-MOST_LINE = 8 * 1024 * 1024
+_CHUNK = 64 * 1024
 _LAST_WORDS = 2_000
 
 
@@ -58,17 +58,14 @@ class Lines:
         Raises:
             McpFailed: It wrote more than it may.
         """
-        while True:
-            try:
-                line = await self.process.stdout.readline()
-            except ValueError:
-                raise McpFailed("it wrote a line that is too long") from None
-            if not line:
-                return
-            self.left -= len(line)
+        buffer = b""
+        while chunk := await self.process.stdout.read(_CHUNK):
+            self.left -= len(chunk)
             if self.left < 0:
                 raise McpFailed("it wrote more than it may")
-            yield line
+            *lines, buffer = (buffer + chunk).split(b"\n")
+            for line in lines:
+                yield line
 
     async def write(self, line: bytes) -> None:
         """Send it a line; one that is gone gets none."""
@@ -78,7 +75,7 @@ class Lines:
 
     async def drain_stderr(self) -> None:
         """Read stderr to its end, so that the process never waits for it."""
-        while chunk := await self.process.stderr.read(64 * 1024):
+        while chunk := await self.process.stderr.read(_CHUNK):
             text = self.last_words + chunk[-_LAST_WORDS:].decode(errors="replace")
             self.last_words = text[-_LAST_WORDS:]
 
