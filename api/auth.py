@@ -7,6 +7,7 @@ from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.edge.allow_header import PREFIXES
+from api.edge.calls import call_of
 from api.errors import unauthorized
 from o.domain.actors import Actor
 from o.errors import InvalidArgument
@@ -27,7 +28,12 @@ class TokenCheck:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer V1's 401."""
-        if scope["type"] != "http" or _is_open(scope["path"]) or may(scope, self._token):
+        if (
+            scope["type"] != "http"
+            or _is_open(scope["path"])
+            or call_of(scope) is not None
+            or may(scope, self._token)
+        ):
             await self._app(scope, receive, send)
         else:
             await unauthorized()(scope, receive, send)
@@ -59,9 +65,13 @@ def _says(header: bytes, scheme: bytes, ours: bytes) -> bool:
 async def current_actor(request: Request) -> Actor:
     """The actor that V1's `user_id` header names; the default user when it names none we know.
 
+    A tool that asks is an actor of its call's organisation.
+
     Raises:
         InvalidArgument: The header holds no user id.
     """
+    if (call := call_of(request.scope)) is not None:
+        return Actor(organization_id=call.organization_id)
     user_id = request.headers.get("user_id") or request.headers.get("user-id")
     if user_id is not None and not is_id(user_id, "user"):
         raise InvalidArgument(f"INVALID_ARGUMENT: Invalid user ID format: {user_id[:100]}")

@@ -7,7 +7,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent / "guest"
 _FLAGS = ("-I", "-B", "-X", "utf8")
 # In the order in which they import each other.
-_MODULES = ("values", "agent", "arguments", "output", "tool", "supervisor")
+_MODULES = ("values", "agent", "arguments", "client", "forwarder", "output", "tool", "supervisor")
 _ENTER = "from guest.supervisor import main; main()"
 # Reads the text of the modules as the first frame of stdin and makes them, so that any image with
 # Python will do, and the guest is always of the worker's own release.

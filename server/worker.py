@@ -15,13 +15,11 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.approvals import ApprovalActivities
 from activities.callbacks import CallbackActivities
-from activities.mcp_requests import McpRequests
 from activities.runs import RunActivities
 from activities.step.traces import StepTraces
 from activities.steps import StepActivities, StepLimits
 from activities.tools import ToolActivities
 from activities.worker_requests import Handler, WorkerRequestActivities
-from api.mcp_servers import CALL_TOOL, LIST_TOOLS
 from api.wire.callbacks import callback_body
 from migrations.upgrade import wait_for_schema
 from o.domain.llm import LanguageModel
@@ -30,8 +28,6 @@ from o.llm.prices import Prices
 from o.llm.provider_rows import ProviderRows
 from o.llm.recorder import WireRecorder
 from o.llm.requests.learnt import Learnt
-from o.mcp.runner import McpRunner
-from o.mcp.servers import McpLimits, McpServers
 from o.outbound import OutboundGuard
 from o.price_file import read_prices
 from o.process_memory import spare_collector
@@ -39,11 +35,12 @@ from o.secrets import Keyring
 from o.settings import STARTUP_PATIENCE_S, ProviderSettings, Settings
 from o.storage.availability import until_shutdown
 from o.storage.database import Database
-from o.storage.mcp_servers import mcp_server_reader
 from o.storage.model_lessons import StoredLessons
 from o.storage.providers import provider_reader
 from o.temporal.connection import connect_or_explain
 from o.tools.invocation import ToolRunner
+from server.built_in_tools import built_in_runners
+from server.mcp import mcp_work
 from server.sweep.sweeper import Sweeper
 from workflows.callback import CallbackWorkflow
 from workflows.conversation import ConversationWorkflow
@@ -159,7 +156,7 @@ async def _polling(
         approvals.find_pending,
     ]
     keyring = Keyring(settings.data_dir, settings.encryption_key)
-    outside = _outside_work(settings, database, keyring)
+    outside = _outside_work(settings, client, database, keyring, slots)
     limits = StepLimits(
         model_attempts=settings.model_attempts,
         crash_attempts=settings.crash_attempts,
@@ -200,21 +197,12 @@ class _Outside:
     handlers: Mapping[str, Handler]
 
 
-def _outside_work(settings: Settings, database: Database, keyring: Keyring) -> _Outside:
-    read_server = mcp_server_reader(database)
-    servers = McpServers(OutboundGuard(settings.outbound_allow), _mcp_limits(settings))
-    mcp = McpRunner(servers, keyring, read_server)
-    asked = McpRequests(database, servers, mcp, keyring, read_server)
-    return _Outside({"external_mcp": mcp}, {LIST_TOOLS: asked.list_tools, CALL_TOOL: asked.call})
-
-
-def _mcp_limits(settings: Settings) -> McpLimits:
-    return McpLimits(
-        connect_s=settings.mcp_connect_timeout_s,
-        list_s=settings.mcp_list_timeout_s,
-        call_s=settings.mcp_call_timeout_s,
-        at_once=settings.mcp_calls,
-    )
+def _outside_work(
+    settings: Settings, client: Client, database: Database, keyring: Keyring, slots: int
+) -> _Outside:
+    mcp = mcp_work(settings, database, keyring)
+    runners = built_in_runners(settings, client, database, slots=slots)
+    return _Outside({**runners, "external_mcp": mcp.runner}, mcp.handlers)
 
 
 def _turn_worker(

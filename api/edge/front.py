@@ -6,9 +6,12 @@ from starlette.middleware.cors import CORSMiddleware
 from api.auth import TokenCheck
 from api.edge.body_bounds import BodyBounds
 from api.edge.browsers import BrowserCheck
+from api.edge.calls import CallCheck
 from api.edge.heads import HeadAsGet
 from api.edge.openai_errors import OpenAIErrors
 from api.edge.request_log import RequestLog
+from o.call_tokens import CallTokens
+from o.secrets import Keyring
 from o.settings import Settings
 
 # Beside those that every page may read.
@@ -27,6 +30,8 @@ def add_checks(app: FastAPI, settings: Settings) -> None:
             allowed_hosts=settings.allowed_hosts,
             allowed_origins=settings.cors_origins,
         )
+    tokens = CallTokens(Keyring(settings.data_dir, settings.encryption_key))
+    app.add_middleware(CallCheck, tokens=tokens)
     app.add_middleware(OpenAIErrors)
     # In front of the checks, so that a page may read why it was refused.
     app.add_middleware(

@@ -13,6 +13,7 @@ from api.wire.llm import ModelFields
 from api.wire.rules import ToolRuleBody, distinct
 from api.wire.turns import MessageCreateBody
 from o.tools.agent_types import base_rules, base_tools, clears_buffer, has_base_rules
+from o.tools.multi_agent import MULTI_AGENT_NAMES
 
 _FIRST = ("amber", "brisk", "calm", "eager", "gentle", "lucid", "merry", "quiet", "steady")
 _SECOND = ("badger", "curlew", "falcon", "heron", "ibis", "lynx", "marten", "otter", "robin")
@@ -102,13 +103,15 @@ class CreateAgentBody(_AgentFields):
     memory_blocks: Several[CreateBlockBody] | None = None
     tools: Several[Text] | None = None
     include_base_tools: bool = True
+    include_multi_agent_tools: bool = False
     include_base_tool_rules: bool | None = None
     initial_message_sequence: Several[MessageCreateBody] | None = None
 
     def tool_names(self) -> list[str]:
         """The tools it asks for by name, each once, the base tools of its type first."""
         base = base_tools(self.agent_type) if self.include_base_tools else ()
-        return list(dict.fromkeys([*base, *(self.tools or ())]))
+        among_agents = MULTI_AGENT_NAMES if self.include_multi_agent_tools else ()
+        return list(dict.fromkeys([*base, *among_agents, *(self.tools or ())]))
 
     def rules(self, tool_names: list[str]) -> list[dict[str, Any]]:
         """Its tool rules: those of its type for these tools, then those given."""

@@ -290,6 +290,11 @@ def is_thread(thread: Thread) -> ColumnElement[bool]:
     return and_(is_it, conversations.c.deleted_at.is_(None))
 
 
+def agents_wanted(actor: Actor, wanted: AgentFilter) -> list[ColumnElement[bool]]:
+    """Conditions that hold for the rows of `agents` that are the actor's and wanted."""
+    return [_visible(actor), *_conditions(wanted)]
+
+
 def _visible(actor: Actor) -> ColumnElement[bool]:
     return (agents.c.organization_id == actor.organization_id) & agents.c.deleted_at.is_(None)
 

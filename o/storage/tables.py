@@ -340,6 +340,14 @@ steps = Table(
     _json("error", None),
 )
 
+agent_waits = Table(
+    "agent_waits",
+    metadata,
+    Column("awaited_run_id", Text, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    _parent("run_id", "runs"),
+    _time("created_at", nullable=False),
+)
+
 provider_rests = Table(
     "provider_rests",
     metadata,

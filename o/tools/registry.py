@@ -1,13 +1,23 @@
 """Every tool that comes with the server, by its name, in the order of lists."""
 
+from o.tools.code import RUN_CODE
 from o.tools.conversation import CONVERSATION_TOOLS
 from o.tools.memory import BLOCK_TOOLS
 from o.tools.memory_command import MEMORY_COMMAND
+from o.tools.multi_agent import MULTI_AGENT_TOOLS
 from o.tools.tool import Tool
 from o.tools.web import WEB_TOOLS
 
 BUILT_IN_TOOLS: dict[str, Tool] = {
-    tool.spec.name: tool for tool in (*CONVERSATION_TOOLS, *BLOCK_TOOLS, MEMORY_COMMAND, *WEB_TOOLS)
+    tool.spec.name: tool
+    for tool in (
+        *CONVERSATION_TOOLS,
+        *BLOCK_TOOLS,
+        MEMORY_COMMAND,
+        *MULTI_AGENT_TOOLS,
+        RUN_CODE,
+        *WEB_TOOLS,
+    )
 }
 
 RESERVED_NAMES = frozenset(

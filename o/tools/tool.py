@@ -1,6 +1,6 @@
 """What a tool is: how a model sees it, and a coroutine that runs it for an agent."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -138,15 +138,39 @@ class BuiltIn(Generic[_Arguments]):
 
     async def __call__(self, caller: Caller, arguments: dict[str, Any]) -> str:
         """Check the arguments, then run; see `Tool`."""
-        try:
-            parsed = self._arguments.model_validate(storable_json(arguments))
-        except ValidationError as error:
-            problems = "; ".join(
-                f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
-                for problem in error.errors(include_url=False, include_input=False)
-            )
-            raise ToolFailed(f"The arguments do not fit: {problems}.") from None
-        return await self._run(caller, parsed)
+        return await self._run(caller, parsed(self._arguments, arguments))
+
+
+class RunElsewhere:
+    """A tool that comes with the server and works outside its transactions, by a `ToolRunner`.
+
+    Where there is no runner for it, a call says why not.
+    """
+
+    def __init__(self, spec: ToolSpec, refusal: str, *, only_reads: bool = False) -> None:
+        self.spec = spec
+        self.only_reads = only_reads
+        self._refusal = refusal
+
+    async def __call__(self, caller: Caller, arguments: dict[str, Any]) -> str:
+        """Say that it cannot be run here; see `Tool`."""
+        raise ToolFailed(self._refusal)
+
+
+def parsed(model: type[_Arguments], arguments: Mapping[str, Any]) -> _Arguments:
+    """The arguments of a built-in tool, as the model gave them.
+
+    Raises:
+        ToolFailed: They do not fit, in words for the model.
+    """
+    try:
+        return model.model_validate(storable_json(dict(arguments)))
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+            for problem in error.errors(include_url=False, include_input=False)
+        )
+        raise ToolFailed(f"The arguments do not fit: {problems}.") from None
 
 
 def schema(properties: dict[str, Any], required: Sequence[str] = ()) -> dict[str, Any]:

@@ -1,9 +1,14 @@
 """The built-in tools that reach the web. O makes no call that its operator did not ask for."""
 
-from o.domain.llm import ToolSpec
-from o.errors import ToolFailed
-from o.tools.tool import Arguments, BuiltIn, Caller, Tool, integer, schema, string
+from typing import Annotated
 
+from pydantic import Field
+
+from o.domain.llm import ToolSpec
+from o.tools.tool import Arguments, RunElsewhere, Tool, integer, schema, string
+
+SEARCH = "web_search"
+FETCH = "fetch_webpage"
 _TYPE = "letta_builtin"
 _DOMAINS = {"type": "array", "items": {"type": "string"}}
 _NOT_ENABLED = (
@@ -12,7 +17,7 @@ _NOT_ENABLED = (
 )
 
 _SEARCH = ToolSpec(
-    name="web_search",
+    name=SEARCH,
     description="Search the web. Returns the pages that fit best, with excerpts.",
     parameters=schema(
         {
@@ -38,7 +43,7 @@ _SEARCH = ToolSpec(
 )
 
 _FETCH = ToolSpec(
-    name="fetch_webpage",
+    name=FETCH,
     description="Read a page of the web as text.",
     parameters=schema({"url": string("Address of the page.")}, ["url"]),
     tool_type=_TYPE,
@@ -48,24 +53,29 @@ _FETCH = ToolSpec(
 class SearchArguments(Arguments):
     """Arguments of `web_search`."""
 
-    query: str
+    query: Annotated[str, Field(min_length=1, max_length=4_000)]
+    num_results: int | None = None
+    category: str | None = None
+    include_text: bool | None = None
+    include_domains: list[str] | None = None
+    exclude_domains: list[str] | None = None
+    start_published_date: str | None = None
+    end_published_date: str | None = None
+    user_location: str | None = None
+
+    @property
+    def most(self) -> int:
+        """How many results are wanted at most."""
+        return max(1, min(self.num_results or 10, 100))
 
 
 class FetchArguments(Arguments):
     """Arguments of `fetch_webpage`."""
 
-    url: str
-
-
-async def _search(caller: Caller, arguments: SearchArguments) -> str:
-    raise ToolFailed(_NOT_ENABLED)
-
-
-async def _fetch(caller: Caller, arguments: FetchArguments) -> str:
-    raise ToolFailed(_NOT_ENABLED)
+    url: Annotated[str, Field(min_length=1, max_length=8_000)]
 
 
 WEB_TOOLS: tuple[Tool, ...] = (
-    BuiltIn(_SEARCH, SearchArguments, _search),
-    BuiltIn(_FETCH, FetchArguments, _fetch),
+    RunElsewhere(_SEARCH, _NOT_ENABLED, only_reads=True),
+    RunElsewhere(_FETCH, _NOT_ENABLED, only_reads=True),
 )

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from o.call_tokens import Call, CallTokens
 from o.errors import Unavailable
@@ -43,14 +44,14 @@ class Exit:
         self._connections = connections
         self._server = server
 
-    def admit(self, job: Job) -> Mapping[str, object] | None:
+    def admit(self, job: Job) -> Mapping[str, Any]:
         """Let this job's requests through, as far as its `network` says. Once for each exit.
 
+        A job without a network has the way, too: there it is told that it has none.
+
         Returns:
-            What the forwarder inside is told; None where the job has no network.
+            What the forwarder inside is told.
         """
-        if job.network.mode == "none":
-            return None
         call = Call(job.organization_id, job.id, job.agent_id) if job.network.api else None
         self._connections.admit(job.network, call)
         ca_file = f"{INSIDE}/{CA_FILE}"

@@ -1,5 +1,7 @@
 """Inside a sandbox: the global `client` that V1 gives to tools."""
 
+from __future__ import annotations
+
 import os
 import re
 from typing import Any

@@ -4,6 +4,8 @@ HTTP clients find the port in the usual variables. It judges nothing: that is do
 no tool can change it.
 """
 
+from __future__ import annotations
+
 import os
 import selectors
 import signal

@@ -17,7 +17,7 @@ import sys
 import time
 from typing import Any
 
-from . import tool
+from . import forwarder, tool
 from .output import Output, Pipes
 
 _MAX_JOB = 16 * 1024 * 1024
@@ -73,6 +73,8 @@ def send(descriptor: int, message: dict[str, Any]) -> None:
 
 def _run(job: dict[str, Any]) -> dict[str, Any]:
     began = time.monotonic()
+    if job.get("egress"):
+        job["environment"] = {**forwarder.start(job["egress"]), **job["environment"]}
     pipes = Pipes()
     child = os.fork()
     if child == 0:

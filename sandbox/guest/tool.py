@@ -14,6 +14,7 @@ from typing import Any, Callable
 
 from .agent import AgentState
 from .arguments import bind
+from .client import letta_client_for
 from .values import NotJson, clean, to_json
 
 _FILE = "<tool>"
@@ -54,7 +55,7 @@ def run(job: dict[str, Any]) -> bytes:
 def _define(source: str, name: str, agent_id: str | None) -> Callable[..., Any] | None:
     # A module that others can import: annotations and dataclasses look theirs up by name.
     module = types.ModuleType("tool")
-    module.__dict__.update(agent_id=agent_id or None, client=None)
+    module.__dict__.update(agent_id=agent_id or None, client=letta_client_for(source))
     sys.modules["tool"] = module
     linecache.cache[_FILE] = (len(source), None, source.splitlines(True), _FILE)
     exec(compile(source, _FILE, "exec", dont_inherit=True), module.__dict__)  # noqa: S102

@@ -309,8 +309,10 @@ def last_user_text(prompt: Prompt) -> str:
         if message["role"] == "user" and not is_heartbeat(message):
             content = message["content"]
             texts = [content] if isinstance(content, str) else texts_of(content) or [""]
-            # What a person typed comes last: Letta Code puts its reminders ahead of it.
-            return re.sub(r"(?s)^.*</system-reminder>\s*", "", texts[-1])
+            # What a person typed comes last: Letta Code puts its reminders ahead of it, and a
+            # message of another agent says first who wrote it.
+            typed = re.sub(r"(?s)^.*</system-reminder>\s*", "", texts[-1])
+            return re.sub(r"^\[Incoming message from agent with ID [^\]]*\] ", "", typed)
     return ""
 
 

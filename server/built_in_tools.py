@@ -1,0 +1,44 @@
+"""What runs the built-in tools that work outside of transactions."""
+
+from temporalio.client import Client
+
+from activities.agent_messages import AgentMessages, MessageLimits
+from o.settings import Settings
+from o.storage.database import Database
+from o.storage.turn.runs import RunOfAgent
+from o.temporal.conversations import submit_run
+from o.tools.invocation import ToolRunner
+from o.web.tools import web_runners
+
+
+def built_in_runners(
+    settings: Settings, client: Client, database: Database, *, slots: int
+) -> dict[str, ToolRunner]:
+    """The runners by the names of their tools.
+
+    Args:
+        settings: What the operator allows.
+        client: By which agents are told that they have a message.
+        database: Where messages are.
+        slots: How many activities this worker carries out at once. Those that wait for agents
+            leave half of them to what they wait for.
+    """
+
+    async def submit(sent: RunOfAgent) -> None:
+        await submit_run(
+            client,
+            settings.task_queue,
+            sent.run,
+            agent_name=sent.agent_name,
+            model=sent.model,
+            is_warm=sent.is_warm,
+        )
+
+    limits = MessageLimits(
+        queue=settings.queue_limit,
+        reply_s=settings.agent_reply_timeout_s,
+        agents_at_once=settings.agents_at_once,
+        waiting=slots // 2,
+    )
+    messages = AgentMessages(database, submit, limits)
+    return {**messages.runners(), **web_runners(settings)}
