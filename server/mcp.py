@@ -17,7 +17,7 @@ from o.storage.mcp_servers import mcp_server_reader
 
 @dataclass(frozen=True)
 class McpWork:
-    """The runner of tools of the type `external_mcp`, and handlers of what the API asks, by kind."""
+    """The runner of the tools of MCP servers, and handlers of what the API asks, by kind."""
 
     runner: McpRunner
     handlers: Mapping[str, Handler]

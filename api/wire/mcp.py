@@ -119,8 +119,8 @@ class CreateMcpServerBody(RequestBody):
     """V1's `CreateMCPServerRequest`."""
 
     model_config = with_example(
-        server_name="weather",
-        config={"mcp_server_type": "streamable_http", "server_url": "https://example.com/mcp"},
+        server_name="browser",
+        config={"mcp_server_type": "streamable_http", "server_url": "http://127.0.0.1:8931/mcp"},
     )
 
     server_name: ServerName
