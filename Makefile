@@ -20,8 +20,10 @@ unexport PYTHONDONTWRITEBYTECODE
 up: $(RUN_READY) ## serve the whole product on this machine
 	@exec $(BIN)/o up
 
+# Each of these many processes takes whole files of tests, with a product of its own; 0 takes none.
+PROCESSES ?= 2
 test: $(DEV_READY) $(LETTA_CODE_READY) ## every test
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
 
 check: $(DEV_READY) ## style, types, import contracts
 	@$(BIN)/ruff format --check .

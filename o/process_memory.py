@@ -1,4 +1,4 @@
-"""The memory of a process that serves: the garbage collector, and what the system gets back."""
+"""The memory of a process: the garbage collector, and what the system gets back."""
 
 import asyncio
 import ctypes
@@ -10,11 +10,20 @@ _GIVE_BACK_AFTER_S = 2.0
 """By then what needed the memory is done, and several that did are dealt with at once."""
 
 
+def load_without_collector() -> None:
+    """While modules load: nothing becomes garbage, and looking for it is an eighth of the time."""
+    gc.disable()
+
+
 def spare_collector() -> None:
-    """Look seldom, and never at what is there now: each walk through it costs milliseconds."""
+    """Look seldom, and never at what is there now: each walk through it costs milliseconds.
+
+    To be called once all that the process needs is loaded.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, 20, 50)
+    gc.enable()
 
 
 class Returner:

@@ -1,6 +1,7 @@
 """What an operator can set of the sandboxes that tools run in."""
 
-from typing import Literal, Self
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, FilePath, model_validator
 from pydantic_settings import BaseSettings
@@ -38,6 +39,15 @@ class SandboxSettings(BaseSettings):
         None,
         pattern=HTTP,
         description="Where workers find the API, for tools that use it; unset: O_HOST and O_PORT.",
+    )
+
+    pip_index_url: Annotated[str, Field(pattern=rf"^$|{HTTP}")] = Field(
+        "https://pypi.org/simple",
+        description="The index that requirements of tools come from, a simple one of PyPI's kind; "
+        "empty: none is asked. pip's and uv's own settings do not count.",
+    )
+    pip_find_links: Path | None = Field(
+        None, description="A folder of wheels for requirements of tools, beside the index."
     )
 
     @model_validator(mode="after")

@@ -16,6 +16,7 @@ from pydantic import AliasChoices, ValidationError
 
 from o.errors import OError, Unavailable
 from o.log import configure_logging
+from o.process_memory import load_without_collector, spare_collector
 from o.settings import STARTUP_PATIENCE_S, ProviderSettings, Settings
 from server.lifeline import REFUSED, follow_supervisor, report_ready
 
@@ -53,6 +54,7 @@ def up(**flags: Any) -> None:
     from server.up.supervisor import run  # noqa: PLC0415
 
     settings = _settings(**flags)
+    spare_collector()
     raise SystemExit(asyncio.run(run(settings, _providers())))
 
 
@@ -73,6 +75,7 @@ def api(**flags: Any) -> None:
     _on_database(settings, "o api start", partial(wait_for_schema, patience_s=STARTUP_PATIENCE_S))
     raise_limit()
     app = create_app(settings, _providers(), on_ready=report_ready)
+    spare_collector()
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -143,12 +146,14 @@ def local_model(port: int) -> None:
     """Serve the bundled model on loopback; `o up` starts this when no provider is set."""
     from server.up.local_model import serve  # noqa: PLC0415
 
+    spare_collector()
     serve(port)
 
 
 def main() -> None:
     """Entry point; what O refuses on purpose is one line, not a traceback."""
     try:
+        load_without_collector()
         follow_supervisor()
         cli()
     except OError as error:

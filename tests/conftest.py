@@ -1,6 +1,7 @@
 """One product and one provider for all tests that do not kill anything."""
 
 import os
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,9 @@ from letta_client.types import AgentState
 from tests.support.product import Product
 from tests.support.provider import HANDLE, FakeProvider
 from tests.support.two_apis import TwoApis
+
+# Drawn once for all the processes that run tests, which have to find the same ones.
+os.environ["O_KILL_SEED"] = os.environ.get("O_KILL_SEED") or str(random.randrange(10_000))
 
 
 @pytest.fixture(scope="session")

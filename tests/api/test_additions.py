@@ -31,7 +31,7 @@ def strict() -> Iterator[StrictProviders]:
 @pytest.fixture(scope="module")
 def product(strict: StrictProviders, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     names = {name: handle.partition("/")[0].upper() for name, handle in HANDLES.items()}
-    env = {f"{name}_API_KEY": "k-12345678" for name in names.values()}
+    env = {"O_WORKERS": "1"} | {f"{name}_API_KEY": "k-12345678" for name in names.values()}
     env |= {f"{name}_BASE_URL": strict.url(style) for style, name in names.items()}
     product = Product(tmp_path_factory.mktemp("additions") / "o", env)
     product.start()

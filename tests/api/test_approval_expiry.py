@@ -35,6 +35,7 @@ def impatient(
         "OPENAI_API_KEY": "sk-test",
         "OPENAI_BASE_URL": provider.url,
         "O_APPROVAL_TIMEOUT_S": "1",
+        "O_WORKERS": "1",
         "O_SWEEP_INTERVAL_S": "0.2",
     }
     product = Product(tmp_path_factory.mktemp("impatient") / "o", env)

@@ -159,6 +159,7 @@ def hurried(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) ->
         "OPENAI_API_KEY": "sk-test",
         "OPENAI_BASE_URL": provider.url,
         "O_MODEL_TIMEOUT_S": "0.5",
+        "O_WORKERS": "1",
         "O_MODEL_ATTEMPTS": "1",
     }
     product = Product(tmp_path_factory.mktemp("hurried") / "o", env)

@@ -7,14 +7,12 @@ import httpx
 import pytest
 from letta_client import Letta
 
-from api.app import create_app
 from o.ids import new_id
-from o.settings import ProviderSettings, Settings
+from tests.support.document import DOCUMENT
 from tests.support.product import Product
 from tests.support.provider import HANDLE
 from tests.support.tools import make_tool
 
-_DOCUMENT = create_app(Settings(), ProviderSettings()).openapi()
 _METHODS = ("get", "post", "put", "patch", "delete")
 # What a path's first id is called after, where it is not the prefix of the id.
 _PREFIXES = {"conversation": "conv", "folder": "source"}
@@ -26,7 +24,7 @@ _ALWAYS_405 = {("patch", "/v1/agents/{agent_id}/messages/{message_id}")}
 
 OPERATIONS = [
     (method, path)
-    for path, item in _DOCUMENT["paths"].items()
+    for path, item in DOCUMENT["paths"].items()
     for method in _METHODS
     if method in item and re.search(r"\{\w+_id\}", path) and path not in _NO_IDS
 ]
@@ -35,7 +33,7 @@ OPERATIONS = [
 def resolved(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema that a reference names."""
     while "$ref" in schema:
-        schema = _DOCUMENT["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+        schema = DOCUMENT["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
     return schema
 
 
@@ -56,7 +54,7 @@ def example(schema: dict[str, Any]) -> Any:
 
 def body_of(method: str, path: str) -> dict[str, Any]:
     """The smallest body that the operation takes, with something to say."""
-    content = _DOCUMENT["paths"][path][method].get("requestBody", {}).get("content", {})
+    content = DOCUMENT["paths"][path][method].get("requestBody", {}).get("content", {})
     schema = content.get("application/json", {}).get("schema")
     if schema is None:
         return {}

@@ -11,13 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from letta_client import Letta
 
-from api.app import create_app
 from o.ids import new_id
-from o.settings import ProviderSettings, Settings
+from tests.support.document import DOCUMENT
 from tests.support.product import Product
 from tests.support.provider import HANDLE
-
-_DOCUMENT = create_app(Settings(), ProviderSettings()).openapi()
 
 # Each example is a request of its own; how long it takes says nothing.
 few = settings(
@@ -205,7 +202,7 @@ def _parameters() -> list[tuple[str, str, str, str]]:
     """Every parameter in a query, and every one in a path that is no id, with something odd."""
     return [
         (method, path, one["name"], odd)
-        for path, item in _DOCUMENT["paths"].items()
+        for path, item in DOCUMENT["paths"].items()
         for method, operation in item.items()
         for one in operation.get("parameters", ())
         if one["in"] == "query" or (one["in"] == "path" and not one["name"].endswith("_id"))

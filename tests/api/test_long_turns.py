@@ -54,6 +54,7 @@ def product(
         "OPENAI_API_KEY": "sk-test",
         "OPENAI_BASE_URL": patient_provider.url,
         "O_PING_INTERVAL_S": "0.2",
+        "O_WORKERS": "1",
     }
     product = Product(tmp_path_factory.mktemp("patient") / "o", env)
     product.start()

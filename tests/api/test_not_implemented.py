@@ -9,11 +9,10 @@ import pytest
 from letta_client import APIStatusError, Letta
 from letta_client.types import AgentState
 
-from api.app import create_app
 from api.routes.empty_lists import COUNTS, LISTS, LISTS_OF_AGENT
 from api.routes.not_implemented import operations
 from o.ids import new_id
-from o.settings import ProviderSettings, Settings
+from tests.support.document import DOCUMENT
 from tests.support.product import Product
 from tests.support.provider import HANDLE
 
@@ -35,7 +34,7 @@ def spoken_by_the_client() -> set[tuple[str, str]]:
 
 def served() -> set[tuple[str, str]]:
     """Method and path of every operation that this server documents."""
-    paths = create_app(Settings(), ProviderSettings()).openapi()["paths"]
+    paths = DOCUMENT["paths"]
     return {
         (method.upper(), _SEGMENT.sub("{}", path).rstrip("/"))
         for path, item in paths.items()

@@ -26,7 +26,8 @@ TOKEN = "open sesame"
 @pytest.fixture(scope="module")
 def closed(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """A product whose API wants a token."""
-    env = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": provider.url, "O_API_TOKEN": TOKEN}
+    env = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": provider.url}
+    env |= {"O_API_TOKEN": TOKEN, "O_WORKERS": "1"}
     product = Product(tmp_path_factory.mktemp("closed") / "o", env)
     product.start()
     yield product

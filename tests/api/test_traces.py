@@ -28,6 +28,7 @@ def product(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) ->
         "OPENAI_BASE_URL": provider.url,
         "O_TRACES": "all",
         "O_TRACE_RETENTION_H": "5",
+        "O_WORKERS": "1",
     }
     product = Product(tmp_path_factory.mktemp("traces") / "o", env)
     product.start()

@@ -90,7 +90,7 @@ Cell = tuple[str, str]
 _SAMPLE = 18
 
 WHOLE = os.environ.get("O_KILL_MATRIX") == "all"
-SEED = int(os.environ.get("O_KILL_SEED") or random.SystemRandom().randrange(10_000))
+SEED = int(os.environ["O_KILL_SEED"])
 
 
 def cells() -> list[Cell]:
