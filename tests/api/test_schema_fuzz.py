@@ -33,7 +33,7 @@ _NOT_SAID = (
 )
 
 _NOWHERE = "http://127.0.0.1:9/v1"
-_MCP = {"mcp_server_type": "streamable_http", "server_url": _NOWHERE}
+_MCP: Any = {"mcp_server_type": "streamable_http", "server_url": _NOWHERE}
 
 load_all_checks()
 schema = schemathesis.openapi.from_dict(DOCUMENT)
