@@ -3,6 +3,8 @@
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
+from o.setting_types import Folders
+
 
 class McpSettings(BaseSettings):
     """Limits of MCP servers, and whether they may be processes of this machine."""
@@ -27,3 +29,9 @@ class McpSettings(BaseSettings):
         description="Whether MCP servers over stdio may be made: commands that run in the sandbox "
         "of a worker.",
     )
+    mcp_stdio_folders: Folders = Field(
+        (),
+        description="Folders that they see, read-only, beside the system's programs and Python; "
+        "separated by commas.",
+    )
+    mcp_stdio_memory_mb: int = Field(1_024, ge=64, description="Memory of one of them.")
