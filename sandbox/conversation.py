@@ -2,9 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from sandbox.frames import (
     FrameRefused,
@@ -54,31 +52,6 @@ class Streams:
     async def receive(self) -> bytes:
         """What has come, or none at the end."""
         return await self._reader.read(_PART)
-
-
-class Passage(Protocol):
-    """The way out of one job.
-
-    Attributes:
-        inside: What the guest needs for it.
-        hosts: Which hosts the job has asked for so far.
-    """
-
-    inside: dict[str, Any]
-    hosts: list[str]
-
-
-class Egress(Protocol):
-    """What lets jobs out, where they may.
-
-    Attributes:
-        folder: With the socket; it is there at `/run/o` in each sandbox, read-only.
-    """
-
-    folder: Path
-
-    def passage(self, job: Job) -> AbstractAsyncContextManager[Passage]:
-        """Open a way for a job, and close it with the block."""
 
 
 class Guest:

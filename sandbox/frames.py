@@ -204,6 +204,11 @@ def too_long(job: Job, reason: str) -> Failure:
     return Failure("source", _words(job, "ValueError", f"it was not run: {reason}"), "ValueError")
 
 
+def was_killed(failure: Failure | None) -> bool:
+    """Whether a tool's process died of a signal that no process can send to itself unseen."""
+    return failure is not None and failure.kind == "died" and "(signal 9)" in failure.message
+
+
 def not_understood(job: Job) -> Failure:
     """What it sent is not what a guest sends."""
     text = "its process sent an answer that cannot be read, so that nothing is known of its result"

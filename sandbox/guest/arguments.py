@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import inspect
 import typing
 from typing import Any, Callable
@@ -67,6 +68,8 @@ def coerce(value: Any, annotation: Any) -> Any:  # noqa: PLR0911 - one line for 
             return annotation.model_validate(value)
         if takes and callable(getattr(annotation, "parse_obj", None)):
             return annotation.parse_obj(value)
+        if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+            return _member(annotation, value)
         return value
     if isinstance(value, list) and origin in _LISTS and inner:
         return [coerce(one, inner[0]) for one in value]
@@ -75,6 +78,14 @@ def coerce(value: Any, annotation: Any) -> Any:  # noqa: PLR0911 - one line for 
     if isinstance(origin, type):
         return value
     return _first_that_takes(value, inner)
+
+
+def _member(kind: type[enum.Enum], value: Any) -> Any:
+    """The member of this value, or of this name; the value itself where there is none."""
+    for member in kind:
+        if value in (member.value, member.name):
+            return member
+    return value
 
 
 def _first_that_takes(value: Any, annotations: tuple[Any, ...]) -> Any:

@@ -137,4 +137,6 @@ def enter(environment: dict[str, str], packages: str | None) -> None:
     sys.stderr = open(2, "w", encoding="utf-8", errors="replace", buffering=1, closefd=False)  # noqa: SIM115
     sys.argv = ["tool"]
     if packages:
-        sys.path.insert(0, packages)
+        # Behind the standard library, so that nothing there takes its place.
+        other = [place.endswith("-packages") for place in sys.path]
+        sys.path.insert(other.index(True) if any(other) else len(other), packages)

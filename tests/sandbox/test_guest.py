@@ -211,15 +211,18 @@ async def test_a_tool_has_its_own_environment_and_nothing_else() -> None:
 async def test_arguments_become_the_models_that_they_are_annotated_with() -> None:
     source = """
 from __future__ import annotations
-import dataclasses
+import enum
 from typing import Dict, List, Optional, Union
+class Colour(enum.Enum): RED = 'red'
 class Item:
     def __init__(self, n): self.n = n
     @classmethod
     def model_validate(cls, data): return cls(data['n'])
 def f(one: Item, many: List[Item], named: Dict[str, Item], maybe: Optional[Item] = None,
-      either: Union[int, Item] = 0, plain: dict = {}, /, *, self=1, **more):
-    return [one.n, many[0].n, named['a'].n, maybe.n, either.n, plain, self, more]
+      either: Union[int, Item] = 0, plain: dict = {}, /, *, self=1,
+      colours: List[Colour] = (), **more):
+    found = [one.n, many[0].n, named['a'].n, maybe.n, either.n, plain, self, more]
+    return found + [colours[0] is Colour.RED, colours[1]]
 """
     arguments = {
         "one": {"n": 1},
@@ -230,9 +233,10 @@ def f(one: Item, many: List[Item], named: Dict[str, Item], maybe: Optional[Item]
         "plain": {"n": 6},
         "self": "given by the model",
         "extra": 7,
+        "colours": ["red", "mauve"],
     }
     found = await returns(source, arguments=arguments)
-    assert found == [1, 2, 3, 4, 5, {"n": 6}, None, {"extra": 7}]
+    assert found == [1, 2, 3, 4, 5, {"n": 6}, None, {"extra": 7}, True, "mauve"]
 
 
 async def test_a_coroutine_is_awaited() -> None:
@@ -290,10 +294,13 @@ async def test_without_an_agent_the_state_is_none() -> None:
 
 
 async def test_limits_of_the_process_and_packages_are_set(tmp_path: PurePosixPath) -> None:
-    source = "import resource, sys\ndef f(): return [resource.getrlimit(7), sys.path[0]]"
+    source = "import resource, sys\ndef f(): return [resource.getrlimit(7), sys.path]"
     inside = Inside(packages=PurePosixPath(tmp_path), rlimits={"NOFILE": 99, "NOTHING": 1})
     done = await run(job(source), inside)
-    assert done.result == [[99, 99], str(tmp_path)]
+    limit, path = done.result
+    assert limit == [99, 99]
+    assert str(tmp_path) in path[1:]
+    assert path.index(str(tmp_path)) < [one.endswith("-packages") for one in path].index(True)
 
 
 async def test_a_job_that_is_too_long_is_not_sent() -> None:

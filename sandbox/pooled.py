@@ -1,0 +1,146 @@
+"""A job from its start to its end, in a sandbox of any backend that can be launched."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from sandbox.conversation import Guest, GuestEnded
+from sandbox.frames import died, out_of_memory, was_killed
+from sandbox.pool import Box, Launcher, Pool, Spec
+from sandbox.protocol import Job, JobResult, Limits, SandboxLost
+
+
+class Exit(Protocol):
+    """The way out of one sandbox, shut until a job is admitted.
+
+    Attributes:
+        folder: With the socket that leads to it; it is at `/run/o` in the sandbox, read-only.
+        hosts: Which hosts the job has asked for, with `-` before those refused.
+    """
+
+    @property
+    def folder(self) -> Path:
+        """Where it is on this machine."""
+
+    @property
+    def hosts(self) -> Sequence[str]:
+        """In the order in which they were asked for."""
+
+    def admit(self, job: Job) -> Mapping[str, Any] | None:
+        """Open it as far as the job may go; what the guest needs to know for it."""
+
+    async def close(self) -> None:
+        """Shut it for ever."""
+
+
+class Egress(Protocol):
+    """Gives each sandbox a way out."""
+
+    async def open(self) -> Exit:
+        """A new one."""
+
+
+class PooledJobs:
+    """Runs jobs in sandboxes of a launcher, each in one that was started before where there is."""
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        *,
+        egress: Egress | None = None,
+        size: int = 2,
+        idle_s: float = 600.0,
+    ) -> None:
+        self.pool = Pool(lambda spec: _launched(launcher, egress, spec), size=size, idle_s=idle_s)
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def warm(self, limits: Limits = Limits()) -> None:
+        """Have sandboxes ready for jobs with these limits and no packages."""
+        self.pool.warm(Spec.of(Job("", "", "", {}, limits=limits)))
+
+    async def run(self, job: Job, before_sending: Callable[[], Awaitable[None]]) -> JobResult:
+        """Run a job; see `Sandbox.run`."""
+        taken = await self.pool.take(Spec.of(job))
+        try:
+            done = await _talk(taken, job, before_sending)
+        except asyncio.CancelledError:
+            await _whatever_comes(self._end(taken))
+            raise
+        except BaseException:
+            self._end(taken)
+            raise
+        self._end(taken)
+        return done
+
+    async def close(self) -> None:
+        """End what is ready, and wait until all that were used have ended."""
+        await self.pool.close()
+        while self._ending:
+            await asyncio.wait(self._ending)
+
+    def _end(self, taken: "_Taken") -> asyncio.Task[None]:
+        """In the background: the answer need not wait for it."""
+        task = asyncio.create_task(taken.end())
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        return task
+
+
+@dataclass
+class _Taken:
+    """A sandbox and its way out."""
+
+    box: Box
+    exit: Exit | None
+
+    @property
+    def is_alive(self) -> bool:
+        return self.box.is_alive
+
+    async def end(self) -> None:
+        try:
+            await self.box.end()
+        finally:
+            if self.exit is not None:
+                await self.exit.close()
+
+
+async def _launched(launcher: Launcher, egress: Egress | None, spec: Spec) -> _Taken:
+    way_out = None if egress is None else await egress.open()
+    try:
+        box = await launcher.launch(spec, None if way_out is None else way_out.folder)
+    except BaseException:
+        if way_out is not None:
+            await way_out.close()
+        raise
+    return _Taken(box, way_out)
+
+
+async def _talk(
+    taken: _Taken, job: Job, before_sending: Callable[[], Awaitable[None]]
+) -> JobResult:
+    box, way_out = taken.box, taken.exit
+    inside = box.inside
+    if way_out is not None:
+        inside = replace(inside, egress=way_out.admit(job))
+    try:
+        done = await Guest(box.line).call(job, inside, before_sending)
+    except GuestEnded as error:
+        verdict = await box.verdict()
+        if verdict == "lost":
+            raise SandboxLost("the sandbox is gone, and with it what it did") from error
+        done = JobResult(failure=out_of_memory(job) if verdict == "memory" else died(job))
+    else:
+        if was_killed(done.failure) and await box.verdict() == "memory":
+            done = replace(done, failure=out_of_memory(job))
+    return done if way_out is None else replace(done, hosts=tuple(way_out.hosts))
+
+
+async def _whatever_comes(task: asyncio.Task[None]) -> None:
+    """Wait for a task, also when the wait is cancelled again."""
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({task})
