@@ -146,7 +146,9 @@ class McpBook:
                 actor.organization_id,
                 LIST_TOOLS,
                 {"server_id": server_id},
-                timeout_s=self._settings.mcp_list_timeout_s + _SPARE_S,
+                timeout_s=self._settings.mcp_connect_timeout_s
+                + self._settings.mcp_list_timeout_s
+                + _SPARE_S,
             )
         except (McpFailed, Unavailable) as error:
             async with self._database.begin() as connection:

@@ -13,7 +13,7 @@ class McpSettings(BaseSettings):
         10.0, gt=0, le=300, description="Seconds an MCP server has to be connected to and greeted."
     )
     mcp_list_timeout_s: float = Field(
-        30.0, gt=0, le=300, description="Seconds it has to list all of its tools, with that."
+        30.0, gt=0, le=300, description="Seconds it then has to list all of its tools."
     )
     mcp_call_timeout_s: float = Field(
         60.0, gt=0, le=1_500, description="Seconds one call of its tools may take."

@@ -1,4 +1,4 @@
-"""MCP servers that are processes here: each in a sandbox of bubblewrap of its own, or not at all."""
+"""MCP servers that are processes: each in a sandbox of bubblewrap of its own, or not at all."""
 
 import asyncio
 import os
@@ -13,6 +13,7 @@ from sandbox.bubblewrap.host import Host, look
 from sandbox.bubblewrap.process import Caps, ConfinedProcess, NotStarted, start
 from sandbox.protocol import Limits, SandboxState
 
+_CHUNK = 64 * 1024
 _SYSTEM = (Path("/usr/bin"), Path("/bin"))
 
 
@@ -29,7 +30,13 @@ class ConfinedServer:
 
     async def end(self) -> None:
         """Kill all of it, and wait for that."""
-        await self._confined.end()
+        # asyncio sees the end of a process when its pipes are read to theirs.
+        await asyncio.gather(self._confined.end(), _drain(self.stdout), _drain(self.stderr))
+
+
+async def _drain(pipe: asyncio.StreamReader) -> None:
+    while await pipe.read(_CHUNK):
+        pass
 
 
 class ConfinedServers:

@@ -30,7 +30,7 @@ class McpLimits:
 
     Attributes:
         connect_s: To connect and to greet.
-        list_s: To list all tools, with that.
+        list_s: To list all tools, behind that.
         call_s: For one call, behind that.
         at_once: Sessions with one server in this process.
         most: Of what it may send in one session.
@@ -113,7 +113,7 @@ class McpServers:
             returned: tuple[bool, str] = await session.call(name, arguments)
             return returned
 
-        return await self._ask(target, calling, self._limits.connect_s + self._limits.call_s)
+        return await self._ask(target, calling, self._limits.call_s)
 
     async def close(self) -> None:
         """End what is under way."""
@@ -125,20 +125,31 @@ class McpServers:
     async def _ask(
         self, target: McpTarget, talk: Callable[[Any], Awaitable[_T]], limit_s: float
     ) -> _T:
-        """What comes of a talk with a server. The limit holds, whatever the session does."""
+        """What comes of a talk with a server. The limits hold, whatever the session does."""
         package = await self._package()
         if self._under_way[target.id] >= self._limits.at_once:
             raise McpBusy(target.name)
-        answer: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[_T] = loop.create_future()
+        left_s = self._limits.connect_s
+        limit = asyncio.timeout(left_s)
+
+        async def greeted(session: Any) -> _T:
+            nonlocal left_s
+            if left_s != limit_s and not answer.done():
+                left_s = limit_s
+                limit.reschedule(loop.time() + limit_s)
+            return await talk(session)
+
         self._under_way[target.id] += 1
-        session = asyncio.create_task(self._converse(package, target, talk, answer))
+        session = asyncio.create_task(self._converse(package, target, greeted, answer))
         self._sessions.add(session)
         session.add_done_callback(lambda task: self._ended(task, target.id))
         try:
-            async with asyncio.timeout(limit_s):
+            async with limit:
                 return await answer
         except TimeoutError:
-            raise McpFailed(f"it did not answer within {limit_s:g} s") from None
+            raise McpFailed(f"it did not answer within {left_s:g} s") from None
         finally:
             if not answer.done() or answer.cancelled():
                 session.cancel()
@@ -151,28 +162,26 @@ class McpServers:
         answer: "asyncio.Future[_T]",
     ) -> None:
         """Hold a session, and once more where the server has forgotten the first one."""
+        failure = McpFailed("nothing was asked of it")
         for attempt in range(2):
             transport = package.new_transport(
                 target, self._guard, connect_s=self._limits.connect_s, most=self._limits.most
             )
             try:
-                async with asyncio.timeout(None) as greeting:
-                    greeting.reschedule(asyncio.get_running_loop().time() + self._limits.connect_s)
-                    async with package.session_with(
+                async with (
+                    asyncio.timeout(None) as farewell,
+                    package.session_with(
                         target, transport, self._spawn, most=self._limits.most
-                    ) as session:
-                        greeting.reschedule(None)
-                        found = await talk(session)
-                        if not answer.done():
-                            answer.set_result(found)
-                        greeting.reschedule(asyncio.get_running_loop().time() + _ENDING_S)
+                    ) as session,
+                ):
+                    found = await talk(session)
+                    if not answer.done():
+                        answer.set_result(found)
+                    farewell.reschedule(asyncio.get_running_loop().time() + _ENDING_S)
                 return
-            except TimeoutError:
-                failure = McpFailed(f"it did not answer within {self._limits.connect_s:g} s")
-                break
             except asyncio.CancelledError:
                 raise
-            except BaseException as error:
+            except BaseException as error:  # of a foreign protocol, and groups of them
                 failure = package.said(error, transport)
                 if answer.done() or attempt or not package.is_expired(error):
                     break

@@ -195,8 +195,7 @@ async def _process_streams(
         async with to_us:
             try:
                 async for line in lines.read():
-                    if line.lstrip().startswith(b"{"):  # many print other things as well
-                        await to_us.send(_message(line))
+                    await to_us.send(_message(line))
                 transport.problem = "its process ended" + _last(lines)
             except McpFailed as error:
                 transport.problem = error.message

@@ -9,6 +9,7 @@ from typing import Protocol
 from o.errors import McpFailed
 
 _CHUNK = 64 * 1024
+_MOST_NOISE = 64 * 1024
 _LAST_WORDS = 2_000
 
 
@@ -53,19 +54,26 @@ class Lines:
     last_words: str = ""
 
     async def read(self) -> AsyncIterator[bytes]:
-        """Each line that it writes, until it ends.
+        """Each line that it writes and that may be a message, until it ends.
+
+        Many servers print something else as well, which is passed over while it is little.
 
         Raises:
             McpFailed: It wrote more than it may.
         """
-        buffer = b""
+        buffer, noise = b"", 0
         while chunk := await self.process.stdout.read(_CHUNK):
             self.left -= len(chunk)
             if self.left < 0:
                 raise McpFailed("it wrote more than it may")
             *lines, buffer = (buffer + chunk).split(b"\n")
             for line in lines:
-                yield line
+                if line.lstrip().startswith(b"{"):
+                    yield line
+                    continue
+                noise += len(line) + 1
+                if noise > _MOST_NOISE:
+                    raise McpFailed("it prints to stdout what is no message")
 
     async def write(self, line: bytes) -> None:
         """Send it a line; one that is gone gets none."""
