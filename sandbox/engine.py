@@ -97,8 +97,12 @@ class Engine:
             except errors.APIError as error:
                 if error.status_code != HTTPStatus.CONFLICT:
                     raise
-                # It ended by itself, and the engine is removing it.
-                api.wait(container, timeout=_REMOVAL_S, condition="removed")
+                # It ended by itself, and the engine is removing it. To be told of the end of that
+                # can take for ever where it has come already.
+                until = time.monotonic() + _REMOVAL_S
+                while time.monotonic() < until:
+                    api.inspect_container(container)
+                    time.sleep(0.02)
 
         from docker import errors  # noqa: PLC0415 - see `_answer`
 

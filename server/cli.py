@@ -68,7 +68,7 @@ def api(**flags: Any) -> None:
     from api.app import create_app  # noqa: PLC0415
     from api.edge.connection import BoundedConnection  # noqa: PLC0415
     from api.edge.descriptors import raise_limit  # noqa: PLC0415
-    from migrations.upgrade import wait_for_schema  # noqa: PLC0415
+    from migrations.schema import wait_for_schema  # noqa: PLC0415
     from server.serving import serve  # noqa: PLC0415
 
     settings = _with_database(_settings(**flags))

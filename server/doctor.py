@@ -14,7 +14,7 @@ import httpx
 import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 
-from migrations.upgrade import MINIMUM_POSTGRES, NEWEST_TESTED_POSTGRES, is_migrated
+from migrations.schema import MINIMUM_POSTGRES, NEWEST_TESTED_POSTGRES, is_migrated
 from o.errors import Conflict, OError
 from o.ids import DEFAULT_ORGANIZATION_ID
 from o.llm.catalogue import Catalogue, ProviderState

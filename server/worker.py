@@ -21,7 +21,7 @@ from activities.steps import StepActivities, StepLimits
 from activities.tools import ToolActivities
 from activities.worker_requests import Handler, WorkerRequestActivities
 from api.wire.callbacks import callback_body
-from migrations.upgrade import wait_for_schema
+from migrations.schema import wait_for_schema
 from o.domain.llm import LanguageModel
 from o.llm.models import Models
 from o.llm.prices import Prices

@@ -92,6 +92,7 @@ class _Pair:
         self._other = {near: far, far: near}
         self._waiting = {near: b"", far: b""}  # for whom, and what
         self._at_end: set[socket.socket] = set()
+        self._is_closed = False
         self._selector = selector
         for one in self._other:
             one.setblocking(False)
@@ -99,6 +100,8 @@ class _Pair:
 
     def step(self) -> None:
         """Carry what can be carried now."""
+        if self._is_closed:
+            return  # both sockets had something to tell, and the first one's was the end
         try:
             for one, other in self._other.items():
                 self._write(other)
@@ -146,6 +149,7 @@ class _Pair:
                 self._selector.register(one, events, self)
 
     def _close(self) -> None:
+        self._is_closed = True
         for one in self._other:
             if self._selector.get_map().get(one) is not None:
                 self._selector.unregister(one)

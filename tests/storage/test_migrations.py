@@ -10,7 +10,8 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 import migrations
-from migrations.upgrade import is_migrated, migrate, newest_revision
+from migrations.schema import is_migrated, newest_revision
+from migrations.upgrade import migrate
 from o.errors import Conflict
 from o.storage.database import Database
 from o.storage.tables import metadata

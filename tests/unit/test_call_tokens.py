@@ -42,22 +42,22 @@ def test_a_token_of_another_server_a_changed_one_and_an_old_one_say_nothing(
     assert tokens.read(tokens.mint(_CALL, good_for_s=-1)) is None
 
 
-_ANSWERS = {
-    ("GET", "/v1/agents/"): 500,  # past the door: the application has no parts here
-    ("POST", "/v1/agents/agent-x/messages"): 500,
-    ("GET", "/latest/blocks"): 500,
-    ("GET", "/v1/tools/count"): 500,
-    ("POST", "/v1/tools/"): 403,
-    ("PUT", "/v1/tools/"): 403,
-    ("POST", "/v1/tools/run"): 403,
-    ("GET", "/v1/providers/"): 403,
-    ("GET", "/v1/agents/../providers/"): 403,
-    ("GET", "/v1/sandbox-config/"): 403,
-    ("POST", "/v1/mcp-servers/"): 403,
-    ("GET", "/v1/admin/users"): 403,
-    ("POST", "/v1/embeddings"): 403,
-    ("GET", "/openapi.json"): 403,
-    ("GET", "/"): 403,
+_OPEN = {
+    ("GET", "/v1/agents/"): True,
+    ("POST", "/v1/agents/agent-x/messages"): True,
+    ("GET", "/latest/blocks"): True,
+    ("GET", "/v1/tools/count"): True,
+    ("POST", "/v1/tools/"): False,
+    ("PUT", "/v1/tools/"): False,
+    ("POST", "/v1/tools/run"): False,
+    ("GET", "/v1/providers/"): False,
+    ("GET", "/v1/agents/../providers/"): False,
+    ("GET", "/v1/sandbox-config/"): False,
+    ("POST", "/v1/mcp-servers/"): False,
+    ("GET", "/v1/admin/users"): False,
+    ("POST", "/v1/embeddings"): False,
+    ("GET", "/openapi.json"): False,
+    ("GET", "/"): False,
 }
 
 
@@ -70,7 +70,8 @@ async def test_a_token_opens_what_tools_are_for(
     good = {"authorization": f"Bearer {tokens.mint(_CALL)}"}
     late = {"authorization": f"Bearer {tokens.mint(_CALL, good_for_s=-1)}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
-        for (method, path), status in _ANSWERS.items():
+        for (method, path), is_open in _OPEN.items():
             answer = await http.request(method, path, headers=good)
-            assert answer.status_code == status, (method, path, answer.text)
+            # Behind the door the application lacks its parts here, and may fail.
+            assert (answer.status_code != 403) == is_open, (method, path, answer.text)
             assert (await http.request(method, path, headers=late)).status_code == 401

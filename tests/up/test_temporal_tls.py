@@ -1,67 +1,26 @@
 """The operator's own Temporal server: over TLS, with a certificate, with a key."""
 
 import asyncio
-import datetime
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from pydantic import SecretStr, ValidationError
 
 from o.errors import InvalidInput, Unavailable
 from o.settings import Settings
 from o.temporal.connection import connect, connect_or_explain
+from tests.support.certificates import Files, self_signed
 from tests.up.conftest import NewProduct
 
 NAME = "temporal.example"
 
 
-@dataclass(frozen=True)
-class Files:
-    ca: Path
-    cert: Path
-    key: Path
-
-
-def _certificate(folder: Path) -> Files:
-    """One that vouches for itself, for the server and for its client."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
-    now = datetime.datetime.now(datetime.UTC)
-    cert = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    files = Files(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
-    for file in (files.ca, files.cert):
-        file.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
-    files.key.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return files
-
-
 @pytest.fixture
 def files(tmp_path: Path) -> Files:
-    return _certificate(tmp_path)
+    return self_signed(tmp_path, NAME)
 
 
 @pytest.fixture

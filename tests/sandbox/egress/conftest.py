@@ -54,6 +54,7 @@ class World:
         self.settings = Settings(
             data_dir=data_dir,
             sandbox_allow=(f"127.0.0.1:{origin.port}",),
+            api_url=f"http://127.0.0.1:{origin.port}" if origin.port else None,
             sandbox_ports=(80, 443, origin.port or 8080),
         )
         self.egress = Egress(self.settings, resolve=self._resolve)

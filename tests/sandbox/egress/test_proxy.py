@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from o.call_tokens import Call, CallTokens
+from o.secrets import Keyring
 from sandbox.egress import proxy
 from sandbox.egress.exits import Egress
 from sandbox.protocol import Network
@@ -177,6 +179,43 @@ async def test_a_way_out_shows_nothing_of_another(world: World) -> None:
     assert sorted(path.name for path in one.folder.iterdir()) == ["ca.pem", "egress"]
     assert one.folder.parent.stat().st_mode & 0o077 == 0
     assert world.settings.data_dir.joinpath("egress").stat().st_mode & 0o077 == 0
+
+
+async def test_the_api_is_asked_as_the_call_and_as_nobody_else(world: World) -> None:
+    way = await world.way_out(Network("public", api=True))
+    request = [
+        "POST http://o.internal/v1/agents/ HTTP/1.1",
+        "Host: o.internal",
+        "Authorization: Bearer of-this-call",
+        "X-BARE-PASSWORD: password guessed",
+        "user_id: user-00000000-0000-4000-8000-000000000000",
+        "Origin: http://evil.example",
+        "Connection: authorization",
+        "Content-Length: 2",
+        "Accept: */*",
+        "",
+        "{}",
+    ]
+    world.origin.awaited = b"{}"
+    answer = await world.say(way, "\r\n".join(request).encode())
+    assert answer.endswith(b"hi")
+    first, host, accept, *others = world.origin.requests[0].decode().split("\r\n")
+    assert (first, host) == ("POST /v1/agents/ HTTP/1.1", f"Host: 127.0.0.1:{world.origin.port}")
+    (signed,) = [line for line in (accept, *others) if line.startswith("Authorization: ")]
+    token = signed.removeprefix("Authorization: Bearer ")
+    tokens = CallTokens(Keyring(world.settings.data_dir))
+    assert tokens.read(token) == Call("org-1", "job-1", "agent-1")
+    said = world.origin.requests[0].lower()
+    assert not any(name in said for name in (b"password", b"user_id", b"origin", b"of-this-call"))
+    assert way.hosts == ("o.internal",)
+
+
+async def test_no_tunnel_leads_to_the_api(world: World) -> None:
+    way = await world.way_out(Network("public", api=True))
+    for place in ("o.internal:80", "o.internal:443", "O.INTERNAL.:80"):
+        answer = await world.say(way, f"CONNECT {place} HTTP/1.1\r\n\r\n".encode())
+        assert answer.startswith(b"HTTP/1.1 403 This tool may not use the API"), answer
+    assert world.origin.requests == []
 
 
 async def test_too_much_at_once_is_refused_in_words(

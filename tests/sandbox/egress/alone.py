@@ -1,0 +1,147 @@
+"""Run in a network namespace that has loopback only: tools that reach out of their sandboxes.
+
+Whatever the guard lets through by mistake has no way out of here. Prints what the tools told, as
+JSON.
+"""
+
+import asyncio
+import fcntl
+import json
+import shutil
+import socket
+import ssl
+import struct
+import sys
+import threading
+from collections.abc import Iterable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from o.settings import Settings
+from sandbox.egress.exits import Egress
+from sandbox.egress.policy import network_for
+from sandbox.protocol import Job, JobResult
+from tests.sandbox.egress.backends import run_in
+from tests.support.certificates import Files, self_signed
+
+_SET_FLAGS, _UP = 0x8914, 0x41  # SIOCSIFFLAGS; IFF_UP | IFF_RUNNING
+_ADDRESSES = {
+    "good.test": ["127.0.0.1"],
+    "private.test": ["10.1.2.3"],
+    "local.test": ["127.0.0.1"],
+    "half.test": ["169.254.169.254", "127.0.0.2"],
+}
+# What the tools' clients are made of, of the tests' own environment.
+_PACKAGES = (
+    "aiohappyeyeballs aiohttp aiosignal anyio attr certifi charset_normalizer frozenlist h11 "
+    "httpcore httpx idna multidict propcache requests sniffio typing_extensions.py urllib3 yarl"
+)
+
+
+class _Host(BaseHTTPRequestHandler):
+    """Says what it was sent; `/away` leads to the metadata address."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        if self.path == "/away":
+            self.send_response(302)
+            self.send_header("location", "http://169.254.169.254/latest/meta-data/")
+            self.send_header("content-length", "0")
+            self.end_headers()
+            return
+        answer = b"heard " + body
+        self.send_response(200)
+        self.send_header("content-length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def _serve(files: Files | None) -> int:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Host)
+    if files is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(files.cert, files.key)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return int(server.server_address[1])
+
+
+async def _resolve(host: str, port: int) -> Iterable[str]:
+    return _ADDRESSES.get(host, [host])
+
+
+def _packages(folder: Path) -> Path:
+    site = next(Path(path) for path in sys.path if path.endswith("site-packages"))
+    folder.mkdir()
+    for name in _PACKAGES.split():
+        if (site / name).is_dir():
+            shutil.copytree(site / name, folder / name)
+        else:
+            shutil.copy(site / name, folder / name)
+    return folder
+
+
+async def _run(backend: str, data_dir: Path) -> dict[str, object]:
+    data_dir.mkdir()
+    files = self_signed(data_dir, "good.test")
+    secure, plain = _serve(files), _serve(None)
+    settings = Settings(
+        data_dir=data_dir,
+        sandbox_allow=(f"good.test:{secure}", f"good.test:{plain}"),
+        sandbox_ports=(80, 443, secure, plain),
+        sandbox_ca_file=files.ca,
+    )
+    egress = Egress(settings, resolve=_resolve)
+    await egress.start()
+    good = f"https://good.test:{secure}/"
+    source = Path(__file__).with_name("reaching.py").read_text()
+    packages = _packages(data_dir / "deps")
+
+    async def call(function: str, **arguments: object) -> JobResult:
+        job = Job(
+            "job-1",
+            source,
+            function,
+            arguments,
+            packages=packages,
+            network=network_for(settings),
+        )
+        return await run_in(backend, job, egress, data_dir)
+
+    refused = [
+        f"https://local.test:{secure}/",
+        f"http://127.0.0.1:{plain}/",
+        "http://169.254.169.254/latest/meta-data/",
+        "https://169.254.169.254/latest/meta-data/",
+        "http://10.0.0.5/",
+        "https://private.test/",
+        "http://half.test/",
+        f"http://good.test:{plain}/away",
+    ]
+    reached = await call("reach", urls=[good, f"http://good.test:{plain}/", *refused])
+    bulk = await call("bulk", url=good)
+    path = "/run/o/egress" if backend != "plain" else ""
+    tricks = await call("tricks", path=path) if path else None
+    await egress.close()
+    return {
+        "failure": reached.failure and reached.failure.message,
+        "result": reached.result,
+        "hosts": list(reached.hosts),
+        "good": [f"good.test:{secure}", f"good.test:{plain}"],
+        "bulk": bulk.result or str(bulk.failure),
+        "tricks": tricks and (tricks.result or str(tricks.failure)),
+    }
+
+
+def main(backend: str, data_dir: Path) -> None:
+    """Raise loopback, and run the tools."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SET_FLAGS, struct.pack("16sh14x", b"lo", _UP))
+    sys.stdout.write(json.dumps(asyncio.run(_run(backend, data_dir))))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))
