@@ -242,7 +242,7 @@ def test_an_agent_begins_with_the_messages_it_is_given(client: Letta) -> None:
         ({"tool_rules": [{"type": "conditional", "tool_name": "x"}]}, 422),
         ({"agent_type": "unheard_of"}, 422),
         ({"agent_type": "split_thread_agent"}, 400),
-        ({"tools": ["unheard_of"]}, 404),
+        ({"tools": ["unheard_of"]}, 400),
         ({"tool_ids": [new_id("tool")]}, 404),
         ({"name": ""}, 422),
         ({"context_window_limit": 0}, 422),

@@ -18,6 +18,7 @@ from tests.support.approvals import ask, guarded_agent
 from tests.support.document import DOCUMENT
 from tests.support.product import Product
 from tests.support.provider import EMBEDDING_HANDLE, HANDLE, call, do, say
+from tests.support.tools import make_tool
 
 MESSAGES = TypeAdapter(list[ShownMessage])
 
@@ -61,7 +62,7 @@ def test_ids_of_operations_are_unique_and_words() -> None:
 
 def test_every_answer_has_a_model_or_a_stream() -> None:
     # Nothing to say: they answer null.
-    null = {"DELETE /v1/conversations/{conversation_id}", "DELETE /v1/blocks/{block_id}"}
+    null = {f"DELETE /v1/{kind}s/{{{kind}_id}}" for kind in ("conversation", "block", "tool")}
     for name, operation in operations():
         answer = operation["responses"].get("200")
         if answer is None:
@@ -157,6 +158,7 @@ def test_the_example_of_an_operation_works_as_it_stands(
         block_id=agent.blocks[0].id,
         block_label="human",
         tool_name="memory_insert",
+        tool_id=make_tool(client).id,
         provider_id=client.get("/v1/providers/", cast_to=httpx.Response).json()[-1]["id"],
         mcp_server_id=new_id("mcp_server"),
         tool_id=new_id("tool"),

