@@ -161,7 +161,6 @@ def test_the_example_of_an_operation_works_as_it_stands(
         tool_id=make_tool(client).id,
         provider_id=client.get("/v1/providers/", cast_to=httpx.Response).json()[-1]["id"],
         mcp_server_id=new_id("mcp_server"),
-        tool_id=new_id("tool"),
     )
     query = {"agent_id": agent.id} if operation == "POST /v1/conversations/" else {}
     if path in _MODELS:
