@@ -7,12 +7,13 @@ while.
 import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from temporalio.client import Client
 from temporalio.service import RPCError
 
 from o.storage.database import Database
+from o.storage.sandbox_states import read_sandbox_state
 from o.storage.turn.steps import count_waiting_for_room
 from o.temporal.connection import check_serving
 from o.temporal.queues import longest_wait_s
@@ -31,12 +32,14 @@ class Standing:
         workers: Whether any has a free slot; unknown where Temporal does not tell.
         longest_wait_s: How long the oldest task has waited for a slot.
         waiting_for_room: How many model calls wait for room at their provider, by provider.
+        sandbox: What workers run tools in, a `SandboxState`; None while they have not said.
     """
 
     temporal: Literal["ok", "away"] = "ok"
     workers: Literal["ok", "full", "unknown"] = "unknown"
     longest_wait_s: float | None = None
     waiting_for_room: dict[str, int] = field(default_factory=dict)
+    sandbox: dict[str, Any] | None = None
 
 
 class Readiness:
@@ -61,14 +64,15 @@ class Readiness:
     async def _look(self) -> Standing:
         async with self._database.connect() as connection:
             waiting = await count_waiting_for_room(connection)
+            sandbox = await read_sandbox_state(connection)
         try:
             await asyncio.wait_for(
                 check_serving(self._temporal, timeout_s=_PATIENCE_S), _PATIENCE_S
             )
             waited_s = await longest_wait_s(self._temporal, self._task_queue, timeout_s=_PATIENCE_S)
         except (RuntimeError, RPCError, TimeoutError):
-            return Standing("away", waiting_for_room=waiting)
+            return Standing("away", waiting_for_room=waiting, sandbox=sandbox)
         if waited_s is None:
-            return Standing(waiting_for_room=waiting)
+            return Standing(waiting_for_room=waiting, sandbox=sandbox)
         workers: Literal["ok", "full"] = "full" if waited_s > _LONGEST_WAIT_S else "ok"
-        return Standing("ok", workers, waited_s, waiting)
+        return Standing("ok", workers, waited_s, waiting, sandbox)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, FilePath, model_validator
+from pydantic import AliasChoices, Field, FilePath, model_validator
 from pydantic_settings import BaseSettings
 
 from o.setting_types import HTTP, Places, Ports
@@ -12,6 +12,40 @@ from o.setting_types import HTTP, Places, Ports
 class SandboxSettings(BaseSettings):
     """Those settings whose variables begin with `O_SANDBOX_`, and what belongs to them."""
 
+    sandbox_backend: Literal["auto", "docker", "bubblewrap", "unsafe-subprocess"] = Field(
+        "auto",
+        description="What custom tools run in. auto: docker where an engine answers and has the "
+        "image, else bubblewrap where its self-test passes, else nothing. unsafe-subprocess is no "
+        "sandbox: tools may do what O may.",
+    )
+    sandbox_image: str = Field(
+        "o-sandbox:latest", description="The image of docker; `make sandbox-image` makes it."
+    )
+    sandbox_runtime: str = Field(
+        "", description="The runtime of docker, such as runsc for gVisor; unset: the engine's own."
+    )
+    docker_host: str = Field(
+        "unix:///var/run/docker.sock",
+        validation_alias=AliasChoices("O_DOCKER_HOST", "DOCKER_HOST"),
+        description="Where the Docker engine of the workers listens.",
+    )
+    sandbox_timeout_s: float = Field(
+        60.0,
+        gt=0,
+        le=3_600,
+        validation_alias=AliasChoices("O_SANDBOX_TIMEOUT_S", "TOOL_SANDBOX_TIMEOUT"),
+        description="Seconds that one call of a custom tool may take.",
+    )
+    sandbox_memory_mb: int = Field(
+        256, ge=64, le=1_048_576, description="Memory of one call, of all its processes together."
+    )
+    sandbox_cpus: float = Field(1.0, ge=0.1, le=256, description="CPUs of one call.")
+    sandbox_pool: int = Field(
+        2,
+        ge=0,
+        le=64,
+        description="Sandboxes that each worker keeps ready for each set of requirements.",
+    )
     sandbox_network: Literal["public", "list", "none"] = Field(
         "public",
         description="What custom tools reach: public addresses, the hosts of O_SANDBOX_HOSTS "

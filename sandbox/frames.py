@@ -190,6 +190,12 @@ def out_of_memory(job: Job) -> Failure:
     return Failure("memory", _words(job, "MemoryError", text), "MemoryError")
 
 
+def out_of_cpu(job: Job) -> Failure:
+    """All its processes together took more CPU than they may, where no kernel holds them to it."""
+    text = f"it used more than {job.limits.cpus:g} CPUs and was stopped"
+    return Failure("timeout", _words(job, "TimeoutError", text), "TimeoutError")
+
+
 def died(job: Job, status: Any = None) -> Failure:
     """Its process ended before the function returned."""
     text = "its process ended before the function returned"

@@ -51,10 +51,10 @@ class Box(Protocol):
     def is_alive(self) -> bool:
         """Whether nothing is known against it."""
 
-    async def verdict(self) -> Literal["memory", "lost", ""]:
+    async def verdict(self) -> Literal["memory", "cpu", "lost", ""]:
         """Why a guest ended without a reply, or a tool was killed.
 
-        `memory`: it used too much; `lost`: it cannot be known, as when the engine is gone.
+        `memory` or `cpu`: it used too much; `lost`: it cannot be known, as when the engine is gone.
         """
 
     async def end(self) -> None:

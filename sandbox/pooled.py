@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sandbox.conversation import Guest, GuestEnded
-from sandbox.frames import died, out_of_memory, was_killed
+from sandbox.frames import died, out_of_cpu, out_of_memory, was_killed
 from sandbox.pool import Box, Launcher, Pool, Spec
 from sandbox.protocol import Job, JobResult, Limits, SandboxLost
 
@@ -132,7 +132,8 @@ async def _talk(
         verdict = await box.verdict()
         if verdict == "lost":
             raise SandboxLost("the sandbox is gone, and with it what it did") from error
-        done = JobResult(failure=out_of_memory(job) if verdict == "memory" else died(job))
+        failures = {"memory": out_of_memory, "cpu": out_of_cpu}
+        done = JobResult(failure=failures.get(verdict, died)(job))
     else:
         if was_killed(done.failure) and await box.verdict() == "memory":
             done = replace(done, failure=out_of_memory(job))

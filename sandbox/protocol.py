@@ -126,18 +126,24 @@ class SandboxState:
 
     Attributes:
         backend: `docker`, `bubblewrap`, `unsafe-subprocess`, or empty where nothing does.
-        caps: What holds memory and CPU: `cgroup`, `watcher`, or empty.
+        caps: What holds memory and CPU: `cgroup`, `watcher`, both, or empty.
         problem: Why nothing runs tools, with what can be done about it.
+        python: Which one runs them, as `3.11`; empty where that is not known.
     """
 
     backend: str
     level: Level
     caps: str = ""
     problem: str = ""
+    python: str = ""
 
 
 class SandboxUnavailable(Exception):
     """No sandbox can be had, so that nothing of the job was run. It may be tried again."""
+
+
+class NoSandbox(SandboxUnavailable):
+    """Tools do not run on this server as it is; the message says what can be done about it."""
 
 
 class SandboxLost(Exception):

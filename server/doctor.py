@@ -26,6 +26,7 @@ from o.storage.availability import reason_of
 from o.storage.database import Database, libpq_url
 from o.storage.providers import provider_reader
 from o.temporal.connection import connect_or_explain
+from sandbox.choice import survey
 from server.start_files import strange_start_files
 from server.up import (
     clash,
@@ -80,6 +81,7 @@ def examine(settings: Settings, providers: ProviderSettings) -> list[Finding]:
             looks.append(lambda: _temporal_file(settings.data_dir.resolve()))
     else:
         looks.append(lambda: _temporal_server(settings))
+    looks.append(lambda: _sandbox(settings))
     return [*(look() for look in looks), *_models(settings, providers, runs=runs)]
 
 
@@ -231,6 +233,17 @@ def _temporal_server(settings: Settings) -> Finding:
         return Finding("bad", error.message)
     where = f"{settings.temporal_address}, namespace {settings.temporal_namespace}"
     return Finding("ok", f"Temporal answers at {where}")
+
+
+def _sandbox(settings: Settings) -> Finding:
+    """What tools would run in, tried as a worker does."""
+    *worse, last = asyncio.run(survey(settings))
+    passed_over = "; ".join(f"{state.backend}: {state.problem}" for state in worse)
+    if last.problem:
+        why = "; ".join(filter(None, (passed_over, f"{last.backend}: {last.problem}")))
+        return Finding("warn", "custom tools do not run: no sandbox", why)
+    level: Literal["ok", "warn"] = "warn" if last.level == "none" else "ok"
+    return Finding(level, console.sandbox_words(last), passed_over and f"not in {passed_over}")
 
 
 def _models(settings: Settings, providers: ProviderSettings, *, runs: bool) -> list[Finding]:

@@ -13,6 +13,10 @@ from o.secrets import Keyring
 from o.settings import Settings
 from o.storage.database import Database
 from o.storage.mcp_servers import mcp_server_reader
+from sandbox.bubblewrap.backend import BubblewrapSandbox
+from sandbox.choice import limits_of
+from sandbox.mcp_processes import ConfinedServers
+from sandbox.protocol import Limits
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,19 @@ def mcp_work(settings: Settings, database: Database, keyring: Keyring) -> McpWor
         at_once=settings.mcp_calls,
     )
     read_server = mcp_server_reader(database)
-    servers = McpServers(OutboundGuard(settings.outbound_allow), limits)
+    spawn = _stdio(settings) if settings.mcp_stdio else None
+    servers = McpServers(OutboundGuard(settings.outbound_allow), limits, spawn)
     runner = McpRunner(servers, keyring, read_server)
     asked = McpRequests(database, servers, runner, keyring, read_server)
     return McpWork(runner, {LIST_TOOLS: asked.list_tools, CALL_TOOL: asked.call})
+
+
+def _stdio(settings: Settings) -> ConfinedServers:
+    """What starts servers over stdio, whatever the sandbox of other tools is."""
+    lives_s = settings.mcp_connect_timeout_s + max(
+        settings.mcp_list_timeout_s, settings.mcp_call_timeout_s
+    )
+    limits = Limits(timeout_s=lives_s, memory=settings.mcp_stdio_memory_mb * 1024 * 1024)
+    return ConfinedServers(
+        settings.mcp_stdio_folders, limits, BubblewrapSandbox(limits_of(settings)).look
+    )

@@ -39,8 +39,10 @@ from o.storage.model_lessons import StoredLessons
 from o.storage.providers import provider_reader
 from o.temporal.connection import connect_or_explain
 from o.tools.invocation import ToolRunner
+from sandbox.protocol import Sandbox
 from server.built_in_tools import built_in_runners
 from server.mcp import mcp_work
+from server.sandboxes import sandbox_of_worker
 from server.sweep.sweeper import Sweeper
 from workflows.callback import CallbackWorkflow
 from workflows.conversation import ConversationWorkflow
@@ -101,7 +103,10 @@ async def run_worker(
             event_retention_h=settings.event_retention_h,
             trace_retention_h=settings.trace_retention_h,
         )
-        async with _polling(settings, client, database, model, calls + _SPARE_SLOTS):
+        async with (
+            sandbox_of_worker(settings, database, worker_identity(settings)) as sandbox,
+            _polling(settings, client, database, model, calls + _SPARE_SLOTS, sandbox),
+        ):
             sweeping = asyncio.create_task(until_shutdown(database, sweeper.run))
             learning = asyncio.create_task(learnt.keep_fresh(interval_s=settings.sweep_interval_s))
             on_ready()
@@ -138,7 +143,12 @@ def worker_identity(settings: Settings) -> str:
 
 @asynccontextmanager
 async def _polling(
-    settings: Settings, client: Client, database: Database, model: LanguageModel, slots: int
+    settings: Settings,
+    client: Client,
+    database: Database,
+    model: LanguageModel,
+    slots: int,
+    sandbox: Sandbox,
 ) -> AsyncIterator[None]:
     """Poll every queue while the block lasts; see `workflows.options` for what goes where."""
     callbacks = CallbackActivities(
@@ -156,7 +166,7 @@ async def _polling(
         approvals.find_pending,
     ]
     keyring = Keyring(settings.data_dir, settings.encryption_key)
-    outside = _outside_work(settings, client, database, keyring, slots)
+    outside = _outside_work(settings, client, database, keyring, sandbox, slots)
     limits = StepLimits(
         model_attempts=settings.model_attempts,
         crash_attempts=settings.crash_attempts,
@@ -198,8 +208,14 @@ class _Outside:
 
 
 def _outside_work(
-    settings: Settings, client: Client, database: Database, keyring: Keyring, slots: int
+    settings: Settings,
+    client: Client,
+    database: Database,
+    keyring: Keyring,
+    sandbox: Sandbox,
+    slots: int,
 ) -> _Outside:
+    del sandbox
     mcp = mcp_work(settings, database, keyring)
     runners = built_in_runners(settings, client, database, slots=slots)
     return _Outside({**runners, "external_mcp": mcp.runner}, mcp.handlers)

@@ -21,10 +21,28 @@ async def health() -> dict[str, str]:
     return {"version": V1_RELEASE, "status": "ok"}
 
 
+class SandboxReport(BaseModel):
+    """What custom tools run in.
+
+    Attributes:
+        backend: `docker`, `bubblewrap` or `unsafe-subprocess`; empty where tools do not run.
+        level: What stands between a tool and the machine; `none` is a plain process, or no tools.
+        caps: What holds memory and CPU: `cgroup`, `watcher`, both, or empty.
+        problem: Why tools do not run, with what can be done about it.
+        python: The Python that runs them.
+    """
+
+    backend: str
+    level: Literal["container", "namespaces", "none"]
+    caps: str = ""
+    problem: str = ""
+    python: str = ""
+
+
 class Ready(BaseModel):
     """The database answers and has room: the server reads, and takes messages.
 
-    Turns go on once the other parts are well. The last two fields are shown to callers with the
+    Turns go on once the other parts are well. The last three fields are shown to callers with the
     server's token, where it has one.
 
     Attributes:
@@ -33,6 +51,7 @@ class Ready(BaseModel):
         longest_wait_s: How long the oldest task has waited for a slot.
         waiting_for_room: How many model calls wait because as many are under way to their provider
             as may be (`O_MODEL_CALLS`). Other providers' agents are served meanwhile.
+        sandbox: What custom tools run in; there once a worker has told.
     """
 
     version: str = V1_RELEASE
@@ -41,6 +60,7 @@ class Ready(BaseModel):
     workers: Literal["ok", "full", "unknown"]
     longest_wait_s: float | None = None
     waiting_for_room: dict[str, int] | None = None
+    sandbox: SandboxReport | None = None
 
 
 @router.get(
@@ -60,5 +80,6 @@ async def ready(request: Request, parts: PartsDep) -> Ready:
     details = {
         "longest_wait_s": found.longest_wait_s,
         "waiting_for_room": found.waiting_for_room or None,
+        "sandbox": SandboxReport.model_validate(found.sandbox) if found.sandbox else None,
     }
     return content.model_copy(update=details)

@@ -10,15 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sandbox import seccomp
-from sandbox.bubblewrap.host import Host
+from sandbox.bubblewrap.host import FIRST_UID, UIDS, Host
 from sandbox.protocol import Limits
 
 _MIB = 1024 * 1024
 _SHARED_MEMORY = 8 * _MIB
 _OPEN_FILES = 256
 _NOBODY = 65534
-_FIRST_UID = 0x70000000
-"""From here on root takes users for its sandboxes; no system gives such numbers to anybody."""
+_HOME = "/tmp"  # noqa: S108 - the sandbox's own
 
 NAMESPACES = ("ipc", "pid", "net", "uts", "cgroup")
 
@@ -65,11 +64,11 @@ class Wanted:
 def confine(host: Host, wanted: Wanted) -> Confined:
     """The command line that runs something with nothing of this machine but Python and libraries.
 
-    Inside there is no network but a loopback of its own, `/job`, `/tmp` and `/dev/shm` can be
-    written to, and nothing is left of them afterwards. Environment and options do not show in the
-    list of processes.
+    Inside there is no network but a loopback of its own; `/tmp`, which it starts in, and `/dev/shm`
+    can be written to, and nothing is left of them afterwards. The list of processes shows neither
+    options nor environment.
     """
-    uid = _FIRST_UID + secrets.randbits(24) if host.privileged else _NOBODY
+    uid = FIRST_UID + secrets.randbelow(UIDS) if host.privileged else _NOBODY
     with ExitStack() as opened:
 
         def give(content: bytes, name: str) -> str:
@@ -93,7 +92,7 @@ def confine(host: Host, wanted: Wanted) -> Confined:
                 *host.mounts,
                 *_system_files(uid, give),
                 *_folders(wanted),
-                *("--clearenv", "--chdir", "/job"),
+                *("--clearenv", "--chdir", _HOME),
             ]
             for name, value in wanted.environment.items():
                 options += ["--setenv", name, value]
@@ -121,7 +120,7 @@ def _namespaces(host: Host) -> list[str]:
 def _system_files(uid: int, give: Callable[[bytes, str], str]) -> list[str]:
     """The few files of /etc that libraries look for."""
     contents = {
-        "/etc/passwd": f"nobody:x:{uid}:{uid}:nobody:/job:/bin/sh\n",
+        "/etc/passwd": f"nobody:x:{uid}:{uid}:nobody:{_HOME}:/bin/sh\n",
         "/etc/group": f"nogroup:x:{uid}:\n",
         "/etc/hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
         "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
@@ -135,7 +134,7 @@ def _system_files(uid: int, give: Callable[[bytes, str], str]) -> list[str]:
 def _folders(wanted: Wanted) -> list[str]:
     disk = str(wanted.limits.disk)
     options = ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
-    for path, size in (("/dev/shm", str(_SHARED_MEMORY)), ("/tmp", disk), ("/job", disk)):  # noqa: S108
+    for path, size in (("/dev/shm", str(_SHARED_MEMORY)), (_HOME, disk)):  # noqa: S108
         options += ["--perms", "1777", "--size", size, "--tmpfs", path]
     for inside, outside in wanted.folders.items():
         above = [str(part) for part in reversed(Path(inside).parents) if part != Path("/")]

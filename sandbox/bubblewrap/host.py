@@ -26,6 +26,9 @@ _DATA = (
 )
 _CAP_SYS_ADMIN = 21
 
+FIRST_UID, UIDS = 0x70000000, 1 << 24
+"""From here on root takes users for its sandboxes; no system gives such numbers to anybody."""
+
 
 class Absent(Exception):
     """Something of this machine is not there that a sandbox needs; the message says what to do."""
@@ -80,7 +83,7 @@ def look() -> Host:
         Absent: bubblewrap or a Python is not there.
     """
     bwrap = _bwrap()
-    privileged = os.geteuid() == 0 and bool(_capabilities() >> _CAP_SYS_ADMIN & 1)
+    privileged = os.geteuid() == 0 and bool(_capabilities() >> _CAP_SYS_ADMIN & 1) and _has_users()
     own = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
     prefix = Path(sys.base_prefix).resolve()
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -108,6 +111,15 @@ def _capabilities() -> int:
         if name == "CapEff":
             return int(value, 16)
     return 0
+
+
+def _has_users() -> bool:
+    """Whether there are users to become: in a rootless container there are few."""
+    for line in Path("/proc/self/uid_map").read_text(encoding="ascii").splitlines():
+        first, _, count = map(int, line.split())
+        if first <= FIRST_UID and first + count >= FIRST_UID + UIDS:
+            return True
+    return False
 
 
 def _hidden(bound: Sequence[Path], prefix: Path) -> Iterator[Path]:

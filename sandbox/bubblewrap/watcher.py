@@ -9,19 +9,22 @@ import os
 import signal
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from sandbox.protocol import Limits
 
 _INTERVAL_S = 0.05
+_FREE_S = 60.0
+"""Until then a sandbox may use the CPU of so long at once; afterwards, as much on the average."""
+
 _FILES = 4096
 """So many files may be in the folders of a sandbox: each takes memory that no other count has."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_WRITABLE = ("job", "tmp", "dev/shm")
+_WRITABLE = ("tmp", "dev/shm")
 
 Verdict = Literal["memory", "cpu"]
 
@@ -42,6 +45,7 @@ class Watch:
     limits: Limits
     what: frozenset[str]
     verdict: Verdict | None = None
+    began_s: float = field(default_factory=time.monotonic)
 
     def look(self) -> Verdict | None:
         """What the sandbox has too much of now."""
@@ -50,7 +54,7 @@ class Watch:
             return "memory"
         if "cpu" in self.what:
             spent_s = sum(map(_cpu_s, family))
-            if spent_s > self.limits.timeout_s * self.limits.cpus:
+            if spent_s > self.limits.cpus * max(time.monotonic() - self.began_s, _FREE_S):
                 return "cpu"
         return None
 

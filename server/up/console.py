@@ -8,11 +8,17 @@ import click
 from o.llm.catalogue import ProviderState
 from o.llm.provider_types import PROVIDER_TYPES
 from o.settings import Settings
+from sandbox.protocol import SandboxState
 from server.up.local_model import HANDLE
 
 BETTER = "OPENAI_API_KEY or OPENAI_BASE_URL, ANTHROPIC_API_KEY, GROQ_API_KEY or OLLAMA_BASE_URL"
 """The variables that bring a provider."""
 
+_HOLDERS = {
+    "cgroup": "control groups",
+    "watcher": "a watcher",
+    "cgroup and watcher": "control groups and a watcher",
+}
 _INDENT = "\n               "
 
 
@@ -66,6 +72,16 @@ def temporal_words(settings: Settings) -> str | None:
         "  Temporal asks nobody for O_API_TOKEN: whoever has an account on this machine can\n"
         f"  look at, cancel and end conversations {decisions}"
     )
+
+
+def sandbox_words(state: SandboxState) -> str:
+    """What custom tools run in."""
+    if state.problem:
+        return f"custom tools do NOT run: {state.problem}"
+    if state.level == "none":
+        return f"custom tools run WITHOUT a sandbox: they may do what O may ({state.backend})"
+    held = _HOLDERS.get(state.caps, "nothing in sum")
+    return f"custom tools run in {state.backend} ({state.level}; memory and CPU held by {held})"
 
 
 class Screen:

@@ -16,6 +16,7 @@ from o.settings import ProviderSettings, Settings
 from o.storage.availability import reach
 from o.storage.database import libpq_url
 from o.temporal.connection import connect_or_explain
+from sandbox.protocol import SandboxState
 from server.up import (
     console,
     embedded_postgres,
@@ -121,6 +122,7 @@ class Processes:
         self._screen.addresses(self._api_url, ui, words)
         if ui is not None and (warning := console.temporal_words(self._settings)) is not None:
             self._screen.say(warning)
+        self._watching.append(asyncio.create_task(self._tell_of_sandbox()))
 
     async def stop(self) -> None:
         """Stop everything, whatever needs something before that."""
@@ -212,6 +214,20 @@ class Processes:
             self._model = self._begin(Program("local-model", argv, env))
             await self._model.wait_ready()
             self._screen.done("local model")
+
+    async def _tell_of_sandbox(self) -> None:
+        """Say what tools run in, once a worker has found out."""
+        token = self._settings.api_token
+        headers = {} if token is None else {"Authorization": f"Bearer {token.get_secret_value()}"}
+        limit = time.monotonic() + _START_TIMEOUT_S
+        async with httpx.AsyncClient(trust_env=False, timeout=10.0, headers=headers) as client:
+            while time.monotonic() < limit:
+                await asyncio.sleep(0.5)
+                with contextlib.suppress(httpx.HTTPError, ValueError):
+                    answer = (await client.get(f"{self._api_url}/v1/ready/")).json()
+                    if (found := answer.get("sandbox")) is not None:
+                        self._screen.say(f"Tools: {console.sandbox_words(SandboxState(**found))}.")
+                        return
 
     async def _wait_for_api(self, api: Child) -> None:
         limit = time.monotonic() + _START_TIMEOUT_S

@@ -52,7 +52,7 @@ def test_everything_that_is_said_of_a_tool_is_kept(client: Letta) -> None:
     }
     own = {"is_idempotent": True, "allowed_hosts": ["API.example.com", "*.example.org:443"]}
     tool = make_tool(client, **given, extra_body=own | {"metadata": {"team": "a"}})
-    shown = client.tools.retrieve(tool.id).to_dict()
+    shown: dict[str, Any] = client.tools.retrieve(tool.id).to_dict()
     assert shown["pip_requirements"] == [
         {"name": "six", "version": "1.16.0"},
         {"name": "attrs", "version": None},
@@ -165,7 +165,7 @@ def test_tools_are_listed_with_those_of_the_server_and_paged_in_both_orders(
             )
             assert [t["id"] for t in page.json()] == expected[start + 1 : end], (order, start, end)
     assert http.get("/", params={"after": new_id("tool")}).status_code == 404
-    only_letta = {"after": new_id("tool"), "return_only_letta_tools": True}
+    only_letta: Any = {"after": new_id("tool"), "return_only_letta_tools": True}
     assert http.get("/", params=only_letta).status_code == 404
 
 

@@ -156,7 +156,7 @@ def test_a_new_name_follows_to_every_agent_and_into_its_rules(client: Letta) -> 
     tool, new = make_tool(client), fresh_name("throw")
     old = str(tool.name)
 
-    def ruled(name: str) -> list[dict[str, Any]]:
+    def ruled(name: str) -> Any:
         other = "memory_insert"
         return [
             {"type": "exit_loop", "tool_name": name},

@@ -37,16 +37,17 @@ def roll_dice(sides: int = 6) -> int:
 
 def store(client: Letta, function: Callable[..., Any], arguments: type[BaseModel] | None) -> Any:
     """The function as a tool, stored twice."""
-    given = {} if arguments is None else {"args_schema": arguments}
-    if hasattr(client.tools, "upsert_from_function"):
-        made = client.tools.create_from_function(func=function, tags=["first"], **given)
-        again = client.tools.upsert_from_function(func=function, **given)
+    tools: Any = client.tools  # of which release, no type can tell
+    given: Any = {} if arguments is None else {"args_schema": arguments}
+    if hasattr(tools, "upsert_from_function"):
+        made = tools.create_from_function(func=function, tags=["first"], **given)
+        again = tools.upsert_from_function(func=function, **given)
         assert made.id == again.id
         return again
-    schema = {} if arguments is None else {"args_json_schema": arguments.model_json_schema()}
+    schema: Any = {} if arguments is None else {"args_json_schema": arguments.model_json_schema()}
     source = inspect.getsource(function)
-    made = client.tools.create(source_code=source, tags=["first"], **schema)
-    again = client.tools.upsert(source_code=source, **schema)
+    made = tools.create(source_code=source, tags=["first"], **schema)
+    again = tools.upsert(source_code=source, **schema)
     assert made.id == again.id
     return again
 

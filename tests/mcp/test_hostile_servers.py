@@ -18,7 +18,8 @@ ODD_NAMES = [
     *("null_schema", "no_schema", "no_type", "text_schema", "hints", "twice"),
     *("nul\ufffdname", "bomb", "icons"),
 ]
-LIMITS = McpLimits(connect_s=1.0, list_s=2.0, call_s=0.5, at_once=3)
+LIMITS = McpLimits(connect_s=10.0, list_s=10.0, call_s=10.0, at_once=3)
+HASTY = McpLimits(connect_s=0.5, list_s=1.5, call_s=0.5, at_once=3)
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,15 @@ async def hostile() -> AsyncIterator[Hostile]:
 @pytest.fixture
 async def servers() -> AsyncIterator[McpServers]:
     servers = McpServers(OutboundGuard(["127.0.0.1"]), LIMITS)
+    yield servers
+    await servers.close()
+    assert not servers._sessions
+
+
+@pytest.fixture
+async def hasty() -> AsyncIterator[McpServers]:
+    """Those that wait for nobody, for servers that never answer."""
+    servers = McpServers(OutboundGuard(["127.0.0.1"]), HASTY)
     yield servers
     await servers.close()
     assert not servers._sessions
@@ -60,9 +70,7 @@ async def _called(servers: McpServers, hostile: Hostile, way: str) -> tuple[bool
 @pytest.mark.parametrize(
     ("way", "words"),
     [
-        ("silent", "did not answer within"),
         ("half", "broke off"),
-        ("endless", "did not answer within"),
         ("html", "neither JSON"),
         ("garbage", "cannot be read"),
         ("unauthorized", "401"),
@@ -70,7 +78,7 @@ async def _called(servers: McpServers, hostile: Hostile, way: str) -> tuple[bool
         ("accepted", "202"),
         ("zipped", "compresses"),
         ("version", "no version of MCP"),
-        ("cursors", "does not end|did not answer"),
+        ("cursors", "does not end"),
         ("too_many", "more than 2000 tools"),
         ("deep", "nested deeper|cannot be read"),
         ("no_tools", "Method not found"),
@@ -79,10 +87,16 @@ async def _called(servers: McpServers, hostile: Hostile, way: str) -> tuple[bool
 async def test_a_server_that_cannot_be_listed_is_an_error_in_words(
     servers: McpServers, hostile: Hostile, way: str, words: str
 ) -> None:
-    began = time.monotonic()
     with pytest.raises(McpFailed, match=words):
         await _listed(servers, hostile, way)
-    assert time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize("way", ["silent", "endless"])
+async def test_nobody_waits_for_a_server_that_never_answers(
+    hasty: McpServers, hostile: Hostile, way: str
+) -> None:
+    with pytest.raises(McpFailed, match=r"did not answer within 0\.5 s"):
+        await _listed(hasty, hostile, way)
 
 
 @pytest.mark.parametrize(
@@ -106,9 +120,7 @@ async def test_a_server_that_cannot_be_listed_is_an_error_in_words(
 async def test_what_can_be_listed_is(
     servers: McpServers, hostile: Hostile, way: str, names: list[str]
 ) -> None:
-    began = time.monotonic()
     assert await _listed(servers, hostile, way) == names
-    assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize(
@@ -145,7 +157,6 @@ async def test_a_large_result_is_cut(servers: McpServers, hostile: Hostile) -> N
 @pytest.mark.parametrize(
     ("way", "words", "answered"),
     [
-        ("stalls", "did not answer within", False),
         ("drops", "closed the connection", False),
         ("broken", "answered 502", False),
         ("forbidden", "403", True),
@@ -162,18 +173,20 @@ async def test_whether_a_call_may_have_run_is_known(
 
 
 async def test_a_server_that_stalls_keeps_nobody_else_waiting(
-    servers: McpServers, hostile: Hostile
+    hasty: McpServers, servers: McpServers, hostile: Hostile
 ) -> None:
+    already = hostile.asked["stalls"]
     stalled = [asyncio.create_task(_called(servers, hostile, "stalls")) for _ in range(3)]
-    await _until_asked(hostile, "stalls", 3)
+    await _until_asked(hostile, "stalls", already + 3)
     with pytest.raises(McpBusy):
         await _called(servers, hostile, "stalls")
-    began = time.monotonic()
     assert await _called(servers, hostile, "good") == (True, "fine", 1)
-    assert time.monotonic() - began < 0.4
+    assert not any(task.done() for task in stalled)
     for task in stalled:
-        with pytest.raises(McpFailed):
-            await task
+        task.cancel()
+    with pytest.raises(McpFailed, match="did not answer within") as raised:
+        await _called(hasty, hostile, "stalls")
+    assert raised.value.answered is False
 
 
 async def test_a_cancelled_call_ends_at_once(hostile: Hostile) -> None:

@@ -36,7 +36,7 @@ def test_a_server_has_its_200_tools_at_once(client: Letta, made: Any) -> None:
     tools = client.mcp_servers.tools.list(made.id)
     names = {tool.name for tool in tools}
     assert {f"tool_{n}" for n in range(200)} | {"add", "weather", "who_am_I"} <= names
-    assert len(tools) == 207
+    assert len(tools) == 208
     add: Any = next(tool for tool in tools if tool.name == "add")
     assert (add.tool_type, add.tags) == ("external_mcp", ["mcp:example"])
     assert add.json_schema["parameters"]["required"] == ["a", "b"]

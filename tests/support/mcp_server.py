@@ -6,6 +6,7 @@ port of loopback that it listens on.
 
 import argparse
 import asyncio
+import os
 import socket
 import uuid
 from typing import Any
@@ -61,6 +62,12 @@ async def stall() -> str:
     """Answer in a minute."""
     await asyncio.sleep(60)
     return "done"
+
+
+@server.tool()
+def crash() -> str:
+    """End in the middle of a call."""
+    os._exit(1)
 
 
 def main() -> None:

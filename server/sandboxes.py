@@ -1,0 +1,56 @@
+"""The sandbox of a worker: made in the background, and told of in the database."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from o.errors import OError
+from o.settings import Settings
+from o.storage.database import Database
+from o.storage.sandbox_states import SAID_EVERY_S, forget_sandbox_state, say_sandbox_state
+from sandbox.choice import ChosenSandbox, build_sandbox
+from sandbox.egress.exits import Egress
+
+_log = logging.getLogger(__name__)
+_CHANGE_S = 0.5
+
+
+@asynccontextmanager
+async def sandbox_of_worker(
+    settings: Settings, database: Database, worker: str
+) -> AsyncIterator[ChosenSandbox]:
+    """The sandbox, while the block lasts. Nothing waits until it is known."""
+    sandbox = build_sandbox(settings, Egress(settings))
+    await sandbox.start()
+    telling = asyncio.create_task(_tell(sandbox, database, worker))
+    try:
+        yield sandbox
+    finally:
+        telling.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await telling
+        await sandbox.close()
+
+
+async def _tell(sandbox: ChosenSandbox, database: Database, worker: str) -> None:
+    """Say what it is whenever that changes, and every 20 s, until cancelled."""
+    loop = asyncio.get_running_loop()
+    said, said_at_s = None, 0.0
+    try:
+        while True:
+            state = sandbox.state
+            if sandbox.is_known and (state != said or loop.time() - said_at_s >= SAID_EVERY_S):
+                with contextlib.suppress(SQLAlchemyError, OError):  # the next time
+                    async with database.begin() as connection:
+                        await say_sandbox_state(connection, worker, asdict(state))
+                    said, said_at_s = state, loop.time()
+            await asyncio.sleep(_CHANGE_S)
+    finally:
+        with contextlib.suppress(SQLAlchemyError, OError, TimeoutError):
+            async with asyncio.timeout(1.0), database.begin() as connection:
+                await forget_sandbox_state(connection, worker)
