@@ -9,13 +9,14 @@ from pathlib import Path
 
 import uvloop
 
-from bench import death, tail
+from bench import death, sandboxes, tail
 from bench.child import child
 from bench.measure import Measured, measure
 from bench.report import Findings, as_markdown
 from tests.support.product import Product
 
 _ROUNDS, _QUICK_ROUNDS = 15, 4
+_SANDBOX_CALLS, _QUICK_SANDBOX_CALLS = 60, 15
 
 
 def main() -> None:
@@ -34,7 +35,10 @@ def main() -> None:
         if not options.quick:
             _say("a worker's death")
             deaths = death.measure(killed_folder)
-    print(as_markdown(Findings(measured, first_s, load_before, deaths, second_s)))
+        _say("sandboxes")
+        calls = _QUICK_SANDBOX_CALLS if options.quick else _SANDBOX_CALLS
+        sandboxed = uvloop.run(sandboxes.measure(calls))
+    print(as_markdown(Findings(measured, first_s, load_before, sandboxed, deaths, second_s)))
 
 
 def _measure_product(

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import median
 
-from bench import rounds, tail
+from bench import rounds, sandboxes, tail
 from bench.death import Deaths
 from bench.measure import Measured
 from bench.memory import Memory
+from bench.sandboxes import Sandboxed
 from bench.series import Series, rate_ratio, time_ratio
 from bench.sql import SqlCount
 
@@ -27,6 +28,7 @@ class Findings:
     measured: Measured
     first_start_s: float
     load_before: float
+    sandboxed: Sandboxed
     deaths: Deaths | None = None
     second_start_s: float | None = None
 
@@ -98,6 +100,10 @@ def targets(found: Findings) -> list[Target]:
         Target("API, resident", memory["api"].rss_mb, 150, shown="{:.0f} MB"),
         Target("a worker, resident", max(workers), 330, shown="{:.0f} MB"),
     ]
+    if calls := found.sandboxed.series:
+        for name, limit_ms in ((sandboxes.WARM, 25), (sandboxes.COLD, 600)):
+            p50 = calls[name].p50_ms
+            judged.append(Target(f"{name}, p50", p50, limit_ms, shown="{:.1f} ms"))
     if found.deaths is not None:
         cost = median(found.deaths.killed) - median(found.deaths.released)
         judged.append(Target("a worker's death costs", cost, 0.5, shown="{:.2f} s"))
@@ -115,6 +121,8 @@ def as_markdown(found: Findings) -> str:
             *_targets(found),
             "",
             *_table(found.measured),
+            "",
+            *_sandboxes(found.sandboxed),
             "",
             *_memory(found.measured),
             "",
@@ -163,6 +171,18 @@ def _row(series: Series, sql: SqlCount | None) -> str:
         "" if sql is None else f"{sql.statements:g} ({sql.transactions:g})",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _sandboxes(found: Sandboxed) -> Iterator[str]:
+    if found.problem:
+        yield f"Tools in sandboxes were not measured: {found.problem}."
+        return
+    yield "| a tool of one's own in a container | n | p50 ms | p99 ms | max ms | a second |"
+    yield "|---" + "|---:" * 5 + "|"
+    for name, series in found.series.items():
+        figures = (series.p50_ms, series.p99_ms, series.max_ms, 1e3 / series.p50_ms)
+        cells = [name, str(len(series.seconds)), *(f"{figure:.1f}" for figure in figures)]
+        yield f"| {' | '.join(cells)} |"
 
 
 def _memory(measured: Measured) -> Iterator[str]:

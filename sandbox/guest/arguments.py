@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import inspect
 import typing
 from typing import Any, Callable
 
@@ -18,6 +17,8 @@ def bind(
     A dict becomes the model that the parameter is annotated with, in lists and dicts too.
     `agent_state` and `self` are not the model's to give: the one is the agent's, the other None.
     """
+    import inspect  # noqa: PLC0415 - see `tool.get_ready`
+
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):
@@ -42,9 +43,7 @@ def bind(
     return positional, left
 
 
-def _hints(
-    function: Callable[..., Any], parameters: typing.Mapping[str, inspect.Parameter]
-) -> dict[str, Any]:
+def _hints(function: Callable[..., Any], parameters: typing.Mapping[str, Any]) -> dict[str, Any]:
     """Annotations by parameter, those that are written as text too where they can be read."""
     found = {name: one.annotation for name, one in parameters.items()}
     if any(isinstance(annotation, str) for annotation in found.values()):

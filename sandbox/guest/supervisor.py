@@ -21,6 +21,7 @@ from . import forwarder, tool
 from .output import Output, Pipes
 
 _MAX_JOB = 16 * 1024 * 1024
+_SOON_S = 0.05
 _RESERVE = 256 * 1024
 _BASE_ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -35,6 +36,8 @@ def main() -> None:
     reply = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     send(reply, {"hello": 1})
+    if not select.select([0], [], [], _SOON_S)[0]:
+        tool.get_ready()
     ready = select.select([0], [], [], idle_s)[0]
     data = receive(0) if ready else None
     if data is None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import inspect
-import linecache
 import os
 import sys
-import traceback
 import types
 from typing import Any, Callable
 
@@ -22,9 +18,15 @@ _MESSAGE_CHARS, _TRACEBACK_CHARS = 2_000, 4_000
 _RESERVE = 64 * 1024
 """Bytes for an error, which is told even when the result is over its limit."""
 
-# Bound before the tool runs, which may put others in their places.
-_format_exception = traceback.format_exception
-_run_async = asyncio.run
+_lines: dict[str, Any] = {}
+"""The tool's source, as `linecache` has it for tracebacks."""
+
+
+def get_ready() -> None:
+    """Import, while nobody waits, what calls may need: it takes longer than most of them."""
+    import asyncio  # noqa: F401, PLC0415
+    import inspect  # noqa: F401, PLC0415
+    import traceback  # noqa: F401, PLC0415
 
 
 def run(job: dict[str, Any]) -> bytes:
@@ -57,7 +59,9 @@ def _define(source: str, name: str, agent_id: str | None) -> Callable[..., Any] 
     module = types.ModuleType("tool")
     module.__dict__.update(agent_id=agent_id or None, client=letta_client_for(source))
     sys.modules["tool"] = module
-    linecache.cache[_FILE] = (len(source), None, source.splitlines(True), _FILE)
+    _lines[_FILE] = (len(source), None, source.splitlines(True), _FILE)
+    if "linecache" in sys.modules:
+        sys.modules["linecache"].cache.update(_lines)
     exec(compile(source, _FILE, "exec", dont_inherit=True), module.__dict__)  # noqa: S102
     found = module.__dict__.get(name)
     return found if callable(found) else None
@@ -66,8 +70,10 @@ def _define(source: str, name: str, agent_id: str | None) -> Callable[..., Any] 
 def _call(function: Callable[..., Any], arguments: dict[str, Any], state: Any) -> Any:
     positional, named = bind(function, arguments, state)
     value = function(*positional, **named)
-    if inspect.isawaitable(value):
-        value = _run_async(_awaited(value))
+    if hasattr(value, "__await__"):
+        import asyncio  # noqa: PLC0415 - see `get_ready`
+
+        value = asyncio.run(_awaited(value))
     return value
 
 
@@ -111,7 +117,12 @@ def _traceback(error: BaseException) -> str:
     while frame is not None and frame.tb_frame.f_code.co_filename != _FILE:
         frame = frame.tb_next
     try:
-        return clean("".join(_format_exception(type(error), error, frame or error.__traceback__)))
+        import linecache  # noqa: PLC0415 - see `get_ready`
+        import traceback  # noqa: PLC0415
+
+        linecache.cache.update(_lines)
+        lines = traceback.format_exception(type(error), error, frame or error.__traceback__)
+        return clean("".join(lines))
     except BaseException:
         return ""
 

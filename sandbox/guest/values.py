@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import dataclasses
+import binascii
 import datetime
-import decimal
 import enum
-import pathlib
 import re
-import uuid
 from collections import deque
 from collections.abc import Mapping
 from json.encoder import encode_basestring
@@ -18,7 +14,6 @@ from typing import Any
 MAX_DEPTH = 100
 _MAX_INTEGER_BITS = 3_321  # a thousand digits
 _NOT_IN_TEXT = re.compile("[\x00\ud800-\udfff]")
-_AS_TEXT = (decimal.Decimal, uuid.UUID, pathlib.PurePath, datetime.timedelta, BaseException)
 _DATES = (datetime.date, datetime.time)
 _LISTS: tuple[type[Any], ...] = (
     list,
@@ -168,22 +163,21 @@ def _plain(value: Any) -> Any:  # noqa: PLR0911 - one line for each kind
         return _text(bytes(value))
     if isinstance(value, _DATES):
         return value.isoformat()
-    if isinstance(value, _AS_TEXT):
-        return str(value)
     return _foreign(value)
 
 
 def _foreign(value: Any) -> Any:
     kind = type(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if hasattr(kind, "__dataclass_fields__"):
+        fields = kind.__dataclass_fields__
+        return {name: getattr(value, name) for name in fields if hasattr(value, name)}
     if callable(getattr(kind, "model_dump", None)):
         return dict(value.model_dump(mode="json"))
     if hasattr(kind, "__fields__") and callable(getattr(kind, "dict", None)):
         return dict(value.dict())
     if kind.__module__.partition(".")[0] == "numpy" and hasattr(value, "tolist"):
         return _plain(value.tolist())
-    return str(value)
+    return str(value)  # decimals, UUIDs, paths, errors, and what nobody knows
 
 
 def _sorted(values: Any) -> list[Any]:
@@ -197,4 +191,4 @@ def _text(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        return base64.b64encode(data).decode()
+        return binascii.b2a_base64(data, newline=False).decode()
