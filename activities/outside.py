@@ -53,13 +53,19 @@ async def call_outside(
         if called.is_started and not repeats:
             return _unseen(called), None
 
+        has_begun = False
+
         async def before_sending() -> None:
+            nonlocal has_begun
+            if has_begun:  # a sandbox was lost before the job was sent to it
+                return
             async with database.connect() as connection:
                 start = await start_call(
                     connection, called.run.id, called.step_id, called.ref.ordinal
                 )
             if start == "closed" or (start == "repeated" and not repeats):
                 raise StartedElsewhere
+            has_begun = True
 
         returned = await runner.run(invocation, before_sending=before_sending)
     except ToolFailed as error:

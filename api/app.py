@@ -39,6 +39,7 @@ from api.routes import (
     models,
     not_implemented,
     runs,
+    sandbox_configs,
     steps,
     streams,
     tools,
@@ -58,6 +59,7 @@ from o.settings import ProviderSettings, Settings
 from o.storage.availability import until_shutdown
 from o.storage.database import Database
 from o.storage.providers import provider_reader
+from o.storage.tool_variables import Variables
 from o.temporal.connection import connect
 
 _DESCRIPTION = "A server for AI agents that remember. The API is that of the Letta V1 server."
@@ -130,6 +132,7 @@ def _lifespan(
             embedder=embedder,
             outbound=guard,
             readiness=Readiness(database, temporal, settings.task_queue),
+            variables=Variables(keyring),
             workers=workers,
             mcp=McpBook(database, keyring, workers, guard, settings),
         )
@@ -173,6 +176,7 @@ _ROUTERS = tuple(
         chat,  # its `models/{model_id}` is not V1's `models/embedding`
         tools,
         mcp_servers,
+        sandbox_configs,
         health,
         not_implemented,
     )

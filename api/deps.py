@@ -29,6 +29,7 @@ from o.outbound import OutboundGuard
 from o.settings import Settings
 from o.storage.database import Database
 from o.storage.pages import Page
+from o.storage.tool_variables import Variables
 
 _CLIENT = re.compile(r"(?:@letta-ai/)?letta-client/(\d+)")
 
@@ -49,6 +50,7 @@ class Parts:
     readiness: Readiness
     workers: WorkerRequests
     mcp: McpBook
+    variables: Variables
 
 
 async def _parts(request: Request) -> Parts:
@@ -177,7 +179,14 @@ async def _relations(
         return EVERYTHING
     else:
         names = {"blocks" if name == "memory" else name for name in include_relationships}
-    return Relations(blocks="blocks" in names, tools="tools" in names, tags="tags" in names)
+    if "tool_exec_environment_variables" in names:
+        names.add("secrets")
+    return Relations(
+        blocks="blocks" in names,
+        tools="tools" in names,
+        tags="tags" in names,
+        secrets="secrets" in names,
+    )
 
 
 RelationsDep = Annotated[Relations, Depends(_relations)]

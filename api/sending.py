@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
-from fastapi import Request, Response
+from fastapi import HTTPException, Request, Response
 
 from api.answers.json_answer import Render, Shown, json_answer
 from api.answers.stream import EventStream, refused_stream
 from api.deps import Parts
+from api.edge.calls import call_of
 from api.edge.request_log import note_run
 from api.turns import Send, Sent
 from api.wire.callbacks import AsyncBody
@@ -99,9 +100,13 @@ async def checked_send(
     """The send, checked as far as it can be before it is stored.
 
     Raises:
+        HTTPException: 403, a tool would decide what a person is asked.
         NotFound: There is no such model.
         InvalidInput: There is nothing to send.
     """
+    decisions = body.to_decisions()
+    if decisions is not None and call_of(request.scope) is not None:
+        raise HTTPException(403, "A tool may not answer approval requests.")
     if body.messages is not None and not body.messages:
         raise InvalidInput("messages must not be empty")
     options = body.to_options(streams=streams)
@@ -115,6 +120,6 @@ async def checked_send(
         body=await request.body(),
         is_retry=retries not in ("", "0"),
         otids=body.otids(),
-        decisions=body.to_decisions(),
+        decisions=decisions,
         busy_policy=body.busy_policy,
     )

@@ -3,16 +3,27 @@
 from temporalio.client import Client
 
 from activities.agent_messages import AgentMessages, MessageLimits
+from activities.run_code import RunCodeRunner
+from o.domain.agents import Agent
 from o.settings import Settings
 from o.storage.database import Database
 from o.storage.turn.runs import RunOfAgent
 from o.temporal.conversations import submit_run
+from o.tools.code import RUN_CODE
 from o.tools.invocation import ToolRunner
 from o.web.tools import web_runners
+from sandbox.egress.policy import AGENT_KEY, network_for
+from sandbox.protocol import Limits, Network, Sandbox
 
 
 def built_in_runners(
-    settings: Settings, client: Client, database: Database, *, slots: int
+    settings: Settings,
+    client: Client,
+    database: Database,
+    *,
+    slots: int,
+    sandbox: Sandbox | None = None,
+    limits: Limits | None = None,
 ) -> dict[str, ToolRunner]:
     """The runners by the names of their tools.
 
@@ -22,6 +33,8 @@ def built_in_runners(
         database: Where messages are.
         slots: How many activities this worker carries out at once. Those that wait for agents
             leave half of them to what they wait for.
+        sandbox: Where code is run; None where it is not.
+        limits: Of one call in it.
     """
 
     async def submit(sent: RunOfAgent) -> None:
@@ -34,11 +47,17 @@ def built_in_runners(
             is_warm=sent.is_warm,
         )
 
-    limits = MessageLimits(
+    def network(agent: Agent | None) -> Network:
+        return network_for(settings, agent_hosts=agent and agent.metadata.get(AGENT_KEY))
+
+    bounds = MessageLimits(
         queue=settings.queue_limit,
         reply_s=settings.agent_reply_timeout_s,
         agents_at_once=settings.agents_at_once,
         waiting=slots // 2,
     )
-    messages = AgentMessages(database, submit, limits)
-    return {**messages.runners(), **web_runners(settings)}
+    messages = AgentMessages(database, submit, bounds)
+    runners = {**messages.runners(), **web_runners(settings)}
+    if sandbox is not None:
+        runners[RUN_CODE.spec.name] = RunCodeRunner(sandbox, limits, network)
+    return runners

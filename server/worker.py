@@ -3,10 +3,9 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -19,7 +18,7 @@ from activities.runs import RunActivities
 from activities.step.traces import StepTraces
 from activities.steps import StepActivities, StepLimits
 from activities.tools import ToolActivities
-from activities.worker_requests import Handler, WorkerRequestActivities
+from activities.worker_requests import WorkerRequestActivities
 from api.wire.callbacks import callback_body
 from migrations.schema import wait_for_schema
 from o.domain.llm import LanguageModel
@@ -38,10 +37,8 @@ from o.storage.database import Database
 from o.storage.model_lessons import StoredLessons
 from o.storage.providers import provider_reader
 from o.temporal.connection import connect_or_explain
-from o.tools.invocation import ToolRunner
 from sandbox.protocol import Sandbox
-from server.built_in_tools import built_in_runners
-from server.mcp import mcp_work
+from server.outside_work import outside_work
 from server.sandboxes import sandbox_of_worker
 from server.sweep.sweeper import Sweeper
 from workflows.callback import CallbackWorkflow
@@ -166,7 +163,7 @@ async def _polling(
         approvals.find_pending,
     ]
     keyring = Keyring(settings.data_dir, settings.encryption_key)
-    outside = _outside_work(settings, client, database, keyring, sandbox, slots)
+    outside = outside_work(settings, client, database, keyring, sandbox, slots=slots)
     limits = StepLimits(
         model_attempts=settings.model_attempts,
         crash_attempts=settings.crash_attempts,
@@ -192,33 +189,6 @@ async def _polling(
         _turn_worker(settings, client, of_turns, slots),
     ):
         yield
-
-
-@dataclass(frozen=True)
-class _Outside:
-    """What this worker does outside of transactions.
-
-    Attributes:
-        runners: Of tools, by the name of one that comes with the server, else by `tool_type`.
-        handlers: Of what the API asks, by kind.
-    """
-
-    runners: Mapping[str, ToolRunner]
-    handlers: Mapping[str, Handler]
-
-
-def _outside_work(
-    settings: Settings,
-    client: Client,
-    database: Database,
-    keyring: Keyring,
-    sandbox: Sandbox,
-    slots: int,
-) -> _Outside:
-    del sandbox
-    mcp = mcp_work(settings, database, keyring)
-    runners = built_in_runners(settings, client, database, slots=slots)
-    return _Outside({**runners, "external_mcp": mcp.runner}, mcp.handlers)
 
 
 def _turn_worker(

@@ -1,5 +1,6 @@
 """How a step begins: what its model is asked, or what came of a step that is not to be taken."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,6 +15,7 @@ from o.domain.messages import Message, TextPart, ToolReturn
 from o.domain.rules.foresight import Foresight
 from o.domain.rules.kinds import RuleState, need_history, rule_state
 from o.domain.runs import Run
+from o.domain.tools import StoredTool
 from o.errors import ModelError, Unavailable, Unreadable
 from o.ids import derived_id
 from o.memory.prompt import compile_prompt, prompt_key, prompt_of_request
@@ -34,6 +36,7 @@ class StepToTake:
 
     Attributes:
         choice: Which model is asked.
+        tools: Those of the agent's tools that are rows.
         history: What the request's calls have returned, where the agent's rules ask for it.
         rules: How the agent's rules stand before the step.
     """
@@ -47,6 +50,7 @@ class StepToTake:
     history: list[ToolReturn]
     rules: RuleState
     choice: Choice
+    tools: Sequence[StoredTool] = ()
 
     def foresight(self) -> Foresight:
         """What is known of the calls of the reply, of the first at first."""
@@ -101,6 +105,7 @@ async def begin_step(
         history,
         rules,
         choice,
+        opened.tools,
     )
 
 
@@ -127,7 +132,8 @@ async def _what_is_done(database: Database, opened: OpenStep) -> StepOutcome:
     async with database.connect() as connection:
         reply = await get_step_reply(connection, opened.run.id, index)
     calls = reply.tool_calls if reply else []
-    return StepOutcome(index, call_refs(opened.agent, opened.run.id, index, calls))
+    refs = call_refs(opened.agent, opened.run.id, index, calls, stored=opened.tools)
+    return StepOutcome(index, refs)
 
 
 async def _not_this_one(database: Database, step: StepRef) -> StepOutcome:

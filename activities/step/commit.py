@@ -75,7 +75,8 @@ async def commit_step(
             return StepOutcome(step.index, done=True)
         message = committed
         then = _after_reply(step, message)
-    refs = call_refs(step.agent, step.run.id, step.index, message.tool_calls)
+    calls = message.tool_calls
+    refs = call_refs(step.agent, step.run.id, step.index, calls, stored=step.tools)
     pending = waiting_for(message.id, message.gated_calls) if message.gated_calls else None
     return StepOutcome(
         step.index, [] if pending else refs, done=then.stop is not None, pending=pending

@@ -2,7 +2,7 @@
 
 Their token is good for the organisation of the call, and opens what tools are for: agents, their
 memory and their messages. What would let one take keys, or undo what confines it, stays shut: the
-rows of providers, MCP servers and sandboxes, and the making of tools.
+rows of providers, MCP servers and sandboxes, the making of tools, which calls a person approves.
 """
 
 from starlette.responses import JSONResponse
@@ -76,6 +76,8 @@ def _token(scope: Scope) -> str | None:
 
 
 def _may(method: str, path: str) -> bool:
+    if "/tools/approval/" in path:
+        return False
     for prefix in PREFIXES:
         if path.startswith(f"{prefix}/"):
             kind = path.removeprefix(prefix).split("/")[1]

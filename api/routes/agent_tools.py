@@ -1,14 +1,16 @@
 """The tools of an agent: list, attach, detach, set approval, run."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.bodies import answer
-from api.deps import ActorDep, AgentId, ReadsDep, ToolId, TransactionDep
+from api.deps import ActorDep, AgentId, PartsDep, ReadsDep, ToolId, TransactionDep
 from api.held_tools import tools_named
 from api.new_agents import tool_attached
 from api.pagination import page_of, page_query
+from api.tool_runs import run_by_worker
 from api.wire.agents import AgentBody
 from api.wire.tools import (
     ModifyApprovalBody,
@@ -20,11 +22,11 @@ from api.wire.tools import (
 from o.domain.agents import Agent
 from o.domain.rules.approval import with_approval, without_approval
 from o.domain.text import storable
-from o.errors import InvalidInput, NotBuilt, NotFound, ToolFailed
+from o.errors import InvalidInput, NotFound, ToolFailed
 from o.storage.agent_memory import AgentMemory
 from o.storage.agents import change_agent, get_agent, get_agent_state
 from o.storage.pages import Page
-from o.storage.tools import find_tools
+from o.storage.tools import find_tool, find_tools
 from o.tools.registry import BUILT_IN_TOOLS
 from o.tools.tool import Caller
 
@@ -125,7 +127,7 @@ async def set_approval(
 async def run(
     agent_id: AgentId,
     tool_name: str,
-    connection: TransactionDep,
+    parts: PartsDep,
     actor: ActorDep,
     body: RunToolBody | None = None,
 ) -> Response:
@@ -133,16 +135,36 @@ async def run(
 
     Approval is not asked for, as in V1: the caller is the one who would give it.
     """
-    agent = await get_agent(connection, actor, agent_id)
-    _check_has(agent, tool_name)
-    if tool_name not in BUILT_IN_TOOLS:
-        raise NotBuilt(f"{tool_name[:100]} runs in turns only, so far")
+    arguments = body.args if body else {}
+    async with parts.database.begin() as connection:
+        agent = await get_agent(connection, actor, agent_id)
+        _check_has(agent, tool_name)
+        if tool_name in BUILT_IN_TOOLS:
+            return answer(await _run_inside(connection, agent, tool_name, arguments))
+        tool = await find_tool(connection, actor.organization_id, tool_name)
+    if tool is None:
+        raise NotFound(f"Tool with name {tool_name[:100]} not found")
+    returned = await run_by_worker(parts, actor, tool_name, arguments, tool=tool, agent=agent)
+    return answer(
+        ToolExecutionBody(
+            status=returned["status"],
+            func_return=returned["content"],
+            stdout=returned["stdout"] or None,
+            stderr=returned["stderr"] or None,
+        )
+    )
+
+
+async def _run_inside(
+    connection: AsyncConnection, agent: Agent, tool_name: str, arguments: dict[str, Any]
+) -> ToolExecutionBody:
+    """Run a tool that comes with the server in this transaction."""
     caller = Caller(agent, AgentMemory(connection, agent))
     try:
-        returned = await BUILT_IN_TOOLS[tool_name](caller, body.args if body else {})
+        returned = await BUILT_IN_TOOLS[tool_name](caller, arguments)
     except ToolFailed as failure:
-        return answer(ToolExecutionBody(status="error", stderr=[failure.message]))
-    return answer(ToolExecutionBody(status="success", func_return=storable(returned)))
+        return ToolExecutionBody(status="error", stderr=[failure.message])
+    return ToolExecutionBody(status="success", func_return=storable(returned))
 
 
 def _check_has(agent: Agent, tool_name: str) -> None:

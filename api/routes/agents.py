@@ -3,14 +3,26 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Response
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.bodies import answer
-from api.deps import ActorDep, AgentId, PageDep, PartsDep, ReadsDep, RelationsDep, TransactionDep
+from api.deps import (
+    ActorDep,
+    AgentId,
+    PageDep,
+    Parts,
+    PartsDep,
+    ReadsDep,
+    RelationsDep,
+    TransactionDep,
+)
 from api.held_tools import tools_named
 from api.new_agents import agent_changes, model_asked_for, model_of_new, new_agent
 from api.wire.agent_requests import CreateAgentBody, UpdateAgentBody
 from api.wire.agents import AgentBody
+from o.domain.actors import Actor
 from o.domain.agents import AgentState, Conversation
+from o.domain.tool_variables import ToolVariable
 from o.ids import new_id
 from o.memory.initial_messages import first_messages
 from o.memory.prompt import prompt_key
@@ -92,9 +104,10 @@ async def create(
             connection, thread.model_copy(update={"next_position": len(first)})
         )
         await add_messages(connection, first)
+        variables = await _set_variables(parts, connection, actor, agent.id, body)
     ids = [message.id for message in first]
     state = AgentState(agent=agent, blocks=blocks, message_ids=ids, tools=tools.stored)
-    return answer(AgentBody.of(state))
+    return answer(AgentBody.of(state, variables=variables))
 
 
 @router.get("/", operation_id="list_agents", summary="List agents", response_model=list[AgentBody])
@@ -104,6 +117,7 @@ async def index(
     shown: RelationsDep,
     wanted: FilterDep,
     page: PageDep,
+    parts: PartsDep,
     order_by: SortKey = "created_at",
     sort_by: Annotated[SortKey | None, Query(deprecated=True)] = None,
 ) -> Response:
@@ -117,7 +131,13 @@ async def index(
         with_blocks=shown.blocks,
         with_tools=shown.tools,
     )
-    return answer([AgentBody.of(state, shown) for state in found])
+    variables: dict[str, list[ToolVariable]] = {}
+    if shown.secrets and found:
+        ids = [state.agent.id for state in found]
+        variables = await parts.variables.of_agents(connection, ids)
+    return answer(
+        [AgentBody.of(state, shown, variables.get(state.agent.id, ())) for state in found]
+    )
 
 
 @router.get("/count", operation_id="count_agents", summary="Count agents", response_model=int)
@@ -133,13 +153,20 @@ async def count(connection: ReadsDep, actor: ActorDep, wanted: FilterDep) -> Res
     response_model=AgentBody,
 )
 async def retrieve(
-    agent_id: AgentId, connection: ReadsDep, actor: ActorDep, shown: RelationsDep
+    agent_id: AgentId,
+    connection: ReadsDep,
+    actor: ActorDep,
+    shown: RelationsDep,
+    parts: PartsDep,
 ) -> Response:
-    """One agent; 1.x clients see its blocks, tools and tags when `include` names them."""
+    """One agent; 1.x clients see its blocks, tools, tags and secrets when `include` names them."""
     state = await stored.get_agent_state(
         connection, actor, agent_id, with_blocks=shown.blocks, with_tools=shown.tools
     )
-    return answer(AgentBody.of(state, shown))
+    variables: list[ToolVariable] = []
+    if shown.secrets:
+        variables = (await parts.variables.of_agents(connection, [agent_id])).get(agent_id, [])
+    return answer(AgentBody.of(state, shown, variables))
 
 
 @router.patch(
@@ -162,8 +189,9 @@ async def update(
         if body.block_ids is not None:
             await detach_all_blocks(connection, agent_id)
             await attach_blocks(connection, agent_id, blocks)
+        variables = await _set_variables(parts, connection, actor, agent_id, body)
         state = await stored.get_agent_state(connection, actor, agent_id)
-    return answer(AgentBody.of(state))
+    return answer(AgentBody.of(state, variables=variables))
 
 
 @router.delete("/{agent_id}", operation_id="delete_agent", summary="Delete an agent")
@@ -171,3 +199,18 @@ async def delete(agent_id: AgentId, connection: TransactionDep, actor: ActorDep)
     """Delete an agent with its history. Its workflow is closed a moment later."""
     await stored.mark_agent_deleted(connection, actor, agent_id)
     return {"message": f"Agent id={agent_id} successfully deleted"}
+
+
+async def _set_variables(
+    parts: Parts,
+    connection: AsyncConnection,
+    actor: Actor,
+    agent_id: str,
+    body: CreateAgentBody | UpdateAgentBody,
+) -> list[ToolVariable]:
+    """Give an agent the variables that a request names; the agent's, where it names any."""
+    given = body.variables()
+    if given is None:
+        return []
+    await parts.variables.set_of_agent(connection, actor, agent_id, given)
+    return (await parts.variables.of_agents(connection, [agent_id])).get(agent_id, [])

@@ -22,7 +22,6 @@ LISTS = {
     "/jobs/": ("list_jobs", "jobs"),
     "/jobs/active": ("list_active_jobs", "open jobs"),
     "/messages/batches": ("list_batches", "batches of messages"),
-    "/sandbox-config/": ("list_sandbox_configs", "sandbox configurations"),
     "/sources/": ("list_sources", "sources"),
 }
 COUNTS = {

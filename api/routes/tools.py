@@ -6,13 +6,16 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
+from fastapi.responses import JSONResponse
 
 from api.bodies import answer
 from api.deps import ActorDep, PartsDep, ReadsDep, ToolId, TransactionDep
 from api.new_tools import derived_schema, new_tool, tool_changes
 from api.pagination import page_query
 from api.tool_lists import WantedTools, count_of_tools, page_of_tools
+from api.tool_runs import run_by_worker, tool_of_source
 from api.tool_search import find_by_words
+from api.wire.shown import ToolReturnMessage
 from api.wire.tool_requests import (
     CodeBody,
     CreateToolBody,
@@ -20,6 +23,7 @@ from api.wire.tool_requests import (
     SearchToolsBody,
     UpdateToolBody,
 )
+from api.wire.tool_runs import RunSourceBody, run_body
 from api.wire.tools import ToolBody, tool_bodies, tool_body, tool_names_by_id
 from o.domain.actors import Actor
 from o.errors import InvalidArgument
@@ -124,6 +128,21 @@ async def generate_schema(body: CodeBody) -> dict[str, Any]:
 async def search(body: SearchToolsBody, connection: ReadsDep, actor: ActorDep) -> Response:
     """The tools whose name, tags or description hold words of the query, the best first."""
     return answer(await find_by_words(connection, actor, body))
+
+
+@router.post(
+    "/run",
+    operation_id="run_tool_from_source",
+    summary="Run a tool from its source",
+    response_model=ToolReturnMessage,
+)
+async def run(body: RunSourceBody, parts: PartsDep, actor: ActorDep) -> Response:
+    """Run a function in a sandbox, without storing it; no agent calls it, and none has to be."""
+    tool = await tool_of_source(body, actor)
+    returned = await run_by_worker(
+        parts, actor, tool.name, body.args, tool=tool, environment=body.env_vars
+    )
+    return JSONResponse(run_body(tool.name, returned))
 
 
 @router.get(

@@ -11,6 +11,7 @@ from api.wire.blocks import CreateBlockBody
 from api.wire.fields import Json, Moment, RequestBody, Several, Text, with_example
 from api.wire.llm import ModelFields
 from api.wire.rules import ToolRuleBody, distinct
+from api.wire.tool_variables import Values
 from api.wire.turns import MessageCreateBody
 from o.tools.agent_types import base_rules, base_tools, clears_buffer, has_base_rules
 from o.tools.multi_agent import MULTI_AGENT_NAMES
@@ -73,6 +74,18 @@ class _AgentFields(ModelFields):
     project_id: Text | None = None
     template_id: Text | None = None
     base_template_id: Text | None = None
+    secrets: Values | None = None
+    tool_exec_environment_variables: Values | None = Field(None, deprecated=True)
+
+    def variables(self) -> dict[str, str] | None:
+        """The variables that the agent's tools are to see, all of them; None where nothing is said.
+
+        V1 has two names for the same.
+        """
+        older = self.__dict__["tool_exec_environment_variables"]
+        if older is None and self.secrets is None:
+            return None
+        return {**(older or {}), **(self.secrets or {})}
 
     def columns(self) -> dict[str, Any]:
         """Column to value, for what was given and is kept as it came."""
@@ -148,4 +161,6 @@ _KEPT = (set(_AgentFields.model_fields) | set(UpdateAgentBody.model_fields)) - {
     *ModelFields.model_fields,
     "block_ids",
     "tool_ids",
+    "secrets",
+    "tool_exec_environment_variables",
 } | {"compaction_settings", "response_format"}

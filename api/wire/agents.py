@@ -1,5 +1,6 @@
 """V1's spelling of agents."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -9,8 +10,10 @@ from api.wire.blocks import BlockBody, block_bodies
 from api.wire.fields import EntityTime
 from api.wire.llm import shown_config, shown_settings
 from api.wire.messages import pending_body
+from api.wire.tool_variables import AgentVariableBody, agent_variables
 from api.wire.tools import ToolBody, tool_bodies
 from o.domain.agents import Agent, AgentState
+from o.domain.tool_variables import ToolVariable
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class Relations:
     blocks: bool = True
     tools: bool = True
     tags: bool = True
+    secrets: bool = True
 
 
 EVERYTHING = Relations()
@@ -66,8 +70,8 @@ class AgentBody(BaseModel):
     last_run_duration_ms: int | None
     last_stop_reason: str | None
     sources: list[Any] = []
-    secrets: list[Any] = []
-    tool_exec_environment_variables: list[Any] = []
+    secrets: list[AgentVariableBody] = []
+    tool_exec_environment_variables: list[AgentVariableBody] = []
     identities: list[Any] = []
     identity_ids: list[str] = []
     pending_approval: dict[str, Any] | None = None
@@ -86,8 +90,20 @@ class AgentBody(BaseModel):
     approval_timeout_s: int | None
 
     @classmethod
-    def of(cls, state: AgentState, shown: Relations = EVERYTHING) -> Self:
-        """The agent as V1 shows it, with the related things that are to be shown."""
+    def of(
+        cls,
+        state: AgentState,
+        shown: Relations = EVERYTHING,
+        variables: Sequence[ToolVariable] = (),
+    ) -> Self:
+        """The agent as V1 shows it, with the related things that are to be shown.
+
+        Args:
+            state: The agent.
+            shown: What is to be shown of `state`.
+            variables: Those of its tools, with their values.
+        """
+        secrets = agent_variables(variables)
         agent = state.agent
         blocks = block_bodies(state.blocks) if shown.blocks else []
         return cls(
@@ -98,6 +114,8 @@ class AgentBody(BaseModel):
             blocks=blocks,
             tools=_tools(state) if shown.tools else [],
             tags=agent.tags if shown.tags else [],
+            secrets=secrets,
+            tool_exec_environment_variables=secrets,
             message_ids=state.message_ids,
             pending_approval=pending_body(state.pending),
             enable_sleeptime=bool(agent.enable_sleeptime),

@@ -46,7 +46,7 @@ def _host(host: str) -> str:
 
 
 Source = Annotated[Key, AfterValidator(_source)]
-_SourceType = Annotated[SourceType, BeforeValidator(_source_type)]
+SourceTypeGiven = Annotated[SourceType, BeforeValidator(_source_type)]
 _Host = Annotated[str, Field(max_length=260), AfterValidator(_host)]
 _Name = Annotated[Text, Field(min_length=1, max_length=200)]
 
@@ -58,7 +58,7 @@ class _Requirement(RequestBody):
     version: Annotated[Text, Field(max_length=200)] | None = None
 
 
-_Requirements = Annotated[list[_Requirement], Field(max_length=_MAX_REQUIREMENTS)]
+Requirements = Annotated[list[_Requirement], Field(max_length=_MAX_REQUIREMENTS)]
 
 
 class _ToolFields(RequestBody):
@@ -72,8 +72,8 @@ class _ToolFields(RequestBody):
     json_schema: Json | None = None
     args_json_schema: Json | None = None
     return_char_limit: int | None = Field(None, ge=1, le=1_000_000)
-    pip_requirements: _Requirements | None = None
-    npm_requirements: _Requirements | None = None
+    pip_requirements: Requirements | None = None
+    npm_requirements: Requirements | None = None
     default_requires_approval: bool | None = None
     enable_parallel_execution: bool | None = None
     metadata_: Json | None = Field(None, validation_alias=AliasChoices("metadata_", "metadata"))
@@ -102,7 +102,7 @@ class CreateToolBody(_ToolFields):
     model_config = with_example(source_code=_EXAMPLE, tags=["games"])
 
     source_code: Source
-    source_type: _SourceType = "python"
+    source_type: SourceTypeGiven = "python"
 
 
 class UpdateToolBody(_ToolFields):
@@ -114,7 +114,7 @@ class UpdateToolBody(_ToolFields):
     model_config = with_example(tags=["games"], return_char_limit=10_000)
 
     source_code: Source | None = None
-    source_type: _SourceType | None = None
+    source_type: SourceTypeGiven | None = None
 
 
 class CodeBody(RequestBody):
@@ -123,7 +123,7 @@ class CodeBody(RequestBody):
     model_config = with_example(code=_EXAMPLE)
 
     code: Source
-    source_type: _SourceType | None = "python"
+    source_type: SourceTypeGiven | None = "python"
 
 
 class SearchToolsBody(RequestBody):

@@ -30,3 +30,11 @@ def storable_json(value: Any) -> Any:
             return {storable(key): storable_json(item) for key, item in value.items()}
         case _:
             return value
+
+
+def cut(text: str, limit: int) -> str:
+    """The beginning of a text that is longer than `limit` characters, with V1's note behind it."""
+    if len(text) <= limit:
+        return text
+    note = f"{len(text)} characters, of which these are the first {limit}"
+    return f"{text[:limit]}... [NOTE: function output was truncated: it had {note}]"

@@ -16,11 +16,14 @@ from o.domain.messages import (
     ToolReturn,
     return_message_id,
 )
+from o.domain.text import cut
 from o.domain.thoughts import put_back
 from o.memory.additions import Additions
 from o.memory.prompt import local_time
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# As in V1, one return takes a fifth of the context window at most, at four characters a token.
+_RETURN_PART, _CHARS_A_TOKEN, _LEAST_RETURN_CHARS = 0.2, 4, 5_000
 _NOTHING_SAID = "(no text)"
 _OVERHEAD_CHARS = 500  # a message takes memory beside its text
 _INTERRUPTED = json.dumps(
@@ -160,7 +163,9 @@ class _Calls:
         place = self._place_of(message.id, returned) if returned else None
         if returned is None or place is None:
             return 0
-        content = packed_return(returned, local_time(message.created_at, agent.timezone))
+        most = max(_LEAST_RETURN_CHARS, int(agent.context_window * _CHARS_A_TOKEN * _RETURN_PART))
+        time = local_time(message.created_at, agent.timezone)
+        content = packed_return(returned, time, most_chars=most)
         self._contents[place] = content
         return _OVERHEAD_CHARS + len(content)
 
@@ -184,12 +189,19 @@ class _Calls:
         return places[0] if places else None
 
 
-def packed_return(tool_return: ToolReturn, time: str) -> str:
-    """A tool's return as V1 shows it to the model: JSON of status, message and time."""
+def packed_return(tool_return: ToolReturn, time: str, *, most_chars: int | None = None) -> str:
+    """A tool's return as V1 shows it to the model: JSON of status, message and time.
+
+    Args:
+        tool_return: What came of the call.
+        time: When, for the model to read.
+        most_chars: How much of it the model is shown; None for all.
+    """
     status = "OK" if tool_return.status == "success" else "Failed"
-    return json.dumps(
-        {"status": status, "message": tool_return.content, "time": time}, ensure_ascii=False
-    )
+    content = tool_return.content
+    if most_chars is not None:
+        content = cut(content, most_chars)
+    return json.dumps({"status": status, "message": content, "time": time}, ensure_ascii=False)
 
 
 def _plain(message: Message) -> dict[str, Any]:

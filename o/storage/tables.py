@@ -380,6 +380,33 @@ tool_starts = Table(
     _time("started_at", nullable=False),
 )
 
+sandbox_configs = Table(
+    "sandbox_configs",
+    metadata,
+    _id(),
+    _owner(),
+    Column("type", Text, nullable=False),
+    _json("config"),
+    *_authors(),
+    _time("created_at", nullable=False),
+    _time("updated_at", nullable=False),
+)
+
+tool_variables = Table(
+    "tool_variables",
+    metadata,
+    _id(),
+    _owner(),
+    _parent("agent_id", "agents", nullable=True),
+    _parent("sandbox_config_id", "sandbox_configs", nullable=True),
+    Column("key", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("description", Text),
+    *_authors(),
+    _time("created_at", nullable=False),
+    _time("updated_at", nullable=False),
+)
+
 worker_requests = Table(
     "worker_requests",
     metadata,
@@ -482,4 +509,12 @@ model_lessons = Table(
     Column("lesson", Text, primary_key=True),
     Column("provider_mark", Text, nullable=False),
     _time("learnt_at", nullable=False),
+)
+
+sandbox_states = Table(
+    "sandbox_states",
+    metadata,
+    Column("worker", Text, primary_key=True),
+    Column("state", JSONB, nullable=False),
+    _time("seen_at", nullable=False),
 )

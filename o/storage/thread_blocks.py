@@ -75,6 +75,16 @@ async def list_thread_blocks(
     return all_models_of(Block, (await connection.execute(_IN_ORDER, given)).mappings().all())
 
 
+async def list_seen_blocks(connection: AsyncConnection, agent: Agent) -> list[Block]:
+    """The blocks of an agent where it acts, in the order of the prompt; outside a turn, its own.
+
+    Raises:
+        Unreadable: One of them is stored, and cannot be read.
+    """
+    given = {"conversation_id": agent.conversation_id, "agent_id": agent.id}
+    return all_models_of(Block, (await connection.execute(_IN_ORDER, given)).mappings().all())
+
+
 async def lock_seen_block(connection: AsyncConnection, agent: Agent, label: str) -> SeenBlock:
     """The block by that label where the agent acts; nobody else changes it in this transaction.
 

@@ -224,6 +224,11 @@ async def change_tool(
     return model_of(StoredTool, row)
 
 
+async def note_problem(connection: AsyncConnection, tool_id: str, problem: str) -> None:
+    """Keep why a tool cannot be run, or that it can: then `problem` is empty."""
+    await connection.execute(update(tools).where(tools.c.id == tool_id).values(problem=problem))
+
+
 async def delete_tool(connection: AsyncConnection, actor: Actor, tool_id: str) -> str:
     """Delete a tool; `held_tools.take_away` takes it from its agents.
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from o.domain.agents import Agent
 from o.domain.messages import ToolCall
 from o.domain.runs import Run
+from o.domain.tools import StoredTool
 from o.tools.model_request import calls_in_parallel
 from o.tools.registry import only_reads
 from workflows import contract
@@ -19,10 +20,26 @@ def turn_of(run: Run, model: str = "") -> Turn:
 
 
 def call_refs(
-    agent: Agent, run_id: str, step_index: int, calls: Sequence[ToolCall], *, asked_in: str = ""
+    agent: Agent,
+    run_id: str,
+    step_index: int,
+    calls: Sequence[ToolCall],
+    *,
+    stored: Sequence[StoredTool] = (),
+    asked_in: str = "",
 ) -> list[CallRef]:
-    """The calls of a step by their ordinals; names are for the reader of the history."""
+    """The calls of a step by their ordinals; names are for the reader of the history.
+
+    Args:
+        agent: Whose calls.
+        run_id: The run that makes them.
+        step_index: Of the step.
+        calls: What it asks for.
+        stored: Those of the agent's tools that are rows, as far as their calls may be parallel.
+        asked_in: The run of the step, where that is another one.
+    """
     at_once = calls_in_parallel(agent)
+    beside = {tool.name for tool in stored if tool.enable_parallel_execution}
     return [
         CallRef(
             run_id,
@@ -30,7 +47,7 @@ def call_refs(
             n,
             call.name[:_SHOWN_NAME_CHARS],
             asked_in=asked_in,
-            parallel=at_once and only_reads(call.name),
+            parallel=at_once and (only_reads(call.name) or call.name in beside),
         )
         for n, call in enumerate(calls)
     ]

@@ -1,7 +1,7 @@
 """Calls of tools that work outside this server's transactions: custom ones, MCP, web, agents."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from o.domain.agents import Agent
@@ -18,6 +18,7 @@ class Invocation:
         tool: The row; None for a tool that comes with the server.
         agent: Who calls; None where a client runs a tool by itself.
         run_id: Of the turn; empty outside one.
+        environment: Variables that come with the call, beside those that are stored.
         idempotency_key: The same for every attempt at this call, and for no other call.
     """
 
@@ -28,6 +29,7 @@ class Invocation:
     tool: StoredTool | None = None
     agent: Agent | None = None
     run_id: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

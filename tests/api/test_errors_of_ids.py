@@ -15,7 +15,12 @@ from tests.support.tools import make_tool
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 # What a path's first id is called after, where it is not the prefix of the id.
-_PREFIXES = {"conversation": "conv", "folder": "source"}
+_PREFIXES = {
+    "conversation": "conv",
+    "folder": "source",
+    "sandbox_config": "sandbox",
+    "env_var": "sandbox-env",
+}
 _NO_IDS = {"/v1/models/{model_id}"}
 """What OpenAI's clients call an id is a name, an agent's or its conversation's."""
 
@@ -108,7 +113,14 @@ def of_others(server: Product, client: Letta) -> dict[str, str]:
     server.query("UPDATE blocks SET organization_id = %s WHERE id = %s", other, block_id)
     tool_id = make_tool(client).id
     server.query("UPDATE tools SET organization_id = %s WHERE id = %s", other, tool_id)
+    config: Any = client.post("/v1/sandbox-config/local/default", cast_to=object)
+    variables = f"/v1/sandbox-config/{config['id']}/environment-variable"
+    variable: Any = client.post(variables, cast_to=object, body={"key": "A", "value": "b"})
+    for table in ("sandbox_configs", "tool_variables"):
+        server.query(f"UPDATE {table} SET organization_id = %s", other)
     return {
+        "sandbox_config_id": config["id"],
+        "env_var_id": variable["id"],
         "agent_id": agent.id,
         "run_id": run_id,
         "conversation_id": conversation_id,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.docker import DockerOptions, DockerSandbox
+from sandbox.pooled import Egress
 
 IMAGE = f"o-sandbox:{version('o-server')}"
 
@@ -31,8 +32,9 @@ def needs_docker() -> None:
         pytest.skip(f"needs a Docker engine and `make sandbox-image`: {problem}")
 
 
-def sandbox(folder: Path, **options: object) -> DockerSandbox:
-    return DockerSandbox(DockerOptions(IMAGE, folder / "leases", **options))  # type: ignore[arg-type]
+def sandbox(folder: Path, egress: Egress | None = None, **options: object) -> DockerSandbox:
+    made = DockerOptions(IMAGE, folder / "leases", **options)  # type: ignore[arg-type]
+    return DockerSandbox(made, egress)
 
 
 def containers(instance: str) -> list[str]:

@@ -50,6 +50,7 @@ _OPEN = {
     ("POST", "/v1/tools/"): False,
     ("PUT", "/v1/tools/"): False,
     ("POST", "/v1/tools/run"): False,
+    ("PATCH", "/v1/agents/agent-x/tools/approval/send_mail"): False,
     ("GET", "/v1/providers/"): False,
     ("GET", "/v1/agents/../providers/"): False,
     ("GET", "/v1/sandbox-config/"): False,

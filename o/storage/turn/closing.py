@@ -13,7 +13,10 @@ from o.storage.turn.calls import append_returns
 from o.storage.turn.events import add_events
 from o.storage.turn.opening import place_input
 from o.storage.turn.runs import advance_run
+from o.storage.turn.starts import list_started
 from o.storage.turn.steps import fail_steps, list_unanswered_calls
+
+_WAS_BEGUN = "The call was begun before: the tool may have run, in part or whole."
 
 
 async def commit_return(
@@ -125,8 +128,13 @@ async def refuse_calls(
         run: What the returns belong to; events are stored while it is open.
         asked_in: The run of the step.
         index: Which step.
-        reason: What the model reads.
+        reason: What the model reads; also that a call was begun, where it was.
     """
-    for step_id, ordinal, call in await list_unanswered_calls(connection, asked_in, index):
+    unanswered = await list_unanswered_calls(connection, asked_in, index)
+    started = await list_started(connection, unanswered[0][0]) if unanswered else set()
+    for step_id, ordinal, call in unanswered:
         returned = ToolReturn(tool_call_id=call.id, name=call.name, status="error", content=reason)
+        if ordinal in started:
+            told = {"content": f"{reason} {_WAS_BEGUN}", "may_have_run": True, "duration_ns": 0}
+            returned = returned.model_copy(update=told)
         await commit_return(connection, run, step_id, ordinal, returned)

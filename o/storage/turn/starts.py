@@ -21,6 +21,8 @@ _START = text(
     """
 )
 
+_STARTED = text("SELECT ordinal FROM tool_starts WHERE step_id = :step_id")
+
 
 async def start_call(connection: AsyncConnection, run_id: str, step_id: str, ordinal: int) -> Start:
     """Record that a call may have an effect from now on.
@@ -39,3 +41,9 @@ async def start_call(connection: AsyncConnection, run_id: str, step_id: str, ord
     if not row.is_open:
         return "closed"
     return "first" if row.is_first else "repeated"
+
+
+async def list_started(connection: AsyncConnection, step_id: str) -> set[int]:
+    """The ordinals of a step's calls that may have had an effect."""
+    rows = await connection.execute(_STARTED, {"step_id": step_id})
+    return set(rows.scalars())

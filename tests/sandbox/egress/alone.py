@@ -21,7 +21,8 @@ from o.settings import Settings
 from sandbox.egress.exits import Egress
 from sandbox.egress.policy import network_for
 from sandbox.protocol import Job, JobResult
-from tests.sandbox.egress.backends import run_in
+from tests.sandbox.egress.backends import sandbox_of
+from tests.sandbox.plain import nothing
 from tests.support.certificates import Files, self_signed
 
 _SET_FLAGS, _UP = 0x8914, 0x41  # SIOCSIFFLAGS; IFF_UP | IFF_RUNNING
@@ -96,11 +97,13 @@ async def _run(backend: str, data_dir: Path) -> dict[str, object]:
     )
     egress = Egress(settings, resolve=_resolve)
     await egress.start()
+    sandbox = sandbox_of(backend, egress, data_dir)
+    await sandbox.start()
     good = f"https://good.test:{secure}/"
-    source = Path(__file__).with_name("reaching.py").read_text()
     packages = _packages(data_dir / "deps")
 
-    async def call(function: str, **arguments: object) -> JobResult:
+    async def call(file: str, function: str, **arguments: object) -> JobResult:
+        source = Path(__file__).with_name(file).read_text()
         job = Job(
             "job-1",
             source,
@@ -109,7 +112,7 @@ async def _run(backend: str, data_dir: Path) -> dict[str, object]:
             packages=packages,
             network=network_for(settings),
         )
-        return await run_in(backend, job, egress, data_dir)
+        return await sandbox.run(job, before_sending=nothing)
 
     refused = [
         f"https://local.test:{secure}/",
@@ -121,10 +124,12 @@ async def _run(backend: str, data_dir: Path) -> dict[str, object]:
         "http://half.test/",
         f"http://good.test:{plain}/away",
     ]
-    reached = await call("reach", urls=[good, f"http://good.test:{plain}/", *refused])
-    bulk = await call("bulk", url=good)
-    path = "/run/o/egress" if backend != "plain" else ""
-    tricks = await call("tricks", path=path) if path else None
+    reached = await call(
+        "reaching.py", "reach", urls=[good, f"http://good.test:{plain}/", *refused]
+    )
+    bulk = await call("tricking.py", "bulk", url=good)
+    tricks = await call("tricking.py", "tricks", path="/run/o/egress")
+    await sandbox.close()
     await egress.close()
     return {
         "failure": reached.failure and reached.failure.message,
@@ -132,7 +137,8 @@ async def _run(backend: str, data_dir: Path) -> dict[str, object]:
         "hosts": list(reached.hosts),
         "good": [f"good.test:{secure}", f"good.test:{plain}"],
         "bulk": bulk.result or str(bulk.failure),
-        "tricks": tricks and (tricks.result or str(tricks.failure)),
+        "tricks": tricks.result or str(tricks.failure),
+        "left": [path.name for path in (data_dir / "egress").iterdir()],
     }
 
 

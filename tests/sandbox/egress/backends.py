@@ -1,28 +1,30 @@
-"""Runs one job in a backend, with a way out."""
+"""Sandboxes of both kinds with a way out; modules of tests that need one skip where it is not."""
 
-from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+import pytest
+
+from sandbox.bubblewrap.backend import BubblewrapSandbox
+from sandbox.bubblewrap.host import Absent, look
 from sandbox.egress.exits import Egress
-from sandbox.frames import Inside
-from sandbox.protocol import Job, JobResult
-from tests.sandbox import plain
+from sandbox.protocol import Limits, Sandbox
+from tests.sandbox import docker_engine
+
+BACKENDS = ["docker", "bubblewrap"]
 
 
-async def run_in(backend: str, job: Job, egress: Egress, data_dir: Path) -> JobResult:
-    """Run a job in `docker`, `bubblewrap`, or in a `plain` process, which confines nothing."""
-    assert backend == "plain"
-    way = await egress.open()
-    told = way.admit(job)
-    environment = {
-        name: text.replace("/run/o", str(way.folder)) for name, text in told["environment"].items()
-    }
-    socket = told["socket"].replace("/run/o", str(way.folder))
-    inside = Inside(
-        packages=PurePosixPath(job.packages or ""),
-        egress={"socket": socket, "environment": environment},
-    )
-    done = await plain.run(job, inside)
-    done = replace(done, hosts=way.hosts)
-    await way.close()
-    return done
+def needs(backend: str) -> None:
+    """Skip a test where the backend is not."""
+    if backend == "docker":
+        docker_engine.needs_docker()
+        return
+    try:
+        look()
+    except Absent as absent:
+        pytest.skip(str(absent))
+
+
+def sandbox_of(backend: str, egress: Egress, folder: Path) -> Sandbox:
+    if backend == "docker":
+        return docker_engine.sandbox(folder, egress=egress, pool=1)
+    return BubblewrapSandbox(Limits(), pool=1, egress=egress)

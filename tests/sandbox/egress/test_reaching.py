@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.sandbox.egress.backends import BACKENDS, needs
 from tests.support.product import REPOSITORY
 
 _OWN_NETWORK = (
@@ -38,8 +39,9 @@ def _run(backend: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("backend", ["plain"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_the_usual_clients_reach_what_they_may_and_are_told_what_they_may_not(backend: str) -> None:
+    needs(backend)
     found = _run(backend)
     assert found["failure"] is None, found
     for client in _CLIENTS:
@@ -56,4 +58,19 @@ def test_the_usual_clients_reach_what_they_may_and_are_told_what_they_may_not(ba
         "-private.test",
         "-half.test",
     ]
-    assert found["bulk"] == [True] * 24
+    assert found["bulk"] == [True] * 16
+    assert found["tricks"] == {
+        "direct": "OSError",
+        "name": "gaierror",
+        "socket": "HTTP/1.1 400 The name of the host is not well formed",
+        "ssh": "HTTP/1.1 403 Port 22 is not open to tools; open are 80, 443, "
+        + ", ".join(sorted(place.partition(":")[2] for place in found["good"])),
+        "zone": "HTTP/1.1 400 The address names no host, or a user, or is not well formed",
+        "mapped": "HTTP/1.1 403 [::ffff:7f00:1] is no public address, and tools reach only those",
+        "huge": "HTTP/1.1 431 The head of the request is too large",
+        "others": "['ca.pem', 'egress']",
+        "up": "['o']",
+        "write": "OSError",
+        "unlink": "OSError",
+    }
+    assert found["left"] == []
