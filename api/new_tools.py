@@ -12,6 +12,7 @@ from o.errors import Conflict, InvalidArgument
 from o.ids import new_id
 from o.tools.registry import BUILT_IN_TOOLS, RESERVED_NAMES
 from o.tools.schema import derive
+from sandbox.requirements import check
 
 MAX_NAME_CHARS = 48
 _NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_NAME_CHARS}}}")
@@ -34,7 +35,7 @@ async def new_tool(
     """The tool that a client asks for, and the columns that it says something about.
 
     Raises:
-        InvalidArgument: No schema can be had, or it is none.
+        InvalidArgument: No schema can be had, or it is none, or a requirement is no package.
         Conflict: The name is taken by a tool that comes with the server.
     """
     schema = await _schema(
@@ -43,6 +44,7 @@ async def new_tool(
     if body.description is not None and body.json_schema is None:
         schema |= {"description": body.description}
     columns = body.columns()
+    check(columns.get("pip_requirements"))
     tool = StoredTool(
         id=new_id("tool"),
         organization_id=actor.organization_id,
@@ -68,11 +70,12 @@ async def tool_changes(body: UpdateToolBody, tool: StoredTool) -> dict[str, Any]
     Python. With the schema the name may change.
 
     Raises:
-        InvalidArgument: No schema can be had, or it is none, or the tool is not the client's to
-            write.
+        InvalidArgument: No schema can be had, or it is none, or a requirement is no package, or
+            the tool is not the client's to write.
         Conflict: The new name is taken by a tool that comes with the server.
     """
     changes = body.columns()
+    check(changes.get("pip_requirements"))
     if tool.tool_type != "custom":
         _check_may(body)
     source = tool.source_code if body.source_code is None else body.source_code

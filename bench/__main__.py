@@ -51,7 +51,10 @@ def _measure_product(
             {
                 "OPENAI_API_KEY": "sk-bench",
                 "OPENAI_BASE_URL": provider_url,
-                "O_SWEEP_INTERVAL_S": "3",  # the default, which tests shorten
+                # The defaults, which tests change:
+                "O_SWEEP_INTERVAL_S": "3",
+                "O_SANDBOX_BACKEND": "auto",
+                "O_SANDBOX_POOL": "2",
                 "O_LOG_LIMIT_BYTES": str(2**40),  # statements are counted in one log
             },
         )

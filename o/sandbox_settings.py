@@ -1,5 +1,6 @@
 """What an operator can set of the sandboxes that tools run in."""
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -19,7 +20,8 @@ class SandboxSettings(BaseSettings):
         "sandbox: tools may do what O may.",
     )
     sandbox_image: str = Field(
-        "o-sandbox:latest", description="The image of docker; `make sandbox-image` makes it."
+        f"o-sandbox:{version('o-server')}",
+        description="The image of docker; `make sandbox-image` makes the one of this release.",
     )
     sandbox_runtime: str = Field(
         "", description="The runtime of docker, such as runsc for gVisor; unset: the engine's own."

@@ -55,9 +55,14 @@ class Streams:
 
 
 class Guest:
-    """One guest, from its start to its only reply."""
+    """One guest, from its start to its only reply.
+
+    Attributes:
+        python: Which one it says that it has, as `3.11`, once it is ready.
+    """
 
     def __init__(self, line: Line) -> None:
+        self.python = ""
         self._line = line
         self._buffer = bytearray()
 
@@ -74,6 +79,7 @@ class Guest:
             raise SandboxUnavailable("a sandbox was started and did not answer") from error
         if "hello" not in hello:
             raise SandboxUnavailable("a sandbox was started and answered with something else")
+        self.python = str(hello.get("python", ""))[:8]
 
     async def call(
         self, job: Job, inside: Inside, before_sending: Callable[[], Awaitable[None]]

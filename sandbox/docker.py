@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sandbox.docker_box import DockerLauncher
@@ -52,6 +52,7 @@ class DockerSandbox:
         self._egress = egress
         self._state = SandboxState("docker", "container", problem="it was not looked at yet")
         self._lease: Lease | None = None
+        self._launcher: DockerLauncher | None = None
         self._jobs: PooledJobs | None = None
         self._tending: asyncio.Task[None] | None = None
         self._looking = asyncio.Lock()
@@ -59,7 +60,8 @@ class DockerSandbox:
     @property
     def state(self) -> SandboxState:
         """What it is, when it was looked at last."""
-        return self._state
+        python = "" if self._launcher is None else self._launcher.python
+        return replace(self._state, python=python)
 
     async def look(self) -> SandboxState:
         """Ask the engine whether tools can run in it; nothing is started."""
@@ -93,7 +95,7 @@ class DockerSandbox:
     async def start(self) -> None:
         """Clear what dead workers left and have containers ready, where the engine can."""
         self._lease = Lease(self._options.leases)
-        launcher = DockerLauncher(
+        launcher = self._launcher = DockerLauncher(
             self._engine,
             self._options.image,
             runtime=self._options.runtime,

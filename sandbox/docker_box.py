@@ -102,7 +102,11 @@ class DockerBox:
 
 
 class DockerLauncher:
-    """Starts hardened containers."""
+    """Starts hardened containers.
+
+    Attributes:
+        python: Which one the image has, once a container was started.
+    """
 
     def __init__(
         self,
@@ -114,6 +118,7 @@ class DockerLauncher:
         worker: str,
         lifetime_s: float,
     ) -> None:
+        self.python = ""
         self._engine = engine
         self._image = image
         self._runtime = runtime
@@ -153,7 +158,9 @@ class DockerLauncher:
             await line.send(bundle())
         except OSError as error:
             raise SandboxUnavailable("a container ended when it was started") from error
-        await Guest(line).ready(_HELLO_S)
+        guest = Guest(line)
+        await guest.ready(_HELLO_S)
+        self.python = guest.python
         inside = Inside(packages=_PACKAGES if spec.packages else None)
         return DockerBox(self._engine, container, line, inside)
 

@@ -8,9 +8,9 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, F
 from api.wire.fields import Json, Key, RequestBody, Several, Text, with_example
 from api.wire.tools import ToolBody
 from o.domain.tools import SourceType
+from sandbox.requirements import MAX_REQUIREMENTS
 
 MAX_SOURCE_BYTES = 1024 * 1024
-_MAX_REQUIREMENTS = 100
 _BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
 _HOST = re.compile(r"(\*\.)?[\w-]+(\.[\w-]+)*\.?(:\d{1,5})?|\[[0-9a-fA-F:.]+\](:\d{1,5})?")
 
@@ -58,7 +58,13 @@ class _Requirement(RequestBody):
     version: Annotated[Text, Field(max_length=200)] | None = None
 
 
-Requirements = Annotated[list[_Requirement], Field(max_length=_MAX_REQUIREMENTS)]
+class _NpmRequirement(_Requirement):
+    name: Annotated[str, Field(max_length=214, pattern=r"^(@[\w.~-]+/)?[\w.~-]+$")]
+    version: Annotated[str, Field(max_length=200, pattern=r"^[\w.^~<>=*|+ -]*$")] | None = None
+
+
+Requirements = Annotated[list[_Requirement], Field(max_length=MAX_REQUIREMENTS)]
+_Npm = Annotated[list[_NpmRequirement], Field(max_length=MAX_REQUIREMENTS)]
 
 
 class _ToolFields(RequestBody):
@@ -73,7 +79,7 @@ class _ToolFields(RequestBody):
     args_json_schema: Json | None = None
     return_char_limit: int | None = Field(None, ge=1, le=1_000_000)
     pip_requirements: Requirements | None = None
-    npm_requirements: Requirements | None = None
+    npm_requirements: _Npm | None = None
     default_requires_approval: bool | None = None
     enable_parallel_execution: bool | None = None
     metadata_: Json | None = Field(None, validation_alias=AliasChoices("metadata_", "metadata"))

@@ -35,7 +35,7 @@ def main() -> None:
     idle_s = float(sys.argv[1]) if len(sys.argv) > 1 else None
     reply = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    send(reply, {"hello": 1})
+    send(reply, {"hello": 1, "python": "{}.{}".format(*sys.version_info)})
     if not select.select([0], [], [], _SOON_S)[0]:
         tool.get_ready()
     ready = select.select([0], [], [], idle_s)[0]

@@ -116,6 +116,17 @@ REFUSED: dict[str, tuple[int, dict[str, Any]]] = {
         422,
         {"source_code": source_of("f"), "pip_requirements": [{"name": ""}]},
     ),
+    **{
+        f"the requirement {name}": (
+            400,
+            {"source_code": source_of("f"), "pip_requirements": [{"name": name}]},
+        )
+        for name in ("git+https://a.example/x", "--index-url=http://a.example", "../x", "a b")
+    },
+    "a path of npm": (
+        422,
+        {"source_code": source_of("f"), "npm_requirements": [{"name": "file:../x"}]},
+    ),
     "too many requirements": (
         422,
         {"source_code": source_of("f"), "pip_requirements": [{"name": "six"}] * 101},
@@ -136,7 +147,7 @@ def test_sources_and_schemas_that_cannot_be_tools_are_refused_in_words(
         answer = http.request(method, "/", **content(body))
         assert answer.status_code == status, answer.text[:500]
         assert answer.json()["detail"]
-    derives = status == 400 and "json_schema" not in body
+    derives = status == 400 and not {"json_schema", "pip_requirements"} & body.keys()
     assert answer.json()["detail"].startswith("Failed to derive json schema: ") == derives
 
 

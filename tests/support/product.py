@@ -23,7 +23,13 @@ _Found = TypeVar("_Found")
 REPOSITORY = Path(__file__).parents[2]
 
 # Tests have receivers on this address of loopback; other loopback addresses are refused.
-TEST_SETTINGS = {"O_SWEEP_INTERVAL_S": "1", "O_OUTBOUND_ALLOW": "127.0.0.1"}
+TEST_SETTINGS = {
+    "O_SWEEP_INTERVAL_S": "1",
+    "O_OUTBOUND_ALLOW": "127.0.0.1",
+    # Containers that nobody needs, at each start of a product, would take more than the tests.
+    "O_SANDBOX_BACKEND": "bubblewrap",
+    "O_SANDBOX_POOL": "0",
+}
 
 LIFELINE_GRACE_S = 20.0
 """Seconds that what a supervisor started may outlive it: a guard stops PostgreSQL in stages."""
