@@ -62,7 +62,7 @@ def outside_work(
     use = SandboxUse(sandbox, limits, _network(settings), _packages(settings, sandbox))
     mcp = mcp_work(settings, database, keyring)
     runners: dict[str, ToolRunner] = {
-        **built_in_runners(settings, client, database, slots=slots),
+        **built_in_runners(settings, client, database, slots=slots, sandbox=sandbox, limits=limits),
         "custom": CustomToolRunner(database, Variables(keyring), use),
         "external_mcp": mcp.runner,
     }
