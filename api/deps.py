@@ -13,6 +13,7 @@ from temporalio.client import Client
 from api.auth import current_actor
 from api.callbacks import Callbacks
 from api.edge.calls import call_of
+from api.mcp_servers import McpBook
 from api.pagination import page_query
 from api.providers import ProviderBook
 from api.readiness import Readiness
@@ -49,6 +50,7 @@ class Parts:
     outbound: OutboundGuard
     readiness: Readiness
     workers: WorkerRequests
+    mcp: McpBook
     variables: Variables
 
 

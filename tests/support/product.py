@@ -62,6 +62,8 @@ class Product:
         }
         kept.pop("PYTHONDONTWRITEBYTECODE", None)
         self.env = kept | TEST_SETTINGS | (env or {})
+        # What runs the command line of `o up`, where not the system does by itself.
+        self.prefix: list[str] = []
         self.process: subprocess.Popen[bytes] | None = None
         # What was seen running when the supervisor was killed: to be gone when all is over.
         self._bereaved: list[psutil.Process] = []
@@ -78,7 +80,7 @@ class Product:
         self.data_dir.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "server.cli", "up", *self.flags()],
+                [*self.prefix, sys.executable, "-m", "server.cli", "up", *self.flags()],
                 cwd=REPOSITORY,
                 env=self.env | {"O_LIFELINE_FD": str(self._lifeline)},
                 stdout=log,
