@@ -6,7 +6,9 @@ from pydantic import ValidationError
 from o.errors import NotFound
 from o.llm.providers import Providers
 from o.settings import ProviderSettings, Settings
+from sandbox.packages import TIMEOUT_S
 from server.up.environment import of_children
+from workflows.options import TOOL_TIMEOUT
 
 
 def test_listening_off_loopback_needs_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,3 +60,9 @@ def test_origins_are_those_of_v1_until_others_are_set(monkeypatch: pytest.Monkey
     assert "http://localhost:3000" in Settings().cors_origins
     monkeypatch.setenv("ACCEPTABLE_ORIGINS", "https://a.example/, http://b.example:81")
     assert Settings().cors_origins == ("https://a.example", "http://b.example:81")
+
+
+@pytest.mark.parametrize("name", ["sandbox_timeout_s", "mcp_call_timeout_s"])
+def test_a_tool_may_take_all_the_time_that_it_can_be_given(name: str) -> None:
+    most = next(one.le for one in Settings.model_fields[name].metadata if hasattr(one, "le"))
+    assert TOOL_TIMEOUT.total_seconds() > most + TIMEOUT_S
