@@ -24,6 +24,7 @@ def ask(other: str) -> dict[str, Any]:
         "own": client.agents.retrieve(agent_id).id,
         "block": block.value,
         "listed": [agent.id for agent in client.agents.list(name=other).items],
+        "secrets": client.agents.retrieve(agent_id, include=["agent.secrets"]).secrets,
         "key": os.environ["LETTA_API_KEY"],
         "fresh": len(Letta().agents.list(name=other).items),
         "statuses": {

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from letta_client import Letta
 from letta_client.types import AgentState
 
 from o.ids import DEFAULT_ORGANIZATION_ID
@@ -66,13 +67,19 @@ def call(sandbox: Sandbox, packages: Path, agent: AgentState) -> Caller:
     return Caller(sandbox, packages, agent)
 
 
-async def test_a_tool_uses_the_api_as_far_as_tools_may(call: Caller, agent: AgentState) -> None:
+async def test_a_tool_uses_the_api_as_far_as_tools_may(
+    call: Caller, client: Letta, agent: AgentState
+) -> None:
+    client.agents.update(agent.id, secrets={"API_KEY": "very secret"})
+    shown = client.agents.retrieve(agent.id, include=["agent.secrets"])
+    assert [secret.value for secret in shown.secrets or ()] == ["very secret"]
     done = await call("ask", other=agent.name)
     assert done.failure is None, done.failure
     found = done.result
     assert (found["client"], found["own"]) == ("Letta", agent.id)
     assert found["block"] == "Her name is Ada."
     assert agent.id in found["listed"]
+    assert found["secrets"] in ([], None)
     assert found["key"] == "of-this-call"
     assert found["fresh"] > 0
     assert found["statuses"] == {
