@@ -16,6 +16,7 @@ from api.edge.allow_header import PREFIXES, AllowedMethods
 from api.edge.front import add_checks
 from api.edge.slashes import serve_both_spellings
 from api.errors import install_error_handlers
+from api.mcp_servers import McpBook
 from api.providers import ProviderBook
 from api.readiness import Readiness
 from api.routes import (
@@ -32,6 +33,7 @@ from api.routes import (
     first_page,
     health,
     histories,
+    mcp_servers,
     message_records,
     messages,
     models,
@@ -117,6 +119,8 @@ def _lifespan(
         keyring = Keyring(settings.data_dir, settings.encryption_key)
         rows = ProviderRows(providers, keyring, provider_reader(database))
         embedder = Embedder()
+        guard = OutboundGuard(settings.outbound_allow)
+        workers = WorkerRequests(database, temporal, keyring, settings.task_queue)
         app.state.parts = Parts(
             settings=settings,
             database=database,
@@ -126,10 +130,11 @@ def _lifespan(
             catalogue=Catalogue(rows),
             providers=ProviderBook(rows, keyring),
             embedder=embedder,
-            outbound=OutboundGuard(settings.outbound_allow),
+            outbound=guard,
             readiness=Readiness(database, temporal, settings.task_queue),
             variables=Variables(keyring),
-            workers=WorkerRequests(database, temporal, keyring, settings.task_queue),
+            workers=workers,
+            mcp=McpBook(database, keyring, workers, guard, settings),
         )
         app.state.take_leave = watcher.take_leave
         watching = asyncio.create_task(until_shutdown(database, watcher.run))
@@ -170,6 +175,7 @@ _ROUTERS = tuple(
         embeddings,
         chat,  # its `models/{model_id}` is not V1's `models/embedding`
         tools,
+        mcp_servers,
         sandbox_configs,
         health,
         not_implemented,

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query, Request
@@ -12,6 +12,8 @@ from temporalio.client import Client
 
 from api.auth import current_actor
 from api.callbacks import Callbacks
+from api.edge.calls import call_of
+from api.mcp_servers import McpBook
 from api.pagination import page_query
 from api.providers import ProviderBook
 from api.readiness import Readiness
@@ -48,6 +50,7 @@ class Parts:
     outbound: OutboundGuard
     readiness: Readiness
     workers: WorkerRequests
+    mcp: McpBook
     variables: Variables
 
 
@@ -170,11 +173,13 @@ async def _relations(
     """What V1 shows beside an agent: what `include` names to 1.x clients, else everything.
 
     Clients before release 1 can name what they want in `include_relationships`, in older words.
+    A tool is shown no secrets: it has those of its own agent.
     """
+    is_tool = call_of(request.scope) is not None
     if await is_current_client(request):
         names = {name.removeprefix("agent.") for name in include or ()}
     elif include_relationships is None:
-        return EVERYTHING
+        return replace(EVERYTHING, secrets=not is_tool)
     else:
         names = {"blocks" if name == "memory" else name for name in include_relationships}
     if "tool_exec_environment_variables" in names:
@@ -183,7 +188,7 @@ async def _relations(
         blocks="blocks" in names,
         tools="tools" in names,
         tags="tags" in names,
-        secrets="secrets" in names,
+        secrets="secrets" in names and not is_tool,
     )
 
 

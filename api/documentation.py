@@ -60,6 +60,10 @@ FAILURES: Responses = {
 }
 """What a send may answer that waits for its run: V1 shapes a provider's errors otherwise."""
 
+MCP_FAILURES: Responses = {
+    502: {"model": ErrorBody, "description": "The MCP server cannot be asked, or answers oddly"}
+}
+
 ANSWER: Responses = FAILURES | {
     200: {
         "model": AnswerBody,

@@ -133,6 +133,20 @@ class ProviderRests(Unavailable):
         self.wait_s = wait_s
 
 
+class McpFailed(OError):
+    """An MCP server could not be asked, or did not answer as it should.
+
+    Attributes:
+        answered: Whether the server itself said no, so that nothing of what was asked was done.
+    """
+
+    status = 502
+
+    def __init__(self, message: str, *, answered: bool = False) -> None:
+        super().__init__(message)
+        self.answered = answered
+
+
 class ToolFailed(OError):
     """A tool call went wrong; the text is what the model reads as the tool's return."""
 

@@ -1,8 +1,9 @@
 """How the values of settings stand in the environment."""
 
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, DirectoryPath, Field
 from pydantic_settings import NoDecode
 
 from o.addresses import parse_allowed
@@ -23,9 +24,21 @@ def _outbound(entries: tuple[str, ...]) -> tuple[str, ...]:
     return entries
 
 
+def _absolute(folder: Path) -> Path:
+    if not folder.is_absolute() or folder == Path("/"):
+        raise ValueError("has to be a folder by its whole path, and not all of the machine")
+    return folder
+
+
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Places = Annotated[Listed, AfterValidator(_outbound)]
 """Networks, addresses and names, with a port or without."""
+
+Folders = Annotated[
+    tuple[Annotated[DirectoryPath, AfterValidator(_absolute)], ...],
+    NoDecode,
+    BeforeValidator(_split),
+]
 
 Ports = Annotated[
     tuple[Annotated[int, Field(ge=1, le=65535)], ...], NoDecode, BeforeValidator(_split)

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from o.addresses import check_base_url, check_origin
 from o.built_in_settings import BuiltInSettings
 from o.log import LogFormat
+from o.mcp_settings import McpSettings
 from o.price_file import read_prices
 from o.sandbox_settings import SandboxSettings
 from o.setting_types import HTTP, Listed, Places
@@ -136,7 +137,7 @@ class ProviderSettings(BaseSettings):
         return found.get_secret_value() if isinstance(found, SecretStr) else found or ""
 
 
-class Settings(SandboxSettings, BuiltInSettings):
+class Settings(SandboxSettings, BuiltInSettings, McpSettings):
     """What an operator can set, as `O_<NAME>` environment variables."""
 
     model_config = SettingsConfigDict(

@@ -183,9 +183,9 @@ class DockerLauncher:
 
         binds = {}
         if spec.packages is not None:
-            binds[str(spec.packages)] = {"bind": str(_PACKAGES), "mode": "ro"}
+            binds[str(spec.packages.resolve())] = {"bind": str(_PACKAGES), "mode": "ro"}
         if exit_folder is not None:
-            binds[str(exit_folder)] = {"bind": _EXIT, "mode": "ro"}
+            binds[str(exit_folder.resolve())] = {"bind": _EXIT, "mode": "ro"}
         flags = "nr_inodes=4096,mode=1777,nosuid,nodev,noexec"
         chosen = {"runtime": self._runtime} if self._runtime else {}
         return chosen | {

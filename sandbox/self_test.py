@@ -16,6 +16,14 @@ _NAMESPACES = ("pid", "mnt", "net", "ipc", "uts")
 _ENVIRONMENT = frozenset(
     ("PATH", "HOME", "LANG", "LC_CTYPE", "TMPDIR", "PWD", "HOSTNAME", "TZ", "O_IDEMPOTENCY_KEY")
 )
+_OF_THE_WAY_OUT = frozenset(
+    (
+        *("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "no_proxy", "NO_PROXY"),
+        *("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    )
+)
+"""What the guest itself sets where there is an egress proxy."""
+
 _OWN_SOURCE = str(Path(__file__).resolve())
 _TIMEOUT_S = 30.0
 
@@ -123,7 +131,9 @@ def _judged(found: Mapping[str, Any], limits: Limits, *, has_seccomp: bool) -> s
         "it is root": found["uid"] == 0,
         "it has capabilities": bool(found["capabilities"]),
         f"more than {limits.processes} processes can be started": found["forks"] > limits.processes,
-        "it sees the environment of O": not _ENVIRONMENT.issuperset(found["environment"]),
+        "it sees the environment of O": bool(
+            set(found["environment"]) - _ENVIRONMENT - _OF_THE_WAY_OUT
+        ),
     }
     wrong = [words for words, is_so in holes.items() if is_so]
     return f"the self-test failed: {'; '.join(wrong)}" if wrong else ""

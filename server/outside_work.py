@@ -23,6 +23,7 @@ from sandbox.installer import Source
 from sandbox.packages import Packages
 from sandbox.protocol import Network, Sandbox
 from server.built_in_tools import built_in_runners
+from server.mcp import mcp_work
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,13 @@ def outside_work(
     """
     limits = limits_of(settings)
     use = SandboxUse(sandbox, limits, _network(settings), _packages(settings, sandbox))
+    mcp = mcp_work(settings, database, keyring)
     runners: dict[str, ToolRunner] = {
-        **built_in_runners(settings, client, database, slots=slots),
+        **built_in_runners(settings, client, database, slots=slots, sandbox=sandbox, limits=limits),
         "custom": CustomToolRunner(database, Variables(keyring), use),
+        "external_mcp": mcp.runner,
     }
-    return OutsideWork(runners, {RUN_TOOL: ToolRequests(database, runners).run})
+    return OutsideWork(runners, {RUN_TOOL: ToolRequests(database, runners).run, **mcp.handlers})
 
 
 def _network(settings: Settings) -> NetworkPolicy:

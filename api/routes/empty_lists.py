@@ -21,7 +21,6 @@ LISTS = {
     "/identities/": ("list_identities", "identities"),
     "/jobs/": ("list_jobs", "jobs"),
     "/jobs/active": ("list_active_jobs", "open jobs"),
-    "/mcp-servers/": ("mcp_list_mcp_servers", "MCP servers"),
     "/messages/batches": ("list_batches", "batches of messages"),
     "/sources/": ("list_sources", "sources"),
 }
@@ -67,17 +66,6 @@ async def files_of_agent(
     """V1's `PaginatedAgentFiles`. The agent has none: they cannot be made yet."""
     await get_agent(connection, actor, agent_id)
     return {"files": [], "next_cursor": None, "has_more": False}
-
-
-@router.get(
-    "/tools/mcp/servers",
-    operation_id="list_mcp_servers",
-    summary="List MCP servers by name (none yet)",
-    tags=["tools"],
-)
-async def mcp_servers() -> dict[str, Any]:
-    """V1's older list of MCP servers, by their names. None: they cannot be made yet."""
-    return {}
 
 
 @router.get(

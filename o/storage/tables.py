@@ -161,6 +161,25 @@ tools = Table(
     _time("updated_at", nullable=False),
 )
 
+mcp_servers = Table(
+    "mcp_servers",
+    metadata,
+    _id(),
+    _owner(),
+    Column("server_name", Text, nullable=False),
+    Column("server_type", Text, nullable=False),
+    Column("server_url", Text),
+    Column("auth_header", Text),
+    Column("command", Text),
+    _texts("args"),
+    Column("secrets", Text),
+    Column("problem", Text, nullable=False, server_default=text("''")),
+    _time("synced_at"),
+    *_authors(),
+    _time("created_at", nullable=False),
+    _time("updated_at", nullable=False),
+)
+
 blocks = Table(
     "blocks",
     metadata,

@@ -26,11 +26,7 @@ RESERVED_NAMES = frozenset(
         "archival_memory_search",
         "grep_files",
         "open_files",
-        "run_code",
         "semantic_search_files",
-        "send_message_to_agent_and_wait_for_reply",
-        "send_message_to_agent_async",
-        "send_message_to_agents_matching_tags",
     }
 )
 """Names of V1's own tools: nobody's tool is called so, whether or not they are built."""

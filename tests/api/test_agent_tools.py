@@ -1,5 +1,7 @@
 """The tools of an agent through the official client: list, attach, detach, approval, run."""
 
+import json
+
 import httpx
 import pytest
 from letta_client import APIStatusError, Letta, NotFoundError
@@ -145,7 +147,7 @@ def test_a_tool_that_the_agent_does_not_have_does_not_run(client: Letta, agent: 
             client.agents.tools.run(name, agent_id=agent.id, args={})
 
 
-def test_the_tools_of_the_web_can_be_had_and_say_that_the_web_is_not_enabled(
+def test_the_tools_of_the_web_can_be_had_and_read_a_page(
     client: Letta, provider: FakeProvider
 ) -> None:
     names_of_web = ["web_search", "fetch_webpage"]
@@ -160,11 +162,37 @@ def test_the_tools_of_the_web_can_be_had_and_say_that_the_web_is_not_enabled(
     )
     text = do(
         call("web_search", query="ada", num_results=3),
-        call("fetch_webpage", url="https://example.com"),
+        call("fetch_webpage", url=f"{provider.url}/models"),
+        call("fetch_webpage", url="http://127.0.0.2:1/"),
         say("done"),
     )
     reply = client.agents.messages.create(browsing.id, input=text)
     returns = [m for m in reply.messages if m.message_type == "tool_return_message"]
-    assert [(one.name, one.status) for one in returns] == [(name, "error") for name in names_of_web]
-    assert all("not enabled" in one.tool_return for one in returns)
+    assert [(one.name, one.status) for one in returns] == [
+        ("web_search", "error"),
+        ("fetch_webpage", "success"),
+        ("fetch_webpage", "error"),
+    ]
+    assert "no provider of web searches" in returns[0].tool_return
+    assert '"object":"list"' in returns[1].tool_return
+    assert "not public" in returns[2].tool_return
     assert not provider.problems
+
+
+def test_code_is_run_and_answered_in_the_form_of_v1(client: Letta, server: Product) -> None:
+    coding = client.agents.create(model=HANDLE, tools=["run_code"], include_base_tools=False)
+    text = do(
+        call("run_code", code="print('hi')\n6 * 7", language="python"),
+        call("run_code", code="6 * 7", language="js"),
+        say("done"),
+    )
+    reply = client.agents.messages.create(coding.id, input=text)
+    ran, refused = [m for m in reply.messages if m.message_type == "tool_return_message"]
+    assert "runs Python, and no js" in refused.tool_return
+    if ran.status == "error":
+        assert "The code was not run" in ran.tool_return
+        pytest.skip("there is no sandbox here")
+    assert json.loads(ran.tool_return) == {
+        "results": ["42"],
+        "logs": {"stdout": ["hi\n"], "stderr": []},
+    }

@@ -97,14 +97,12 @@ def test_an_agent_has_none_of_what_nobody_can_make_yet(
 def test_the_official_client_reads_the_empty_lists(client: Letta, agent: AgentState) -> None:
     assert list(client.archives.list()) == []
     assert list(client.folders.list()) == []
-    assert client.mcp_servers.list() == []
     assert list(client.agents.folders.list(agent.id)) == []
     assert list(client.agents.files.list(agent.id)) == []
     assert client.agents.passages.list(agent.id) == []
 
 
 def test_older_forms_of_lists_are_empty_too(http: httpx.Client, agent: AgentState) -> None:
-    assert http.get("/v1/tools/mcp/servers").json() == {}
     nothing = {"total_sources": 0, "total_files": 0, "total_size": 0, "sources": []}
     assert http.get("/v1/sources/metadata").json() == nothing
     files: dict[str, object] = {"files": [], "next_cursor": None, "has_more": False}

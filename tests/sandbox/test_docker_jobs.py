@@ -194,6 +194,25 @@ async def test_what_is_too_much_ends_that_job_alone(docker: DockerSandbox, name:
     assert (await _run(docker, "def f(): return 'well'")).result == "well"
 
 
+async def test_processes_share_the_cpu_that_their_job_has(docker: DockerSandbox) -> None:
+    source = """
+import os, time
+def f():
+    until = time.monotonic() + 1.5
+    children = []
+    while 0 not in children and len(children) < 3:
+        children.append(os.fork())
+    if 0 in children:
+        while time.monotonic() < until: pass
+        os._exit(0)
+    used = [os.wait4(child, 0)[2] for child in children]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+"""
+    done = await _run(docker, source, limits=Limits(timeout_s=20, cpus=0.2))
+    assert done.failure is None, done.failure
+    assert done.result < 0.2 * 1.5 + 0.35
+
+
 async def test_packages_are_there_and_cannot_be_changed(
     docker: DockerSandbox, tmp_path: Path
 ) -> None:

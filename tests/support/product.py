@@ -26,9 +26,12 @@ REPOSITORY = Path(__file__).parents[2]
 TEST_SETTINGS = {
     "O_SWEEP_INTERVAL_S": "1",
     "O_OUTBOUND_ALLOW": "127.0.0.1",
+    "O_WEB_TOOLS": "on",
+    "O_WEB_ALLOW": "127.0.0.1",
     # Containers that nobody needs, at each start of a product, would take more than the tests.
     "O_SANDBOX_BACKEND": "bubblewrap",
     "O_SANDBOX_POOL": "0",
+    "O_PIP_INDEX_URL": "",
 }
 
 LIFELINE_GRACE_S = 20.0
@@ -60,6 +63,8 @@ class Product:
         }
         kept.pop("PYTHONDONTWRITEBYTECODE", None)
         self.env = kept | TEST_SETTINGS | (env or {})
+        # What runs the command line of `o up`, where not the system does by itself.
+        self.prefix: list[str] = []
         self.process: subprocess.Popen[bytes] | None = None
         # What was seen running when the supervisor was killed: to be gone when all is over.
         self._bereaved: list[psutil.Process] = []
@@ -76,7 +81,7 @@ class Product:
         self.data_dir.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "server.cli", "up", *self.flags()],
+                [*self.prefix, sys.executable, "-m", "server.cli", "up", *self.flags()],
                 cwd=REPOSITORY,
                 env=self.env | {"O_LIFELINE_FD": str(self._lifeline)},
                 stdout=log,

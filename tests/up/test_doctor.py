@@ -17,6 +17,12 @@ from tests.up.conftest import NewProduct
 NO_PROVIDER = ProviderSettings(_env_file=None)
 
 
+@pytest.fixture(autouse=True)
+def _no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To try one takes seconds, and what comes of it is not what most of these ask."""
+    monkeypatch.setenv("O_SANDBOX_BACKEND", "unsafe-subprocess")
+
+
 def _bad(findings: list[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.level == "bad"]
 
@@ -27,6 +33,25 @@ def test_a_bare_machine_is_fit(tmp_path: Path) -> None:
     assert any("PostgreSQL" in finding.what for finding in findings)
     assert any("temporal" in finding.what for finding in findings)
     assert not (tmp_path / "new").exists()
+
+
+def test_it_tries_what_tools_would_run_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = f"unix://{tmp_path}/no-engine.sock"
+
+    def look(backend: str) -> Finding:
+        monkeypatch.setenv("O_SANDBOX_BACKEND", backend)
+        found = examine(Settings(data_dir=tmp_path, port=0, docker_host=nowhere), NO_PROVIDER)
+        return next(one for one in found if "custom tools" in one.what)
+
+    chosen = look("auto")
+    assert (chosen.level, "in bubblewrap (namespaces; memory" in chosen.what) == ("ok", True)
+    assert "not in docker: no Docker engine answers" in chosen.what_to_do
+    none = look("docker")
+    assert (none.level, none.what) == ("warn", "custom tools do not run: no sandbox")
+    assert "docker: no Docker engine answers" in none.what_to_do
+    unsafe = look("unsafe-subprocess")
+    assert (unsafe.level, "WITHOUT a sandbox" in unsafe.what) == ("warn", True)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("place", ["/proc/o", "/proc/o/data", "/dev/null/o", "/etc/hostname"])

@@ -7,7 +7,6 @@ JSON.
 import asyncio
 import fcntl
 import json
-import shutil
 import socket
 import ssl
 import struct
@@ -22,6 +21,7 @@ from sandbox.egress.exits import Egress
 from sandbox.egress.policy import network_for
 from sandbox.protocol import Job, JobResult
 from tests.sandbox.egress.backends import sandbox_of
+from tests.sandbox.egress.packages import HTTP_CLIENTS, copied
 from tests.sandbox.plain import nothing
 from tests.support.certificates import Files, self_signed
 
@@ -32,11 +32,6 @@ _ADDRESSES = {
     "local.test": ["127.0.0.1"],
     "half.test": ["169.254.169.254", "127.0.0.2"],
 }
-# What the tools' clients are made of, of the tests' own environment.
-_PACKAGES = (
-    "aiohappyeyeballs aiohttp aiosignal anyio attr certifi charset_normalizer frozenlist h11 "
-    "httpcore httpx idna multidict propcache requests sniffio typing_extensions.py urllib3 yarl"
-)
 
 
 class _Host(BaseHTTPRequestHandler):
@@ -74,17 +69,6 @@ async def _resolve(host: str, port: int) -> Iterable[str]:
     return _ADDRESSES.get(host, [host])
 
 
-def _packages(folder: Path) -> Path:
-    site = next(Path(path) for path in sys.path if path.endswith("site-packages"))
-    folder.mkdir()
-    for name in _PACKAGES.split():
-        if (site / name).is_dir():
-            shutil.copytree(site / name, folder / name)
-        else:
-            shutil.copy(site / name, folder / name)
-    return folder
-
-
 async def _run(backend: str, data_dir: Path) -> dict[str, object]:
     data_dir.mkdir()
     files = self_signed(data_dir, "good.test")
@@ -100,7 +84,7 @@ async def _run(backend: str, data_dir: Path) -> dict[str, object]:
     sandbox = sandbox_of(backend, egress, data_dir)
     await sandbox.start()
     good = f"https://good.test:{secure}/"
-    packages = _packages(data_dir / "deps")
+    packages = copied(HTTP_CLIENTS, data_dir / "deps")
 
     async def call(file: str, function: str, **arguments: object) -> JobResult:
         source = Path(__file__).with_name(file).read_text()

@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 from sandbox.bubblewrap.backend import BubblewrapSandbox
+from sandbox.bubblewrap.process import Caps
 from sandbox.docker import DockerOptions, DockerSandbox
 from sandbox.egress.exits import Egress
 from sandbox.protocol import Limits, Sandbox
 from tests.sandbox import docker_engine
-
-NAMES = ["docker", "bubblewrap"]
 
 
 async def make(name: str, limits: Limits, folder: Path, egress: Egress) -> Sandbox:
@@ -22,7 +21,10 @@ async def make(name: str, limits: Limits, folder: Path, egress: Egress) -> Sandb
         options = DockerOptions(docker_engine.IMAGE, folder / "leases", limits=limits, pool=3)
         sandbox = DockerSandbox(options, egress)
     else:
-        sandbox = BubblewrapSandbox(limits, pool=3, egress=egress)
+        bubblewrap = BubblewrapSandbox(limits, pool=3, egress=egress)
+        if name != "bubblewrap":
+            bubblewrap._caps = Caps(None)
+        sandbox = bubblewrap
     await sandbox.start()
     if problem := sandbox.state.problem:
         await sandbox.close()

@@ -1,0 +1,201 @@
+"""MCP servers as clients ask for them: rows with encrypted secrets, and their tools."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.wire.mcp import CreateMcpServerBody, McpServerBody, UpdateMcpServerBody
+from api.worker_requests import WorkerRequests
+from o.domain.actors import Actor
+from o.domain.mcp import McpSecrets, McpServer, McpTool
+from o.errors import Conflict, InvalidArgument, InvalidInput, McpFailed, Unavailable
+from o.ids import new_id
+from o.mcp.targets import read_secrets, seal
+from o.mcp.tools import ToolChanges, changes_of_tools
+from o.outbound import OutboundGuard
+from o.secrets import Keyring
+from o.settings import Settings
+from o.storage import mcp_servers as stored
+from o.storage.database import Database
+from o.tools.registry import BUILT_IN_TOOLS
+
+LIST_TOOLS = "mcp_list_tools"
+CALL_TOOL = "mcp_call"
+_SPARE_S = 10.0
+_ATTEMPTS = 3
+_STDIO_OFF = (
+    "MCP servers over stdio are processes on the server's machine, and off: an operator turns them "
+    "on with O_MCP_STDIO=1."
+)
+
+
+class McpBook:
+    """Reads and changes an organization's MCP servers."""
+
+    def __init__(
+        self,
+        database: Database,
+        keyring: Keyring,
+        workers: WorkerRequests,
+        guard: OutboundGuard,
+        settings: Settings,
+    ) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._workers = workers
+        self._guard = guard
+        self._settings = settings
+
+    def shown(self, server: McpServer) -> McpServerBody:
+        """A server as clients see it. One whose secrets cannot be read any more shows none."""
+        try:
+            secrets = read_secrets(server, self._keyring)
+        except Conflict as error:
+            server = server.model_copy(update={"problem": error.message})
+            secrets = McpSecrets()
+        return McpServerBody.of(server, secrets)
+
+    async def create(self, actor: Actor, body: CreateMcpServerBody) -> McpServer:
+        """Store a new server, and list its tools. It is there even where that fails.
+
+        Raises:
+            InvalidArgument: It is a process, and those are off.
+            InvalidInput: Its address is refused.
+            Conflict: The organization has one by that name.
+        """
+        config = body.config
+        now = datetime.now(UTC)
+        server_id = new_id("mcp_server")
+        given = config.model_dump(exclude={"mcp_server_type"})
+        secrets = McpSecrets(
+            **{name: given.pop(name) for name in McpSecrets.model_fields if name in given}
+        )
+        await self._check(config.mcp_server_type, given.get("server_url"))
+        new = McpServer(
+            id=server_id,
+            organization_id=actor.organization_id,
+            server_name=body.server_name,
+            server_type=config.mcp_server_type,
+            secrets=seal(server_id, secrets, self._keyring),
+            created_at=now,
+            updated_at=now,
+            created_by_id=actor.user_id,
+            last_updated_by_id=actor.user_id,
+            **given,
+        )
+        async with self._database.begin() as connection:
+            await stored.add_mcp_server(connection, new)
+        with suppress(McpFailed, Unavailable):  # the row says why
+            await self.refresh(actor, new.id)
+        async with self._database.connect() as connection:
+            return await stored.get_mcp_server(connection, actor, new.id)
+
+    async def change(self, actor: Actor, server_id: str, body: UpdateMcpServerBody) -> McpServer:
+        """Change a server. Its tools stay as they are until it is refreshed.
+
+        Raises:
+            NotFound: There is none.
+            InvalidArgument: It is to be a process, and those are off.
+            InvalidInput: Its address is refused, or something is missing that its type needs.
+            Conflict: The new name is taken.
+        """
+        not_columns = {"mcp_server_type", *McpSecrets.model_fields}
+        given = body.config.model_dump(exclude_unset=True, exclude=not_columns)
+        changes: dict[str, Any] = {
+            name: value
+            for name, value in given.items()
+            if value is not None or name == "auth_header"
+        }
+        async with self._database.connect() as connection:
+            old = await stored.get_mcp_server(connection, actor, server_id)
+        changes["server_type"] = body.config.mcp_server_type or old.server_type
+        url = changes.get("server_url", old.server_url)
+        command = changes.get("command", old.command)
+        if not (command if changes["server_type"] == "stdio" else url):
+            raise InvalidInput(f"config: a server of type {changes['server_type']} needs more.")
+        await self._check(changes["server_type"], changes.get("server_url"))
+        if body.server_name is not None:
+            changes["server_name"] = body.server_name
+        async with self._database.begin() as connection:
+            server = await stored.get_mcp_server(connection, actor, server_id, lock=True)
+            try:
+                old_secrets = read_secrets(server, self._keyring)
+            except Conflict:
+                old_secrets = McpSecrets()  # those that are given now replace them
+            secrets = body.new_secrets(old_secrets)
+            if secrets != old_secrets:
+                changes["secrets"] = seal(server_id, secrets, self._keyring)
+            return await stored.change_mcp_server(connection, actor, server_id, changes)
+
+    async def refresh(self, actor: Actor, server_id: str) -> ToolChanges:
+        """Ask a server for its tools, and make the rows the same.
+
+        Raises:
+            NotFound: There is none.
+            McpFailed: It could not be asked; its row says why.
+            Unavailable: No worker could be asked.
+        """
+        async with self._database.connect() as connection:
+            await stored.get_mcp_server(connection, actor, server_id)
+        try:
+            answer = await self._workers.ask(
+                actor.organization_id,
+                LIST_TOOLS,
+                {"server_id": server_id},
+                timeout_s=self._settings.mcp_connect_timeout_s
+                + self._settings.mcp_list_timeout_s
+                + _SPARE_S,
+            )
+        except (McpFailed, Unavailable) as error:
+            async with self._database.begin() as connection:
+                await stored.change_mcp_server(
+                    connection, actor, server_id, {"problem": error.message[:2_000]}
+                )
+            raise
+        listed = [McpTool(**tool) for tool in answer["tools"]]
+        for attempt in range(_ATTEMPTS):
+            try:
+                async with self._database.begin() as connection:
+                    return await self._put_tools(connection, actor, server_id, listed)
+            except IntegrityError:  # somebody has just taken one of the names
+                if attempt + 1 == _ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
+
+    async def call(
+        self, actor: Actor, tool_id: str, arguments: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Call a tool of a server: `status`, `content` and `may_have_run`.
+
+        Raises:
+            ToolFailed: It was not called.
+            Unavailable: No worker could be asked.
+        """
+        settings = self._settings
+        limit_s = settings.mcp_connect_timeout_s + settings.mcp_call_timeout_s + _SPARE_S
+        request = {"tool_id": tool_id, "arguments": dict(arguments)}
+        return await self._workers.ask(actor.organization_id, CALL_TOOL, request, timeout_s=limit_s)
+
+    async def _check(self, server_type: str, url: str | None) -> None:
+        if server_type == "stdio" and not self._settings.mcp_stdio:
+            raise InvalidArgument(_STDIO_OFF)
+        if url and (refusal := await self._guard.refusal(url)) is not None:
+            raise InvalidInput(f"config.server_url: {refusal}")
+
+    async def _put_tools(
+        self, connection: AsyncConnection, actor: Actor, server_id: str, listed: list[McpTool]
+    ) -> ToolChanges:
+        server = await stored.get_mcp_server(connection, actor, server_id, lock=True)
+        rows = await stored.list_server_tools(connection, actor, server_id)
+        taken = await stored.names_of_other_tools(connection, actor, server_id)
+        changes = changes_of_tools(server, actor, listed, rows, taken | BUILT_IN_TOOLS.keys())
+        await stored.delete_server_tools(connection, actor, changes.deleted)
+        await stored.put_server_tools(connection, [*changes.added, *changes.updated])
+        await stored.change_mcp_server(
+            connection, actor, server_id, {"problem": "", "synced_at": datetime.now(UTC)}
+        )
+        return changes

@@ -1,0 +1,54 @@
+"""What a worker does with MCP servers: their tools in turns, and what the API asks of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from activities.mcp_requests import McpRequests
+from activities.worker_requests import Handler
+from api.mcp_servers import CALL_TOOL, LIST_TOOLS
+from o.mcp.runner import McpRunner
+from o.mcp.servers import McpLimits, McpServers
+from o.outbound import OutboundGuard
+from o.secrets import Keyring
+from o.settings import Settings
+from o.storage.database import Database
+from o.storage.mcp_servers import mcp_server_reader
+from sandbox.bubblewrap.backend import BubblewrapSandbox
+from sandbox.choice import limits_of
+from sandbox.mcp_processes import ConfinedServers
+from sandbox.protocol import Limits
+
+
+@dataclass(frozen=True)
+class McpWork:
+    """The runner of the tools of MCP servers, and handlers of what the API asks, by kind."""
+
+    runner: McpRunner
+    handlers: Mapping[str, Handler]
+
+
+def mcp_work(settings: Settings, database: Database, keyring: Keyring) -> McpWork:
+    """Put it together. The `mcp` package is loaded when the first server is asked."""
+    limits = McpLimits(
+        connect_s=settings.mcp_connect_timeout_s,
+        list_s=settings.mcp_list_timeout_s,
+        call_s=settings.mcp_call_timeout_s,
+        at_once=settings.mcp_calls,
+    )
+    read_server = mcp_server_reader(database)
+    spawn = _stdio(settings) if settings.mcp_stdio else None
+    servers = McpServers(OutboundGuard(settings.outbound_allow), limits, spawn)
+    runner = McpRunner(servers, keyring, read_server)
+    asked = McpRequests(database, servers, runner, keyring, read_server)
+    return McpWork(runner, {LIST_TOOLS: asked.list_tools, CALL_TOOL: asked.call})
+
+
+def _stdio(settings: Settings) -> ConfinedServers:
+    """What starts servers over stdio, whatever the sandbox of other tools is."""
+    lives_s = settings.mcp_connect_timeout_s + max(
+        settings.mcp_list_timeout_s, settings.mcp_call_timeout_s
+    )
+    limits = Limits(timeout_s=lives_s, memory=settings.mcp_stdio_memory_mb * 1024 * 1024)
+    return ConfinedServers(
+        settings.mcp_stdio_folders, limits, BubblewrapSandbox(limits_of(settings)).look
+    )
