@@ -21,7 +21,13 @@ _log = logging.getLogger(__name__)
 NO_RETRY = {"x-should-retry": "false"}
 
 # What ids in paths are named after; every other parameter is named after its id's prefix.
-_PREFIXES = {"conversation": "conv", "folder": "source", "environment_variable": "agent-env"}
+_PREFIXES = {
+    "conversation": "conv",
+    "folder": "source",
+    "environment_variable": "agent-env",
+    "sandbox_config": "sandbox",
+    "env_var": "sandbox-env",
+}
 _NOT_JSON = "The body is read as JSON only with the header 'content-type: application/json'."
 _UNAUTHORIZED = (
     "Unauthorized: send the header 'Authorization: Bearer <token>' with the token that the "

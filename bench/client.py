@@ -50,6 +50,13 @@ def creation(model: str = INSTANT, **more: Any) -> bytes:
     return request("POST", "/v1/agents/", body | more)
 
 
+async def create_tool(connection: Connection) -> str:
+    """The tool that the model `provider.CUSTOM_USER` calls; its id."""
+    source = 'def greet() -> str:\n    """Greet."""\n    return "hello"\n'
+    answer = await connection.ask(request("PUT", "/v1/tools/", {"source_code": source}))
+    return str(json.loads(answer.content)["id"])
+
+
 def turn(connection: Connection, agent_id: str) -> Operation:
     """Send a message and wait for the reply, as JSON."""
     sent = request("POST", f"/v1/agents/{agent_id}/messages", {"input": _INPUT})

@@ -14,11 +14,13 @@ INSTANT = "instant"
 """The model that answers in words."""
 TOOL_USER = "tool-user"
 """The model that changes a memory block first, then answers in words."""
+CUSTOM_USER = "custom-caller"
+"""The model that calls the custom tool `greet` first, then answers in words."""
 SILENT = "silent"
 """The model that never answers."""
 REPLY = "All is well."
 
-_NAMES = (INSTANT, TOOL_USER, SILENT)
+_NAMES = (INSTANT, TOOL_USER, CUSTOM_USER, SILENT)
 _WORDS = [REPLY, *(f" And word {n}." for n in range(9))]
 _BETWEEN_WORDS_S = 0.01
 _USAGE = {"prompt_tokens": 11, "completion_tokens": 4, "total_tokens": 15}
@@ -30,6 +32,8 @@ _CALL = {
         "arguments": json.dumps({"label": "human", "new_string": "x"}),
     },
 }
+
+_CUSTOM_CALL = _CALL | {"function": {"name": "greet", "arguments": "{}"}}
 
 
 def _head(kind: str, length: int | None) -> bytes:
@@ -77,7 +81,10 @@ def _piece(word: str) -> bytes:
 
 
 _WHOLE = _completion({"content": REPLY}, "stop")
-_TOOL_CALL = _completion({"content": None, "tool_calls": [_CALL]}, "tool_calls")
+_TOOL_CALLS = {
+    model: _completion({"content": None, "tool_calls": [call]}, "tool_calls")
+    for model, call in ((TOOL_USER, _CALL), (CUSTOM_USER, _CUSTOM_CALL))
+}
 _MODELS = _answer({"object": "list", "data": [{"id": name, "object": "model"} for name in _NAMES]})
 _STREAM_HEAD = _head("text/event-stream", None)
 _PIECES = [_piece(word) for word in _WORDS]
@@ -93,12 +100,13 @@ def _is_asked_for_stream(body: bytes) -> bool:
     return b'"stream":true' in body or b'"stream": true' in body
 
 
-def _wants_tool(body: bytes) -> bool:
-    """Whether the model is the one with a tool, and the last message is not a tool's return."""
-    if TOOL_USER.encode() not in body:
-        return False
-    last = body.rfind(b'"role"')
-    return b'"tool"' not in body[last : last + 16]
+def _tool_call(body: bytes) -> bytes | None:
+    """The call of a model with a tool, None where the last message is the tool's return."""
+    for model, call in _TOOL_CALLS.items():
+        if model.encode() in body:
+            last = body.rfind(b'"role"')
+            return None if b'"tool"' in body[last : last + 16] else call
+    return None
 
 
 class _Connection(asyncio.Protocol):
@@ -146,7 +154,7 @@ class _Connection(asyncio.Protocol):
             self._transport.write(_STREAM_HEAD + _PIECES[0])
             self._go_on(1)
         else:
-            self._transport.write(_TOOL_CALL if _wants_tool(body) else _WHOLE)
+            self._transport.write(_tool_call(body) or _WHOLE)
 
     def _go_on(self, place: int) -> None:
         """Send the piece at `place` a moment later, and so on to the end."""

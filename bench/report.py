@@ -88,6 +88,11 @@ def targets(found: Findings) -> list[Target]:
             at_least=True,
         ),
         Target(
+            "turn with a custom tool / turn, p50",
+            time_ratio(series[rounds.CUSTOM_TURN], series[rounds.TURN]),
+            3.0,
+        ),
+        Target(
             "first event of a stream, p50", series[rounds.FIRST_EVENT].p50_ms, 15, shown="{:.1f} ms"
         ),
         Target(

@@ -13,7 +13,7 @@ from bench.client import Operation, repeat
 from bench.connection import Connection, request
 from bench.cpu import CpuMeter
 from bench.history import fill
-from bench.provider import INSTANT, SILENT, TOOL_USER
+from bench.provider import CUSTOM_USER, INSTANT, SILENT, TOOL_USER
 from bench.series import Series
 from tests.support.product import Product
 
@@ -21,6 +21,7 @@ FLOOR, TURN = "Temporal's floor", "turn"
 SPACED_FLOOR, SPACED_TURN = "floor, 50 ms apart", "turn, 50 ms apart"
 FIRST_TURN, TOOL_TURN = "first turn of an agent", "turn with a memory tool"
 CROWD_FLOOR, CROWD_TURN = "floor, 50 at once", "turn, 50 agents at once"
+CUSTOM_TURN = "turn with a custom tool"
 QUEUED_TURN, APPROVED_TURN = "turn, 10 queued at once", "turn with an approved memory tool"
 CANCEL, RESUMED = "cancel, to the end of the turn", "first event of a stream read again"
 FIRST_EVENT, FIRST_TEXT = "first event of a stream", "first text of a stream"
@@ -38,7 +39,7 @@ def after(messages: int) -> str:
 
 HISTORIES = (10, 100, 1_000)
 NAMES = (
-    *(FLOOR, TURN, SPACED_FLOOR, SPACED_TURN, FIRST_TURN, TOOL_TURN),
+    *(FLOOR, TURN, SPACED_FLOOR, SPACED_TURN, FIRST_TURN, TOOL_TURN, CUSTOM_TURN),
     *(QUEUED_TURN, APPROVED_TURN, CANCEL),
     *(CROWD_FLOOR, CROWD_TURN, FIRST_EVENT, FIRST_TEXT, RESUMED),
     *(after(count) for count in HISTORIES),
@@ -48,6 +49,7 @@ NAMES = (
 _TIMES = 20
 _FEW = 5
 _SPACED_TIMES, _PAUSE_S = 10, 0.05
+_REFILL_S = 1.0
 _CROWD, _CROWD_TIMES = 50, 2
 _QUEUE = 10
 _READERS, _READS_EACH = 16, 10
@@ -111,6 +113,13 @@ class Rounds:
         tool_turn = client.tool_turn(self.api[0], tool_user)
         await tool_turn()
         await self.series[TOOL_TURN].record(_FEW, tool_turn)
+        tool_id = await client.create_tool(self.api[0])
+        custom = client.tool_turn(
+            self.api[0], await self._new_agent(CUSTOM_USER, tool_ids=[tool_id])
+        )
+        await custom()
+        # Apart, as people talk: back to back it is the pool's refill that is measured.
+        await self.series[CUSTOM_TURN].record(_FEW, custom, pause_s=_REFILL_S)
         await self._connect()
         floors = [partial(floor.take_turn, one) for one in self._floors]
         await self.series[CROWD_FLOOR].record_crowd(_CROWD_TIMES, floors)

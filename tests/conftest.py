@@ -28,7 +28,8 @@ def provider() -> Iterator[FakeProvider]:
 def server(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """`o up` with the scripted provider."""
     env = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": provider.url}
-    product = Product(tmp_path_factory.mktemp("product") / "o", env)
+    home = tmp_path_factory.mktemp("product")
+    product = Product(home / "o", env | {"O_PIP_FIND_LINKS": str(home / "wheels")})
     product.start()
     second = TwoApis(product) if os.environ.get("O_TEST_API_PROCESSES") == "2" else None
     yield product

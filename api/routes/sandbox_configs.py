@@ -8,9 +8,9 @@ from fastapi import APIRouter, Depends, Path, Response
 from api.bodies import answer
 from api.deps import ActorDep, PartsDep, ReadsDep, TransactionDep
 from api.pagination import page_query
-from api.wire.fields import Json
 from api.wire.tool_variables import (
     CreateVariableBody,
+    LocalConfigBody,
     SandboxConfigBody,
     SandboxConfigRequest,
     SandboxVariableBody,
@@ -67,9 +67,11 @@ async def create(
     summary="Create a local sandbox configuration",
     response_model=SandboxConfigBody,
 )
-async def create_local(body: Json, connection: TransactionDep, actor: ActorDep) -> Response:
+async def create_local(
+    body: LocalConfigBody, connection: TransactionDep, actor: ActorDep
+) -> Response:
     """Create the configuration of type `local`, or change it."""
-    return await _upsert(connection, actor, "local", body)
+    return await _upsert(connection, actor, "local", body.model_dump(exclude_none=True))
 
 
 @router.post(

@@ -103,6 +103,17 @@ class SandboxConfigRequest(RequestBody):
         return type_of(self.config)
 
 
+class LocalConfigBody(RequestBody):
+    """V1's `LocalSandboxConfig`. It is kept and shown; nothing follows from it."""
+
+    model_config = with_example(sandbox_dir="tools")
+
+    sandbox_dir: Key | None = None
+    use_venv: bool = False
+    venv_name: Key = "venv"
+    pip_requirements: list[Json] | None = Field(None, max_length=100)
+
+
 def type_of(config: dict[str, Any]) -> SandboxType:
     """V1's type of a configuration, by the fields that only one of them has."""
     if "template" in config:

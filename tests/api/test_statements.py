@@ -181,3 +181,19 @@ def test_a_tool_call_and_its_step_cost_eight_statements_more(product: Product) -
     one = statements_of(product, lambda: client.agents.messages.create(agent.id, input="hi"))
     two = statements_of(product, lambda: client.agents.messages.create(agent.id, input=text))
     assert 4 <= len(without_control(two)) - len(without_control(one)) <= 8, two
+
+
+def test_a_custom_tool_costs_four_statements_more_than_one_of_memory(product: Product) -> None:
+    client = product.client()
+    source = 'def greet() -> str:\n    """Greet."""\n    return "hello"\n'
+    tool = client.tools.upsert(source_code=source)
+    agent = client.agents.create(
+        model=HANDLE,
+        memory_blocks=[{"label": "human", "value": "x"}],
+        tool_ids=[str(tool.id)],
+    )
+    edit = do(call("memory_insert", label="human", new_string="y"), say("ok"))
+    one = statements_of(product, lambda: client.agents.messages.create(agent.id, input=edit))
+    text = do(call("greet"), say("ok"))
+    two = statements_of(product, lambda: client.agents.messages.create(agent.id, input=text))
+    assert len(without_control(two)) - len(without_control(one)) <= 4, two

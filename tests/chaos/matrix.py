@@ -39,6 +39,7 @@ OTHERS: dict[str, type[Scenario]] = {
     "tool-begun-0": Scenario,
     "tool-done": Scenario,
     "tool-begun-1": scenarios.TwoTools,
+    "tool-started": scenarios.CustomTool,
     "step-uncommitted-4": Scenario,
     "close-begun": scenarios.MaxSteps,
     "close-committed": scenarios.Failure,

@@ -69,6 +69,7 @@ POINTS = (
         "after",
         "step_index",
     ),
+    Point("tool-started", "worker", "activities.outside:start_call", "after"),
     # The end of a run, and of an execution.
     Point("close-begun", "worker", "activities.runs:RunActivities.close_run", "before"),
     Point("close-committed", "worker", "activities.runs:RunActivities.close_run", "after"),

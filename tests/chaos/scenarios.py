@@ -83,6 +83,29 @@ class TwoTools(Scenario):
         assert_notes(self.product, self.agent, list(self._lines))
 
 
+class CustomTool(Scenario):
+    """A step that calls a tool of the user's own, which works outside of transactions."""
+
+    text = do(call("greet"), say("greeted"))
+    requests = 2
+    roles = ("system", "user", "assistant", "tool", "assistant")
+
+    def begin(self) -> None:
+        client = patient_client(self.product)
+        source = 'def greet() -> str:\n    """Greet."""\n    return "hello"\n'
+        tool = client.tools.upsert(source_code=source)
+        client.agents.tools.attach(str(tool.id), agent_id=self.agent.id)
+        self._sending = Sending(self.product, self.agent, self.text)
+
+    def check(self, killed: str) -> None:
+        """It ran once, or the model was told that it may have run."""
+        reply = self._sending.reply()
+        assert reply.messages[-1].content == "greeted"
+        assert_runs_ended_once(self.product, self.agent, [("completed", "end_turn")])
+        (returned,) = [m for m in reply.messages if m.message_type == "tool_return_message"]
+        assert returned.tool_return == "hello" or "may have run" in returned.tool_return
+
+
 class TokenStream(Scenario):
     """A reply that comes token by token."""
 

@@ -31,6 +31,7 @@ TEST_SETTINGS = {
     # Containers that nobody needs, at each start of a product, would take more than the tests.
     "O_SANDBOX_BACKEND": "bubblewrap",
     "O_SANDBOX_POOL": "0",
+    "O_PIP_INDEX_URL": "",
 }
 
 LIFELINE_GRACE_S = 20.0
