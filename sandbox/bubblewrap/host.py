@@ -5,6 +5,7 @@ The server's own environment, its packages and the home folders around it stay o
 
 import os
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,8 @@ _DATA = (
     "/nix/store",  # where this is, everything is in it
 )
 _CAP_SYS_ADMIN = 21
+_COUNTS_BY_NAMESPACE = (5, 14)
+"""Since then `RLIMIT_NPROC` holds in a user namespace by itself."""
 
 FIRST_UID, UIDS = 0x70000000, 1 << 24
 """From here on root takes users for its sandboxes; no system gives such numbers to anybody."""
@@ -84,12 +87,23 @@ def look() -> Host:
     """
     bwrap = _bwrap()
     privileged = os.geteuid() == 0 and bool(_capabilities() >> _CAP_SYS_ADMIN & 1) and _has_users()
+    if not privileged and _kernel(platform.release()) < _COUNTS_BY_NAMESPACE:
+        raise Absent(
+            f"Linux {platform.release()} counts a user's processes over all sandboxes, so that "
+            "no number can be set for one: run O as root, or on Linux 5.14 or newer"
+        )
     own = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
     prefix = Path(sys.base_prefix).resolve()
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     if own.is_file() and (prefix / "lib").is_dir():
         return Host(bwrap, own, prefix, version, privileged)
     raise Absent(f"the Python that O runs on is not at {prefix}")
+
+
+def _kernel(release: str) -> tuple[int, int]:
+    """The first two numbers of a release."""
+    major, minor = (re.match(r"\d+", part) for part in (release + ".0").split(".")[:2])
+    return int(major[0]) if major else 0, int(minor[0]) if minor else 0
 
 
 def _bwrap() -> Path:

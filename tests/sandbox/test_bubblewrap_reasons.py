@@ -1,5 +1,6 @@
 """Why bubblewrap makes no sandbox: what forbids it is told apart, and the remedy named."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from sandbox.bubblewrap.host import Absent
+from sandbox.bubblewrap.host import look as look_here
 from sandbox.bubblewrap.reasons import explain
 from tests.sandbox.confined import REPOSITORY, SOMEBODY, why_not_somebody
 
@@ -70,6 +73,19 @@ def test_a_machine_without_bubblewrap() -> None:
     run = "import runpy; runpy.run_module('tests.sandbox.looking')"
     found = look([sys.executable, "-c", hidden + run], PATH="/nonexistent")
     assert "apt-get install bubblewrap" in found["problem"]
+
+
+@pytest.mark.parametrize(
+    ("release", "is_old"),
+    [("5.10.0-30-amd64", True), ("4.18", True), ("5.14-rc1", False), ("6.18.44-fc", False)],
+)
+def test_a_kernel_that_is_too_old_for_those_who_are_not_root(
+    monkeypatch: pytest.MonkeyPatch, release: str, *, is_old: bool
+) -> None:
+    monkeypatch.setattr("platform.release", lambda: release)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(Absent, match=r"Linux 5\.14") if is_old else contextlib.nullcontext():
+        look_here()
 
 
 _MASKED = "bwrap: Can't mount proc on /newroot/proc: Operation not permitted"
