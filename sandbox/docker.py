@@ -110,7 +110,7 @@ class DockerSandbox:
             idle_s=self._options.idle_s,
         )
         if not (await self.look()).problem:
-            await self.reap()
+            await self._reap_or_say()
             self._jobs.warm(self._options.limits)
         self._tending = asyncio.create_task(self._tend())
 
@@ -158,13 +158,18 @@ class DockerSandbox:
     async def _tend(self) -> None:
         while True:
             await asyncio.sleep(_TEND_S)
-            if (await self.look()).problem or self._jobs is None:
-                continue
             try:
-                await self.reap()
-            except EngineFailed as error:
-                _log.warning("containers could not be looked through", extra={"why": str(error)})
-            self._jobs.pool.tend()
+                if not (await self.look()).problem and self._jobs is not None:
+                    await self._reap_or_say()
+                    self._jobs.pool.tend()
+            except Exception:  # or dead workers' containers would stay from then on
+                _log.exception("containers could not be tended")
+
+    async def _reap_or_say(self) -> None:
+        try:
+            await self.reap()
+        except EngineFailed as error:
+            _log.warning("containers could not be looked through", extra={"why": str(error)})
 
 
 def _is_past(labels: dict[str, str]) -> bool:
