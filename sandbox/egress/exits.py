@@ -84,7 +84,7 @@ class Egress:
             settings: What tools may reach, and where the API is.
             resolve: How names are looked up, where not by this machine.
         """
-        self._home = settings.data_dir / "egress"
+        self._home = settings.data_dir.resolve() / "egress"  # engines want whole paths
         self._rules = Rules(settings.sandbox_ports, settings.sandbox_hosts + settings.sandbox_allow)
         self._dialer = Dialer(settings.sandbox_allow, resolve=resolve)
         tokens = CallTokens(Keyring(settings.data_dir, settings.encryption_key))
@@ -106,8 +106,11 @@ class Egress:
                 if _is_left(folder):
                     shutil.rmtree(folder, ignore_errors=True)
             made = Path(tempfile.mkdtemp(dir=self._home, prefix="worker-"))
-            self._lock = os.open(made / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            # It is held before it has its name, by which others would take it for a dead one's.
+            new = made / f"{_LOCK}.new"
+            self._lock = os.open(new, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            new.rename(made / _LOCK)
             (made / CA_FILE).write_text(_authorities(self._own_ca), encoding="ascii")
             (made / CA_FILE).chmod(0o444)
         except OSError as error:

@@ -113,6 +113,10 @@ def of_others(server: Product, client: Letta) -> dict[str, str]:
     server.query("UPDATE blocks SET organization_id = %s WHERE id = %s", other, block_id)
     tool_id = make_tool(client).id
     server.query("UPDATE tools SET organization_id = %s WHERE id = %s", other, tool_id)
+    reached: Any = {"mcp_server_type": "sse", "server_url": "http://127.0.0.1:9/sse"}
+    mcp_server_id = str(client.mcp_servers.create(server_name="theirs", config=reached).id)
+    theirs = "UPDATE mcp_servers SET organization_id = %s WHERE id = %s"
+    server.query(theirs, other, mcp_server_id)
     config: Any = client.post("/v1/sandbox-config/local/default", cast_to=object)
     variables = f"/v1/sandbox-config/{config['id']}/environment-variable"
     variable: Any = client.post(variables, cast_to=object, body={"key": "A", "value": "b"})
@@ -129,6 +133,7 @@ def of_others(server: Product, client: Letta) -> dict[str, str]:
         "message_id": message_id,
         "provider_id": provider_id,
         "tool_id": tool_id,
+        "mcp_server_id": mcp_server_id,
     }
 
 

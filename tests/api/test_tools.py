@@ -96,6 +96,9 @@ def test_a_change_says_what_it_changes(client: Letta) -> None:
     limited = client.tools.update(tool.id, extra_body={"allowed_hosts": ["a.example"]}).to_dict()
     assert limited["allowed_hosts"] == ["a.example"]
     assert client.tools.update(tool.id, tags=[]).to_dict()["allowed_hosts"] == ["a.example"]
+    needing = client.tools.update(tool.id, pip_requirements=[{"name": "six"}])
+    assert needing.pip_requirements is not None
+    assert client.tools.update(tool.id, pip_requirements=[]).pip_requirements is None
     freed = client.tools.update(tool.id, extra_body={"allowed_hosts": None}).to_dict()
     assert freed["allowed_hosts"] is None
 

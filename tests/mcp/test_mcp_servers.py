@@ -8,7 +8,13 @@ import pytest
 from letta_client import APIStatusError, Letta, NotFoundError
 from letta_client.types import AgentState
 
-from tests.support.product import Product, eventually
+from api.mcp_servers import McpBook
+from api.wire.mcp import CreateMcpServerBody, masked
+from o.domain.actors import Actor
+from o.errors import InvalidArgument
+from o.outbound import OutboundGuard
+from o.settings import Settings
+from tests.support.product import MCP_FOLDERS, Product, eventually
 from tests.support.provider import HANDLE, call, do, say
 
 SECRET = "sk-mcp-0123456789abcdef"
@@ -21,6 +27,10 @@ def url(mcp_server: Callable[..., str]) -> str:
 
 def _returns(reply: Any) -> list[Any]:
     return [one for one in reply.messages if one.message_type == "tool_return_message"]
+
+
+def _tools(client: Letta, server: Any) -> list[Any]:
+    return client.mcp_servers.tools.list(server.id)
 
 
 def _config(url: str, **more: Any) -> Any:
@@ -67,6 +77,40 @@ def test_an_agent_uses_a_tool(client: Letta, made: Any) -> None:
     assert found[3] == ("success", "Ada\n[image: image/png, 6 bytes, not shown]")
     assert found[4] == ("success", "the example")
     assert found[5][0] == "error"
+
+
+def test_an_agent_uses_a_server_over_stdio(client: Letta) -> None:
+    config: Any = {
+        "mcp_server_type": "stdio",
+        "command": "python3",
+        "args": [f"{MCP_FOLDERS[1]}/mcp_server.py", "stdio"],
+        "env": {"PYTHONPATH": MCP_FOLDERS[0]},
+    }
+    made: Any = client.mcp_servers.create(server_name="process", config=config)
+    assert made.to_dict()["problem"] is None
+    assert made.env == {"PYTHONPATH": masked(MCP_FOLDERS[0])}
+    tools = {tool.metadata["mcp"]["tool_name"]: tool for tool in _tools(client, made)}
+    agent = client.agents.create(model=HANDLE, tool_ids=[tools["add"].id, tools["crash"].id])
+    reply = client.agents.messages.create(
+        agent.id,
+        input=do(call(tools["add"].name, a=2, b=3), call(tools["crash"].name), say("done")),
+    )
+    added, crashed = _returns(reply)
+    assert (added.status, added.tool_return) == ("success", "5")
+    assert crashed.status == "error"
+    assert "its process ended" in crashed.tool_return
+    assert "may have run" in crashed.tool_return
+    client.mcp_servers.delete(made.id)
+
+
+async def test_servers_over_stdio_are_refused_unless_they_are_turned_on() -> None:
+    nothing: Any = None
+    book = McpBook(nothing, nothing, nothing, OutboundGuard(), Settings())
+    body = CreateMcpServerBody.model_validate(
+        {"server_name": "x", "config": {"mcp_server_type": "stdio", "command": "id", "args": []}}
+    )
+    with pytest.raises(InvalidArgument, match="O_MCP_STDIO=1"):
+        await book.create(Actor(), body)
 
 
 def test_a_tool_runs_without_an_agent(client: Letta, made: Any) -> None:
@@ -160,9 +204,6 @@ def test_what_cannot_be_is_refused(client: Letta, url: str, made: Any) -> None:
     assert refused(_config("file:///etc/passwd"))[0] == 422
     assert refused(_config(url, custom_headers={"Host": "x"}))[0] == 422
     assert refused(_config(url, custom_headers={"X": "a\r\nb: c"}))[0] == 422
-    status, words = refused({"mcp_server_type": "stdio", "command": "id", "args": []})
-    assert status == 400
-    assert "O_MCP_STDIO=1" in words
     with pytest.raises(APIStatusError):
         client.mcp_servers.update(made.id, config=_config("http://10.0.0.1/mcp"))
 

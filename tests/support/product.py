@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +23,14 @@ from server.up.ports import free_port
 _Found = TypeVar("_Found")
 REPOSITORY = Path(__file__).parents[2]
 
+MCP_FOLDERS = (sysconfig.get_paths()["purelib"], str(Path(__file__).parent))
+"""What MCP servers over stdio see: the official package, and the server that is made with it."""
+
 # Tests have receivers on this address of loopback; other loopback addresses are refused.
 TEST_SETTINGS = {
+    "O_MCP_STDIO": "1",
+    "O_MCP_STDIO_FOLDERS": ",".join(MCP_FOLDERS),
+    "O_MCP_CONNECT_TIMEOUT_S": "60",  # for a process that is started beside many others
     "O_SWEEP_INTERVAL_S": "1",
     "O_OUTBOUND_ALLOW": "127.0.0.1",
     "O_WEB_TOOLS": "on",
