@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from activities.worker_requests import Asked
+from activities.worker_requests import AlreadyStarted, Asked
 from o.domain.actors import Actor
 from o.errors import NotFound
 from o.mcp.runner import MAY_HAVE_RUN, McpRunner, ReadServer
@@ -62,14 +62,18 @@ class McpRequests:
             tool=tool,
         )
         repeats = self._runner.repeats_safely(call)
+        unseen = {"status": "error", "content": MAY_HAVE_RUN.strip(), "may_have_run": True}
         if asked.is_started and not repeats:
-            return {"status": "error", "content": MAY_HAVE_RUN.strip(), "may_have_run": True}
+            return unseen
 
         async def before_sending() -> None:
             if not (asked.is_started and repeats):
                 await asked.before_sending()
 
-        returned = await self._runner.run(call, before_sending=before_sending)
+        try:
+            returned = await self._runner.run(call, before_sending=before_sending)
+        except AlreadyStarted:
+            return unseen
         return {
             "status": returned.status,
             "content": returned.content,

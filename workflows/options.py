@@ -72,9 +72,8 @@ REST_PATIENCE_S = 600.0
 """A step that has waited so long fails with what the provider was last seen to do."""
 
 STEP_TIMEOUT = timedelta(minutes=30)
-# Longer than any tool may be given (`sandbox_timeout_s`, `mcp_call_timeout_s`) and what comes before
-# it: a call that this ended would be taken for one whose worker died, and one that can be repeated
-# would be repeated for ever.
+# Longer than any tool may be given (`sandbox_timeout_s`, `mcp_call_timeout_s`): a call that this
+# ends is taken for one whose worker died, and one that can be repeated is repeated for ever.
 TOOL_TIMEOUT = timedelta(minutes=90)
 RECORD_TIMEOUT = timedelta(seconds=30)
 HEARTBEAT_TIMEOUT = timedelta(seconds=2)

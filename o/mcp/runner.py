@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from o.domain.mcp import McpServer
+from o.domain.text import storable_json
 from o.errors import Conflict, McpFailed, ToolFailed
 from o.mcp.schemas import own_arguments
 from o.mcp.servers import McpServers
@@ -58,7 +59,7 @@ class McpRunner:
             await before_sending()
             sent = True
 
-        arguments = own_arguments(call.arguments, own_names_of(tool))
+        arguments = own_arguments(storable_json(call.arguments), own_names_of(tool))
         try:
             well, text = await self._servers.call(target, tool.mcp_name, arguments, sending)
         except McpFailed as error:

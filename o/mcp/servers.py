@@ -102,18 +102,29 @@ class McpServers:
         Raises:
             McpFailed: As for a list; before `before_sending` was called, nothing was sent.
             McpBusy: Too many sessions with it are under way.
+            Exception: What `before_sending` raised: nothing was sent.
         """
         sent = False
+        forbidden: Exception | None = None
 
         async def calling(session: Any) -> tuple[bool, str]:
-            nonlocal sent
+            nonlocal sent, forbidden
             if not sent:
                 sent = True
-                await before_sending()
+                try:
+                    await before_sending()
+                except Exception as error:
+                    forbidden = error
+                    raise
             returned: tuple[bool, str] = await session.call(name, arguments)
             return returned
 
-        return await self._ask(target, calling, self._limits.call_s)
+        try:
+            return await self._ask(target, calling, self._limits.call_s)
+        except McpFailed:
+            if forbidden is not None:  # it says nothing of the server
+                raise forbidden from None
+            raise
 
     async def close(self) -> None:
         """End what is under way."""

@@ -172,6 +172,17 @@ async def test_whether_a_call_may_have_run_is_known(
     assert raised.value.answered is answered
 
 
+async def test_what_forbids_a_call_is_not_taken_for_an_error_of_the_server(
+    servers: McpServers, hostile: Hostile
+) -> None:
+    async def before_sending() -> None:
+        raise LookupError("somebody else has begun it")
+
+    with pytest.raises(LookupError, match="begun"):
+        await servers.call(_target(hostile, "forbidden_here"), "echo", {}, before_sending)
+    assert not hostile.asked["forbidden_here"]
+
+
 async def test_a_server_that_stalls_keeps_nobody_else_waiting(
     hasty: McpServers, servers: McpServers, hostile: Hostile
 ) -> None:
