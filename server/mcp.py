@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from activities.mcp_requests import McpRequests
 from activities.worker_requests import Handler
-from api.mcp_servers import CALL_TOOL, LIST_TOOLS
 from o.mcp.runner import McpRunner
 from o.mcp.servers import McpLimits, McpServers
 from o.outbound import OutboundGuard
@@ -13,6 +12,7 @@ from o.secrets import Keyring
 from o.settings import Settings
 from o.storage.database import Database
 from o.storage.mcp_servers import mcp_server_reader
+from o.storage.worker_requests import LIST_MCP_TOOLS
 from sandbox.bubblewrap.backend import BubblewrapSandbox
 from sandbox.choice import limits_of
 from sandbox.mcp_processes import ConfinedServers
@@ -39,8 +39,8 @@ def mcp_work(settings: Settings, database: Database, keyring: Keyring) -> McpWor
     spawn = _stdio(settings) if settings.mcp_stdio else None
     servers = McpServers(OutboundGuard(settings.outbound_allow), limits, spawn)
     runner = McpRunner(servers, keyring, read_server)
-    asked = McpRequests(database, servers, runner, keyring, read_server)
-    return McpWork(runner, {LIST_TOOLS: asked.list_tools, CALL_TOOL: asked.call})
+    asked = McpRequests(servers, keyring, read_server)
+    return McpWork(runner, {LIST_MCP_TOOLS: asked.list_tools})
 
 
 def _stdio(settings: Settings) -> ConfinedServers:
