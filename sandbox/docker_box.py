@@ -176,8 +176,6 @@ class DockerLauncher:
         }
 
     def _host_settings(self, spec: Spec, exit_folder: Path | None) -> dict[str, Any]:
-        from docker.types import LogConfig, Ulimit  # noqa: PLC0415 - see `Engine`
-
         binds = {}
         if spec.packages is not None:
             binds[str(spec.packages.resolve())] = {"bind": str(PACKAGES), "mode": "ro"}
@@ -198,8 +196,8 @@ class DockerLauncher:
             "memswap_limit": spec.memory,
             "nano_cpus": int(spec.cpus * 1e9),
             "ipc_mode": "private",
-            "ulimits": [Ulimit(name="nofile", soft=256, hard=256), Ulimit(name="core", soft=0)],
+            "ulimits": [{"name": "nofile", "soft": 256, "hard": 256}, {"name": "core", "soft": 0}],
             "tmpfs": {"/tmp": f"size={spec.disk},{flags}", "/dev/shm": f"size={_SHM},{flags}"},  # noqa: S108
             # The engine would keep what is printed on the disk of this machine.
-            "log_config": LogConfig(type=LogConfig.types.NONE),
+            "log_config": {"type": "none"},
         }
