@@ -32,8 +32,8 @@ class RunCodeRunner:
     def __init__(
         self,
         sandbox: Sandbox,
-        limits: Limits | None = None,
-        network: Callable[[Agent | None], Network] = lambda agent: Network(),
+        limits: Limits,
+        network: Callable[[Agent | None], Network],
     ) -> None:
         """Nothing is run yet.
 
@@ -43,7 +43,7 @@ class RunCodeRunner:
             network: What the code of an agent reaches.
         """
         self._sandbox = sandbox
-        self._limits = limits or Limits()
+        self._limits = limits
         self._network = network
 
     def repeats_safely(self, call: Invocation) -> bool:

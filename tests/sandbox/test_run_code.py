@@ -13,6 +13,7 @@ from sandbox.protocol import (
     Job,
     JobResult,
     Limits,
+    Network,
     SandboxLost,
     SandboxState,
     SandboxUnavailable,
@@ -42,7 +43,9 @@ class PlainSandbox:
 async def ran(
     code: str, language: str = "python", failure: Exception | None = None, timeout_s: float = 20
 ) -> Returned:
-    runner = RunCodeRunner(PlainSandbox(failure), Limits(timeout_s=timeout_s))
+    runner = RunCodeRunner(
+        PlainSandbox(failure), Limits(timeout_s=timeout_s), lambda agent: Network()
+    )
     arguments = {"code": code, "language": language}
     call = Invocation("org", "run_code", arguments, idempotency_key="key")
     assert not runner.repeats_safely(call)
