@@ -15,11 +15,14 @@ from o.domain.messages import ToolReturn
 from o.domain.text import storable
 from o.errors import ToolFailed
 from o.storage.agent_memory import AgentMemory
-from o.storage.database import Database
+from o.storage.database import Database, with_patience
 from o.tools.invocation import Returned, ToolRunner
 from o.tools.registry import BUILT_IN_TOOLS
 from o.tools.tool import Caller
 from workflows.contract import CallOutcome, CallRef
+
+_PATIENCE_S = 120.0
+"""How long a return is kept for a database that is away: it is nowhere else."""
 
 
 class ToolActivities:
@@ -80,6 +83,12 @@ class ToolActivities:
         returned = refusal(called)
         if returned is None:
             returned, ran = await call_outside(self._database, self._runners, called)
+        return await with_patience(lambda: self._commit(ref, returned, ran), patience_s=_PATIENCE_S)
+
+    async def _commit(
+        self, ref: CallRef, returned: ToolReturn, ran: Returned | None
+    ) -> CallOutcome:
+        """Commit what a tool returned; one that was committed already stays."""
         async with self._database.begin() as connection:
             called = await read_called(connection, ref, lock=True)
             if isinstance(called, CallOutcome):

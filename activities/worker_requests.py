@@ -11,7 +11,7 @@ from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
 from o.errors import OError
 from o.secrets import Keyring, SecretUnreadable
-from o.storage.database import Database
+from o.storage.database import Database, with_patience
 from o.storage.worker_requests import (
     WorkerRequest,
     finish_worker_request,
@@ -89,10 +89,13 @@ class WorkerRequestActivities:
             if request is None or request.result is not None:
                 return
             result = await self._serve(request)
-            async with self._database.connect() as connection:
-                await finish_worker_request(connection, self._keyring, ref.id, result)
+            await with_patience(lambda: self._finish(ref, result), patience_s=ref.timeout_s)
         facts = {"kind": ref.kind, "error": result["error"] and result["error"]["type"]}
         activity.logger.info("request of the API served", extra=facts)
+
+    async def _finish(self, ref: RequestRef, result: dict[str, Any]) -> None:
+        async with self._database.connect() as connection:
+            await finish_worker_request(connection, self._keyring, ref.id, result)
 
     async def _read(self, ref: RequestRef) -> WorkerRequest | None:
         async with self._database.connect() as connection:

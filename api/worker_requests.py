@@ -13,7 +13,7 @@ from o import errors
 from o.errors import OError, Unavailable
 from o.ids import new_id
 from o.secrets import Keyring
-from o.storage.database import Database
+from o.storage.database import Database, with_patience
 from o.storage.worker_requests import WorkerRequest, add_worker_request, worker_result
 from o.temporal.worker_requests import start_request
 
@@ -68,8 +68,9 @@ class WorkerRequests:
         try:
             while True:
                 is_over = ending.done()
-                async with self._database.connect() as connection:
-                    result = await worker_result(connection, self._keyring, handle.id)
+                result = await with_patience(
+                    lambda: self._stored(handle.id), patience_s=deadline - time.monotonic()
+                )
                 if result is not None:
                     return result
                 if is_over and ending.result():
@@ -86,6 +87,10 @@ class WorkerRequests:
                 ending.cancel()
                 with suppress(TemporalError, RuntimeError):
                     await asyncio.shield(handle.cancel())
+
+    async def _stored(self, request_id: str) -> dict[str, Any] | None:
+        async with self._database.connect() as connection:
+            return await worker_result(connection, self._keyring, request_id)
 
 
 async def _end(handle: WorkflowHandle[Any, None]) -> bool:

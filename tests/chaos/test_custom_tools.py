@@ -109,3 +109,19 @@ def test_no_tool_has_its_effect_twice_when_its_worker_dies(
         within_s=60,
         what="the end of the folders of dead workers",
     )
+
+
+def test_what_a_tool_returned_is_kept_for_a_database_that_is_away(
+    product: KillableProduct, receiver: Receiver, gate: threading.Event
+) -> None:
+    client = patient_client(product)
+    tool = client.tools.upsert(source_code=SOURCE)
+    agent = client.agents.create(model=HANDLE, tool_ids=[str(tool.id)])
+    url = receiver.url("/posted")
+    sending = Sending(product, agent, do(call("post", url=url, n=1), say("done")))
+    eventually(lambda: len(receiver.on("/posted")) == 1, what="a call under way")
+    product.kill("postgres")
+    gate.set()
+    returned = [m for m in sending.reply().messages if m.message_type == "tool_return_message"]
+    assert [(m.status, m.tool_return) for m in returned] == [("success", "posted 1: 200")]
+    assert len(receiver.on("/posted")) == 1
