@@ -22,8 +22,10 @@ WARM, COLD, BACK_TO_BACK, BARE = (
 )
 _IMAGE = f"o-sandbox:{version('o-server')}"
 _POOL = 2
-_PAUSE_S = 1.0
-"""Between warm calls, so that what a call leaves to be done behind it is done."""
+_PAUSE_S = 0.5
+"""Before a call, so that what another leaves to be done behind it is done."""
+
+_PATIENCE_S = 60.0
 
 _SOURCE = "def add(a: int, b: int) -> int:\n    return a + b\n"
 
@@ -50,10 +52,12 @@ async def measure(calls: int) -> Sandboxed:
             return Sandboxed({}, problem)
         await ready.start()
         for _ in range(calls):
+            await _until_full(ready)
             await series[WARM].record(1, _call(ready), pause_s=_PAUSE_S)
             await series[BARE].record(1, _start_python)
         for _ in range(max(1, calls // 20)):
-            await asyncio.sleep(2 * _PAUSE_S)
+            await _until_full(ready)
+            await asyncio.sleep(_PAUSE_S)
             await series[BACK_TO_BACK].record(20, _call(ready))
         await ready.close()
         empty = DockerSandbox(DockerOptions(_IMAGE, Path(folder), pool=0))
@@ -62,6 +66,12 @@ async def measure(calls: int) -> Sandboxed:
             await series[COLD].record(1, _call(empty), pause_s=_PAUSE_S)
         await empty.close()
     return Sandboxed(series)
+
+
+async def _until_full(sandbox: DockerSandbox) -> None:
+    async with asyncio.timeout(_PATIENCE_S):
+        while sandbox.ready < _POOL:
+            await asyncio.sleep(0.05)
 
 
 def _call(sandbox: DockerSandbox) -> Callable[[], Awaitable[None]]:

@@ -63,6 +63,11 @@ class DockerSandbox:
         python = "" if self._launcher is None else self._launcher.python
         return replace(self._state, python=python)
 
+    @property
+    def ready(self) -> int:
+        """How many containers wait for a job."""
+        return 0 if self._jobs is None else self._jobs.pool.ready
+
     async def look(self) -> SandboxState:
         """Ask the engine whether tools can run in it; nothing is started."""
         problem, caps = "", ""

@@ -119,6 +119,11 @@ class Pool(Generic[T]):
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
+    @property
+    def ready(self) -> int:
+        """How many wait for a job, of all kinds."""
+        return sum(len(shelf.ready) for shelf in self._shelves.values())
+
     async def take(self, spec: Spec) -> T:
         """A sandbox that nobody had before, and will have after. The caller ends it.
 

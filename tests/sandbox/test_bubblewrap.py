@@ -1,6 +1,7 @@
 """Jobs in bubblewrap: limits in sum, with control groups and without, and what is left of them."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -57,8 +58,11 @@ async def jobs(request: pytest.FixtureRequest) -> AsyncIterator[Jobs]:
 
 def sandboxes_of(worker: int) -> list[int]:
     """The processes of bubblewrap that a process has."""
-    children = psutil.Process(worker).children()
-    return [child.pid for child in children if child.name() in {"bwrap", "sh"}]
+    found = []
+    for child in psutil.Process(worker).children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            found += [child.pid] if child.name() in {"bwrap", "sh"} else []
+    return found
 
 
 def folders_of(worker: int) -> list[Path]:
