@@ -1,13 +1,12 @@
 """Runs the tools that an organisation wrote, in a sandbox."""
 
-import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from activities.outside import MAY_HAVE_RUN
+from activities.sandboxed import run_in_sandbox
 from o.domain.agents import Agent
 from o.domain.text import cut
 from o.domain.tools import StoredTool
@@ -24,28 +23,13 @@ from sandbox.protocol import (
     JobResult,
     Limits,
     Network,
-    NoSandbox,
     Sandbox,
     SandboxLost,
-    SandboxUnavailable,
 )
-
-_PATIENCE_S = 5.0
-_PAUSE_S = 0.25
 
 NetworkPolicy = Callable[[StoredTool, Agent | None], Network]
 Prepared = Callable[[Sequence[Mapping[str, Any]]], Awaitable[Path | None]]
 """Installs requirements, or finds them installed. Raises `ToolFailed` in words for the model."""
-
-
-def no_network(tool: StoredTool, agent: Agent | None) -> Network:
-    """Nothing is reached."""
-    return Network()
-
-
-async def no_packages(requirements: Sequence[Mapping[str, Any]]) -> Path | None:
-    """Nothing can be installed."""
-    raise ToolFailed("This server cannot install what the tool requires (pip_requirements).")
 
 
 @dataclass(frozen=True)
@@ -53,9 +37,9 @@ class SandboxUse:
     """How custom tools use the sandbox of this worker."""
 
     sandbox: Sandbox
-    limits: Limits = field(default_factory=Limits)
-    network: NetworkPolicy = no_network
-    packages: Prepared = no_packages
+    limits: Limits
+    network: NetworkPolicy
+    packages: Prepared
 
 
 class CustomToolRunner:
@@ -80,7 +64,7 @@ class CustomToolRunner:
         job, blocks = await self._job(call, tool, secrets, packages)
         redaction = Redaction(secrets)
         try:
-            result = await self._result(job, before_sending)
+            result = await run_in_sandbox(self._use.sandbox, job, before_sending, what="The tool")
         except SandboxLost:
             return Returned("error", MAY_HAVE_RUN, may_have_run=True)
         return _returned(result, tool, redaction, blocks)
@@ -151,24 +135,6 @@ class CustomToolRunner:
         )
         return job, ids
 
-    async def _result(self, job: Job, before_sending: Callable[[], Awaitable[None]]) -> JobResult:
-        """What came of the job; a sandbox that cannot be had is waited for, for a moment.
-
-        Raises:
-            ToolFailed: None could be had.
-            SandboxLost: It may have run.
-        """
-        deadline = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                return await self._use.sandbox.run(job, before_sending=before_sending)
-            except NoSandbox as error:
-                raise ToolFailed(f"The tool was not run: {error}") from None
-            except SandboxUnavailable as error:
-                if time.monotonic() > deadline:
-                    raise ToolFailed(f"The tool was not run: {error}") from None
-                await asyncio.sleep(_PAUSE_S)
-
 
 def _runnable(call: Invocation) -> StoredTool:
     """The tool, when something can be run.
@@ -188,12 +154,10 @@ def _runnable(call: Invocation) -> StoredTool:
 
 
 def _told(call: Invocation, tool: StoredTool) -> dict[str, str]:
-    """What a tool is told of its call, as V1 does; never anything of the server's environment."""
-    told = {"LETTA_TOOL_ID": tool.id, "O_IDEMPOTENCY_KEY": call.idempotency_key}
-    if call.agent is not None:
-        told["LETTA_AGENT_ID"] = call.agent.id
-        if call.agent.project_id:
-            told["LETTA_PROJECT_ID"] = call.agent.project_id
+    """What V1 tells a tool of its call, beside what every job is told (`sandbox.frames`)."""
+    told = {"LETTA_TOOL_ID": tool.id}
+    if call.agent is not None and call.agent.project_id:
+        told["LETTA_PROJECT_ID"] = call.agent.project_id
     return told
 
 
@@ -202,14 +166,11 @@ def _returned(
 ) -> Returned:
     failure = result.failure
     content = text_of(result.result) if failure is None else failure.message
-    stderr = result.stderr
-    if failure is not None and failure.traceback and failure.traceback not in stderr:
-        stderr = f"{stderr}\n{failure.traceback}" if stderr else failure.traceback
     return Returned(
         status="success" if failure is None else "error",
         content=cut(redaction.text(content), tool.return_char_limit),
         stdout=[redaction.text(result.stdout)] if result.stdout else [],
-        stderr=[redaction.text(stderr)] if stderr else [],
+        stderr=[redaction.text(result.stderr)] if result.stderr else [],
         edits=[
             EditedBlock(
                 edit.label, redaction.text(edit.value), edit.version, blocks.get(edit.label, "")

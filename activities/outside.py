@@ -9,7 +9,7 @@ from temporalio import activity
 
 from activities.called import CalledTool, arguments_of, failed
 from o.domain.agents import Agent
-from o.domain.messages import ToolReturn
+from o.domain.messages import ToolCall, ToolReturn
 from o.domain.text import storable
 from o.errors import OError, ToolFailed
 from o.ids import derived_id
@@ -74,6 +74,10 @@ async def call_outside(
         return _unseen(called), None
     except Exception as error:
         return _given_up(called, error), None
+    return _as_return(call, returned, time.monotonic_ns() - began_ns), returned
+
+
+def _as_return(call: ToolCall, returned: Returned, duration_ns: int) -> ToolReturn:
     return ToolReturn(
         tool_call_id=call.id,
         name=call.name,
@@ -81,10 +85,10 @@ async def call_outside(
         content=storable(returned.content),
         stdout=[storable(text) for text in returned.stdout] or None,
         stderr=[storable(text) for text in returned.stderr] or None,
-        duration_ns=time.monotonic_ns() - began_ns,
+        duration_ns=duration_ns,
         hosts=list(returned.hosts) or None,
         may_have_run=returned.may_have_run,
-    ), returned
+    )
 
 
 def _runner(runners: Mapping[str, ToolRunner], called: CalledTool) -> ToolRunner:

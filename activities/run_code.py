@@ -1,13 +1,12 @@
 """The tool `run_code`: code that a model wrote, run in a sandbox."""
 
-import asyncio
 import json
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from activities.outside import MAY_HAVE_RUN
+from activities.sandboxed import run_in_sandbox
 from o.domain.agents import Agent
 from o.errors import ToolFailed
 from o.tools.code import RunCodeArguments
@@ -21,11 +20,8 @@ from sandbox.protocol import (
     Network,
     Sandbox,
     SandboxLost,
-    SandboxUnavailable,
 )
 
-_PATIENCE_S = 5.0
-_PAUSE_S = 0.25
 _MOST_CHARS = 50_000
 _SOURCE = Path(notebook.__file__).read_text(encoding="utf-8")
 
@@ -36,8 +32,8 @@ class RunCodeRunner:
     def __init__(
         self,
         sandbox: Sandbox,
-        limits: Limits | None = None,
-        network: Callable[[Agent | None], Network] = lambda agent: Network(),
+        limits: Limits,
+        network: Callable[[Agent | None], Network],
     ) -> None:
         """Nothing is run yet.
 
@@ -47,7 +43,7 @@ class RunCodeRunner:
             network: What the code of an agent reaches.
         """
         self._sandbox = sandbox
-        self._limits = limits or Limits()
+        self._limits = limits
         self._network = network
 
     def repeats_safely(self, call: Invocation) -> bool:
@@ -76,20 +72,10 @@ class RunCodeRunner:
             network=self._network(call.agent),
         )
         try:
-            return _returned(await self._result(job, before_sending))
+            result = await run_in_sandbox(self._sandbox, job, before_sending, what="The code")
         except SandboxLost:
             return Returned("error", MAY_HAVE_RUN, may_have_run=True)
-
-    async def _result(self, job: Job, before_sending: Callable[[], Awaitable[None]]) -> JobResult:
-        """What came of the job; a sandbox that cannot be had is waited for, for a moment."""
-        deadline = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                return await self._sandbox.run(job, before_sending=before_sending)
-            except SandboxUnavailable as error:
-                if time.monotonic() > deadline:
-                    raise ToolFailed(f"The code was not run: {error}") from None
-                await asyncio.sleep(_PAUSE_S)
+        return _returned(result)
 
 
 def _returned(result: JobResult) -> Returned:

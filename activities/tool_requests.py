@@ -16,11 +16,9 @@ from o.storage.agents import get_agent
 from o.storage.database import Database
 from o.tools.invocation import EditedBlock, Invocation, Returned, ToolRunner
 
-RUN_TOOL = "run_tool"
-
 
 class ToolRequests:
-    """Serves the kind `run_tool`.
+    """Serves requests of the kind `RUN_TOOL`.
 
     A request is `{"name", "arguments", "tool", "agent_id", "environment"}`: `tool` is a
     `StoredTool` as JSON, or None for one that comes with the server; `agent_id` may be None. The
@@ -74,9 +72,8 @@ class ToolRequests:
         kind = call.tool.tool_type if call.tool else call.name
         if (runner := self._runners.get(kind)) is None:
             raise NotFound(f"This server has nothing to run {call.name} in")
-        if asked.is_started and not runner.repeats_safely(call):
-            raise AlreadyStarted
-        return await runner.run(call, before_sending=asked.before_sending)
+        before_sending = asked.starting(repeats=runner.repeats_safely(call))
+        return await runner.run(call, before_sending=before_sending)
 
     async def _edited(self, agent: Agent, returned: Returned, content: str) -> str:
         """Change the agent's blocks as the tool has, and say what could not be changed."""

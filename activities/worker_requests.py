@@ -35,7 +35,6 @@ class Asked:
             have had its effect.
         before_sending: To be called before anything can have an effect that must not come twice.
             Raises `AlreadyStarted`, where an attempt at the same time was first.
-        timeout_s: How long the client waits, in seconds.
     """
 
     id: str
@@ -43,7 +42,25 @@ class Asked:
     request: Mapping[str, Any]
     is_started: bool
     before_sending: Callable[[], Awaitable[None]]
-    timeout_s: float
+
+    def starting(self, *, repeats: bool) -> Callable[[], Awaitable[None]]:
+        """What is to be called before anything is sent; nothing to record where it was before.
+
+        Args:
+            repeats: Whether a second time does no harm.
+
+        Raises:
+            AlreadyStarted: It was begun before, and a second time may do harm.
+        """
+        if not self.is_started:
+            return self.before_sending
+        if not repeats:
+            raise AlreadyStarted
+        return _nothing
+
+
+async def _nothing() -> None:
+    """It was recorded by the attempt before."""
 
 
 Handler = Callable[[Asked], Awaitable[dict[str, Any]]]
@@ -71,7 +88,7 @@ class WorkerRequestActivities:
             request = await self._read(ref)
             if request is None or request.result is not None:
                 return
-            result = await self._serve(request, ref.timeout_s)
+            result = await self._serve(request)
             async with self._database.connect() as connection:
                 await finish_worker_request(connection, self._keyring, ref.id, result)
         facts = {"kind": ref.kind, "error": result["error"] and result["error"]["type"]}
@@ -84,7 +101,7 @@ class WorkerRequestActivities:
             except SecretUnreadable as error:
                 raise ApplicationError(str(error), type="SecretUnreadable") from None
 
-    async def _serve(self, request: WorkerRequest, timeout_s: float) -> dict[str, Any]:
+    async def _serve(self, request: WorkerRequest) -> dict[str, Any]:
         async def start() -> None:
             async with self._database.connect() as connection:
                 if not await start_worker_request(connection, request.id):
@@ -96,7 +113,6 @@ class WorkerRequestActivities:
             request.request,
             request.is_started,
             start,
-            timeout_s,
         )
         try:
             handler = self._handlers[request.kind]

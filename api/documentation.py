@@ -72,7 +72,6 @@ ANSWER: Responses = FAILURES | {
     }
 }
 REFUSED: Responses = {405: {"model": ErrorBody, "description": "This is never done"}}
-NOT_BUILT: Responses = {501: {"model": ErrorBody, "description": "O does not do this yet"}}
 OUTDATED: Responses = {
     412: {"model": ErrorBody, "description": "`If-Match` names an older version"}
 }

@@ -1,6 +1,5 @@
 """MCP servers as clients ask for them: rows with encrypted secrets, and their tools."""
 
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -21,10 +20,9 @@ from o.secrets import Keyring
 from o.settings import Settings
 from o.storage import mcp_servers as stored
 from o.storage.database import Database
+from o.storage.worker_requests import LIST_MCP_TOOLS
 from o.tools.registry import BUILT_IN_TOOLS
 
-LIST_TOOLS = "mcp_list_tools"
-CALL_TOOL = "mcp_call"
 _SPARE_S = 10.0
 _ATTEMPTS = 3
 _STDIO_OFF = (
@@ -144,7 +142,7 @@ class McpBook:
         try:
             answer = await self._workers.ask(
                 actor.organization_id,
-                LIST_TOOLS,
+                LIST_MCP_TOOLS,
                 {"server_id": server_id},
                 timeout_s=self._settings.mcp_connect_timeout_s
                 + self._settings.mcp_list_timeout_s
@@ -165,20 +163,6 @@ class McpBook:
                 if attempt + 1 == _ATTEMPTS:
                     raise
         raise AssertionError("unreachable")
-
-    async def call(
-        self, actor: Actor, tool_id: str, arguments: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """Call a tool of a server: `status`, `content` and `may_have_run`.
-
-        Raises:
-            ToolFailed: It was not called.
-            Unavailable: No worker could be asked.
-        """
-        settings = self._settings
-        limit_s = settings.mcp_connect_timeout_s + settings.mcp_call_timeout_s + _SPARE_S
-        request = {"tool_id": tool_id, "arguments": dict(arguments)}
-        return await self._workers.ask(actor.organization_id, CALL_TOOL, request, timeout_s=limit_s)
 
     async def _check(self, server_type: str, url: str | None) -> None:
         if server_type == "stdio" and not self._settings.mcp_stdio:

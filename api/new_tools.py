@@ -11,10 +11,9 @@ from o.domain.tools import SourceType, StoredTool
 from o.errors import Conflict, InvalidArgument
 from o.ids import new_id
 from o.tools.registry import BUILT_IN_TOOLS, RESERVED_NAMES
-from o.tools.schema import derive
+from o.tools.schema import MAX_NAME_CHARS, derive
 from sandbox.requirements import check
 
-MAX_NAME_CHARS = 48
 _NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_NAME_CHARS}}}")
 _FAILED = "Failed to derive json schema: "
 _DERIVING = asyncio.Semaphore(1)

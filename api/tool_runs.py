@@ -11,6 +11,7 @@ from o.domain.agents import Agent
 from o.domain.tools import StoredTool
 from o.errors import InvalidArgument
 from o.ids import new_id
+from o.storage.worker_requests import RUN_TOOL
 from o.tools.entry import entry_of
 from o.tools.schema import derive
 
@@ -27,6 +28,7 @@ async def run_by_worker(
     tool: StoredTool | None = None,
     agent: Agent | None = None,
     environment: dict[str, str] | None = None,
+    within_s: float | None = None,
 ) -> dict[str, Any]:
     """What a tool returns; see `activities.tool_requests` for how it is spelled.
 
@@ -38,6 +40,7 @@ async def run_by_worker(
         tool: None for one that comes with the server.
         agent: Whose tool it is, if any agent's.
         environment: Variables beside those that are stored.
+        within_s: How long the tool may take; as long as one in a sandbox, where it is None.
 
     Raises:
         Unavailable: No worker has answered in time.
@@ -49,8 +52,8 @@ async def run_by_worker(
         "agent_id": None if agent is None else agent.id,
         "environment": environment or {},
     }
-    timeout_s = parts.settings.sandbox_timeout_s + _START_S
-    return await parts.workers.ask(actor.organization_id, "run_tool", request, timeout_s=timeout_s)
+    timeout_s = _START_S + (parts.settings.sandbox_timeout_s if within_s is None else within_s)
+    return await parts.workers.ask(actor.organization_id, RUN_TOOL, request, timeout_s=timeout_s)
 
 
 async def tool_of_source(body: RunSourceBody, actor: Actor) -> StoredTool:

@@ -39,7 +39,7 @@ class WorkerRequests:
 
         Args:
             organization_id: For whom.
-            kind: What; `server.worker` says which there are.
+            kind: What; `o.storage.worker_requests` says which there are.
             request: JSON, stored encrypted for an hour, as is the answer.
             timeout_s: How long the worker has. It is asked to stop after that.
 

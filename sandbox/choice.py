@@ -281,14 +281,6 @@ async def _problem_of(candidate: Candidate, backend: Sandbox, limits: Limits) ->
         await backend.start()
         if backend.state.problem or not candidate.probe:
             return backend.state.problem
-        return await problem_of(
-            lambda job: backend.run(job, before_sending=_nothing),
-            limits,
-            has_seccomp=candidate.has_seccomp,
-        )
+        return await problem_of(backend.run, limits, has_seccomp=candidate.has_seccomp)
     except (SandboxUnavailable, SandboxLost, OSError) as error:
         return str(error)
-
-
-async def _nothing() -> None:
-    """Nobody is to know of a self-test."""

@@ -18,6 +18,7 @@ from sandbox.frames import (
 from sandbox.protocol import Job, JobResult, SandboxUnavailable
 
 _HELLO_BYTES = 4 * 1024
+_HELLO_S = 30.0
 _PART = 64 * 1024
 _GRACE_S = 1.0
 """The guest stops the tool at its time and tells what was printed; who is later is not heard."""
@@ -66,7 +67,7 @@ class Guest:
         self._line = line
         self._buffer = bytearray()
 
-    async def ready(self, within_s: float) -> None:
+    async def ready(self, within_s: float = _HELLO_S) -> None:
         """Wait for its hello.
 
         Raises:

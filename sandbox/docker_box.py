@@ -6,22 +6,19 @@ import secrets
 import socket
 import time
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 from sandbox.conversation import Guest
 from sandbox.engine import Engine, EngineFailed, NotThere
 from sandbox.frames import Inside
 from sandbox.guest_code import bundle, command_from_stdin
-from sandbox.pool import Spec
+from sandbox.pool import EXIT, PACKAGES, Spec
 from sandbox.protocol import SandboxUnavailable
 
 _log = logging.getLogger(__name__)
-_HELLO_S = 30.0
 _PART = 64 * 1024
 _SHM = 8 * 1024 * 1024
-_PACKAGES = PurePosixPath("/deps")
-_EXIT = "/run/o"
 _STDOUT = 1
 
 
@@ -159,9 +156,9 @@ class DockerLauncher:
         except OSError as error:
             raise SandboxUnavailable("a container ended when it was started") from error
         guest = Guest(line)
-        await guest.ready(_HELLO_S)
+        await guest.ready()
         self.python = guest.python
-        inside = Inside(packages=_PACKAGES if spec.packages else None)
+        inside = Inside(packages=PACKAGES if spec.packages else None)
         return DockerBox(self._engine, container, line, inside)
 
     def _settings(self) -> dict[str, Any]:
@@ -179,13 +176,11 @@ class DockerLauncher:
         }
 
     def _host_settings(self, spec: Spec, exit_folder: Path | None) -> dict[str, Any]:
-        from docker.types import LogConfig, Ulimit  # noqa: PLC0415 - see `Engine`
-
         binds = {}
         if spec.packages is not None:
-            binds[str(spec.packages.resolve())] = {"bind": str(_PACKAGES), "mode": "ro"}
+            binds[str(spec.packages.resolve())] = {"bind": str(PACKAGES), "mode": "ro"}
         if exit_folder is not None:
-            binds[str(exit_folder.resolve())] = {"bind": _EXIT, "mode": "ro"}
+            binds[str(exit_folder.resolve())] = {"bind": EXIT, "mode": "ro"}
         flags = "nr_inodes=4096,mode=1777,nosuid,nodev,noexec"
         chosen = {"runtime": self._runtime} if self._runtime else {}
         return chosen | {
@@ -201,8 +196,8 @@ class DockerLauncher:
             "memswap_limit": spec.memory,
             "nano_cpus": int(spec.cpus * 1e9),
             "ipc_mode": "private",
-            "ulimits": [Ulimit(name="nofile", soft=256, hard=256), Ulimit(name="core", soft=0)],
+            "ulimits": [{"name": "nofile", "soft": 256, "hard": 256}, {"name": "core", "soft": 0}],
             "tmpfs": {"/tmp": f"size={spec.disk},{flags}", "/dev/shm": f"size={_SHM},{flags}"},  # noqa: S108
             # The engine would keep what is printed on the disk of this machine.
-            "log_config": LogConfig(type=LogConfig.types.NONE),
+            "log_config": {"type": "none"},
         }

@@ -1,4 +1,7 @@
-"""A Docker engine, through the package `docker`, whose calls block and so run in threads."""
+"""A Docker engine, through the package `docker`, whose calls block and so run in threads.
+
+No other file knows that package.
+"""
 
 import asyncio
 import json

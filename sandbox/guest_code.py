@@ -1,10 +1,10 @@
-"""How the guest gets into a sandbox: as a folder that is mounted, or as text over stdin."""
+"""How the guest gets into a sandbox: as text over stdin."""
 
 import json
 from functools import cache
 from pathlib import Path
 
-FOLDER = Path(__file__).parent / "guest"
+_FOLDER = Path(__file__).parent / "guest"
 _FLAGS = ("-I", "-B", "-X", "utf8")
 # In the order in which they import each other.
 _MODULES = ("values", "agent", "arguments", "client", "forwarder", "output", "tool", "supervisor")
@@ -31,12 +31,6 @@ for name, source in json.loads(take(int.from_bytes(take(4), "big"))):
 """
 
 
-def command_from(parent: str, *, python: str = "python3") -> list[str]:
-    """Run the guest from a folder `guest` in `parent`, as the sandbox sees it."""
-    path = f"import sys; sys.path.insert(0, {parent!r}); "
-    return [python, *_FLAGS, "-c", path + _ENTER]
-
-
 def command_from_stdin(*, python: str = "python3", idle_s: float | None = None) -> list[str]:
     """Run the guest from what `bundle` sends; it ends when no job comes for `idle_s` seconds."""
     command = [python, *_FLAGS, "-c", _LOADER + _ENTER]
@@ -46,6 +40,6 @@ def command_from_stdin(*, python: str = "python3", idle_s: float | None = None) 
 @cache
 def bundle() -> bytes:
     """The guest's modules as one frame."""
-    modules = [[name, (FOLDER / f"{name}.py").read_text(encoding="utf-8")] for name in _MODULES]
+    modules = [[name, (_FOLDER / f"{name}.py").read_text(encoding="utf-8")] for name in _MODULES]
     body = json.dumps(modules).encode()
     return len(body).to_bytes(4, "big") + body

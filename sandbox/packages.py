@@ -80,12 +80,6 @@ class Packages:
             self._keep_failure(wanted, reason)
             raise _told(reason) from None
 
-    def is_ready(self, requirements: Sequence[Mapping[str, Any]] | None) -> bool:
-        """Whether `prepared` has nothing to install."""
-        lines = check(requirements)
-        wanted = _digest([*lines, self._build, self._source.index_url, self._source.find_links])
-        return not lines or self._made(wanted) is not None
-
     def _made(self, wanted: str) -> Path | None:
         """The finished folder; it gets its name when all of it is there."""
         try:

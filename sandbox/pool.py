@@ -6,7 +6,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
 from sandbox.conversation import Line
@@ -15,6 +15,9 @@ from sandbox.protocol import Job, SandboxUnavailable
 
 _log = logging.getLogger(__name__)
 _STARTS_AT_ONCE = 4
+PACKAGES, EXIT = PurePosixPath("/deps"), "/run/o"
+"""Where a sandbox finds the folders of a spec's packages and of its way out, both read-only."""
+
 _SPECS = 8
 """So many kinds of sandboxes are kept ready; of more, those that were used last."""
 
@@ -69,7 +72,7 @@ class Launcher(Protocol):
 
         Args:
             spec: What it is for.
-            exit_folder: What is to be at `/run/o` in it, read-only.
+            exit_folder: What is to be at `EXIT` in it, read-only.
 
         Raises:
             SandboxUnavailable: It cannot be started.

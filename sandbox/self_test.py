@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sandbox.protocol import Job, JobResult, Limits
 
@@ -75,13 +75,20 @@ def look(paths, port, namespaces, forks):
 """
 
 
-async def problem_of(
-    run: Callable[[Job], Awaitable[JobResult]], limits: Limits, *, has_seccomp: bool = True
-) -> str:
+class Run(Protocol):
+    """Runs a job in the sandbox that is tried."""
+
+    async def __call__(
+        self, job: Job, *, before_sending: Callable[[], Awaitable[None]]
+    ) -> JobResult:
+        """See `Sandbox.run`."""
+
+
+async def problem_of(run: Run, limits: Limits, *, has_seccomp: bool = True) -> str:
     """What is wrong with a sandbox, found by a job that is run in it; empty when nothing is.
 
     Args:
-        run: Runs the job.
+        run: Runs the job; `Sandbox.run` of the sandbox.
         limits: What jobs may use here.
         has_seccomp: Whether its kernel tells of a filter of system calls.
 
@@ -102,10 +109,14 @@ async def problem_of(
             arguments,
             limits=replace(limits, timeout_s=_TIMEOUT_S),
         )
-        done = await run(job)
+        done = await run(job, before_sending=_nothing)
     if done.failure is not None or not isinstance(done.result, dict):
         return f"the self-test failed: {done.failure.message if done.failure else 'no answer'}"
     return _judged(done.result, limits, has_seccomp=has_seccomp)
+
+
+async def _nothing() -> None:
+    """Nobody is to know of a self-test."""
 
 
 @contextmanager

@@ -26,7 +26,6 @@ from sandbox.protocol import Job, JobResult, SandboxState, SandboxUnavailable
 _log = logging.getLogger(__name__)
 NAME: Literal["unsafe-subprocess"] = "unsafe-subprocess"
 MARK = "[NOTE: this ran without a sandbox (O_SANDBOX_BACKEND=unsafe-subprocess)]"
-_HELLO_S = 30.0
 _ADDRESS_SPACE = 4 * 1024**3
 
 
@@ -104,7 +103,7 @@ class _Launcher:
         box = _Box(process, line, inside)
         try:
             await line.send(bundle())
-            await Guest(line).ready(_HELLO_S)
+            await Guest(line).ready()
         except BaseException as error:
             await asyncio.shield(box.end())
             if isinstance(error, OSError):

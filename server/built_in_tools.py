@@ -22,8 +22,8 @@ def built_in_runners(
     database: Database,
     *,
     slots: int,
-    sandbox: Sandbox | None = None,
-    limits: Limits | None = None,
+    sandbox: Sandbox,
+    limits: Limits,
 ) -> dict[str, ToolRunner]:
     """The runners by the names of their tools.
 
@@ -33,7 +33,7 @@ def built_in_runners(
         database: Where messages are.
         slots: How many activities this worker carries out at once. Those that wait for agents
             leave half of them to what they wait for.
-        sandbox: Where code is run; None where it is not.
+        sandbox: Where code is run.
         limits: Of one call in it.
     """
 
@@ -57,7 +57,8 @@ def built_in_runners(
         waiting=slots // 2,
     )
     messages = AgentMessages(database, submit, bounds)
-    runners = {**messages.runners(), **web_runners(settings)}
-    if sandbox is not None:
-        runners[RUN_CODE.spec.name] = RunCodeRunner(sandbox, limits, network)
-    return runners
+    return {
+        **messages.runners(),
+        **web_runners(settings),
+        RUN_CODE.spec.name: RunCodeRunner(sandbox, limits, network),
+    }

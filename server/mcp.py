@@ -1,18 +1,20 @@
 """What a worker does with MCP servers: their tools in turns, and what the API asks of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from activities.mcp_requests import McpRequests
-from activities.worker_requests import Handler
-from api.mcp_servers import CALL_TOOL, LIST_TOOLS
-from o.mcp.runner import McpRunner
+from activities.worker_requests import Asked, Handler
+from o.errors import NotFound
+from o.mcp.runner import McpRunner, ReadServer
 from o.mcp.servers import McpLimits, McpServers
+from o.mcp.targets import target_of
 from o.outbound import OutboundGuard
 from o.secrets import Keyring
 from o.settings import Settings
 from o.storage.database import Database
 from o.storage.mcp_servers import mcp_server_reader
+from o.storage.worker_requests import LIST_MCP_TOOLS
 from sandbox.bubblewrap.backend import BubblewrapSandbox
 from sandbox.choice import limits_of
 from sandbox.mcp_processes import ConfinedServers
@@ -39,8 +41,24 @@ def mcp_work(settings: Settings, database: Database, keyring: Keyring) -> McpWor
     spawn = _stdio(settings) if settings.mcp_stdio else None
     servers = McpServers(OutboundGuard(settings.outbound_allow), limits, spawn)
     runner = McpRunner(servers, keyring, read_server)
-    asked = McpRequests(database, servers, runner, keyring, read_server)
-    return McpWork(runner, {LIST_TOOLS: asked.list_tools, CALL_TOOL: asked.call})
+    return McpWork(runner, {LIST_MCP_TOOLS: _lister(servers, keyring, read_server)})
+
+
+def _lister(servers: McpServers, keyring: Keyring, read_server: ReadServer) -> Handler:
+    """What asks a server, `{"server_id"}`, for `{"tools"}`. It bears repeating.
+
+    It raises `McpFailed` where the server could not be asked.
+    """
+
+    async def list_tools(asked: Asked) -> dict[str, Any]:
+        server_id = str(asked.request["server_id"])
+        server = await read_server(asked.organization_id, server_id)
+        if server is None:
+            raise NotFound(f"MCP server with id {server_id} not found")
+        found = await servers.list_tools(target_of(server, keyring))
+        return {"tools": [asdict(tool) for tool in found]}
+
+    return list_tools
 
 
 def _stdio(settings: Settings) -> ConfinedServers:

@@ -8,7 +8,7 @@ from typing import Any
 from temporalio.client import Client
 
 from activities.custom_tools import CustomToolRunner, NetworkPolicy, Prepared, SandboxUse
-from activities.tool_requests import RUN_TOOL, ToolRequests
+from activities.tool_requests import ToolRequests
 from activities.worker_requests import Handler
 from o.domain.agents import Agent
 from o.domain.tools import StoredTool
@@ -16,9 +16,10 @@ from o.secrets import Keyring
 from o.settings import Settings
 from o.storage.database import Database
 from o.storage.tool_variables import Variables
+from o.storage.worker_requests import RUN_TOOL
 from o.tools.invocation import ToolRunner
 from sandbox.choice import limits_of
-from sandbox.egress.policy import network_for
+from sandbox.egress.policy import AGENT_KEY, network_for
 from sandbox.installer import Source
 from sandbox.packages import Packages
 from sandbox.protocol import Network, Sandbox
@@ -71,7 +72,7 @@ def outside_work(
 
 def _network(settings: Settings) -> NetworkPolicy:
     def network(tool: StoredTool, agent: Agent | None) -> Network:
-        own = agent.metadata.get("allowed_hosts") if agent else None
+        own = agent.metadata.get(AGENT_KEY) if agent else None
         return network_for(settings, tool_hosts=tool.allowed_hosts, agent_hosts=own)
 
     return network

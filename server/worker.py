@@ -92,14 +92,7 @@ async def run_worker(
         starting.cancel()
     else:
         client = await starting
-        sweeper = Sweeper(
-            database,
-            client,
-            settings.task_queue,
-            interval_s=settings.sweep_interval_s,
-            event_retention_h=settings.event_retention_h,
-            trace_retention_h=settings.trace_retention_h,
-        )
+        sweeper = _sweeper(settings, database, client)
         async with (
             sandbox_of_worker(settings, database, worker_identity(settings)) as sandbox,
             _polling(settings, client, database, model, calls + _SPARE_SLOTS, sandbox),
@@ -130,6 +123,17 @@ def _models(
         calls_in_all=calls_in_all,
         learnt=learnt,
         prices=Prices(read_prices(settings.prices) if settings.prices else {}),
+    )
+
+
+def _sweeper(settings: Settings, database: Database, client: Client) -> Sweeper:
+    return Sweeper(
+        database,
+        client,
+        settings.task_queue,
+        interval_s=settings.sweep_interval_s,
+        event_retention_h=settings.event_retention_h,
+        trace_retention_h=settings.trace_retention_h,
     )
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, Path, Query, Response
 from api.bodies import answer
 from api.deps import ActorDep, PartsDep, ReadsDep, ToolId, TransactionDep
 from api.documentation import MCP_FAILURES
+from api.tool_runs import run_by_worker
 from api.wire.mcp import (
     CreateMcpServerBody,
     McpServerBody,
@@ -17,7 +18,6 @@ from api.wire.mcp import (
 )
 from api.wire.tools import ToolBody, ToolExecutionBody
 from o.domain.tools import StoredTool
-from o.errors import ToolFailed
 from o.ids import pattern
 from o.storage import mcp_servers as stored
 from o.storage.tools import get_tool, tool_not_found
@@ -157,10 +157,15 @@ async def run_tool(
     """Call a tool without an agent. What goes wrong inside it is a result with `stderr`."""
     async with parts.database.connect() as connection:
         tool = _of_server(await get_tool(connection, actor, tool_id), server_id)
-    try:
-        found = await parts.mcp.call(actor, tool.id, body.args if body else {})
-    except ToolFailed as error:
-        found = {"status": "error", "content": error.message}
+    limits = parts.settings
+    found = await run_by_worker(
+        parts,
+        actor,
+        tool.name,
+        body.args if body else {},
+        tool=tool,
+        within_s=limits.mcp_connect_timeout_s + limits.mcp_call_timeout_s,
+    )
     if found["status"] == "success":
         return answer(ToolExecutionBody(status="success", func_return=found["content"]))
     return answer(ToolExecutionBody(status="error", stderr=[found["content"]]))

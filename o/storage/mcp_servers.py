@@ -64,19 +64,6 @@ async def get_mcp_server(
     return model_of(McpServer, row)
 
 
-async def find_mcp_server(connection: AsyncConnection, actor: Actor, name: str) -> McpServer:
-    """The server by that name.
-
-    Raises:
-        NotFound: There is none for this actor.
-    """
-    statement = _visible(actor.organization_id).where(mcp_servers.c.server_name == name)
-    row = (await connection.execute(statement)).mappings().one_or_none()
-    if row is None:
-        raise NotFound(f"MCP server {name} not found")
-    return model_of(McpServer, row)
-
-
 async def change_mcp_server(
     connection: AsyncConnection, actor: Actor, server_id: str, changes: Mapping[str, Any]
 ) -> McpServer:

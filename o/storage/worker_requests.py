@@ -10,6 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.secrets import Keyring
 
+RUN_TOOL, LIST_MCP_TOOLS = "run_tool", "mcp_list_tools"
+"""The kinds that there are; `server/outside_work.py` says which handler has which."""
+
 
 @dataclass(frozen=True)
 class WorkerRequest:

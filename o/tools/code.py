@@ -27,4 +27,6 @@ class RunCodeArguments(Arguments):
     language: str = "python"
 
 
-RUN_CODE: Tool = RunElsewhere(_SPEC, "The code was not run: this server has no sandbox for it.")
+RUN_CODE: Tool = RunElsewhere(
+    _SPEC, "The code was not run: it is run in the turns of agents, not from here."
+)

@@ -102,7 +102,7 @@ class BubblewrapSandbox:
     async def _problem(self, host: Host, caps: Caps) -> str:
         jobs = PooledJobs(BubblewrapLauncher(host, caps), size=0)
         try:
-            return await problem_of(lambda job: jobs.run(job, _nothing), self._limits)
+            return await problem_of(jobs.run, self._limits)
         except SandboxUnavailable as error:
             words = str(error.__cause__ if isinstance(error.__cause__, NotStarted) else error)
             return f"no sandbox can be made; {explain(words, privileged=host.privileged)}"
@@ -116,7 +116,3 @@ class BubblewrapSandbox:
             if self._jobs is not None:
                 self._jobs.pool.tend()
             await asyncio.sleep(_TEND_S)
-
-
-async def _nothing() -> None:
-    """Nobody is to know of a self-test."""

@@ -1,7 +1,7 @@
 """A sandbox of bubblewrap whose guest waits for a job."""
 
 import asyncio
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 from sandbox.bubblewrap.command import Wanted
@@ -10,12 +10,9 @@ from sandbox.bubblewrap.process import Caps, ConfinedProcess, NotStarted, start,
 from sandbox.conversation import Guest, Streams
 from sandbox.frames import Inside
 from sandbox.guest_code import bundle, command_from_stdin
-from sandbox.pool import Spec
+from sandbox.pool import EXIT, PACKAGES, Spec
 from sandbox.protocol import Limits, SandboxUnavailable
 
-_HELLO_S = 30.0
-_PACKAGES = PurePosixPath("/deps")
-_EXIT = "/run/o"
 _PYTHONS_OWN = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 
 
@@ -75,7 +72,7 @@ class BubblewrapLauncher:
         Raises:
             SandboxUnavailable: It cannot be started; bubblewrap's own words are its cause.
         """
-        folders = {str(_PACKAGES): spec.packages, _EXIT: exit_folder}
+        folders = {str(PACKAGES): spec.packages, EXIT: exit_folder}
         limits = Limits(
             memory=spec.memory, processes=spec.processes, cpus=spec.cpus, disk=spec.disk
         )
@@ -95,14 +92,14 @@ class BubblewrapLauncher:
         except BaseException:
             await asyncio.shield(confined.end())
             raise
-        inside = Inside(packages=_PACKAGES if spec.packages is not None else None)
+        inside = Inside(packages=PACKAGES if spec.packages is not None else None)
         return BubblewrapBox(confined, line, inside)
 
 
 async def _greet(confined: ConfinedProcess, line: _Line) -> None:
     try:
         await line.send_code(bundle())
-        await Guest(line).ready(_HELLO_S)
+        await Guest(line).ready()
     except (OSError, SandboxUnavailable) as error:
         cause = NotStarted(await words_of(confined.process))
         raise SandboxUnavailable("a sandbox was made and its guest does not answer") from (

@@ -12,6 +12,7 @@ from sandbox.protocol import Limits
 _PREFIX = "o-sandbox-"
 _PERIOD_US = 100_000
 _CONTROLLERS = ("memory", "cpu", "pids")
+_OWN_PROCESSES = 2  # bubblewrap's, outside and inside
 _numbers = itertools.count(1)
 
 
@@ -50,11 +51,6 @@ class Cgroups:
     """Where groups can be made, by controller; several may share a place, as they do in v2."""
 
     places: dict[str, Path]
-
-    @property
-    def holds_cpu(self) -> bool:
-        """Whether CPU is held too; memory always is."""
-        return "cpu" in self.places
 
     def make(self, limits: Limits) -> Group:
         """Make a group with these limits.
@@ -121,9 +117,6 @@ def _limit(controller: str, folder: Path, limits: Limits) -> None:
     for name, value in extra.get(controller, {}).items():
         with contextlib.suppress(OSError):  # where swap is not counted, it is not limited
             (folder / name).write_text(value, encoding="ascii")
-
-
-_OWN_PROCESSES = 2  # bubblewrap's, outside and inside
 
 
 def _mounts() -> Iterator[tuple[str, Path, str, set[str]]]:

@@ -19,6 +19,7 @@ _OPEN_FILES = 256
 _NOBODY = 65534
 _HOME = "/tmp"  # noqa: S108 - the sandbox's own
 
+_ENTER = Path(__file__).with_name("enter.py").read_text(encoding="utf-8")
 NAMESPACES = ("ipc", "pid", "net", "uts", "cgroup")
 
 
@@ -103,9 +104,6 @@ def confine(host: Host, wanted: Wanted) -> Confined:
             os.close(info)
             raise
         return Confined(argv, given, info, opened.pop_all())
-
-
-_ENTER = Path(__file__).with_name("enter.py").read_text(encoding="utf-8")
 
 
 def _namespaces(host: Host) -> list[str]:

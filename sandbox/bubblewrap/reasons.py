@@ -7,6 +7,8 @@ _CONTAINER = (
     "start it with `--security-opt seccomp=unconfined --security-opt apparmor=unconfined "
     "--security-opt systempaths=unconfined`, or give the worker a Docker engine"
 )
+_FORBIDDEN = ("Operation not permitted", "No permissions to")
+"""The second is said instead of the system's own words where a namespace is refused."""
 
 
 def explain(words: str, *, privileged: bool, root: Path = Path("/")) -> str:
@@ -38,10 +40,6 @@ def explain(words: str, *, privileged: bool, root: Path = Path("/")) -> str:
     if profile.endswith("(enforce)") and "denied" in words:
         return f"AppArmor's profile {profile.split()[0]} forbids it: {_CONTAINER}"
     return f"bubblewrap says: {words.splitlines()[-1] if words else 'nothing, and ends'}"
-
-
-_FORBIDDEN = ("Operation not permitted", "No permissions to")
-"""The second is said instead of the system's own words where a namespace is refused."""
 
 
 def _of_users(system: Path) -> str:

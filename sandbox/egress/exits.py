@@ -21,10 +21,8 @@ from sandbox.egress.api_door import ApiDoor
 from sandbox.egress.dial import Dialer
 from sandbox.egress.policy import API_HOST, Rules
 from sandbox.egress.proxy import Connections
+from sandbox.pool import EXIT
 from sandbox.protocol import Job
-
-INSIDE = "/run/o"
-"""Where an exit's folder is found in a sandbox."""
 
 SOCKET, CA_FILE = "egress", "ca.pem"
 
@@ -54,13 +52,13 @@ class Exit:
         """
         call = Call(job.organization_id, job.id, job.agent_id) if job.network.api else None
         self._connections.admit(job.network, call)
-        ca_file = f"{INSIDE}/{CA_FILE}"
+        ca_file = f"{EXIT}/{CA_FILE}"
         environment = dict.fromkeys(
             ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"), ca_file
         )
         if call is not None:
             environment |= {"LETTA_BASE_URL": f"http://{API_HOST}", "LETTA_API_KEY": "of-this-call"}
-        return {"socket": f"{INSIDE}/{SOCKET}", "environment": environment}
+        return {"socket": f"{EXIT}/{SOCKET}", "environment": environment}
 
     @property
     def hosts(self) -> tuple[str, ...]:

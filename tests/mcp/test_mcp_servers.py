@@ -1,7 +1,7 @@
 """MCP servers through the official client: real servers of the official package, real agents."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -38,8 +38,11 @@ def _config(url: str, **more: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def made(client: Letta, url: str) -> Any:
-    return client.mcp_servers.create(server_name="example", config=_config(url, auth_token=SECRET))
+def made(client: Letta, url: str) -> Iterator[Any]:
+    config = _config(url, auth_token=SECRET)
+    made: Any = client.mcp_servers.create(server_name="example", config=config)
+    yield made
+    client.mcp_servers.delete(made.id)
 
 
 def test_a_server_has_its_200_tools_at_once(client: Letta, made: Any) -> None:

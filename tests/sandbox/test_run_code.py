@@ -13,6 +13,7 @@ from sandbox.protocol import (
     Job,
     JobResult,
     Limits,
+    Network,
     SandboxLost,
     SandboxState,
     SandboxUnavailable,
@@ -42,7 +43,9 @@ class PlainSandbox:
 async def ran(
     code: str, language: str = "python", failure: Exception | None = None, timeout_s: float = 20
 ) -> Returned:
-    runner = RunCodeRunner(PlainSandbox(failure), Limits(timeout_s=timeout_s))
+    runner = RunCodeRunner(
+        PlainSandbox(failure), Limits(timeout_s=timeout_s), lambda agent: Network()
+    )
     arguments = {"code": code, "language": language}
     call = Invocation("org", "run_code", arguments, idempotency_key="key")
     assert not runner.repeats_safely(call)
@@ -133,6 +136,6 @@ async def test_code_that_may_have_run_is_said_so() -> None:
 
 
 async def test_without_a_sandbox_nothing_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("activities.run_code._PATIENCE_S", 0.0)
+    monkeypatch.setattr("activities.sandboxed._PATIENCE_S", 0.0)
     with pytest.raises(ToolFailed, match="The code was not run: no engine"):
         await ran("1", failure=SandboxUnavailable("no engine"))
