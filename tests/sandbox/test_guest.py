@@ -240,6 +240,31 @@ def f(one: Item, many: List[Item], named: Dict[str, Item], maybe: Optional[Item]
     assert found == [1, 2, 3, 4, 5, {"n": 6}, None, {"extra": 7}, True, "mauve"]
 
 
+async def test_text_becomes_what_a_plain_annotation_asks_for_where_it_spells_that() -> None:
+    source = """
+from typing import Dict, List, Optional, Union
+def f(n: int, x: float, ok: bool, some: List[int], plain: dict, maybe: Optional[int],
+      text: str, either: Union[int, str], wrong: int, truth: int, big: "Dict[str, float]"):
+    return [n, x, ok, some, plain, maybe, text, either, wrong, truth, big]
+"""
+    arguments = {
+        "n": "3",
+        "x": "3.5",
+        "ok": "True",
+        "some": '["1", 2]',
+        "plain": '{"a": "1"}',
+        "maybe": "4",
+        "text": "5",
+        "either": "6",
+        "wrong": "many",
+        "truth": "true",
+        "big": '{"a": "7.5"}',
+    }
+    found = await returns(source, arguments=arguments)
+    told = ["5", "6", "many", "true"]
+    assert found == [3, 3.5, True, [1, 2], {"a": "1"}, 4, *told, {"a": 7.5}]
+
+
 async def test_a_coroutine_is_awaited() -> None:
     source = "import asyncio\nasync def f(x):\n    await asyncio.sleep(0)\n    return x + 1"
     assert await returns(source, arguments={"x": 1}) == 2
