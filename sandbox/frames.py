@@ -175,6 +175,8 @@ def _edits(edits: Any, job: Job) -> list[BlockEdit]:
 
 
 def _words(job: Job, name: str, message: str) -> str:
+    if name == "ModuleNotFoundError":
+        message += " (name the package that has it in the tool's pip_requirements)"
     return f"Error executing function {job.function}: {name}: {message}"
 
 

@@ -140,7 +140,7 @@ def _environment(folder: Path) -> dict[str, str]:
         name: os.environ[name] for name in _PASSED_ON + _CERTIFICATES if name in os.environ
     }
     own = {"PATH": "/usr/bin:/bin", "HOME": str(folder / "tmp"), "TMPDIR": str(folder / "tmp")}
-    bounds = {"UV_HTTP_TIMEOUT": "30", "UV_HTTP_RETRIES": "2", "UV_NATIVE_TLS": "1"}
+    bounds = {"UV_HTTP_TIMEOUT": "30", "UV_HTTP_RETRIES": "2", "UV_SYSTEM_CERTS": "1"}
     return passed_on | own | bounds
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import enum
+import json
 import typing
 from typing import Any, Callable
 
 _LISTS = (list, set, frozenset, tuple)
+_WRITTEN: dict[Any, Any] = {int: int, float: (int, float), bool: bool, list: list, dict: dict}
+"""What text is read as, by the type that a parameter is annotated with."""
 
 
 def bind(
@@ -55,12 +58,14 @@ def _hints(function: Callable[..., Any], parameters: typing.Mapping[str, Any]) -
 
 
 def coerce(value: Any, annotation: Any) -> Any:  # noqa: PLR0911 - one line for each kind
-    """The value as its annotation's model, where there is one in it.
+    """The value as its annotation's model, where there is one in it; text as what it spells.
 
     Raises:
         Exception: What the model says of a value that it does not take.
     """
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if isinstance(value, str):
+        value = _read(value, origin or annotation)
     if origin is None:
         takes = isinstance(annotation, type) and isinstance(value, dict)
         if takes and callable(getattr(annotation, "model_validate", None)):
@@ -79,6 +84,23 @@ def coerce(value: Any, annotation: Any) -> Any:  # noqa: PLR0911 - one line for 
     return _first_that_takes(value, inner)
 
 
+def _read(text: str, wanted: Any) -> Any:
+    """The number, truth, list or dict that a model wrote as text, as V1 reads it; else the text."""
+    try:
+        kinds = _WRITTEN.get(wanted)
+    except TypeError:  # an annotation that cannot be looked up
+        return text
+    if kinds is None:
+        return text
+    try:
+        value = json.loads(text.lower() if wanted is bool else text)
+    except (ValueError, RecursionError):
+        return text
+    if not isinstance(value, kinds) or isinstance(value, bool) is not (wanted is bool):
+        return text
+    return value
+
+
 def _member(kind: type[enum.Enum], value: Any) -> Any:
     """The member of this value, or of this name; the value itself where there is none."""
     for member in kind:
@@ -89,6 +111,8 @@ def _member(kind: type[enum.Enum], value: Any) -> Any:
 
 def _first_that_takes(value: Any, annotations: tuple[Any, ...]) -> Any:
     """For unions, optionals and annotated types."""
+    if isinstance(value, str) and str in annotations:
+        return value
     refused: Exception | None = None
     for annotation in annotations:
         try:

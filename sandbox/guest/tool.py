@@ -112,7 +112,7 @@ def _told(error: BaseException) -> str:
 
 
 def _traceback(error: BaseException) -> str:
-    """From the tool's first line on: what stands above it is the sandbox."""
+    """From the tool's first line on: what stands above it, or raised without it, is the sandbox."""
     frame = error.__traceback__
     while frame is not None and frame.tb_frame.f_code.co_filename != _FILE:
         frame = frame.tb_next
@@ -121,7 +121,7 @@ def _traceback(error: BaseException) -> str:
         import traceback  # noqa: PLC0415
 
         linecache.cache.update(_lines)
-        lines = traceback.format_exception(type(error), error, frame or error.__traceback__)
+        lines = traceback.format_exception(type(error), error, frame)
         return clean("".join(lines))
     except BaseException:
         return ""
