@@ -36,14 +36,12 @@ class Page:
         url: Where it is, after redirects.
         content_type: In lower case, without parameters; empty where the server says nothing.
         charset: What the server says; None for nothing.
-        hosts: Whom it was asked of, in order.
     """
 
     url: str
     content_type: str
     charset: str | None
     body: Body
-    hosts: tuple[str, ...]
 
 
 class Pages:
@@ -67,18 +65,15 @@ class Pages:
             ToolFailed: There is no page to read, in words for the model.
         """
         jar = aiohttp.CookieJar(unsafe=True)  # many pages come only to who brings their cookie back
-        hosts: list[str] = []
         url = _with_scheme(url.strip())
         try:
             async with asyncio.timeout(self._whole_s):
                 for _ in range(_MOST_REDIRECTS + 1):
-                    host = _host(url)
-                    hosts.append(host)
-                    note_host(host)
+                    note_host(_host(url))
                     found = await self._ask(url, jar)
                     if not isinstance(found, str):
                         kind, charset, body = found
-                        return Page(url, kind, charset, body, tuple(dict.fromkeys(hosts)))
+                        return Page(url, kind, charset, body)
                     url = found
         except TimeoutError:
             raise ToolFailed(

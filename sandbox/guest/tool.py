@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import types
+import typing
 from typing import Any, Callable
 
 from .agent import AgentState
@@ -17,6 +18,9 @@ _FILE = "<tool>"
 _MESSAGE_CHARS, _TRACEBACK_CHARS = 2_000, 4_000
 _RESERVE = 64 * 1024
 """Bytes for an error, which is told even when the result is over its limit."""
+
+_TYPING = {name: vars(typing)[name] for name in typing.__all__ if name in vars(typing)}
+"""Known to every tool, as in V1: clients send a function without the imports above it."""
 
 _lines: dict[str, Any] = {}
 """The tool's source, as `linecache` has it for tracebacks."""
@@ -57,7 +61,7 @@ def run(job: dict[str, Any]) -> bytes:
 def _define(source: str, name: str, agent_id: str | None) -> Callable[..., Any] | None:
     # A module that others can import: annotations and dataclasses look theirs up by name.
     module = types.ModuleType("tool")
-    module.__dict__.update(agent_id=agent_id or None, client=letta_client_for(source))
+    module.__dict__.update(_TYPING, agent_id=agent_id or None, client=letta_client_for(source))
     sys.modules["tool"] = module
     _lines[_FILE] = (len(source), None, source.splitlines(True), _FILE)
     if "linecache" in sys.modules:

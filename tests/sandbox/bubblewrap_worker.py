@@ -21,7 +21,7 @@ def tool():
 
 
 async def main(kind: str, count: int) -> None:
-    """Say so when all of them run."""
+    """Say so when all of them have been sent."""
     caps = Caps(cgroups.find(Limits()) if kind == "cgroup" else None)
     jobs = PooledJobs(BubblewrapLauncher(look(), caps))
     sent = 0
@@ -34,8 +34,7 @@ async def main(kind: str, count: int) -> None:
     running = [asyncio.create_task(jobs.run(job, sending)) for _ in range(count)]
     while sent < count:
         await asyncio.sleep(0.05)
-    await asyncio.sleep(0.5)
-    print("running", flush=True)  # noqa: T201
+    print("sent", flush=True)  # noqa: T201 - whoever kills it reads this
     await asyncio.wait(running)
 
 

@@ -207,9 +207,10 @@ def test_a_killed_worker_leaves_nothing(caps: str, tmp_path: Path) -> None:
     script = [sys.executable, "-m", "tests.sandbox.bubblewrap_worker", caps, "8"]
     worker = subprocess.Popen(script, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
     assert worker.stdout is not None
-    assert worker.stdout.readline() == "running\n"
-    below = psutil.Process(worker.pid).children(recursive=True)
-    assert len(below) > 8 * 4
+    assert worker.stdout.readline() == "sent\n"
+    root = psutil.Process(worker.pid)
+    eventually(lambda: len(root.children(recursive=True)) > 8 * 4, what="eight jobs with a child")
+    below = root.children(recursive=True)
     os.kill(worker.pid, signal.SIGKILL)
     worker.wait(10)
     eventually(

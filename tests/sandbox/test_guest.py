@@ -265,6 +265,13 @@ def f(n: int, x: float, ok: bool, some: List[int], plain: dict, maybe: Optional[
     assert found == [3, 3.5, True, [1, 2], {"a": "1"}, 4, *told, {"a": 7.5}]
 
 
+async def test_a_function_that_came_without_its_imports_knows_the_names_of_typing() -> None:
+    source = (
+        "def f(x: List[int], y: Optional[str] = None) -> Dict[str, Any]: return {'x': x, 'y': y}"
+    )
+    assert await returns(source, arguments={"x": [1]}) == {"x": [1], "y": None}
+
+
 async def test_a_coroutine_is_awaited() -> None:
     source = "import asyncio\nasync def f(x):\n    await asyncio.sleep(0)\n    return x + 1"
     assert await returns(source, arguments={"x": 1}) == 2
