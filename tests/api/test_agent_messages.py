@@ -114,7 +114,10 @@ def test_a_message_that_nobody_waits_for_arrives(client: Letta, team: list[Agent
     assert ASYNC in message
 
 
-@pytest.mark.parametrize("agent_id", [new_id("agent"), "ben", ""])
+NOBODY = "agent-00000000-0000-4000-8000-00000000ffff"
+
+
+@pytest.mark.parametrize("agent_id", [NOBODY, "ben", ""])
 def test_an_agent_that_is_not_there_is_told(
     client: Letta, team: list[AgentState], agent_id: str
 ) -> None:

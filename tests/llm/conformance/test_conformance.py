@@ -36,7 +36,7 @@ def _params() -> Iterator[ParameterSet]:
         yield pytest.param(wire, row, marks=marks)
 
 
-@pytest.mark.parametrize(("wire", "row"), _params())
+@pytest.mark.parametrize(("wire", "row"), list(_params()))
 async def test_a_cell(
     wire: str, row: str, fakes: dict[str, Fake], url: str, models: Models
 ) -> None:
