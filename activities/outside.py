@@ -17,6 +17,7 @@ from o.storage.agent_memory import AgentMemory
 from o.storage.database import Database
 from o.storage.turn.starts import start_call
 from o.tools.invocation import EditedBlock, Invocation, Returned, ToolRunner
+from o.tools.registry import refusal_of
 
 _MOST_ATTEMPTS = 5
 _CHANGED_MEANWHILE = (
@@ -94,7 +95,7 @@ def _as_return(call: ToolCall, returned: Returned, duration_ns: int) -> ToolRetu
 def _runner(runners: Mapping[str, ToolRunner], called: CalledTool) -> ToolRunner:
     kind = called.tool.tool_type if called.tool else called.call.name
     if (runner := runners.get(kind)) is None:
-        raise ToolFailed(f"This server cannot run {called.call.name}: it has nothing to run it in.")
+        raise ToolFailed(refusal_of(called.call.name))
     return runner
 
 

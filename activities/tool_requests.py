@@ -10,11 +10,12 @@ from o.domain.agents import Agent
 from o.domain.messages import ToolReturn
 from o.domain.text import storable
 from o.domain.tools import StoredTool
-from o.errors import NotFound, ToolFailed
+from o.errors import ToolFailed
 from o.ids import derived_id
 from o.storage.agents import get_agent
 from o.storage.database import Database
 from o.tools.invocation import EditedBlock, Invocation, Returned, ToolRunner
+from o.tools.registry import refusal_of
 
 
 class ToolRequests:
@@ -71,7 +72,7 @@ class ToolRequests:
     async def _returned(self, asked: Asked, call: Invocation) -> Returned:
         kind = call.tool.tool_type if call.tool else call.name
         if (runner := self._runners.get(kind)) is None:
-            raise NotFound(f"This server has nothing to run {call.name} in")
+            raise ToolFailed(refusal_of(call.name))
         before_sending = asked.starting(repeats=runner.repeats_safely(call))
         return await runner.run(call, before_sending=before_sending)
 

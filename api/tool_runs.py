@@ -16,7 +16,9 @@ from o.tools.entry import entry_of
 from o.tools.schema import derive
 
 _START_S = 30.0
-"""Beside the tool's own time: to have a sandbox, and to install what the tool requires."""
+"""Beside the tool's own time: to have a sandbox."""
+_INSTALL_S = 300.0
+"""Beside it too, for a tool that requires packages: the first call installs them."""
 
 
 async def run_by_worker(
@@ -53,6 +55,8 @@ async def run_by_worker(
         "environment": environment or {},
     }
     timeout_s = _START_S + (parts.settings.sandbox_timeout_s if within_s is None else within_s)
+    if tool is not None and tool.pip_requirements:
+        timeout_s += _INSTALL_S
     return await parts.workers.ask(actor.organization_id, RUN_TOOL, request, timeout_s=timeout_s)
 
 

@@ -27,7 +27,7 @@ from o.storage.agent_memory import AgentMemory
 from o.storage.agents import change_agent, get_agent, get_agent_state
 from o.storage.pages import Page
 from o.storage.tools import find_tool, find_tools
-from o.tools.registry import BUILT_IN_TOOLS
+from o.tools.registry import BUILT_IN_TOOLS, runs_elsewhere
 from o.tools.tool import Caller
 
 router = APIRouter(prefix="/agents/{agent_id}/tools", tags=["agents"])
@@ -139,12 +139,17 @@ async def run(
     async with parts.database.begin() as connection:
         agent = await get_agent(connection, actor, agent_id)
         _check_has(agent, tool_name)
-        if tool_name in BUILT_IN_TOOLS:
+        is_elsewhere = runs_elsewhere(tool_name)
+        if tool_name in BUILT_IN_TOOLS and not is_elsewhere:
             return answer(await _run_inside(connection, agent, tool_name, arguments))
         tool = await find_tool(connection, actor.organization_id, tool_name)
-    if tool is None:
+    if tool is None and not is_elsewhere:
         raise NotFound(f"Tool with name {tool_name[:100]} not found")
-    returned = await run_by_worker(parts, actor, tool_name, arguments, tool=tool, agent=agent)
+    # What waits for another agent has its own limit; what reads the web is done sooner.
+    within_s = parts.settings.agent_reply_timeout_s if is_elsewhere else None
+    returned = await run_by_worker(
+        parts, actor, tool_name, arguments, tool=tool, agent=agent, within_s=within_s
+    )
     return answer(
         ToolExecutionBody(
             status=returned["status"],

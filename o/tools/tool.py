@@ -150,11 +150,11 @@ class RunElsewhere:
     def __init__(self, spec: ToolSpec, refusal: str, *, only_reads: bool = False) -> None:
         self.spec = spec
         self.only_reads = only_reads
-        self._refusal = refusal
+        self.refusal = refusal
 
     async def __call__(self, caller: Caller, arguments: dict[str, Any]) -> str:
         """Say that it cannot be run here; see `Tool`."""
-        raise ToolFailed(self._refusal)
+        raise ToolFailed(self.refusal)
 
 
 def parsed(model: type[_Arguments], arguments: Mapping[str, Any]) -> _Arguments:

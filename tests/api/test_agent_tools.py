@@ -179,6 +179,23 @@ def test_the_tools_of_the_web_can_be_had_and_read_a_page(
     assert not provider.problems
 
 
+def test_tools_that_a_worker_runs_are_run_by_themselves_too(
+    client: Letta, provider: FakeProvider
+) -> None:
+    names = ["fetch_webpage", "web_search", "send_message_to_agent_async"]
+    agent = client.agents.create(model=HANDLE, tools=names, include_base_tools=False)
+    other = client.agents.create(model=HANDLE, include_base_tools=False)
+
+    def run(name: str, **arguments: object) -> str:
+        return str(client.agents.tools.run(name, agent_id=agent.id, args=arguments).func_return)
+
+    assert '"object":"list"' in run("fetch_webpage", url=f"{provider.url}/models")
+    assert "not public" in run("fetch_webpage", url="http://127.0.0.2:1/")
+    assert "no provider of web searches" in run("web_search", query="ada")
+    sent = run("send_message_to_agent_async", message="hello", other_agent_id=other.id)
+    assert f"The message to agent {other.id} was sent" in sent
+
+
 def test_code_is_run_and_answered_in_the_form_of_v1(client: Letta, server: Product) -> None:
     coding = client.agents.create(model=HANDLE, tools=["run_code"], include_base_tools=False)
     text = do(
