@@ -153,6 +153,9 @@ class Engine:
                 self._client = APIClient(
                     base_url=self.host, version="auto", timeout=_TIMEOUT_S, max_pool_size=_THREADS
                 )
+                # No proxy of the environment leads to an engine, and reading it races with whoever
+                # changes it.
+                self._client.trust_env = False
             return question(self._client)
         except errors.NotFound as error:
             raise NotThere(error.explanation or str(error)) from error

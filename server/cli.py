@@ -157,7 +157,8 @@ def main() -> None:
         follow_supervisor()
         cli()
     except OError as error:
-        raise SystemExit(f"{REFUSED}{error.message}") from None
+        print(f"{REFUSED}{error.message}", file=sys.stderr)
+        _leave(1)
 
 
 def _settings(**flags: Any) -> Settings:
@@ -236,11 +237,11 @@ def _on_database(
         raise Unavailable(f"the database of DATABASE_URL failed: {reason_of(error)}") from None
 
 
-def _leave() -> NoReturn:
+def _leave(status: int = 0) -> NoReturn:
     """End at once: an interpreter that takes itself down under temporalio's threads may crash."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(status)
 
 
 def _until_signal(run: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:

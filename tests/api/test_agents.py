@@ -48,14 +48,14 @@ def test_current_clients_see_related_things_only_when_they_ask(
 
 
 def test_lists_page_in_both_orders(client: Letta) -> None:
-    made = [client.agents.create(model=HANDLE, name="paged", tags=["t"]).id for _ in range(5)]
+    made = [client.agents.create(model=HANDLE, name="paged", tags=["paged"]).id for _ in range(5)]
     assert [agent.id for agent in client.agents.list(name="paged", limit=2)] == made[::-1]
     ascending = client.agents.list(name="paged", limit=2, order="asc")
     assert [agent.id for agent in ascending] == made
     before = client.agents.list(name="paged", before=made[1], order="asc", limit=10)
     assert [agent.id for agent in before.items] == made[:1]
-    assert client.agents.list(tags=["t", "u"], match_all_tags=True).items == []
-    assert len(client.agents.list(tags=["t", "u"]).items) == 5
+    assert client.agents.list(tags=["paged", "other"], match_all_tags=True).items == []
+    assert len(client.agents.list(tags=["paged", "other"]).items) == 5
 
 
 def test_a_deleted_agent_is_gone_at_once_and_its_rows_soon(

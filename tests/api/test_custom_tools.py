@@ -208,10 +208,10 @@ def test_a_custom_tool_is_run_for_an_agent_by_itself(
     ran = client.agents.tools.run("shout", agent_id=agent.id, args={"text": "hello"})
     assert (ran.status, ran.func_return, ran.stdout) == ("success", "HELLO", ["hm\n"])
     assert client.agents.blocks.retrieve("human", agent_id=agent.id).value == "hello"
-    make(tool("fail", "raise KeyError('x')"))
-    failed = client.agents.tools.run("fail", agent_id=agent.id, args={})
+    make(tool("look_up_nothing", "raise KeyError('x')"))
+    failed = client.agents.tools.run("look_up_nothing", agent_id=agent.id, args={})
     assert failed.status == "error"
-    assert failed.func_return == "Error executing function fail: KeyError: 'x'"
+    assert failed.func_return == "Error executing function look_up_nothing: KeyError: 'x'"
 
 
 def test_a_source_is_run_without_being_stored(client: Letta) -> None:

@@ -33,6 +33,11 @@ def _tools(client: Letta, server: Any) -> list[Any]:
     return client.mcp_servers.tools.list(server.id)
 
 
+def _by_own_name(client: Letta, server: Any) -> dict[str, Any]:
+    """A server's tools by what it calls them: here a name may be another tool's already."""
+    return {tool.metadata["mcp"]["tool_name"]: tool for tool in _tools(client, server)}
+
+
 def _config(url: str, **more: Any) -> Any:
     return {"mcp_server_type": "streamable_http", "server_url": url, **more}
 
@@ -94,7 +99,7 @@ def test_an_agent_uses_a_server_over_stdio(client: Letta) -> None:
     made: Any = client.mcp_servers.create(server_name="process", config=config)
     assert made.to_dict()["problem"] is None
     assert made.env == {"PYTHONPATH": masked(MCP_FOLDERS[0])}
-    tools = {tool.metadata["mcp"]["tool_name"]: tool for tool in _tools(client, made)}
+    tools = _by_own_name(client, made)
     agent = client.agents.create(model=HANDLE, tool_ids=[tools["add"].id, tools["crash"].id])
     reply = client.agents.messages.create(
         agent.id,
@@ -119,7 +124,7 @@ async def test_servers_over_stdio_are_refused_unless_they_are_turned_on() -> Non
 
 
 def test_a_tool_runs_without_an_agent(client: Letta, made: Any) -> None:
-    tools = {tool.name: tool.id for tool in client.mcp_servers.tools.list(made.id)}
+    tools = {name: tool.id for name, tool in _by_own_name(client, made).items()}
     ran = client.mcp_servers.tools.run(tools["add"], mcp_server_id=made.id, args={"a": 1, "b": 2})
     assert (ran.status, ran.func_return) == ("success", "3")
     failed = client.mcp_servers.tools.run(tools["fail"], mcp_server_id=made.id, args={"why": "x"})
