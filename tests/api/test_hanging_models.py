@@ -90,16 +90,14 @@ def test_calls_that_hang_leave_room_for_other_providers_and_are_cancelled_at_onc
         began = time.monotonic()
         answer = beset.send(beset.well, "hello")
         assert answer.status_code == 200, answer.text
-        assert time.monotonic() - began < 5, "the other provider's agent does not wait"
+        assert time.monotonic() - began < 15, "the other provider's agent does not wait"
     eventually(
         lambda: _ready(beset.product).json().get("waiting_for_room") == {"openai": CALLS - LIMIT},
         what="word of those that wait",
     )
     assert _ready(beset.product).status_code == 200
     beset.cancel_all()
-    eventually(
-        lambda: beset.hanging.waiting == 0, within_s=10, what="the end of what was cancelled"
-    )
+    eventually(lambda: beset.hanging.waiting == 0, what="the end of what was cancelled")
     assert beset.send(beset.well, "and now?").status_code == 200
     eventually(lambda: "waiting_for_room" not in _ready(beset.product).json(), what="room")
 

@@ -85,7 +85,7 @@ def test_the_messages_of_all_agents_are_listed_by_age_and_in_pages(
         of_agents += shown(client.agents.messages.list(agent.id, limit=1_000).items)
     found: list[Any] = []
     after: dict[str, Any] = {}
-    while page := client.messages.list(order=order, limit=7, **after):
+    while page := client.messages.list(order=order, limit=200, **after):
         found += page
         after = {"after": page[-1].id}
     assert len(set(shown(found))) == len(found)
@@ -118,7 +118,7 @@ def test_messages_of_other_organisations_are_not_listed_and_no_cursors(
 ) -> None:
     agent = client.agents.create(model=HANDLE)
     (message_id,) = in_context(client, agent)
-    assert message_id in [m.id for m in client.messages.list(limit=5)]
+    assert message_id in [m.id for m in client.messages.list(limit=1_000)]
     other = new_id("org")
     server.query("INSERT INTO organizations (id, name) VALUES (%s, 'others')", other)
     for table in ("agents", "conversations", "messages"):
@@ -126,7 +126,7 @@ def test_messages_of_other_organisations_are_not_listed_and_no_cursors(
         server.query(
             f"UPDATE {table} SET organization_id = %s WHERE {column} = %s", other, agent.id
         )
-    assert message_id not in [m.id for m in client.messages.list(limit=5)]
+    assert message_id not in [m.id for m in client.messages.list(limit=1_000)]
     for cursor in (message_id, new_id("message")):
         answer = httpx.get(f"{server.url}/v1/messages/", params={"after": cursor})
         assert answer.status_code == 404
