@@ -15,7 +15,7 @@ def _ready(server: Product) -> httpx.Response:
 def test_a_server_whose_temporal_does_not_answer_says_so_and_goes_on_serving(
     server: Product, client: Letta, agent: AgentState
 ) -> None:
-    eventually(lambda: _ready(server).json() == WELL, what="all well")
+    eventually(lambda: _is_well(server), what="all well")
     temporal = psutil.Process(server.pid_of("temporal"))
     temporal.suspend()
     try:
@@ -26,7 +26,7 @@ def test_a_server_whose_temporal_does_not_answer_says_so_and_goes_on_serving(
         assert _ready(server).json()["workers"] == "unknown"
     finally:
         temporal.resume()
-    eventually(lambda: _ready(server).json() == WELL, what="all well")
+    eventually(lambda: _is_well(server), what="all well")
     eventually(lambda: client.runs.retrieve(run.id).status == "completed", what="its turn")
 
 
@@ -37,3 +37,9 @@ WELL = {
     "workers": "ok",
     "longest_wait_s": 0.0,
 }
+
+
+def _is_well(server: Product) -> bool:
+    """Whether it says so of everything but sandboxes, which are there or not on any machine."""
+    said = _ready(server).json()
+    return {name: said[name] for name in said if name != "sandbox"} == WELL
