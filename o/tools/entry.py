@@ -5,6 +5,9 @@ import asyncio
 from dataclasses import dataclass
 from functools import lru_cache
 
+from o.errors import InvalidArgument
+from o.tools.signatures.source import parse_source
+
 _QUICK_CHARS = 20_000
 
 
@@ -33,8 +36,8 @@ async def entry_of(source: str, name: str) -> Entry:
 @lru_cache(maxsize=500)
 def _entry(source: str, name: str) -> Entry:
     try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        tree = parse_source(source)
+    except InvalidArgument:
         return Entry(name)
     found = {
         node.name: node
