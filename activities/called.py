@@ -1,24 +1,29 @@
 """A tool call as its activity finds it: whether it may be made, and how its return is committed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.agents import Agent
+from o.domain.blocks import Block
 from o.domain.json_bounds import JsonOutOfBounds, parse_json
-from o.domain.loops import after_call
+from o.domain.loops import after_call, goes_on_after_calls
 from o.domain.messages import ToolCall, ToolReturn, return_message_id
 from o.domain.rules.gate import gate_of
 from o.domain.rules.kinds import REFUSED, need_history, rule_state
 from o.domain.runs import Run
+from o.domain.tool_variables import ToolVariable
 from o.domain.tools import StoredTool
 from o.errors import Conflict, NotFound, ToolFailed
 from o.storage.approvals import get_approval
-from o.storage.turn.calls import read_called_step
-from o.storage.turn.closing import commit_return
-from o.storage.turn.runs import get_run
+from o.storage.database import Database
+from o.storage.turn.calls import CalledStep, read_called_step
+from o.storage.turn.closing import commit_return, commit_return_alone
+from o.storage.turn.runs import lock_run
 from o.storage.turn.steps import list_request_returns
 from o.tools.registry import BUILT_IN_TOOLS
 from workflows.contract import CallOutcome, CallRef
@@ -35,6 +40,8 @@ class CalledTool:
         tool: What it calls, where that is a row; None for a tool that comes with the server.
         is_started: Whether an attempt before this one may have had an effect outside of here.
         history: What the request's calls have returned, where rules ask for it.
+        variables: What the tool sees of variables, where they were read with the call.
+        blocks: What it sees of the agent's memory, likewise.
     """
 
     run: Run
@@ -46,6 +53,8 @@ class CalledTool:
     history: Sequence[ToolReturn]
     tool: StoredTool | None
     is_started: bool
+    variables: Sequence[ToolVariable] | None = None
+    blocks: Sequence[Block] | None = None
 
     @property
     def call(self) -> ToolCall:
@@ -53,28 +62,51 @@ class CalledTool:
         return self.calls[self.ref.ordinal]
 
 
-async def read_called(
-    connection: AsyncConnection, ref: CallRef, *, lock: bool
+async def read_called(database: Database, ref: CallRef) -> CalledTool | CallOutcome:
+    """The call that is to be made now, with what its tool sees; in one statement as a rule.
+
+    Returns:
+        How it went, when it has returned or when nothing may happen any more.
+    """
+    async with database.quick() as quick:
+        step = await read_called_step(
+            quick, ref.run_id, ref.asked_in, ref.step_index, ref.ordinal, to_run=True
+        )
+    return await _called(step, ref, database.connect)
+
+
+async def read_called_locked(connection: AsyncConnection, ref: CallRef) -> CalledTool | CallOutcome:
+    """The same with the run locked, so that its returns can be counted."""
+    await lock_run(connection, ref.run_id)
+    step = await read_called_step(
+        connection, ref.run_id, ref.asked_in, ref.step_index, ref.ordinal, to_run=False
+    )
+    return await _called(step, ref, lambda: nullcontext(connection))
+
+
+async def _called(
+    step: CalledStep | None,
+    ref: CallRef,
+    connect: Callable[[], AbstractAsyncContextManager[AsyncConnection]],
 ) -> CalledTool | CallOutcome:
-    """The call, or how it went when it has returned or when nothing may happen any more."""
-    run = await get_run(connection, ref.run_id, lock=lock)
-    if run is None or not run.status.is_open:
+    if step is None or not step.run.status.is_open:
         return CLOSED
-    step = await read_called_step(connection, ref.asked_in or run.id, ref.step_index, ref.ordinal)
-    if step is None:
-        raise NotFound(f"Step {ref.step_index} of run {run.id} has no reply")
-    step_id = str(step.reply.step_id)
+    if step.reply is None:
+        raise NotFound(f"Step {ref.step_index} of run {step.run.id} has no reply")
+    step_id, call = str(step.reply.step_id), step.reply.tool_calls[ref.ordinal]
     if (stored := step.returns.get(return_message_id(step_id, ref.ordinal))) is not None:
         return CallOutcome(stored.status)
     if step.agent is None:
         return CLOSED
-    await _refuse_unapproved(connection, run, ref, step.reply.tool_calls[ref.ordinal])
-    agent = step.agent.model_copy(update={"conversation_id": run.conversation_id})
+    agent = step.agent.model_copy(update={"conversation_id": step.run.conversation_id})
     history: list[ToolReturn] = []
-    if need_history(agent.tool_rules):
-        history = await list_request_returns(connection, run.id)
+    if call.gate == "approval" or need_history(agent.tool_rules):
+        async with connect() as connection:
+            await _refuse_unapproved(connection, step.run, ref, call)
+            if need_history(agent.tool_rules):
+                history = await list_request_returns(connection, step.run.id)
     return CalledTool(
-        run,
+        step.run,
         agent,
         step_id,
         step.reply.tool_calls,
@@ -83,6 +115,8 @@ async def read_called(
         history,
         step.tool,
         ref.ordinal in step.started,
+        step.variables,
+        step.blocks,
     )
 
 
@@ -146,6 +180,25 @@ async def commit(
         timezone=agent.timezone,
     )
     return CallOutcome(returned.status, done=then.stop is not None)
+
+
+async def commit_alone(
+    database: Database, called: CalledTool, returned: ToolReturn
+) -> CallOutcome | None:
+    """Commit a return in one statement, where nothing but the next step can follow from it.
+
+    Returns:
+        None, and nothing is written, where more is to be looked at, under the run's lock.
+    """
+    if not goes_on_after_calls(called.agent):
+        return None
+    run, step_id, ordinal = called.run, called.step_id, called.ref.ordinal
+    try:
+        async with database.quick() as quick:
+            is_stored = await commit_return_alone(quick, run, step_id, ordinal, returned)
+    except IntegrityError:  # another attempt has committed one
+        return None
+    return CallOutcome(returned.status) if is_stored else None
 
 
 def arguments_of(call: ToolCall) -> Mapping[str, Any]:

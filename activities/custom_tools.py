@@ -1,13 +1,14 @@
-"""Runs the tools that an organisation wrote, in a sandbox."""
+"""Runs the tools that an organization wrote, in a sandbox."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from activities.outside import MAY_HAVE_RUN
+from activities.requirements import Prepared
 from activities.sandboxed import run_in_sandbox
 from o.domain.agents import Agent
+from o.domain.blocks import Block
 from o.domain.text import cut
 from o.domain.tools import StoredTool
 from o.errors import ToolFailed
@@ -28,8 +29,6 @@ from sandbox.protocol import (
 )
 
 NetworkPolicy = Callable[[StoredTool, Agent | None], Network]
-Prepared = Callable[[Sequence[Mapping[str, Any]]], Awaitable[Path | None]]
-"""Installs requirements, or finds them installed. Raises `ToolFailed` in words for the model."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +91,7 @@ class CustomToolRunner:
 
     async def _secrets(self, call: Invocation) -> dict[str, str]:
         """What the tool's environment holds that nobody is to read in its return."""
-        async with self._database.connect() as connection:
-            found = await self._variables.of_call(
-                connection, call.organization_id, call.agent.id if call.agent else None
-            )
+        found = await self._variables.of_invocation(self._database, call)
         return {**found, **call.environment}
 
     async def _job(
@@ -110,8 +106,7 @@ class CustomToolRunner:
         entry = await entry_of(source, tool.name)
         state, ids = None, {}
         if entry.takes_state and call.agent is not None:
-            async with self._database.connect() as connection:
-                blocks = await list_seen_blocks(connection, call.agent)
+            blocks = await self._blocks(call, call.agent, was_installed=bool(packages))
             ids = {block.label: block.id for block in blocks}
             shown = {"label", "value", "limit", "read_only", "version", "description"}
             state = {
@@ -134,6 +129,15 @@ class CustomToolRunner:
             network=self._use.network(tool, call.agent),
         )
         return job, ids
+
+    async def _blocks(
+        self, call: Invocation, agent: Agent, *, was_installed: bool
+    ) -> Sequence[Block]:
+        """What the tool sees of memory: as it is now, where packages may have taken their time."""
+        if call.blocks is not None and not was_installed:
+            return call.blocks
+        async with self._database.connect() as connection:
+            return await list_seen_blocks(connection, agent)
 
 
 def _runnable(call: Invocation) -> StoredTool:

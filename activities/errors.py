@@ -22,6 +22,10 @@ _LONGEST_WAIT_S = 10.0
 _SPREAD_S = 1.5
 
 
+class AlreadyStarted(Exception):
+    """Another attempt at what must not come twice has begun it, or nobody waits for it any more."""
+
+
 @contextmanager
 def as_activity_failure() -> Iterator[None]:
     """Raise every error as an `ApplicationError` of its name.

@@ -4,11 +4,10 @@ import time
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
 from activities.called import CalledTool, arguments_of, failed
-from o.domain.agents import Agent
+from activities.errors import AlreadyStarted
 from o.domain.messages import ToolCall, ToolReturn
 from o.domain.text import storable
 from o.errors import OError, ToolFailed
@@ -29,10 +28,6 @@ MAY_HAVE_RUN = (
     "or whole, nobody saw it end. It was not called again. Find out what it did before you repeat "
     "it."
 )
-
-
-class StartedElsewhere(Exception):
-    """Another attempt at the same call has begun it, or the run is closed."""
 
 
 async def call_outside(
@@ -60,18 +55,16 @@ async def call_outside(
             nonlocal has_begun
             if has_begun:  # a sandbox was lost before the job was sent to it
                 return
-            async with database.connect() as connection:
-                start = await start_call(
-                    connection, called.run.id, called.step_id, called.ref.ordinal
-                )
+            async with database.quick() as quick:
+                start = await start_call(quick, called.run.id, called.step_id, called.ref.ordinal)
             if start == "closed" or (start == "repeated" and not repeats):
-                raise StartedElsewhere
+                raise AlreadyStarted
             has_begun = True
 
         returned = await runner.run(invocation, before_sending=before_sending)
     except ToolFailed as error:
         return failed(call, error.message), None
-    except StartedElsewhere:
+    except AlreadyStarted:
         return _unseen(called), None
     except Exception as error:
         return _given_up(called, error), None
@@ -109,6 +102,8 @@ def _invocation(called: CalledTool) -> Invocation:
         tool=called.tool,
         agent=called.agent,
         run_id=called.run.id,
+        variables=called.variables,
+        blocks=called.blocks,
     )
 
 
@@ -129,17 +124,13 @@ def _given_up(called: CalledTool, error: Exception) -> ToolReturn:
 
 
 async def apply_edits(
-    connection: AsyncConnection,
-    agent: Agent,
-    returned: ToolReturn,
-    edits: Sequence[EditedBlock],
+    memory: AgentMemory, returned: ToolReturn, edits: Sequence[EditedBlock]
 ) -> ToolReturn:
     """Change the agent's blocks as the tool has, in the transaction that commits its return.
 
     What cannot be changed (read-only, too long, changed by somebody else meanwhile) is told to
     the model in the return, and the rest is.
     """
-    memory = AgentMemory(connection, agent)
     await memory.hold(edit.label for edit in edits)
     problems = []
     for edit in edits:

@@ -8,6 +8,7 @@ from typing import Any
 from activities.outside import MAY_HAVE_RUN
 from activities.sandboxed import run_in_sandbox
 from o.domain.agents import Agent
+from o.domain.text import cut
 from o.errors import ToolFailed
 from o.tools.code import RunCodeArguments
 from o.tools.invocation import Invocation, Returned
@@ -114,10 +115,5 @@ def _pieces(printed: str) -> list[str]:
 def _shortened(answer: dict[str, Any]) -> dict[str, Any]:
     """The answer with no text so long that a model is not shown the others."""
     each = _MOST_CHARS // 3
-
-    def cut(text: str) -> str:
-        left_out = len(text) - each
-        return text if left_out <= 0 else f"{text[:each]}… [{left_out} characters are left out]"
-
-    logs = {name: [cut(one) for one in pieces] for name, pieces in answer["logs"].items()}
-    return {**answer, "results": [cut(one) for one in answer["results"]], "logs": logs}
+    logs = {name: [cut(one, each) for one in pieces] for name, pieces in answer["logs"].items()}
+    return {**answer, "results": [cut(one, each) for one in answer["results"]], "logs": logs}

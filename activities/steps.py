@@ -12,12 +12,15 @@ from activities.step.commit import CallTime, commit_step
 from activities.step.deltas import DeltaWriter
 from activities.step.failing import Patience, after_failure, after_no_beginning, after_success
 from activities.step.lost import count_lost
+from activities.step.measured import count_tokens, first_piece_timed, measured
 from activities.step.prompt_cache import Contexts
+from activities.step.room import room_after, room_first
 from activities.step.traces import StepTraces
 from o.domain.llm import LanguageModel, ModelReply
 from o.domain.loops import is_legacy
 from o.errors import Failure, ModelError, ProviderFull
 from o.ids import derived_id
+from o.metrics.measures import Stopwatch, turn_waited
 from o.storage.database import Database
 from o.storage.turn.opening import uncount_attempt
 from workflows.contract import StepOutcome, StepRef
@@ -62,6 +65,7 @@ class StepActivities:
         """
         with as_activity_failure(), heartbeating():
             try:
+                watch = Stopwatch()
                 begun = await begin_step(
                     self._database, self._contexts, step, self._limits.crash_attempts
                 )
@@ -71,9 +75,16 @@ class StepActivities:
                 raise
             if isinstance(begun, StepOutcome):
                 return begun
+            watch.note("begin")
+            if begun.index == 0 and begun.attempt == 1:
+                turn_waited(begun.run.created_at)
             try:
+                if (outcome := await room_first(self._database, begun, step)) is not None:
+                    return outcome
                 outcome = await self._take(begun)
             except ModelError as error:
+                if (outcome := room_after(begun, step, error)) is not None:
+                    return outcome
                 raise await after_failure(self._database, begun, error, self._limits) from None
             await after_success(self._database, begun)
         return outcome
@@ -82,6 +93,7 @@ class StepActivities:
         started_ns, clock_ns = time.time_ns(), time.monotonic_ns()
         reply = await self._ask(step)
         asked = CallTime(started_ns, time.monotonic_ns() - clock_ns)
+        watch = Stopwatch()
         outcome = await commit_step(
             self._database,
             step,
@@ -89,6 +101,7 @@ class StepActivities:
             asked,
             approval_timeout_s=self._limits.approval_timeout_s,
         )
+        watch.note("commit")
         activity.logger.info(
             "model replied",
             extra={
@@ -102,7 +115,9 @@ class StepActivities:
     async def _ask(self, step: StepToTake) -> ModelReply:
         try:
             async with self._traces.of(step) as traced:
-                reply = await self._reply(step)
+                with measured(step.request.handle):
+                    reply = await self._reply(step)
+                count_tokens(reply.usage)
                 traced.notes = reply.notes
                 await self._refuse_unusable(step, reply)
         except ProviderFull:
@@ -134,4 +149,4 @@ class StepActivities:
         if not step.run.options.stream_tokens:
             return await self._model.complete(step.request)
         async with DeltaWriter(self._database, step) as deltas:
-            return await self._model.complete(step.request, deltas.write)
+            return await self._model.complete(step.request, first_piece_timed(deltas.write))

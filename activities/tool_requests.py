@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from activities.errors import AlreadyStarted
 from activities.outside import MAY_HAVE_RUN, apply_edits
-from activities.worker_requests import AlreadyStarted, Asked
+from activities.worker_requests import Asked
 from o.domain.actors import Actor
 from o.domain.agents import Agent
 from o.domain.messages import ToolReturn
@@ -12,6 +13,7 @@ from o.domain.text import storable
 from o.domain.tools import StoredTool
 from o.errors import ToolFailed
 from o.ids import derived_id
+from o.storage.agent_memory import AgentMemory
 from o.storage.agents import get_agent
 from o.storage.database import Database
 from o.tools.invocation import EditedBlock, Invocation, Returned, ToolRunner
@@ -26,9 +28,16 @@ class ToolRequests:
     answer is `{"status", "content", "stdout", "stderr", "hosts", "may_have_run"}`.
     """
 
-    def __init__(self, database: Database, runners: Mapping[str, ToolRunner]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        runners: Mapping[str, ToolRunner],
+        *,
+        enforce_block_limit: bool,
+    ) -> None:
         self._database = database
         self._runners = runners
+        self._enforces_block_limit = enforce_block_limit
 
     async def run(self, asked: Asked) -> dict[str, Any]:
         """Run a tool once; what goes wrong inside it is the answer."""
@@ -41,7 +50,7 @@ class ToolRequests:
             returned = Returned("error", MAY_HAVE_RUN, may_have_run=True)
         content = storable(returned.content)
         if call.agent is not None and returned.edits:
-            content = await self._edited(call.agent, returned, content)
+            content = await self._edited(call.name, call.agent, returned, content)
         return {
             "status": returned.status,
             "content": content,
@@ -76,9 +85,12 @@ class ToolRequests:
         before_sending = asked.starting(repeats=runner.repeats_safely(call))
         return await runner.run(call, before_sending=before_sending)
 
-    async def _edited(self, agent: Agent, returned: Returned, content: str) -> str:
+    async def _edited(self, tool: str, agent: Agent, returned: Returned, content: str) -> str:
         """Change the agent's blocks as the tool has, and say what could not be changed."""
         edits: list[EditedBlock] = list(returned.edits)
         shown = ToolReturn(tool_call_id="", name="", status=returned.status, content=content)
         async with self._database.begin() as connection:
-            return (await apply_edits(connection, agent, shown, edits)).content
+            memory = AgentMemory(
+                connection, agent, tool=tool, enforce_limit=self._enforces_block_limit
+            )
+            return (await apply_edits(memory, shown, edits)).content

@@ -7,7 +7,7 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.errors import as_activity_failure
+from activities.errors import AlreadyStarted, as_activity_failure
 from activities.heartbeat import heartbeating
 from o.errors import OError
 from o.secrets import Keyring, SecretUnreadable
@@ -19,10 +19,6 @@ from o.storage.worker_requests import (
     start_worker_request,
 )
 from workflows.contract import RequestRef
-
-
-class AlreadyStarted(Exception):
-    """Another attempt at the same has recorded that it may have an effect."""
 
 
 @dataclass(frozen=True)

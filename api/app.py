@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
+from temporalio.client import Client
 
 from api.answers.watch import RunWatcher
 from api.callbacks import Callbacks
@@ -14,34 +15,60 @@ from api.deps import Parts
 from api.documentation import ERRORS, document
 from api.edge.allow_header import PREFIXES, AllowedMethods
 from api.edge.front import add_checks
+from api.edge.route_index import find_by_words
 from api.edge.slashes import serve_both_spellings
 from api.errors import install_error_handlers
+from api.local_vectors import LocalVectors
 from api.mcp_servers import McpBook
+from api.measures import Measures
 from api.providers import ProviderBook
 from api.readiness import Readiness
 from api.routes import (
+    admin,
+    admin_keys,
     agent_blocks,
+    agent_context,
+    agent_files,
+    agent_folders,
+    agent_open_files,
     agent_tools,
     agents,
+    archival_memory,
+    archive_duplicates,
+    archive_embedding,
+    archives,
+    block_versions,
     blocks,
     cancels,
     chat,
+    codec,
+    compaction,
     conversation_messages,
     conversations,
     embeddings,
     empty_lists,
     first_page,
+    folder_files,
+    folders,
+    groups,
     health,
     histories,
+    identities,
+    identity_links,
     mcp_servers,
+    measures,
     message_records,
+    message_searches,
     messages,
     models,
     not_implemented,
+    passage_searches,
     runs,
     sandbox_configs,
+    sources,
     steps,
     streams,
+    tags,
     tools,
     traces,
     usage,
@@ -49,9 +76,13 @@ from api.routes import (
 from api.routes import providers as provider_routes
 from api.turns import Turns
 from api.worker_requests import WorkerRequests
+from o.domain.runs import StopReason
 from o.llm.catalogue import Catalogue
 from o.llm.embeddings import Embedder
+from o.llm.local_embedding import default_embedding
 from o.llm.provider_rows import ProviderRows
+from o.llm.text_embedder import TextModels
+from o.metrics.measures import begin
 from o.outbound import OutboundGuard
 from o.process_memory import spare_collector
 from o.secrets import Keyring
@@ -59,8 +90,13 @@ from o.settings import ProviderSettings, Settings
 from o.storage.availability import until_shutdown
 from o.storage.database import Database
 from o.storage.providers import provider_reader
+from o.storage.search.archival import PassageSearch
+from o.storage.search.query_vectors import QueryVectors
+from o.storage.search.recall import MessageSearch
 from o.storage.tool_variables import Variables
 from o.temporal.connection import connect
+from o.temporal.embeddings import EmbeddingStarter
+from o.temporal.ingestions import IngestionStarter
 
 _DESCRIPTION = "A server for AI agents that remember. The API is that of the Letta V1 server."
 
@@ -78,25 +114,46 @@ def create_app(
         providers: Where models come from.
         on_ready: Called once, when requests are taken.
     """
+    app = _prepared.pop() if _prepared else _with_routes()
+    app.router.lifespan_context = _lifespan(settings, providers, on_ready)
+    app.include_router(first_page.first_page(settings))
+    app.include_router(measures.router)
+    install_error_handlers(app)
+    document(app, needs_token=settings.api_token is not None)
+    add_checks(app, settings)
+    return app
+
+
+_prepared: list[FastAPI] = []
+
+
+def prepare() -> None:
+    """Make the routes ready for the next `create_app`, in this process or in a fork of it.
+
+    To work out what each of them takes and answers is some two seconds of a processor. A repeat
+    does nothing.
+    """
+    if not _prepared:
+        _prepared.append(_with_routes())
+
+
+def _with_routes() -> FastAPI:
+    """The application with every route that no setting changes."""
     app = FastAPIOffline(
         title="O",
         version=version("o-server"),
         description=_DESCRIPTION,
-        lifespan=_lifespan(settings, providers, on_ready),
         redoc_url=None,  # it fetches a picture from elsewhere
         strict_content_type=False,  # as V1; whose page sends is checked by its origin
     )
     routes = _routes()
-    app.include_router(first_page.first_page(settings))
     documented, *others = PREFIXES
     app.include_router(routes, prefix=documented, responses=ERRORS)
     for prefix in others:
         app.include_router(routes, prefix=prefix, include_in_schema=False)
     app.state.allowed = AllowedMethods(route for one in _ROUTERS for route in one.routes)
     serve_both_spellings(app)
-    install_error_handlers(app)
-    document(app, needs_token=settings.api_token is not None)
-    add_checks(app, settings)
+    find_by_words(app)
     return app
 
 
@@ -116,31 +173,16 @@ def _lifespan(
         )
         watcher = RunWatcher(database_url, patience_s=settings.database_patience_s)
         temporal = await connect(settings, lazy=True)
-        keyring = Keyring(settings.data_dir, settings.encryption_key)
-        rows = ProviderRows(providers, keyring, provider_reader(database))
         embedder = Embedder()
-        guard = OutboundGuard(settings.outbound_allow)
-        workers = WorkerRequests(database, temporal, keyring, settings.task_queue)
-        app.state.parts = Parts(
-            settings=settings,
-            database=database,
-            temporal=temporal,
-            turns=Turns(database, temporal, watcher, settings),
-            callbacks=Callbacks(temporal, watcher, settings.task_queue),
-            catalogue=Catalogue(rows),
-            providers=ProviderBook(rows, keyring),
-            embedder=embedder,
-            outbound=guard,
-            readiness=Readiness(database, temporal, settings.task_queue),
-            variables=Variables(keyring),
-            workers=workers,
-            mcp=McpBook(database, keyring, workers, guard, settings),
-        )
+        parts = _parts(settings, providers, database, watcher, temporal, embedder)
+        app.state.parts = parts
         app.state.take_leave = watcher.take_leave
         watching = asyncio.create_task(until_shutdown(database, watcher.run))
         spare_collector()
-        on_ready()
-        yield
+        begin(StopReason)
+        async with parts.measures.shown(settings.metrics_dir):
+            on_ready()
+            yield
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
@@ -150,34 +192,96 @@ def _lifespan(
     return lifespan
 
 
+def _parts(
+    settings: Settings,
+    providers: ProviderSettings,
+    database: Database,
+    watcher: RunWatcher,
+    temporal: Client,
+    embedder: Embedder,
+) -> Parts:
+    """What routes are given; nothing of it asks anybody yet."""
+    keyring = Keyring(settings.data_dir, settings.encryption_key)
+    rows = ProviderRows(providers, keyring, provider_reader(database))
+    guard = OutboundGuard(settings.outbound_allow)
+    workers = WorkerRequests(database, temporal, keyring, settings.task_queue)
+    local = LocalVectors(workers).embed
+    texts = TextModels(rows, embedder, local, default_embedding(providers))
+    queries = QueryVectors(texts, timeout_s=settings.search_embedding_timeout_s)
+    return Parts(
+        settings=settings,
+        database=database,
+        temporal=temporal,
+        turns=Turns(database, temporal, watcher, settings),
+        callbacks=Callbacks(temporal, watcher, settings.task_queue),
+        catalogue=Catalogue(rows),
+        providers=ProviderBook(rows, keyring),
+        embedder=embedder,
+        texts=texts,
+        embeddings=EmbeddingStarter(temporal, settings.task_queue),
+        ingestions=IngestionStarter(temporal, settings.task_queue),
+        default_embedding=default_embedding(providers),
+        outbound=guard,
+        measures=Measures(database, temporal, settings.task_queue),
+        readiness=Readiness(database, temporal, settings.task_queue),
+        variables=Variables(keyring),
+        passage_search=PassageSearch(database, queries, timeout_s=settings.search_timeout_s),
+        message_search=MessageSearch(database, queries, timeout_s=settings.search_timeout_s),
+        workers=workers,
+        mcp=McpBook(database, keyring, workers, guard, settings),
+    )
+
+
 # They are tried in turn, so those of every turn come first.
 _ROUTERS = tuple(
     module.router
     for module in (
         messages,
         cancels,
+        compaction,
         streams,
         conversation_messages,
+        agent_files,  # its `import` is no agent
         agents,
+        agent_context,
         histories,
         conversations,
         agent_blocks,
         agent_tools,
+        agent_folders,
+        agent_open_files,
+        folders,
+        folder_files,
+        sources,
         blocks,
+        archival_memory,
+        archives,
+        archive_duplicates,
+        block_versions,
+        identities,
+        identity_links,
+        groups,
+        tags,
         runs,
         steps,
         usage,
         traces,
         empty_lists,  # its `batches` is no message
+        message_searches,
+        passage_searches,
         message_records,
         models,
         provider_routes,
         embeddings,
+        archive_embedding,
         chat,  # its `models/{model_id}` is not V1's `models/embedding`
         tools,
         mcp_servers,
         sandbox_configs,
+        admin,
+        admin_keys,
         health,
+        codec,
         not_implemented,
     )
 )

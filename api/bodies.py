@@ -17,7 +17,7 @@ from o.domain.blocks import Block
 from o.domain.messages import Message
 
 
-def answer(body: BaseModel | Sequence[BaseModel] | str | int | None) -> Response:
+def answer(body: BaseModel | Sequence[BaseModel] | Sequence[str] | int | None) -> Response:
     """The body as JSON."""
     return Response(to_json(body), media_type="application/json")
 

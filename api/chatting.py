@@ -33,7 +33,7 @@ async def answer_chat(request: Request, parts: Parts, actor: Actor, body: ChatBo
     thread = body.to_thread()
     send = await checked_send(request, parts, actor, body.to_send(), streams=body.streams)
     sent = await _send(parts, actor, thread, send)
-    note_run(request.scope, sent.run.id)
+    note_run(request.scope, sent.run.id, sent.run.conversation_id)
     if not body.streams:
         whole = WholeReply(sent.run, body.model)
         return await answer_when_finished(request, parts, send, sent, whole)

@@ -10,10 +10,12 @@ from pydantic_core import from_json
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.client import Client
 
-from api.auth import current_actor
+from api.audit import put_request_on_record
+from api.auth import current_actor, key_of, reach_of
 from api.callbacks import Callbacks
 from api.edge.calls import call_of
 from api.mcp_servers import McpBook
+from api.measures import Measures
 from api.pagination import page_query
 from api.providers import ProviderBook
 from api.readiness import Readiness
@@ -22,6 +24,8 @@ from api.wire.agents import EVERYTHING, Relations
 from api.worker_requests import WorkerRequests
 from o.domain.actors import Actor
 from o.domain.agents import Thread
+from o.domain.embedding import TextEmbedder
+from o.domain.keys import Scope
 from o.errors import InvalidArgument, InvalidInput
 from o.ids import is_id, pattern
 from o.llm.catalogue import Catalogue
@@ -30,8 +34,13 @@ from o.outbound import OutboundGuard
 from o.settings import Settings
 from o.storage.database import Database
 from o.storage.pages import Page
+from o.storage.search.archival import PassageSearch
+from o.storage.search.recall import MessageSearch
 from o.storage.tool_variables import Variables
+from o.temporal.embeddings import EmbeddingStarter
+from o.temporal.ingestions import IngestionStarter
 
+_WRITES: frozenset[Scope] = frozenset({"write"})
 _CLIENT = re.compile(r"(?:@letta-ai/)?letta-client/(\d+)")
 
 
@@ -47,11 +56,18 @@ class Parts:
     catalogue: Catalogue
     providers: ProviderBook
     embedder: Embedder
+    texts: TextEmbedder
+    embeddings: EmbeddingStarter
+    ingestions: IngestionStarter
+    default_embedding: str | None
     outbound: OutboundGuard
     readiness: Readiness
+    measures: Measures
     workers: WorkerRequests
     mcp: McpBook
     variables: Variables
+    passage_search: PassageSearch
+    message_search: MessageSearch
 
 
 async def _parts(request: Request) -> Parts:
@@ -63,11 +79,15 @@ PartsDep = Annotated[Parts, Depends(_parts)]
 
 
 async def _transaction(request: Request) -> AsyncIterator[AsyncConnection]:
+    # First, here and below: who has a connection and waits for another one may wait for itself.
+    await current_actor(request)
     async with (await _parts(request)).database.begin() as connection:
         yield connection
+        await put_request_on_record(connection, request)
 
 
 async def _reads(request: Request) -> AsyncIterator[AsyncConnection]:
+    await current_actor(request)
     async with (await _parts(request)).database.connect() as connection:
         yield connection
 
@@ -98,12 +118,27 @@ TransactionDep = Annotated[AsyncConnection, Depends(_transaction, scope="functio
 ReadsDep = Annotated[AsyncConnection, Depends(_reads, scope="function")]
 
 ActorDep = Annotated[Actor, Depends(current_actor)]
+
+
+async def _reach(request: Request) -> str | None:
+    return reach_of(request.scope)
+
+
+ReachDep = Annotated[str | None, Depends(_reach)]
+"""The organization that an administrator sees; None is all of them."""
+
 AgentId = Annotated[str, Path(pattern=pattern("agent"))]
+ArchiveId = Annotated[str, Path(pattern=pattern("archive"))]
+FolderId = Annotated[str, Path(pattern=pattern("source"))]
+FileId = Annotated[str, Path(pattern=pattern("file"))]
+PassageId = Annotated[str, Path(pattern=pattern("passage"))]
 BlockId = Annotated[str, Path(pattern=pattern("block"))]
 ToolId = Annotated[str, Path(pattern=pattern("tool"))]
 MessageId = Annotated[str, Path(pattern=pattern("message"))]
 StepId = Annotated[str, Path(pattern=pattern("step"))]
 ConversationId = Annotated[str, Path(pattern=pattern("conv"))]
+IdentityId = Annotated[str, Path(pattern=pattern("identity"))]
+GroupId = Annotated[str, Path(pattern=pattern("group"))]
 # V1 takes an agent's id for its own thread as well, from older clients.
 ThreadId = Annotated[
     str,
@@ -173,22 +208,28 @@ async def _relations(
     """What V1 shows beside an agent: what `include` names to 1.x clients, else everything.
 
     Clients before release 1 can name what they want in `include_relationships`, in older words.
-    A tool is shown no secrets: it has those of its own agent.
+    A tool is shown no secrets: it has those of its own agent. Neither is a key that only reads.
     """
-    is_tool = call_of(request.scope) is not None
+    key = key_of(request.scope)
+    sees_none = call_of(request.scope) is not None or not (key is None or key.opens(_WRITES))
     if await is_current_client(request):
         names = {name.removeprefix("agent.") for name in include or ()}
     elif include_relationships is None:
-        return replace(EVERYTHING, secrets=not is_tool)
+        return replace(EVERYTHING, secrets=not sees_none)
     else:
         names = {"blocks" if name == "memory" else name for name in include_relationships}
     if "tool_exec_environment_variables" in names:
         names.add("secrets")
+    if "multi_agent_group" in names:
+        names.add("managed_group")
     return Relations(
         blocks="blocks" in names,
         tools="tools" in names,
         tags="tags" in names,
-        secrets="secrets" in names and not is_tool,
+        secrets="secrets" in names and not sees_none,
+        identities="identities" in names,
+        groups="managed_group" in names,
+        sources="sources" in names,
     )
 
 

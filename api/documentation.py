@@ -16,6 +16,7 @@ ERRORS: Responses = {
     404: {"model": ErrorBody, "description": "There is no such thing for this user"},
     409: {"model": ErrorBody, "description": "The state of things does not allow it now"},
     413: {"model": ErrorBody, "description": "The body is too large"},
+    429: {"model": ErrorBody, "description": "Too many requests, or too many of this user wait"},
     422: {"model": InvalidBody, "description": "The request breaks its schema"},
     500: {"model": ErrorBody, "description": "A fault of the server's, which is in its log"},
     503: {"model": ErrorBody, "description": "The database is away; try again"},
@@ -51,7 +52,7 @@ FAILURES: Responses = {
         400: "What is asked for cannot be, or the provider refused the request",
         401: "The server's token is missing, or the provider refused its key",
         402: "The provider wants to be paid",
-        429: "The provider is asked too often",
+        429: "This server or the provider is asked too often",
         500: "The run failed",
         502: "The provider's answer could not be used",
         503: "The database is away, or the provider is overloaded",
@@ -72,6 +73,7 @@ ANSWER: Responses = FAILURES | {
     }
 }
 REFUSED: Responses = {405: {"model": ErrorBody, "description": "This is never done"}}
+UPLOAD_REFUSED: Responses = {415: {"model": ErrorBody, "description": "No text can be made of it"}}
 OUTDATED: Responses = {
     412: {"model": ErrorBody, "description": "`If-Match` names an older version"}
 }

@@ -1,19 +1,27 @@
 """Our errors as HTTP, in V1's bodies."""
 
+import errno
 import logging
+import math
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from api.wire.answers import failure_body
 from o.domain.runs import RunError
-from o.errors import ApprovalPending, ConversationBusy, OError, Unavailable
-from o.storage.database import DATABASE_IS_AWAY, DISK_IS_FULL, is_disk_full, is_unreachable
+from o.errors import ApprovalPending, ConversationBusy, OError, TooMany, Unavailable
+from o.storage.database import (
+    DISK_IS_FULL,
+    is_disk_full,
+    is_unfit,
+    is_unreachable,
+    why_away,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -29,17 +37,22 @@ _PREFIXES = {
     "env_var": "sandbox-env",
 }
 _NOT_JSON = "The body is read as JSON only with the header 'content-type: application/json'."
-_UNAUTHORIZED = (
-    "Unauthorized: send the header 'Authorization: Bearer <token>' with the token that the "
-    "operator of this server has set (O_API_TOKEN)."
+UNAUTHORIZED = (
+    "Unauthorized: send the header 'Authorization: Bearer <token>' with a key that is neither "
+    "expired nor revoked, or with the token that the operator of this server has set (O_API_TOKEN)."
 )
 _EXAMPLE_UUID = "123e4567-e89b-42d3-8456-426614174000"
 
 _CONTRADICTIONS = {"23503", "23505"}  # foreign key, unique
 _CLASHES = {"40001", "40P01", "55P03"}  # serialization failure, deadlock, lock not available
+_NO_MEMORY = "The server has no memory left for this; try again."
+_NO_ROOM = "The server has no file descriptors, processes or disk left for this; try again."
+_USED_UP = {errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EAGAIN}
+_ROOM_S = 10
+"""When to ask again a disk that was full: nobody makes room within a second."""
 _UNFIT = (
-    "A value cannot be stored or looked for: text must not hold NUL characters, and numbers must "
-    "be of the size that is documented."
+    "A value cannot be stored or looked for: text must not hold NUL characters, names must not be "
+    "of any length, and numbers must be of the size that is documented."
 )
 
 
@@ -60,13 +73,25 @@ def run_failed(error: RunError) -> JSONResponse:
 def unauthorized() -> JSONResponse:
     """V1's answer to a request without a valid token, and how to send one."""
     return JSONResponse(
-        {"detail": _UNAUTHORIZED}, status_code=401, headers={"www-authenticate": "Bearer"}
+        {"detail": UNAUTHORIZED}, status_code=401, headers={"www-authenticate": "Bearer"}
     )
+
+
+def asked_too_often(wait_s: float) -> JSONResponse:
+    """What a client is told that asks more often than O_RATE_LIMIT, and when it may again."""
+    after = math.ceil(wait_s)
+    said = f"Too many requests (O_RATE_LIMIT): ask again in {after} s."
+    return JSONResponse({"detail": said}, status_code=429, headers={"retry-after": str(after)})
 
 
 def too_large(most_bytes: int) -> str:
     """What is said, with 413, of a body that is too big."""
     return f"The body is larger than {most_bytes} bytes."
+
+
+def file_too_large(most_bytes: int) -> str:
+    """The same of a file that is uploaded."""
+    return f"The file is larger than {most_bytes // 1024**2} MiB (O_UPLOAD_LIMIT_MB)."
 
 
 def not_implemented(operation: str) -> JSONResponse:
@@ -79,11 +104,16 @@ def not_implemented(operation: str) -> JSONResponse:
     return JSONResponse({"detail": detail}, status_code=501, headers=NO_RETRY)
 
 
+async def database_failed(request: Request, error: Exception) -> JSONResponse:
+    """What is answered where the database fails in front of the routes."""
+    return await (_of_o if isinstance(error, OError) else _of_database)(request, error)
+
+
 async def _of_o(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, OError)  # noqa: S101  registered for this type
     headers = NO_RETRY if error.status in (409, 501) else {}
-    if isinstance(error, Unavailable) and error.retry_after_s is not None:
-        headers = {"retry-after": str(error.retry_after_s)}
+    if isinstance(error, Unavailable | TooMany):
+        headers = {"retry-after": str(error.retry_after_s or 1)}
     return JSONResponse(_body(error), status_code=error.status, headers=headers)
 
 
@@ -159,15 +189,26 @@ async def _of_database(request: Request, error: Exception) -> JSONResponse:
         body = {"detail": "Another request changes the same thing now; try again."}
         return JSONResponse(body, status_code=409, headers={"retry-after": "1"})
     if isinstance(error, DBAPIError) and is_disk_full(error.orig):
-        return JSONResponse({"detail": DISK_IS_FULL}, status_code=503)
-    if isinstance(error, DataError):
+        return _later(DISK_IS_FULL, after_s=_ROOM_S)
+    if is_unfit(error):
         return JSONResponse({"detail": _UNFIT}, status_code=422)
     if isinstance(error, SQLAlchemyError) and is_unreachable(error):
-        return JSONResponse({"detail": DATABASE_IS_AWAY}, status_code=503)
+        return _later(why_away(error))
     return await _of_bug(request, error)
 
 
+def _later(detail: str, *, after_s: int = 1) -> JSONResponse:
+    """The same request may work then; the official clients wait that long by themselves."""
+    return JSONResponse({"detail": detail}, status_code=503, headers={"retry-after": str(after_s)})
+
+
 async def _of_bug(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, MemoryError):
+        _log.error("a request found no memory", extra={"method": request.method})
+        return _later(_NO_MEMORY)
+    if isinstance(error, OSError) and error.errno in _USED_UP:
+        _log.error("a request found no room", extra={"error": errno.errorcode[error.errno]})
+        return _later(_NO_ROOM)
     _log.error(
         "request failed",
         extra={"method": request.method, "route": request.scope.get("path")},

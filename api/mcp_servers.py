@@ -3,6 +3,7 @@
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,6 +20,7 @@ from o.outbound import OutboundGuard
 from o.secrets import Keyring
 from o.settings import Settings
 from o.storage import mcp_servers as stored
+from o.storage.audit import put_on_record
 from o.storage.database import Database
 from o.storage.worker_requests import LIST_MCP_TOOLS
 from o.tools.registry import BUILT_IN_TOOLS
@@ -87,6 +89,7 @@ class McpBook:
         )
         async with self._database.begin() as connection:
             await stored.add_mcp_server(connection, new)
+            await put_on_record(connection, actor, "mcp_create_mcp_server", new.id, now)
         with suppress(McpFailed, Unavailable):  # the row says why
             await self.refresh(actor, new.id)
         async with self._database.connect() as connection:
@@ -94,6 +97,9 @@ class McpBook:
 
     async def change(self, actor: Actor, server_id: str, body: UpdateMcpServerBody) -> McpServer:
         """Change a server. Its tools stay as they are until it is refreshed.
+
+        A token and headers go to the origin that they were given for and to no other: where the
+        address gets another one, those that do not come with it are dropped.
 
         Raises:
             NotFound: There is none.
@@ -124,9 +130,15 @@ class McpBook:
                 old_secrets = read_secrets(server, self._keyring)
             except Conflict:
                 old_secrets = McpSecrets()  # those that are given now replace them
-            secrets = body.new_secrets(old_secrets)
+            kept = old_secrets
+            if _has_moved(server.server_url, changes.get("server_url")):
+                body.check_no_mask(old_secrets)
+                kept = McpSecrets(env=old_secrets.env)  # the others were for somebody else
+            secrets = body.new_secrets(kept)
             if secrets != old_secrets:
                 changes["secrets"] = seal(server_id, secrets, self._keyring)
+            now = datetime.now(UTC)
+            await put_on_record(connection, actor, "mcp_update_mcp_server", server_id, now)
             return await stored.change_mcp_server(connection, actor, server_id, changes)
 
     async def refresh(self, actor: Actor, server_id: str) -> ToolChanges:
@@ -183,3 +195,13 @@ class McpBook:
             connection, actor, server_id, {"problem": "", "synced_at": datetime.now(UTC)}
         )
         return changes
+
+
+def _has_moved(old: str | None, new: str | None) -> bool:
+    """Whether a new address has another origin than the old one."""
+    return new is not None and (old is None or _origin(old) != _origin(new))
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)

@@ -19,6 +19,8 @@ from o.ids import new_id
 from o.llm.catalogue import Catalogue, CatalogueEntry
 from o.tools.agent_types import SERVED_TYPES
 
+_A_HANDLE = "model must be a handle 'provider/model' that GET /v1/models/ lists"
+
 
 @dataclass(frozen=True)
 class NewAgent:
@@ -61,7 +63,7 @@ async def find_model(handle: str, actor: Actor, catalogue: Catalogue) -> Catalog
         NotFound: There is no such model.
     """
     if "/" not in handle:
-        raise InvalidArgument("INVALID_ARGUMENT: model must be a handle 'provider/model'")
+        raise InvalidArgument(f"INVALID_ARGUMENT: {_A_HANDLE}")
     return await catalogue.get(handle, actor.organization_id)
 
 
@@ -82,7 +84,7 @@ async def model_of_new(body: CreateAgentBody, actor: Actor, catalogue: Catalogue
     if entry is None:
         raise InvalidArgument(
             "INVALID_ARGUMENT: no model is named, and there is no default one (O_DEFAULT_MODEL): "
-            "model must be a handle 'provider/model'"
+            f"{_A_HANDLE}"
         )
     return entry
 

@@ -17,6 +17,7 @@ from o.memory.initial_messages import first_messages
 from o.memory.prompt import prompt_key
 from o.storage.agents import add_conversation, get_agent_state
 from o.storage.conversations import get_thread
+from o.storage.directories import read_directories
 from o.storage.history_changes import copy_history
 from o.storage.messages import add_messages
 from o.storage.thread_blocks import add_isolated_blocks, list_isolated_blocks
@@ -96,8 +97,9 @@ async def _begin(
         updated_at=now,
     )
     agent = conversation.agent_here(state.agent)
-    first = first_messages(agent, conversation, blocks, initial, now)
-    stored = {"prompt_key": prompt_key(agent, blocks), "next_position": len(first)}
+    directories, files = await read_directories(connection, agent)
+    first = first_messages(agent, conversation, blocks, initial, now, directories)
+    stored = {"prompt_key": prompt_key(agent, blocks, files), "next_position": len(first)}
     await add_conversation(connection, conversation.model_copy(update=stored))
     await add_isolated_blocks(connection, conversation.id, list(copies.values()))
     await add_messages(connection, first)
@@ -111,6 +113,8 @@ def _copy(block: Block, actor: Actor, now: datetime) -> Block:
             "id": new_id("block"),
             "version": 1,
             "changed_by": actor.user_id,
+            "changed_via": "api",
+            "changed_in": None,
             "created_by_id": actor.user_id,
             "last_updated_by_id": actor.user_id,
             "created_at": now,

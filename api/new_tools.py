@@ -10,7 +10,7 @@ from o.domain.actors import Actor
 from o.domain.tools import SourceType, StoredTool
 from o.errors import Conflict, InvalidArgument
 from o.ids import new_id
-from o.tools.registry import BUILT_IN_TOOLS, RESERVED_NAMES
+from o.tools.registry import BUILT_IN_TOOLS
 from o.tools.schema import MAX_NAME_CHARS, derive
 from sandbox.requirements import check
 
@@ -114,7 +114,7 @@ def free_name(name: str) -> str:
             f"INVALID_ARGUMENT: {name[:100]!r} is no name of a tool: it has 1 to {MAX_NAME_CHARS} "
             "of A-Z a-z 0-9 _ -"
         )
-    if name in BUILT_IN_TOOLS or name in RESERVED_NAMES:
+    if name in BUILT_IN_TOOLS:
         raise Conflict(
             f"{name!r} is the name of a tool that comes with the server: choose another name"
         )

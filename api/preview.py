@@ -19,9 +19,8 @@ from o.memory.context import Prompt
 from o.memory.prompt import prompt_of_request, system_message
 from o.storage.agents import get_agent
 from o.storage.conversations import get_thread
-from o.storage.messages import list_thread_messages
-from o.storage.pages import Page
 from o.storage.tools import find_tools
+from o.storage.window import read_window
 from o.tools.model_request import model_request
 
 
@@ -44,9 +43,8 @@ async def preview_request(
     text, _ = await compiled_prompt(connection, conversation, agent, now)
     prompt = Prompt()
     if not agent.message_buffer_autoclear:
-        everything = Page(limit=conversation.next_position + 1, ascending=True)
-        history = await list_thread_messages(connection, actor, conversation.id, everything)
-        for message in history[1:]:
+        window = await read_window(connection, conversation)
+        for message in [window.summary, *window.messages] if window.summary else window.messages:
             prompt.add(agent, message)
     for place, given in enumerate(body.to_input()):
         prompt.add(agent, _as_message(agent, conversation, given, place, now))

@@ -7,8 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.agents import Agent, Conversation, Thread
 from o.memory.prompt import compile_prompt, prompt_key
+from o.storage.agent_archives import sum_up_archives
 from o.storage.agents import get_agent
 from o.storage.conversations import get_thread
+from o.storage.directories import read_directories
 from o.storage.history_changes import get_system_prompt
 from o.storage.messages import rewrite_system_message
 from o.storage.thread_blocks import list_thread_blocks
@@ -61,8 +63,17 @@ async def compiled_prompt(
         is_due: Compile also a prompt that shows memory as it is.
     """
     blocks = await list_thread_blocks(connection, conversation)
-    key = prompt_key(agent, blocks)
+    directories, files = await read_directories(connection, agent)
+    key = prompt_key(agent, blocks, files)
     if key == conversation.prompt_key and not is_due:
         return await get_system_prompt(connection, conversation.id), key
-    recall_count = conversation.next_position - 1
-    return compile_prompt(agent, conversation, blocks, recall_count=recall_count, now=now), key
+    prompt = compile_prompt(
+        agent,
+        conversation,
+        blocks,
+        recall_count=conversation.next_position - 1,
+        archival=await sum_up_archives(connection, agent.id),
+        directories=directories,
+        now=now,
+    )
+    return prompt, key

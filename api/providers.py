@@ -10,11 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.wire.providers import CheckProviderBody, CreateProviderBody, UpdateProviderBody
 from o.domain.actors import Actor
 from o.domain.providers import ProviderRecord, environment_provider_id, secret_of
-from o.errors import Conflict
+from o.errors import Conflict, InvalidInput
 from o.ids import new_id
 from o.llm.provider_rows import ProviderRows, environment_provider
 from o.llm.provider_types import PROVIDER_TYPES, find_type
 from o.llm.providers import LOCAL, Provider
+from o.outbound import OutboundGuard
 from o.secrets import Keyring
 from o.storage import providers as stored
 from o.storage.provider_rests import end_rest
@@ -107,11 +108,17 @@ class ProviderBook:
         Raises:
             NotFound: There is none.
             InvalidInput: It would lack what its type needs.
-            Conflict: Its key is read from the environment, and another one was given.
+            Conflict: Its key is read from the environment, and another one was given, or another
+                address by somebody who is not the server's administrator.
         """
         record = await self.get(connection, actor, provider_id)
         changes = body.changes()
         if record.origin == "environment":
+            if actor.key_id is not None and "base_url" in changes:  # it would get the server's key
+                raise Conflict(
+                    f"The provider {record.name} comes from the environment: only the server's "
+                    "token changes where its key is sent; create a provider of another name"
+                )
             self._leave_secrets(record, changes)
         after = record.model_copy(update={k: v for k, v in changes.items() if k not in _SECRETS})
         kind = find_type(record.provider_type)
@@ -170,6 +177,20 @@ class ProviderBook:
             else value
             for column, value in given.items()
         }
+
+
+async def check_address(guard: OutboundGuard, actor: Actor, base_url: str | None) -> None:
+    """See that who asks with a key names no address of the inner network.
+
+    Whoever has the server's token may: local servers are what many providers are for.
+
+    Raises:
+        InvalidInput: It is no public one, and no operator has named it.
+    """
+    if actor.key_id is None or not base_url:
+        return
+    if (refusal := await guard.refusal(base_url)) is not None:
+        raise InvalidInput(f"base_url: {refusal}")
 
 
 def provider_to_check(body: CheckProviderBody) -> Provider:

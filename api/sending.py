@@ -6,6 +6,7 @@ from fastapi import HTTPException, Request, Response
 
 from api.answers.json_answer import Render, Shown, json_answer
 from api.answers.stream import EventStream, refused_stream
+from api.auth import refuse_without
 from api.deps import Parts
 from api.edge.calls import call_of
 from api.edge.request_log import note_run
@@ -14,6 +15,7 @@ from api.wire.callbacks import AsyncBody
 from api.wire.turns import SendBody
 from o.domain.actors import Actor
 from o.domain.agents import Thread
+from o.domain.messages import Decision
 from o.domain.runs import Run
 from o.errors import ApprovalPending, InvalidInput
 
@@ -44,7 +46,7 @@ async def answer_send(
         if streams:
             return refused_stream(error, error.run_id)
         raise
-    note_run(request.scope, sent.run.id)
+    note_run(request.scope, sent.run.id, sent.run.conversation_id)
     if not streams:
         shown = Shown(body.include_return_message_types, body.to_view())
         return await answer_when_finished(request, parts, send, sent, shown)
@@ -89,7 +91,7 @@ async def accept_send(
     if refusal is not None:
         raise InvalidInput(f"callback_url: {refusal}")
     sent = await parts.turns.send(actor, thread, replace(send, callback_url=body.callback_url))
-    note_run(request.scope, sent.run.id)
+    note_run(request.scope, sent.run.id, sent.run.conversation_id)
     parts.callbacks.expect(sent.run)
     return sent.run
 
@@ -100,13 +102,15 @@ async def checked_send(
     """The send, checked as far as it can be before it is stored.
 
     Raises:
-        HTTPException: 403, a tool would decide what a person is asked.
+        HTTPException: 403, a tool would decide what a person is asked, or a key does not let its
+            owner decide, or say, anything.
         NotFound: There is no such model.
         InvalidInput: There is nothing to send.
     """
     decisions = body.to_decisions()
     if decisions is not None and call_of(request.scope) is not None:
         raise HTTPException(403, "A tool may not answer approval requests.")
+    _check_scopes(request, body, decisions)
     if body.messages is not None and not body.messages:
         raise InvalidInput("messages must not be empty")
     options = body.to_options(streams=streams)
@@ -123,3 +127,13 @@ async def checked_send(
         decisions=decisions,
         busy_policy=body.busy_policy,
     )
+
+
+def _check_scopes(request: Request, body: SendBody, decisions: list[Decision] | None) -> None:
+    """To decide what a person is asked is one thing, all else that can be sent another."""
+    decided = [decision for decision in decisions or () if decision.returned is None]
+    if decided:
+        refuse_without(request.scope, "approve")
+    changes = body.override_model, body.override_system, body.client_tools, body.client_skills
+    if not decided or len(decided) < len(decisions or ()) or body.to_input() or any(changes):
+        refuse_without(request.scope, "write")

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NoReturn
 from weakref import WeakValueDictionary
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,7 +18,7 @@ from o.domain.actors import Actor
 from o.domain.agents import Thread
 from o.domain.messages import Decision, InputMessage, say_the_same
 from o.domain.runs import BusyPolicy, Run, RunEvent, RunOptions
-from o.errors import Conflict
+from o.errors import Conflict, TooMany
 from o.ids import new_id, request_key
 from o.settings import Settings
 from o.storage.approvals import Answer, answer_approval, check_same_answer
@@ -30,6 +31,7 @@ from o.storage.turn.accepting import (
     find_conversation,
     find_repeated_run,
     find_run_by_key,
+    has_open_runs,
     lock_repeats,
     lock_thread,
     store_run,
@@ -39,6 +41,7 @@ from o.storage.turn.runs import RunOfAgent
 from o.temporal.conversations import stop_cancelled, submit_run
 
 _log = logging.getLogger(__name__)
+_USER_RETRY_S = 2
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,7 @@ class Turns:
             ConversationBusy: Other runs are in the way.
             InvalidArgument: An answer does not fit what waits for one.
             Conflict: A call was answered otherwise before, or the `otid`s are of another message.
+            TooMany: As many runs of this user are open as may be (O_USER_QUEUE_LIMIT).
             Unavailable: There is no room on the disk for what would come of it.
         """
         self._database.check_room()
@@ -166,6 +170,11 @@ class Turns:
         new = request.to_run(actor, run_id)
         if request.decisions is not None:
             return await self._answer(actor, thread, request, new)
+        if (most := self._settings.user_queue_limit) is not None:
+            async with self._database.connect() as connection:
+                if await has_open_runs(connection, actor, most):
+                    repeated = await _repeated(connection, actor, thread, request, new)
+                    return repeated or _refuse(most)
         match request.busy_policy or self._settings.busy_policy:
             case "interrupt":
                 return await self._interrupt(actor, thread, request, new)
@@ -222,7 +231,7 @@ class Turns:
             if repeated is not None:
                 await check_same_answer(connection, repeated.run, decisions)
                 return repeated
-            answer = Answer(decisions, decided_by=actor.user_id)
+            answer = Answer(decisions, decided_by=actor.user_id, key_id=actor.key_id)
             run = await answer_approval(connection, conversation_id, answer, new)
         return RunOfAgent(run, agent_name, run.options.override_model or model, is_warm=True)
 
@@ -274,6 +283,14 @@ def _check_same_input(run: Run, request: Send) -> None:
             f"The otid was used before, for another message (run {run.id}): nothing was stored. "
             "Give each message an otid of its own"
         )
+
+
+def _refuse(most: int) -> NoReturn:
+    raise TooMany(
+        f"{most} messages of this user are under way or wait, which is as many as may be "
+        f"(O_USER_QUEUE_LIMIT): send again when one is answered.",
+        retry_after_s=_USER_RETRY_S,
+    )
 
 
 async def _repeated(

@@ -1,10 +1,12 @@
 """Asks workers for what the API does not do: run code of others, reach servers of others."""
 
 import asyncio
+import logging
 import time
 from contextlib import suppress
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError
@@ -17,6 +19,7 @@ from o.storage.database import Database, with_patience
 from o.storage.worker_requests import WorkerRequest, add_worker_request, worker_result
 from o.temporal.worker_requests import start_request
 
+_log = logging.getLogger(__name__)
 _LOOK_S = 1.0
 _GRACE_S = 5.0
 
@@ -47,20 +50,38 @@ class WorkerRequests:
             OError: What the worker raised.
             Unavailable: No worker answered in time, or Temporal is away.
         """
-        stored = WorkerRequest(new_id("request"), organization_id, kind, request)
-        async with self._database.connect() as connection:
-            await add_worker_request(connection, self._keyring, stored)
-        try:
-            handle = await start_request(
-                self._temporal, self._task_queue, stored.id, kind, timeout_s=timeout_s
-            )
-        except RPCError:
-            raise Unavailable("Temporal is away, so that no worker can be asked.") from None
+        handle = await self._start(organization_id, kind, request, timeout_s)
         result = await self._result(handle, time.monotonic() + timeout_s + _GRACE_S)
         if (error := result.get("error")) is not None:
             raise _error(error)
         answer: dict[str, Any] = result["answer"]
         return answer
+
+    async def hand_over(
+        self, organization_id: str, kind: str, request: dict[str, Any], *, timeout_s: float
+    ) -> None:
+        """Have a worker do something that nobody waits for, and that can be done later as well.
+
+        It does not raise where that cannot be asked for now.
+        """
+        try:
+            await self._start(organization_id, kind, request, timeout_s)
+        except (OError, SQLAlchemyError) as error:
+            facts = {"kind": kind, "error": type(error).__name__}
+            _log.warning("a worker could not be asked", extra=facts)
+
+    async def _start(
+        self, organization_id: str, kind: str, request: dict[str, Any], timeout_s: float
+    ) -> WorkflowHandle[Any, None]:
+        stored = WorkerRequest(new_id("request"), organization_id, kind, request)
+        async with self._database.connect() as connection:
+            await add_worker_request(connection, self._keyring, stored)
+        try:
+            return await start_request(
+                self._temporal, self._task_queue, stored.id, kind, timeout_s=timeout_s
+            )
+        except RPCError:
+            raise Unavailable("Temporal is away, so that no worker can be asked.") from None
 
     async def _result(self, handle: WorkflowHandle[Any, None], deadline: float) -> dict[str, Any]:
         """The result as the database has it; Temporal only tells when to look."""

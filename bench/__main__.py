@@ -9,7 +9,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import death, sandboxes, tail
+from bench import death, sandboxes, tail, workers
 from bench.child import child
 from bench.measure import Measured, measure
 from bench.report import Findings, as_markdown
@@ -20,7 +20,7 @@ _SANDBOX_CALLS, _QUICK_SANDBOX_CALLS = 60, 15
 
 
 def main() -> None:
-    """Take all measurements, in about six minutes. It measures and judges nothing: exits 0."""
+    """Take all measurements, in about eight minutes. It measures and judges nothing: exits 0."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=main.__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds, no deaths: a minute")
     parser.add_argument("--rounds", type=int, help=f"[{_ROUNDS}; {_QUICK_ROUNDS} with --quick]")
@@ -31,14 +31,27 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="o-bench-") as folder:
         main_folder, killed_folder = Path(folder) / "main", Path(folder) / "killed"
         measured, first_s, second_s = _measure_product(main_folder, rounds, again=not options.quick)
-        deaths = None
+        deaths = scaled = None
         if not options.quick:
+            scaled = _measure_workers(Path(folder), rounds)
             _say("a worker's death")
             deaths = death.measure(killed_folder)
         _say("sandboxes")
         calls = _QUICK_SANDBOX_CALLS if options.quick else _SANDBOX_CALLS
         sandboxed = uvloop.run(sandboxes.measure(calls))
-    print(as_markdown(Findings(measured, first_s, load_before, sandboxed, deaths, second_s)))
+    found = Findings(measured, first_s, load_before, sandboxed, deaths, second_s, scaled)
+    print(as_markdown(found))
+
+
+def _measure_workers(folder: Path, rounds: int) -> list[workers.Scaled]:
+    """Products with one worker, two and four."""
+    with child("bench.provider") as (_, provider_url):
+        env = {
+            "OPENAI_API_KEY": "sk-bench",
+            "OPENAI_BASE_URL": provider_url,
+            "O_SWEEP_INTERVAL_S": "3",
+        }
+        return uvloop.run(workers.measure(folder, env, max(rounds // 2, 3)))
 
 
 def _measure_product(

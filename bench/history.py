@@ -22,3 +22,13 @@ _SENTENCE = ": it is as long as what people say to one another when nothing much
 def fill(product: Product, agent_id: str, count: int) -> None:
     """Give the agent `count` messages of history, straight into the database; an even number."""
     product.query(_FILL, count, agent_id, _SENTENCE, count)
+
+
+def narrow(product: Product, agent_id: str, count: int) -> None:
+    """Leave the newest `count` messages in the window, as a compaction does."""
+    product.query(
+        "UPDATE conversations SET epoch = epoch + 1, "
+        "window_start = greatest(next_position - 1 - %s, 0) WHERE agent_id = %s AND is_default",
+        count,
+        agent_id,
+    )

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from temporalio.client import Client
 
-from bench import client, tail
+from bench import client, growth, tail
 from bench.child import child
 from bench.cpu import CpuMeter, product_groups
+from bench.disk import PerThousand, disk_use, per_thousand
 from bench.memory import Memory, read_memory, supervisor_alone
 from bench.provider import TOOL_USER
 from bench.rounds import APPROVED_TURN, CREATE, LIST, RETRIEVE, TOOL_TURN, TURN, UPDATE, Rounds
@@ -28,6 +29,7 @@ class Measured:
         memory: By part, when the first model call was over.
         memory_later: By part, when the rounds were over.
         cold_turn_s: The very first turn of the product.
+        disk: What turns of the tail have added.
     """
 
     series: dict[str, Series]
@@ -35,6 +37,7 @@ class Measured:
     memory: dict[str, Memory]
     memory_later: dict[str, Memory]
     cold_turn_s: float
+    disk: PerThousand
 
 
 async def measure(product: Product, rounds: int, turns: int) -> Measured:
@@ -60,11 +63,15 @@ async def measure(product: Product, rounds: int, turns: int) -> Measured:
             print(f"measuring: round {number} of {rounds} …", file=sys.stderr, flush=True)
             await work.take()
         print("measuring: the tail …", file=sys.stderr, flush=True)
+        before = disk_use(product)
         work.series.update(await tail.measure(work.api[0], meter, turns))
+        disk = per_thousand(before, disk_use(product))
+        print("measuring: growth …", file=sys.stderr, flush=True)
+        work.series.update(await growth.measure(product, work.api, meter, max(rounds // 2, 3)))
         later = _memory(product)
         sql = await _count_sql(SqlCounter(product), work)
         work.close()
-        return Measured(work.series, sql, memory, later, work.cold_turn_s)
+        return Measured(work.series, sql, memory, later, work.cold_turn_s, disk)
 
 
 def _memory(product: Product) -> dict[str, Memory]:

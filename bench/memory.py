@@ -23,7 +23,8 @@ class Memory:
 
 def read_memory(parts: Mapping[str, int]) -> dict[str, Memory]:
     """What each part holds now, by the pid at its head; PostgreSQL is a family of many."""
-    return {name: _family(psutil.Process(pid)) for name, pid in parts.items()}
+    heads = set(parts.values())
+    return {name: _sum(_family(psutil.Process(pid), heads)) for name, pid in parts.items()}
 
 
 def supervisor_alone(pid: int, others: Mapping[str, int]) -> dict[str, Memory]:
@@ -33,8 +34,10 @@ def supervisor_alone(pid: int, others: Mapping[str, int]) -> dict[str, Memory]:
     return {"supervisor": _sum([top]), "guards": _sum(guards)}
 
 
-def _family(top: psutil.Process) -> Memory:
-    return _sum([top, *top.children(recursive=True)])
+def _family(top: psutil.Process, heads: set[int]) -> list[psutil.Process]:
+    """A process and what is under it, without parts of their own: some are forked from others."""
+    mine = [child for child in top.children() if child.pid not in heads]
+    return [top, *(one for child in mine for one in _family(child, heads))]
 
 
 def _sum(processes: list[psutil.Process]) -> Memory:

@@ -18,6 +18,10 @@ CUSTOM_USER = "custom-caller"
 """The model that calls the custom tool `greet` first, then answers in words."""
 SILENT = "silent"
 """The model that never answers."""
+EMBEDDING = "instant-embedding"
+"""How the names of models begin that embed."""
+DIMENSION = 384
+"""Numbers of their vectors, which are all the same one."""
 REPLY = "All is well."
 
 _NAMES = (INSTANT, TOOL_USER, CUSTOM_USER, SILENT)
@@ -86,6 +90,15 @@ _TOOL_CALLS = {
     for model, call in ((TOOL_USER, _CALL), (CUSTOM_USER, _CUSTOM_CALL))
 }
 _MODELS = _answer({"object": "list", "data": [{"id": name, "object": "model"} for name in _NAMES]})
+_VECTOR = _answer(
+    {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "index": 0, "embedding": [1.0, *[0.01] * (DIMENSION - 1)]}
+        ],
+        "usage": {"prompt_tokens": 1, "total_tokens": 1},
+    }
+)
 _STREAM_HEAD = _head("text/event-stream", None)
 _PIECES = [_piece(word) for word in _WORDS]
 _STREAM_END = (
@@ -148,6 +161,8 @@ class _Connection(asyncio.Protocol):
         assert self._transport is not None
         if method == b"GET ":
             self._transport.write(_MODELS)
+        elif EMBEDDING.encode() in body:
+            self._transport.write(_VECTOR)
         elif f'"model":"{SILENT}"'.encode() in body.replace(b'": "', b'":"'):
             return
         elif _is_asked_for_stream(body):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import median
 
-from bench import rounds, sandboxes, tail
+from bench import growth, rounds, sandboxes, tail, workers
 from bench.death import Deaths
 from bench.measure import Measured
 from bench.memory import Memory
@@ -22,7 +22,7 @@ class Findings:
     """All that one run of the benchmark found; times in seconds.
 
     Attributes:
-        deaths: None in quick mode, like `second_start_s`.
+        deaths: None in quick mode, like `second_start_s` and `scaled`.
     """
 
     measured: Measured
@@ -31,6 +31,7 @@ class Findings:
     sandboxed: Sandboxed
     deaths: Deaths | None = None
     second_start_s: float | None = None
+    scaled: list[workers.Scaled] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ def targets(found: Findings) -> list[Target]:
     """Every target that this run can judge."""
     series, memory = found.measured.series, found.measured.memory
     first, last = (rounds.after(count) for count in (rounds.HISTORIES[0], rounds.HISTORIES[-1]))
-    workers = [one.rss_mb for name, one in memory.items() if name.startswith("worker")]
+    # Both are forked, so what is resident in them is mostly there once for all of them.
+    workers = [one.pss_mb for name, one in memory.items() if name.startswith("worker")]
     retrieve, select = rounds.RETRIEVE + rounds.AT_ONCE, rounds.SELECT + rounds.AT_ONCE
     judged = [
         Target(
@@ -102,8 +104,9 @@ def targets(found: Findings) -> list[Target]:
             at_least=True,
         ),
         Target(f"{last} / after 10, p50", time_ratio(series[last], series[first]), 1.3),
-        Target("API, resident", memory["api"].rss_mb, 150, shown="{:.0f} MB"),
-        Target("a worker, resident", max(workers), 330, shown="{:.0f} MB"),
+        *_growth(series),
+        Target("API, proportional", memory["api"].pss_mb, 150, shown="{:.0f} MB"),
+        Target("a worker, proportional", max(workers), 330, shown="{:.0f} MB"),
     ]
     if calls := found.sandboxed.series:
         for name, limit_ms in ((sandboxes.WARM, 25), (sandboxes.COLD, 600)):
@@ -115,6 +118,22 @@ def targets(found: Findings) -> list[Target]:
     if found.second_start_s is not None:
         judged.append(Target("second start", found.second_start_s, 10, shown="{:.1f} s"))
     return judged
+
+
+def _growth(series: dict[str, Series]) -> Iterator[Target]:
+    """What a hundred times the history costs, and what it costs others."""
+    small, large = f"{growth.SMALL:,}", f"{growth.LARGE:,}"
+
+    def pair(name: str) -> tuple[Series, Series]:
+        return series[growth.of(name, growth.LARGE)], series[growth.of(name, growth.SMALL)]
+
+    for name in growth.OPERATIONS:
+        ratio = time_ratio(*pair(name))
+        yield Target(f"{name}, {large} / {small} messages, p50", ratio, 1.3)
+    for name in growth.BESIDE:
+        larger, smaller = pair(name)
+        ratio = larger.p99_ms / smaller.p99_ms
+        yield Target(f"{name} beside {large} / {small} messages, p99", ratio, 1.2)
 
 
 def as_markdown(found: Findings) -> str:
@@ -131,6 +150,7 @@ def as_markdown(found: Findings) -> str:
             "",
             *_memory(found.measured),
             "",
+            *([*workers.as_table(found.scaled), ""] if found.scaled else []),
             *_notes(found),
         ]
     )
@@ -220,6 +240,12 @@ def _notes(found: Findings) -> Iterator[str]:
     yield (
         f"First start {found.first_start_s:.1f} s; very first turn "
         f"{found.measured.cold_turn_s:.2f} s."
+    )
+    yield ""
+    disk = found.measured.disk
+    yield (
+        f"A thousand turns of one conversation add {disk.database_mb:.1f} MB to the database and "
+        f"{disk.temporal_mb:.1f} MB to Temporal's file, before anything goes because it is old."
     )
     yield ""
     yield _control_note(found.measured.series)

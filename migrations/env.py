@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from o.storage.tables import metadata
+from o.storage.all_tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

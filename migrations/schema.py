@@ -16,9 +16,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.errors import Conflict, Unavailable
+from o.storage.all_tables import metadata
 from o.storage.availability import reach
 from o.storage.database import Database
-from o.storage.tables import metadata
 
 _NUMBERED = re.compile(r"\d{4}$")
 _FILE = re.compile(r"(\d{4})_\w+\.py")
@@ -31,6 +31,10 @@ _COLUMNS = text(
 OTHER_HISTORY = (
     "It was made by a release that never was, or by another program: "
     "restore it from a backup, or set DATABASE_URL to another database"
+)
+WANTS_VECTOR = (
+    "pgvector 0.8 or newer is needed: install it where PostgreSQL is, and have a superuser run "
+    "`CREATE EXTENSION vector` in this database"
 )
 MINIMUM_POSTGRES, NEWEST_TESTED_POSTGRES = 16, 18
 
@@ -45,6 +49,11 @@ def _known() -> frozenset[str]:
 def newest_revision() -> str:
     """The revision that this version of the code brings."""
     return max(_known())
+
+
+def is_known(revision: str) -> bool:
+    """Whether it is one of this code's; Alembic would take `head` or `-1` as well."""
+    return revision in _known()
 
 
 async def is_migrated(database: Database) -> bool:

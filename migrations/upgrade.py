@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from migrations.schema import (
     OTHER_HISTORY,
+    WANTS_VECTOR,
     current_revision,
     is_newer,
     newest_revision,
@@ -21,7 +22,8 @@ from o.storage.database import Database, is_unreachable
 _LOCK = 0x6F5F6D69  # "o_mi": held by whoever migrates
 
 
-def _config(connection: Connection | None = None) -> Config:
+def configuration(connection: Connection | None = None) -> Config:
+    """Alembic's, for our folder; with a connection it may be used to migrate."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.attributes["connection"] = connection
@@ -55,16 +57,22 @@ async def migrate(database: Database) -> tuple[str | None, str]:
     return before, after
 
 
+def upgrade_to(connection: Connection, revision: str) -> None:
+    """Bring the schema to a revision, within the transaction that the connection is in."""
+    command.upgrade(configuration(connection), revision)
+
+
 async def _upgrade(database: Database, before: str | None) -> None:
     try:
         async with database.begin() as connection:
-            await connection.run_sync(lambda sync: command.upgrade(_config(sync), "head"))
+            await connection.run_sync(lambda sync: upgrade_to(sync, "head"))
     except DBAPIError as error:
         if is_unreachable(error):
             raise
         diagnosis = getattr(error.orig, "diag", None)
         said = (diagnosis and diagnosis.message_primary) or type(error.orig).__name__
+        advice = WANTS_VECTOR if 'extension "vector"' in said else OTHER_HISTORY
         raise Conflict(
             f"the schema (revision {before or 'none'}) cannot be brought up to date: {said}. "
-            f"{OTHER_HISTORY}"
+            f"{advice}"
         ) from error

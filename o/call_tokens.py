@@ -1,4 +1,4 @@
-"""Tokens by which a tool uses this server's own API: for one call, for its organisation alone.
+"""Tokens by which a tool uses this server's own API: for one call, for its organization alone.
 
 They never enter a sandbox: the egress proxy adds a new one to each request that a tool makes while
 its call lasts, and each is good for the moment in which that request comes. So there is nothing to

@@ -78,10 +78,32 @@ class Outdated(OError):
     status = 412
 
 
+class TooLarge(OError):
+    """More than is taken."""
+
+    status = 413
+
+
+class UnknownType(OError):
+    """A file of a kind of which nothing can be made."""
+
+    status = 415
+
+
 class InvalidInput(OError):
     """A request body that breaks its schema."""
 
     status = 422
+
+
+class TooMany(OError):
+    """As many as one may have are there; `retry_after_s` is when to ask again, in seconds."""
+
+    status = 429
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class NotBuilt(OError):
@@ -174,6 +196,10 @@ class Failure(StrEnum):
     BAD_REQUEST = "bad_request"
     UNUSABLE = "unusable"
     """An answer that cannot be taken, and would come again alike."""
+
+
+SYSTEM_PROMPT_OVERFLOW = "context_window_overflow_in_system_prompt"
+"""V1's error type, and stop reason, where no history is left that could make room."""
 
 
 class ModelError(OError):

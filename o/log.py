@@ -7,10 +7,15 @@ own.
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 LogFormat = Literal["text", "json"]
+
+_ABOUT: ContextVar[dict[str, str] | None] = ContextVar("what work is about", default=None)
 
 _STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {
     "message",
@@ -34,7 +39,7 @@ class TextLines(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         """The line, without what stands behind it."""
-        record.message = _printable(record.message)
+        record.message = printable(record.message)
         facts = [f"{key}={_fact(value)}" for key, value in _facts(record).items()]
         return " ".join([super().formatMessage(record), *facts])
 
@@ -63,6 +68,27 @@ class JsonLines(logging.Formatter):
         return json.dumps(shown)
 
 
+@contextmanager
+def about(**ids: str | None) -> Iterator[None]:
+    """Have each record of the block, and of the tasks that it begins, tell of these ids.
+
+    Args:
+        ids: By the names of their facts; those that are None are not known.
+    """
+    told = {name: value for name, value in ids.items() if value is not None}
+    before = _ABOUT.set({**(_ABOUT.get() or {}), **told})
+    try:
+        yield
+    finally:
+        _ABOUT.reset(before)
+
+
+def add_about(**ids: str) -> None:
+    """The same for what is known only once the block has begun; outside of one it does nothing."""
+    if (told := _ABOUT.get()) is not None:
+        told |= ids
+
+
 def configure_logging(level: str = "INFO", log_format: LogFormat = "text") -> None:
     """Send records at or above `level` to standard error. Called once, by `server.cli`."""
     handler = logging.StreamHandler(sys.stderr)
@@ -73,7 +99,13 @@ def configure_logging(level: str = "INFO", log_format: LogFormat = "text") -> No
 
 
 def _facts(record: logging.LogRecord) -> dict[str, Any]:
-    return {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    """What a record tells, and before that what the work is about in which it was made."""
+    own = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    ids: dict[str, Any] = dict(_ABOUT.get() or {})
+    of_workflow = getattr(record, "temporal_workflow", None)
+    if isinstance(of_workflow, dict) and "workflow_id" in of_workflow:
+        ids.setdefault("workflow_id", of_workflow["workflow_id"])
+    return ids | own
 
 
 def _plain(value: Any) -> Any:
@@ -90,7 +122,7 @@ def _fact(value: Any) -> str:
     return text if is_plain else json.dumps(text)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """The text with everything that moves the cursor or breaks the line spelled out."""
     if text.isprintable():
         return text
@@ -101,4 +133,4 @@ def _printable(text: str) -> str:
 
 
 def _indented(text: str) -> str:
-    return "\n".join(f"  | {_printable(line)}" for line in text.split("\n"))
+    return "\n".join(f"  | {printable(line)}" for line in text.split("\n"))

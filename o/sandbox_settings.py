@@ -86,6 +86,13 @@ class SandboxSettings(BaseSettings):
         None, description="A folder of wheels for requirements of tools, beside the index."
     )
 
+    keep_packages_days: float = Field(
+        30,
+        gt=0,
+        le=36_500,
+        description="Days that requirements of tools stay installed after their last use.",
+    )
+
     @model_validator(mode="after")
     def _list_of_hosts(self) -> Self:
         if self.sandbox_network == "list" and not self.sandbox_hosts:

@@ -12,14 +12,18 @@ makes. Several may be given: the first one encrypts, all of them decrypt. So key
 import base64
 import binascii
 import hashlib
+import math
 import os
 import secrets
+import time
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
 from pydantic import SecretStr
 
-from o.errors import Unavailable
+from o.errors import Conflict, Unavailable
+from o.key_file import alone_with, replace, sync
 
 FILE = "encryption-key"
 
@@ -47,12 +51,39 @@ class Keyring:
         self._given = given
         self._keys: dict[str, bytes] = {}
 
+    @property
+    def file(self) -> Path:
+        """Where keys are, unless `O_ENCRYPTION_KEY` is set."""
+        return self._file
+
+    def texts(self) -> list[str]:
+        """The keys that are here, as they are written down, in their order; none is made."""
+        self._load()
+        return [base64.b64encode(key).decode() for key in self._keys.values()]
+
+    def keep(self, texts: list[str]) -> None:
+        """Write keys to the file, which is not there yet: those of a backup.
+
+        Raises:
+            Unavailable: It cannot be written.
+        """
+        self._make_file("\n".join(texts))
+
     def encrypt(self, text: str, *, of: str) -> str:
         """`text` as it is stored.
 
         Args:
             text: The secret.
             of: What it belongs to, such as a row and a column; needed again to decrypt it.
+
+        Raises:
+            Unavailable: There is no key, and the file for one cannot be written.
+        """
+        name, sealed = self.seal(text.encode(), of=of)
+        return f"{_FORMAT}:{name}:{base64.urlsafe_b64encode(sealed).decode()}"
+
+    def seal(self, content: bytes, *, of: str) -> tuple[str, bytes]:
+        """The name of a key, and what it makes of the content; as `encrypt`, for what is no text.
 
         Raises:
             Unavailable: There is no key, and the file for one cannot be written.
@@ -66,8 +97,7 @@ class Keyring:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415  see above
 
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        sealed = nonce + AESGCM(key).encrypt(nonce, text.encode(), of.encode())
-        return f"{_FORMAT}:{name}:{base64.urlsafe_b64encode(sealed).decode()}"
+        return name, nonce + AESGCM(key).encrypt(nonce, content, of.encode())
 
     def decrypt(self, stored: str, *, of: str) -> str:
         """The secret that was stored.
@@ -79,6 +109,17 @@ class Keyring:
         name, _, sealed = rest.partition(":")
         if form != _FORMAT:
             raise SecretUnreadable("it is stored in a form that this release does not know")
+        try:
+            return self.open(name, base64.urlsafe_b64decode(sealed), of=of).decode()
+        except (binascii.Error, ValueError) as error:
+            raise error if isinstance(error, SecretUnreadable) else _changed() from None
+
+    def open(self, name: str, sealed: bytes, *, of: str) -> bytes:
+        """What was sealed.
+
+        Raises:
+            SecretUnreadable: Its key is not here, or it was not made by `seal` for `of`.
+        """
         if name not in self._keys:
             self._load()  # another process may have made the file meanwhile
         if (key := self._keys.get(name)) is None:
@@ -87,11 +128,63 @@ class Keyring:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
 
         try:
-            found = base64.urlsafe_b64decode(sealed)
-            nonce, ciphertext = found[:_NONCE_BYTES], found[_NONCE_BYTES:]
-            return AESGCM(key).decrypt(nonce, ciphertext, of.encode()).decode()
-        except (InvalidTag, binascii.Error, ValueError):
-            raise SecretUnreadable("what is stored was changed, or belongs elsewhere") from None
+            return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], of.encode())
+        except (InvalidTag, ValueError):
+            raise _changed() from None
+
+    def names(self) -> list[str]:
+        """What ciphertexts call the keys that are here, in their order; none is made."""
+        self._load()
+        return list(self._keys)
+
+    def add_key(self) -> str:
+        """Make a key in the file, under which all that is encrypted from now on is; its name.
+
+        Processes that run have it with the next secret: they read the file anew.
+
+        Raises:
+            Conflict: `O_ENCRYPTION_KEY` says what the keys are, or another process is at it.
+            Unavailable: The file cannot be read or written; it is as it was.
+        """
+        self._check_own("put a new key in front of the old one there, in every process")
+        if not self._file.exists():
+            self._make_file()
+            return self.names()[0]
+        with alone_with(self._file):
+            replace(self._file, [_new_key(), *self._lines()])
+        return self.names()[0]
+
+    def forget(self, names: Collection[str]) -> None:
+        """Take keys out of the file; what is stored under one of them is lost. Never the first one.
+
+        Raises:
+            Conflict: As for `add_key`.
+            Unavailable: As for `add_key`.
+        """
+        self._check_own("take the old key out there, in every process")
+        with alone_with(self._file):
+            first, *others = self._lines()
+            kept = [line for line in others if _name_of(_key_of(line)) not in names]
+            replace(self._file, [first, *kept])
+
+    def seconds_unchanged(self) -> float:
+        """How long the file is as it is; without end where the setting says what the keys are."""
+        try:
+            return math.inf if self._given else time.time() - self._file.stat().st_mtime
+        except OSError:
+            return math.inf
+
+    def _check_own(self, instead: str) -> None:
+        if self._given:
+            raise Conflict(f"the keys are those of O_ENCRYPTION_KEY: {instead}")
+
+    def _lines(self) -> list[str]:
+        """The keys of the file; unlike `_load`, it fails where they cannot be read."""
+        try:
+            lines = map(str.strip, self._file.read_text(encoding="ascii").splitlines())
+            return [line for line in lines if line]
+        except (OSError, UnicodeDecodeError) as error:
+            raise Unavailable(f"{self._file} cannot be read ({type(error).__name__})") from error
 
     def _load(self) -> None:
         texts = self._given.get_secret_value().split(",") if self._given else []
@@ -101,7 +194,7 @@ class Keyring:
         made = [_key_of(text) for text in map(str.strip, texts) if text]
         self._keys = {_name_of(key): key for key in made}
 
-    def _make_file(self) -> None:
+    def _make_file(self, text: str = "") -> None:
         """Write a new key, unless somebody else has just done so. It is whole or not there."""
         new = self._file.with_name(f"{FILE}.{secrets.token_hex(8)}")
         try:
@@ -109,14 +202,14 @@ class Keyring:
             fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             try:
                 with os.fdopen(fd, "w", encoding="ascii") as file:
-                    file.write(base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode() + "\n")
+                    file.write(f"{text or _new_key()}\n")
                     file.flush()
                     os.fsync(file.fileno())
                 with suppress(FileExistsError):
                     os.link(new, self._file)  # unlike a rename, it replaces nothing
             finally:
                 new.unlink()
-            _sync(self._file.parent)
+            sync(self._file.parent)
         except OSError as error:
             raise Unavailable(
                 f"No encryption key can be made: {self._file}: {error.strerror}. "
@@ -124,12 +217,12 @@ class Keyring:
             ) from error
 
 
-def _sync(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+def _changed() -> SecretUnreadable:
+    return SecretUnreadable("what is stored was changed, or belongs elsewhere")
+
+
+def _new_key() -> str:
+    return base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
 
 
 _known: dict[str, bytes] = {}

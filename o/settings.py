@@ -16,11 +16,17 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from o.addresses import check_base_url, check_origin
 from o.built_in_settings import BuiltInSettings
+from o.file_settings import FileSettings
 from o.log import LogFormat
 from o.mcp_settings import McpSettings
+from o.memory_settings import MemorySettings
+from o.metrics_settings import MetricsSettings
 from o.price_file import read_prices
+from o.process_settings import ProcessSettings
+from o.retention_settings import RetentionSettings
 from o.sandbox_settings import SandboxSettings
 from o.setting_types import HTTP, Listed, Places
+from o.transport_settings import TransportSettings
 
 # Where V1 expects a page that is being developed.
 V1_ORIGINS = (
@@ -74,7 +80,10 @@ class ProviderSettings(BaseSettings):
     `o.llm.provider_types` says which variables make which provider.
     """
 
-    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, populate_by_name=True)
+    # What was made with `echo` or on Windows ends with a line: no key does.
+    model_config = SettingsConfigDict(
+        frozen=True, env_ignore_empty=True, populate_by_name=True, str_strip_whitespace=True
+    )
 
     openai_api_key: ProviderKey = _from("OPENAI_API_KEY")
     openai_base_url: ProviderUrl = _from("OPENAI_BASE_URL")
@@ -125,6 +134,13 @@ class ProviderSettings(BaseSettings):
         description="The handle for agents that name no model, and for `letta/auto`; unset: the "
         "first that is there.",
     )
+    default_embedding: str = Field(
+        "auto",
+        pattern=r"^(auto|none|[^/]+/.+)$",
+        validation_alias=AliasChoices("O_DEFAULT_EMBEDDING", "LETTA_DEFAULT_EMBEDDING_HANDLE"),
+        description="The handle of the model that embeds passages of archives which name none; "
+        "auto: the one that comes with O, where it is installed; none: they are found by words.",
+    )
     local_model_url: str | None = Field(
         None,
         validation_alias="O_LOCAL_MODEL_URL",
@@ -137,16 +153,35 @@ class ProviderSettings(BaseSettings):
         return found.get_secret_value() if isinstance(found, SecretStr) else found or ""
 
 
-class Settings(SandboxSettings, BuiltInSettings, McpSettings):
+class Settings(
+    ProcessSettings,
+    SandboxSettings,
+    BuiltInSettings,
+    McpSettings,
+    FileSettings,
+    MemorySettings,
+    MetricsSettings,
+    RetentionSettings,
+    TransportSettings,
+):
     """What an operator can set, as `O_<NAME>` environment variables."""
 
     model_config = SettingsConfigDict(
-        env_prefix="O_", frozen=True, env_ignore_empty=True, populate_by_name=True
+        env_prefix="O_",
+        frozen=True,
+        env_ignore_empty=True,
+        populate_by_name=True,
+        str_strip_whitespace=True,  # of secrets that end with a line
     )
 
     host: str = Field("127.0.0.1", description="Address the API binds to.")
     port: int = Field(8283, ge=0, le=65535, description="Port of the API.")
     data_dir: Path = Field(Path(".o"), description="Everything that `o up` keeps.")
+    container: bool = Field(
+        False,
+        description="Whether this is a container of one process: addresses and keys must be set, "
+        "and the API listens on every address. O's image says so.",
+    )
     api_token: SecretStr | None = Field(
         None,
         validation_alias=AliasChoices("O_API_TOKEN", "LETTA_SERVER_PASSWORD"),
@@ -223,11 +258,10 @@ class Settings(SandboxSettings, BuiltInSettings, McpSettings):
         pattern=HTTP,
         description="Where people look at Temporal, for the first page; `o up` knows its own.",
     )
-    workers: int = Field(2, ge=1, le=64, description="Worker processes that `o up` keeps alive.")
     database_pool: int = Field(
         10,
         ge=1,
-        description="Connections in the pool of the API, and of each worker. Beside it each has "
+        description="Connections in the pool of each API process and worker. Beside it each has "
         "two (the API follows runs, a worker locks its sweeps) and for a moment a third, to see "
         "whether the database shuts down. `o up` itself has two, and for a moment one more.",
     )
@@ -252,7 +286,9 @@ class Settings(SandboxSettings, BuiltInSettings, McpSettings):
         "success between, after which nobody asks it for a while; 0: it is always asked.",
     )
     crash_attempts: int = Field(
-        8, ge=1, description="Times a step may lose its worker before its run fails."
+        8,
+        ge=1,
+        description="Times a step, or the reading of a file, may lose its worker before it fails.",
     )
     busy_policy: Literal["queue", "reject", "interrupt"] = Field(
         "queue",
@@ -295,10 +331,6 @@ class Settings(SandboxSettings, BuiltInSettings, McpSettings):
         "failures",
         description="Of which steps the request to the provider and its answer are kept, without "
         "keys and images: none, those that failed, or all.",
-    )
-    trace_retention_h: int = Field(72, ge=1, le=87_600, description="Hours that they are kept.")
-    event_retention_h: int = Field(
-        24, ge=1, le=87_600, description="Hours that a run's events are kept once it is finished."
     )
     sweep_interval_s: float = Field(3.0, gt=0, description="Pause between looks for lost runs.")
     ping_interval_s: float = Field(20.0, gt=0, description="Silence before a stream sends a ping.")
@@ -346,6 +378,16 @@ class Settings(SandboxSettings, BuiltInSettings, McpSettings):
             raise ValueError(
                 f"O_ENCRYPTION_KEY needs {MIN_KEY_CHARS} characters or more in each of its keys: "
                 "openssl rand -base64 32"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _token_of_metrics_off_loopback(self) -> Self:
+        is_open = self.metrics_token is None and self.api_token is None
+        if self.metrics_port is not None and self.metrics_host not in LOOPBACK_HOSTS and is_open:
+            raise ValueError(
+                f"set O_METRICS_TOKEN before you show measures on {self.metrics_host}, or use "
+                "127.0.0.1"
             )
         return self
 

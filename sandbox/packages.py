@@ -82,24 +82,27 @@ class Packages:
 
     def _made(self, wanted: str) -> Path | None:
         """The finished folder; it gets its name when all of it is there."""
+        mark = self._root / "wanted" / wanted
         try:
-            folder = self._root / (self._root / "wanted" / wanted).read_text()
+            os.utime(mark)  # what is not used for long is removed (`sandbox.old_packages`)
+            folder = self._root / mark.read_text()
         except OSError:
             return None
         return folder if folder.is_dir() and folder.parent == self._root else None
 
     async def _make(self, lines: tuple[str, ...], wanted: str) -> Path:
         work = self._root / f"making-{wanted}"
-        await asyncio.to_thread(_remove, work)  # what a dead worker left; the lock is ours
+        await asyncio.to_thread(remove_folder, work)  # what a dead worker left; the lock is ours
         work.mkdir()
         logger.info("installing requirements of a tool", extra={"requirements": list(lines)})
         try:
             resolved = await self._installer.resolve(lines, work)
             folder = self._root / _digest([*resolved, self._build])
-            if not folder.is_dir():
-                await self._installer.install(resolved, work)
-                await asyncio.to_thread(_finish, work, folder)
-            _write(self._root / "wanted" / wanted, folder.name)
+            async with self._alone(folder.name):  # nobody removes it meanwhile
+                if not folder.is_dir():
+                    await self._installer.install(resolved, work)
+                    await asyncio.to_thread(_finish, work, folder)
+                _write(self._root / "wanted" / wanted, folder.name)
             return folder
         except InstallFailed as failure:
             self._keep_failure(wanted, failure.message)
@@ -107,7 +110,7 @@ class Packages:
                 f"Its requirements cannot be installed: {failure.message}"
             ) from None
         finally:
-            await asyncio.shield(asyncio.to_thread(_remove, work))
+            await asyncio.shield(asyncio.to_thread(remove_folder, work))
 
     @contextlib.asynccontextmanager
     async def _alone(self, wanted: str) -> AsyncIterator[None]:
@@ -161,7 +164,7 @@ def _finish(work: Path, folder: Path) -> None:
     folder.chmod(0o555)
 
 
-def _remove(folder: Path) -> None:
+def remove_folder(folder: Path) -> None:
     """Delete a folder, also what is read-only in it; a folder that is not there is fine."""
     for parent, folders, _ in os.walk(folder):
         for name in folders:

@@ -112,9 +112,25 @@ class _Shelf(Generic[T]):
 class Pool(Generic[T]):
     """Keeps a few sandboxes of each kind that is used, and starts them in the background."""
 
-    def __init__(self, start: Callable[[Spec], Awaitable[T]], *, size: int, idle_s: float) -> None:
-        """Keep up to `size` of a kind, until it has not been used for `idle_s` seconds."""
+    def __init__(
+        self,
+        start: Callable[[Spec], Awaitable[T]],
+        *,
+        size: int,
+        idle_s: float,
+        refill_after_s: float = 0.0,
+    ) -> None:
+        """Make nothing yet.
+
+        Args:
+            start: Makes one.
+            size: So many of a kind are kept.
+            idle_s: Until it has not been used for so long.
+            refill_after_s: So long after one was taken another is started, while some are left:
+                what is run in it need not share the machine with that.
+        """
         self._start_one = start
+        self._refill_after_s = refill_after_s
         self._size = size
         self._idle_s = idle_s
         self._shelves: OrderedDict[Spec, _Shelf[T]] = OrderedDict()
@@ -137,7 +153,7 @@ class Pool(Generic[T]):
         while shelf.ready:
             _, box = shelf.ready.popleft()
             if box.is_alive:
-                self._fill(spec, shelf)
+                self._refill(spec, shelf)
                 return box
             self._end(box)
         place: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -194,6 +210,17 @@ class Pool(Generic[T]):
                 self._end(box)
         return shelf
 
+    def _refill(self, spec: Spec, shelf: _Shelf[T]) -> None:
+        if not shelf.ready or not self._refill_after_s:
+            self._fill(spec, shelf)
+            return
+
+        def fill() -> None:
+            if self._shelves.get(spec) is shelf:  # it may have been forgotten since
+                self._fill(spec, shelf)
+
+        asyncio.get_running_loop().call_later(self._refill_after_s, fill)
+
     def _fill(self, spec: Spec, shelf: _Shelf[T]) -> None:
         waiting = sum(not place.done() for place in shelf.waiting)
         while not self._is_closed and shelf.starting + len(shelf.ready) < self._size + waiting:
@@ -224,9 +251,14 @@ class Pool(Generic[T]):
             shelf.ready.append((time.monotonic(), box))
 
     def _refuse(self, shelf: _Shelf[T], error: SandboxUnavailable) -> None:
-        """Tell one of those who wait; the others have starts of their own."""
+        """Tell one of those who wait, unless every one of them has another start under way.
+
+        A start may be older than whoever waits: what it met, an engine that was away say, may be
+        over by now.
+        """
         _log.warning("no sandbox could be started", extra={"reason": str(error)})
-        if (place := _next(shelf)) is not None:
+        waiting = sum(not place.done() for place in shelf.waiting)
+        if waiting >= shelf.starting and (place := _next(shelf)) is not None:
             place.set_exception(error)
 
     def _end(self, box: T) -> None:

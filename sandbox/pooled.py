@@ -33,7 +33,7 @@ class Exit(Protocol):
         """Open it as far as the job may go; what the guest needs to know for it."""
 
     async def close(self) -> None:
-        """Shut it for ever."""
+        """Shut it for ever; it may be asked again."""
 
 
 class Egress(Protocol):
@@ -53,8 +53,27 @@ class PooledJobs:
         egress: Egress | None = None,
         size: int = 2,
         idle_s: float = 600.0,
+        tidy_after_s: float = 0.0,
     ) -> None:
-        self.pool = Pool(lambda spec: _launched(launcher, egress, spec), size=size, idle_s=idle_s)
+        """Start nothing yet.
+
+        Args:
+            launcher: Of the backend.
+            egress: The way out of each sandbox.
+            size: How many of a kind are kept ready.
+            idle_s: For how long, when none is used.
+            tidy_after_s: What a call leaves to be done (to take its sandbox away, to start
+                another) is done so long after it, where that takes much of the machine: the turn
+                that called goes on meanwhile.
+        """
+        self.pool = Pool(
+            lambda spec: _launched(launcher, egress, spec),
+            size=size,
+            idle_s=idle_s,
+            refill_after_s=tidy_after_s,
+        )
+        self._tidy_after_s = tidy_after_s
+        self._is_closing = asyncio.Event()
         self._ending: set[asyncio.Task[None]] = set()
 
     def warm(self, limits: Limits = Limits()) -> None:
@@ -72,21 +91,35 @@ class PooledJobs:
         except BaseException:
             self._end(taken)
             raise
-        self._end(taken)
+        self._end(taken, is_over=done.failure is None)
         return done
 
     async def close(self) -> None:
         """End what is ready, and wait until all that were used have ended."""
+        self._is_closing.set()
         await self.pool.close()
         while self._ending:
             await asyncio.wait(self._ending)
 
-    def _end(self, taken: "_Taken") -> asyncio.Task[None]:
-        """In the background: the answer need not wait for it."""
-        task = asyncio.create_task(taken.end())
+    def _end(self, taken: "_Taken", *, is_over: bool = False) -> asyncio.Task[None]:
+        """In the background: the answer need not wait for it.
+
+        Args:
+            taken: What to end.
+            is_over: Whether the guest has replied, and so ends by itself with all that is in its
+                sandbox: the way out is shut at once, and the rest has time.
+        """
+        task = asyncio.create_task(self._ended(taken, self._tidy_after_s if is_over else 0.0))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
         return task
+
+    async def _ended(self, taken: "_Taken", after_s: float) -> None:
+        if after_s:
+            await taken.shut()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._is_closing.wait(), after_s)
+        await taken.end()
 
 
 @dataclass
@@ -100,12 +133,15 @@ class _Taken:
     def is_alive(self) -> bool:
         return self.box.is_alive
 
+    async def shut(self) -> None:
+        if self.exit is not None:
+            await self.exit.close()
+
     async def end(self) -> None:
         try:
             await self.box.end()
         finally:
-            if self.exit is not None:
-                await self.exit.close()
+            await self.shut()
 
 
 async def _launched(launcher: Launcher, egress: Egress | None, spec: Spec) -> _Taken:

@@ -35,7 +35,7 @@ class Network:
         hosts: Names (`api.example.com`, `*.example.com`), with a port where only that one is meant.
             An operator may name networks, too.
         api: Whether the job reaches this server's own API, as `http://o.internal`. The proxy adds
-            a token to its requests, which is good for its organisation and never in the sandbox.
+            a token to its requests, which is good for its organization and never in the sandbox.
     """
 
     mode: Literal["none", "public", "list"] = "none"

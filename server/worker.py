@@ -2,18 +2,20 @@
 
 import asyncio
 import logging
-import os
-from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from temporalio.client import Client
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.runtime import Runtime
 
 from activities.approvals import ApprovalActivities
 from activities.callbacks import CallbackActivities
+from activities.compact import CompactActivities
+from activities.embedding import EmbeddingActivities
+from activities.ingestion import IngestionActivities
+from activities.message_embedding import MessageEmbeddingActivities
 from activities.runs import RunActivities
 from activities.step.traces import StepTraces
 from activities.steps import StepActivities, StepLimits
@@ -22,11 +24,15 @@ from activities.worker_requests import WorkerRequestActivities
 from api.wire.callbacks import callback_body
 from migrations.schema import wait_for_schema
 from o.domain.llm import LanguageModel
+from o.domain.runs import StopReason
+from o.files.processes import FileProcesses
 from o.llm.models import Models
 from o.llm.prices import Prices
 from o.llm.provider_rows import ProviderRows
 from o.llm.recorder import WireRecorder
 from o.llm.requests.learnt import Learnt
+from o.metrics.measures import begin
+from o.metrics.own import OwnMeasures, nothing
 from o.outbound import OutboundGuard
 from o.price_file import read_prices
 from o.process_memory import spare_collector
@@ -36,29 +42,35 @@ from o.storage.availability import until_shutdown
 from o.storage.database import Database
 from o.storage.model_lessons import StoredLessons
 from o.storage.providers import provider_reader
+from o.storage.search.kept import MESSAGES
+from o.storage.search.space_index import make_space_index
+from o.storage.worker_requests import COMPACT
 from o.temporal.connection import connect_or_explain
 from sandbox.protocol import Sandbox
+from server.compaction import compacting
+from server.embedding import WorkerEmbedding
 from server.outside_work import outside_work
+from server.queues import side_worker, turn_worker, worker_identity
 from server.sandboxes import sandbox_of_worker
+from server.shown_measures import worker_measures
 from server.sweep.sweeper import Sweeper
-from workflows.callback import CallbackWorkflow
-from workflows.conversation import ConversationWorkflow
-from workflows.options import callback_queue, control_queue, request_queue
-from workflows.worker_request import WorkerRequestWorkflow
+from server.temporal_measures import TemporalMeasures
+from workflows.options import (
+    callback_queue,
+    control_queue,
+    embedding_queue,
+    file_queue,
+    request_queue,
+)
 
 _log = logging.getLogger(__name__)
-_GRACE_S = 3.0
-_SIDE_SLOTS = 50
+_ARCHIVES_AT_ONCE = 4
 _PROVIDERS_AT_ONCE = 16
 """So many providers may have all the calls under way that one of them may: they come and go, but a
 worker's slots are counted when it starts."""
 
 _SPARE_SLOTS = 100
 """Slots that model calls cannot take: for tools, and to find that there is no room for a call."""
-
-# One runner for workers and for replays in tests: workflow code imports no more than the
-# standard library, temporalio and our own data, and the sandbox would cost half of each task.
-WORKFLOW_RUNNER = UnsandboxedWorkflowRunner()
 
 
 async def run_worker(
@@ -68,7 +80,7 @@ async def run_worker(
     stop: asyncio.Event,
     on_ready: Callable[[], None],
 ) -> None:
-    """Poll until `stop` is set, then let running activities end for a few seconds.
+    """Poll until `stop` is set, then let running activities end for `drain_s` seconds.
 
     Raises:
         Unavailable: Database, schema or Temporal did not come up within two minutes.
@@ -83,19 +95,34 @@ async def run_worker(
     calls = settings.model_calls * _PROVIDERS_AT_ONCE
     learnt = Learnt(StoredLessons(database))
     model = _models(settings, providers, database, learnt, calls)
+    embedding = WorkerEmbedding(settings, providers, database)
     await model.warm_up()
     spare_collector()
-    starting = asyncio.create_task(_connected(database, settings))
+    temporal = TemporalMeasures() if settings.shows_measures else None
+    of_temporal = nothing if temporal is None else temporal.text
+    runtime = None if temporal is None else temporal.runtime
+    starting = asyncio.create_task(_connected(database, settings, runtime))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if stop.is_set():
         starting.cancel()
     else:
         client = await starting
-        sweeper = _sweeper(settings, database, client)
+        begin(StopReason)
+        sweeper = _sweeper(settings, database, client, embedding)
         async with (
+            worker_measures(settings, OwnMeasures(database.pool_standing, of_temporal)),
             sandbox_of_worker(settings, database, worker_identity(settings)) as sandbox,
-            _polling(settings, client, database, model, calls + _SPARE_SLOTS, sandbox),
+            _polling(
+                settings,
+                client,
+                database,
+                model,
+                embedding,
+                compacting(settings, providers, database, model),
+                calls + _SPARE_SLOTS,
+                sandbox,
+            ),
         ):
             sweeping = asyncio.create_task(until_shutdown(database, sweeper.run))
             learning = asyncio.create_task(learnt.keep_fresh(interval_s=settings.sweep_interval_s))
@@ -104,6 +131,7 @@ async def run_worker(
             await stopping
             sweeping.cancel()
             learning.cancel()
+    await embedding.close()
     await model.close()
     await database.close()
 
@@ -126,20 +154,19 @@ def _models(
     )
 
 
-def _sweeper(settings: Settings, database: Database, client: Client) -> Sweeper:
+def _sweeper(
+    settings: Settings, database: Database, client: Client, embedding: WorkerEmbedding
+) -> Sweeper:
     return Sweeper(
         database,
         client,
         settings.task_queue,
         interval_s=settings.sweep_interval_s,
-        event_retention_h=settings.event_retention_h,
-        trace_retention_h=settings.trace_retention_h,
+        retention=settings.retention,
+        has_embedding=embedding.default is not None,
+        block_versions=settings.block_versions,
+        message_model=embedding.of_messages(settings.message_embedding),
     )
-
-
-def worker_identity(settings: Settings) -> str:
-    """How Temporal names this process; the supervisor gives it, so that it can report a death."""
-    return settings.worker_identity or f"worker-{os.getpid()}"
 
 
 @asynccontextmanager
@@ -148,6 +175,8 @@ async def _polling(
     client: Client,
     database: Database,
     model: LanguageModel,
+    embedding: WorkerEmbedding,
+    compaction: CompactActivities,
     slots: int,
     sandbox: Sandbox,
 ) -> AsyncIterator[None]:
@@ -167,7 +196,69 @@ async def _polling(
         approvals.find_pending,
     ]
     keyring = Keyring(settings.data_dir, settings.encryption_key)
-    outside = outside_work(settings, client, database, keyring, sandbox, slots=slots)
+    outside = outside_work(settings, client, database, keyring, sandbox, embedding, slots=slots)
+    indexes = partial(make_space_index, database)
+    of_messages = partial(make_space_index, database, kept=MESSAGES)
+    handlers = {**outside.handlers, COMPACT: compaction.serve}
+    served = WorkerRequestActivities(database, keyring, handlers).serve_request
+    embed_soon = embedding.starter(client, settings.task_queue)
+    of_turns: list[Callable[..., Any]] = [
+        _steps(settings, database, model).take_step,
+        ToolActivities(
+            database,
+            outside.runners,
+            enforce_block_limit=settings.enforces_block_limit,
+            embed_soon=embed_soon,
+        ).run_tool,
+        compaction.compact,
+        approvals.begin_answer,
+        # What was scheduled before these had queues of their own comes here.
+        *control,
+        callbacks.send_callback,
+    ]
+    async with (
+        side_worker(settings, client, control_queue(settings.task_queue), control),
+        side_worker(
+            settings, client, callback_queue(settings.task_queue), [callbacks.send_callback]
+        ),
+        side_worker(settings, client, request_queue(settings.task_queue), [served]),
+        side_worker(
+            settings,
+            client,
+            embedding_queue(settings.task_queue),
+            [
+                EmbeddingActivities(database, embedding.models, indexes).embed_passages,
+                MessageEmbeddingActivities(
+                    database, embedding.patient_models, of_messages
+                ).embed_messages,
+            ],
+            slots=_ARCHIVES_AT_ONCE,
+        ),
+        side_worker(
+            settings,
+            client,
+            file_queue(settings.task_queue),
+            [
+                IngestionActivities(
+                    database, _reader(settings), embed_soon, most_deaths=settings.crash_attempts
+                ).ingest_file
+            ],
+            slots=settings.files_at_once,
+        ),
+        turn_worker(settings, client, of_turns, slots),
+    ):
+        yield
+
+
+def _reader(settings: Settings) -> FileProcesses:
+    return FileProcesses(
+        timeout_s=settings.parse_timeout_s,
+        memory_mb=settings.parse_memory_mb,
+        most_chars=settings.parse_limit_chars,
+    )
+
+
+def _steps(settings: Settings, database: Database, model: LanguageModel) -> StepActivities:
     limits = StepLimits(
         model_attempts=settings.model_attempts,
         crash_attempts=settings.crash_attempts,
@@ -175,63 +266,10 @@ async def _polling(
         approval_timeout_s=settings.approval_timeout_s,
     )
     traces = StepTraces(database, WireRecorder(), settings.traces)
-    served = WorkerRequestActivities(database, keyring, outside.handlers).serve_request
-    of_turns: list[Callable[..., Any]] = [
-        StepActivities(model, database, limits, traces).take_step,
-        ToolActivities(database, outside.runners).run_tool,
-        approvals.begin_answer,
-        # What was scheduled before these had queues of their own comes here.
-        *control,
-        callbacks.send_callback,
-    ]
-    async with (
-        _side_worker(settings, client, control_queue(settings.task_queue), control),
-        _side_worker(
-            settings, client, callback_queue(settings.task_queue), [callbacks.send_callback]
-        ),
-        _side_worker(settings, client, request_queue(settings.task_queue), [served]),
-        _turn_worker(settings, client, of_turns, slots),
-    ):
-        yield
+    return StepActivities(model, database, limits, traces)
 
 
-def _turn_worker(
-    settings: Settings, client: Client, activities: Sequence[Callable[..., Any]], slots: int
-) -> Worker:
-    """The worker that carries the workflows on, and the steps and tools of their turns."""
-    return Worker(
-        client,
-        task_queue=settings.task_queue,
-        workflows=[ConversationWorkflow, CallbackWorkflow, WorkerRequestWorkflow],
-        activities=activities,
-        workflow_runner=WORKFLOW_RUNNER,
-        identity=worker_identity(settings),
-        max_cached_workflows=500,
-        max_concurrent_activities=slots,
-        sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
-        graceful_shutdown_timeout=timedelta(seconds=_GRACE_S),
-        max_heartbeat_throttle_interval=timedelta(seconds=1),
-        workflow_task_executor=ThreadPoolExecutor(max_workers=4),
-    )
-
-
-def _side_worker(
-    settings: Settings, client: Client, queue: str, activities: Sequence[Callable[..., Any]]
-) -> Worker:
-    """A worker in this process for activities that are not to wait for others."""
-    return Worker(
-        client,
-        task_queue=queue,
-        activities=activities,
-        identity=worker_identity(settings),
-        max_concurrent_activities=_SIDE_SLOTS,
-        max_concurrent_activity_task_polls=2,
-        graceful_shutdown_timeout=timedelta(seconds=_GRACE_S),
-        max_heartbeat_throttle_interval=timedelta(seconds=1),
-    )
-
-
-async def _connected(database: Database, settings: Settings) -> Client:
+async def _connected(database: Database, settings: Settings, runtime: Runtime | None) -> Client:
     """Wait for the database, its schema and Temporal, which may start at the same time as we."""
     await wait_for_schema(database, patience_s=STARTUP_PATIENCE_S)
-    return await connect_or_explain(settings, patience_s=STARTUP_PATIENCE_S)
+    return await connect_or_explain(settings, patience_s=STARTUP_PATIENCE_S, runtime=runtime)

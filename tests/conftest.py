@@ -10,7 +10,10 @@ from letta_client.types import AgentState
 
 from tests.support.product import Product
 from tests.support.provider import HANDLE, FakeProvider
+from tests.support.quick_clients import share_certificates
 from tests.support.two_apis import TwoApis
+
+share_certificates()
 
 # Drawn once for all the processes that run tests, which have to find the same ones.
 os.environ["O_KILL_SEED"] = os.environ.get("O_KILL_SEED") or str(random.randrange(10_000))

@@ -1,7 +1,8 @@
 """What the API, the workflow and the activities say to one another: ids and small decisions.
 
 Fields live on in stored histories: new ones get defaults, none is renamed. Activities are named
-here by typed stubs; `activities/` holds what runs under the same names.
+here by typed stubs; `activities/` holds what runs under the same names. What is said of texts
+that are read and embedded stands in `text_contract.py`.
 """
 
 from dataclasses import dataclass, field
@@ -70,11 +71,16 @@ class Accepted:
 
 @dataclass(frozen=True)
 class StepRef:
-    """Which step of which run, and how many of the agent's models the turn has given up."""
+    """Which step of which run, and how many of the agent's models the turn has given up.
+
+    Attributes:
+        compactions: How often room was made for it; at `options.COMPACTIONS`, none is to be made.
+    """
 
     run_id: str
     index: int
     fallback: int = 0
+    compactions: int = 0
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,9 @@ class StepOutcome:
         first: The run whose turn it is, when it is not this one's: nothing was done.
         pending: The approval request that the run ended with or, when it is not done, has to wait
             for: nothing was done.
+        compact: Whether the prompt is too long: nothing was done, and room is to be made first.
+        tokens: What it was counted to take then.
+        refused: Whether the provider found it too long, rather than we.
     """
 
     index: int
@@ -112,6 +121,40 @@ class StepOutcome:
     done: bool = False
     first: Turn | None = None
     pending: PendingApproval | None = None
+    compact: bool = False
+    tokens: int = 0
+    refused: bool = False
+
+
+@dataclass(frozen=True)
+class CompactRef:
+    """Room that is to be made in the window of a run's conversation, ahead of a step.
+
+    Attributes:
+        ordinal: How often it was made for this step before.
+        tokens: What the prompt was counted to take.
+        refused: Whether the provider found it too long.
+    """
+
+    run_id: str
+    index: int
+    ordinal: int = 0
+    fallback: int = 0
+    tokens: int = 0
+    refused: bool = False
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """What came of it.
+
+    Attributes:
+        done: Whether the run is closed meanwhile.
+        smaller: Whether the prompt is shorter now; else nothing can go.
+    """
+
+    done: bool = False
+    smaller: bool = True
 
 
 @dataclass(frozen=True)
@@ -222,56 +265,63 @@ class RequestRef:
 @activity.defn(name="take_step")
 async def take_step(step: StepRef) -> StepOutcome:
     """Ask the model for a step and commit its reply; see `activities.steps`."""
-    _only_a_name(step)
+    only_a_name(step)
+
+
+@activity.defn(name="compact")
+async def compact(request: CompactRef) -> Compacted:
+    """Put a summary in the place of a part of history; see `activities.compact`."""
+    only_a_name(request)
 
 
 @activity.defn(name="run_tool")
 async def run_tool(call: CallRef) -> CallOutcome:
     """Run a tool call and commit its return; see `activities.tools`."""
-    _only_a_name(call)
+    only_a_name(call)
 
 
 @activity.defn(name="begin_answer")
 async def begin_answer(turn: Turn) -> StepOutcome:
     """Commit what was answered to an approval request; see `activities.approvals`."""
-    _only_a_name(turn)
+    only_a_name(turn)
 
 
 @activity.defn(name="decide")
 async def decide(request: Decide) -> Decided:
     """Record a verdict that was given in Temporal; see `activities.approvals`."""
-    _only_a_name(request)
+    only_a_name(request)
 
 
 @activity.defn(name="cancel_runs")
 async def cancel_runs(request: Cancel) -> CancelledRuns:
     """Close runs as cancelled; see `activities.runs`."""
-    _only_a_name(request)
+    only_a_name(request)
 
 
 @activity.defn(name="find_pending")
 async def find_pending(conversation: ConversationRef) -> PendingApproval | None:
     """Look what a conversation waits for; see `activities.approvals`."""
-    _only_a_name(conversation)
+    only_a_name(conversation)
 
 
 @activity.defn(name="close_run")
 async def close_run(closing: Closing) -> None:
     """Close a run; see `activities.runs`."""
-    _only_a_name(closing)
+    only_a_name(closing)
 
 
 @activity.defn(name="send_callback")
 async def send_callback(callback: CallbackRef) -> None:
     """Tell a client's URL of the end of a run; see `activities.callbacks`."""
-    _only_a_name(callback)
+    only_a_name(callback)
 
 
 @activity.defn(name="serve_request")
 async def serve_request(request: RequestRef) -> None:
     """Carry out what the API asks; see `activities.worker_requests`."""
-    _only_a_name(request)
+    only_a_name(request)
 
 
-def _only_a_name(argument: object) -> NoReturn:
+def only_a_name(argument: object) -> NoReturn:
+    """What a stub does: it names its activity, and is never run."""
     raise NotImplementedError(f"a stub was called with {type(argument).__name__}")

@@ -71,6 +71,10 @@ LONGEST_LOOK_S = 10.0
 REST_PATIENCE_S = 600.0
 """A step that has waited so long fails with what the provider was last seen to do."""
 
+COMPACTIONS = 3
+"""How often room is made for one step. The prompt then goes out as it is, and what its provider
+says of it counts."""
+
 STEP_TIMEOUT = timedelta(minutes=30)
 # Longer than any tool may be given (`sandbox_timeout_s`, `mcp_call_timeout_s`): a call that this
 # ends is taken for one whose worker died, and one that can be repeated is repeated for ever.
@@ -85,6 +89,8 @@ HEARTBEAT_TIMEOUT = timedelta(seconds=2)
 _CONTROL = "-control"
 _CALLBACKS = "-callbacks"
 _REQUESTS = "-requests"
+_EMBEDDING = "-embedding"
+_FILES = "-files"
 
 
 def control_queue(task_queue: str) -> str:
@@ -100,6 +106,35 @@ def callback_queue(task_queue: str) -> str:
 def request_queue(task_queue: str) -> str:
     """Where workers are asked for what the API does not do itself."""
     return task_queue + _REQUESTS
+
+
+def embedding_queue(task_queue: str) -> str:
+    """Where passages are embedded."""
+    return task_queue + _EMBEDDING
+
+
+def file_queue(task_queue: str) -> str:
+    """Where files are read: one that takes long keeps nothing but other files waiting."""
+    return task_queue + _FILES
+
+
+# Beyond the longest that reading may be given (`parse_timeout_s`), and storing what was read.
+FILE_TIMEOUT = timedelta(minutes=30)
+
+# One activity works for some time at an archive, then others have their turn; an index that is made
+# meanwhile takes what it takes.
+EMBEDDING_TIMEOUT = timedelta(hours=6)
+EMBEDDING_S = 20.0
+# A model that fails is left alone for so long, and twice as long each time.
+FIRST_EMBEDDING_PAUSE_S = 5.0
+LONGEST_EMBEDDING_PAUSE_S = 900.0
+# Beyond what a worker takes for one activity and its death: then the sweeper looks after it.
+EMBEDDING_LEASE_S = 120.0
+EVENTS_OF_EMBEDDING = 500
+# Messages are embedded when nobody has said anything for so long: turns go first. Where people talk
+# on and on, they wait for no longer than this.
+QUIET_MESSAGES_S = 3.0
+PATIENT_MESSAGES_S = 60.0
 
 
 REQUEST_GRACE = timedelta(seconds=15)
@@ -144,3 +179,6 @@ CANCEL_BUTTON = "cancel-button"
 CLOSE_STOPS_WORK = "close-stops-work"
 HAND_OVER_AT_REST = "hand-over-at-rest"
 SHOWS_TIME = "shows-time-of-last-message"
+
+TRACE_HEADER = "traceparent"
+"""The header of messages and activities that says in which trace they are (`workflows.traces`)."""

@@ -10,8 +10,18 @@ from typing import Any, TypeVar
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
+from o.errors import SYSTEM_PROMPT_OVERFLOW
 from workflows import contract, options
-from workflows.contract import CallRef, Closing, PendingApproval, StepOutcome, StepRef, Turn
+from workflows.contract import (
+    CallRef,
+    Closing,
+    Compacted,
+    CompactRef,
+    PendingApproval,
+    StepOutcome,
+    StepRef,
+    Turn,
+)
 
 _Argument = TypeVar("_Argument")
 _Result = TypeVar("_Result")
@@ -134,18 +144,45 @@ class TurnRunner:
         """
         while True:
             try:
-                return await self._step(index)
+                return await self._step_with_room(index)
             except ActivityError as error:
                 place, model = _next_model(error)
                 if place <= self.turn.fallback or self._is_over():
                     raise
                 self.turn = replace(self.turn, fallback=place, model=model)
 
-    async def _step(self, index: int) -> StepOutcome:
+    async def _step_with_room(self, index: int) -> StepOutcome:
+        """Take a step; where its prompt is too long, make room in the window and take it again."""
+        compactions = 0
+        while True:
+            outcome = await self._step(index, compactions)
+            if not outcome.compact or self._is_over():
+                return outcome
+            compacted = await self._compact(outcome, compactions)
+            if compacted.done:
+                return replace(outcome, done=True)
+            compactions = compactions + 1 if compacted.smaller else options.COMPACTIONS
+
+    async def _compact(self, outcome: StepOutcome, ordinal: int) -> Compacted:
+        index = outcome.index
+        self._show(f"Run `{self.turn.run_id}`: history is summed up before step {index + 1}.")
+        request = CompactRef(
+            self.turn.run_id,
+            index,
+            ordinal,
+            self.turn.fallback,
+            outcome.tokens,
+            outcome.refused,
+        )
+        return await self._do(
+            contract.compact, request, options.STEP_TIMEOUT, f"make room · step {index + 1}"
+        )
+
+    async def _step(self, index: int, compactions: int) -> StepOutcome:
         self._show(f"Run `{self.turn.run_id}`: the model works on step {index + 1}.")
         return await self._do(
             contract.take_step,
-            StepRef(self.turn.run_id, index, self.turn.fallback),
+            StepRef(self.turn.run_id, index, self.turn.fallback, compactions),
             options.STEP_TIMEOUT,
             _short("model", self.turn.model, index + 1),
         )
@@ -236,5 +273,6 @@ def _closing_of(run_id: str, error: BaseException) -> Closing:
     if isinstance(cause, ApplicationError) and cause.details:
         kind, detail, status = cause.details[:3]
         message = "" if cause.message == kind else cause.message
-        return Closing(run_id, "llm_api_error", kind, message, detail, status)
+        reason = kind if kind == SYSTEM_PROMPT_OVERFLOW else "llm_api_error"
+        return Closing(run_id, reason, kind, message, detail, status)
     return Closing(run_id, "error", "internal_error", "The turn failed inside the server.")

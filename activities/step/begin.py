@@ -8,6 +8,7 @@ from temporalio import activity
 
 from activities.pending import pending_request
 from activities.step.choosing import Choice, choose_model
+from activities.step.measuring import Size, measure
 from activities.step.prompt_cache import Contexts
 from o.domain.agents import Agent
 from o.domain.llm import ModelRequest
@@ -18,8 +19,10 @@ from o.domain.runs import Run
 from o.domain.tools import StoredTool
 from o.errors import ModelError, Unavailable, Unreadable
 from o.ids import derived_id
-from o.memory.prompt import compile_prompt, prompt_key, prompt_of_request
+from o.memory.prompt import compile_prompt, prompt_key, prompt_of_request, shows_other_files
+from o.storage.agent_archives import sum_up_archives
 from o.storage.database import Database
+from o.storage.directories import read_directories
 from o.storage.messages import rewrite_system_message
 from o.storage.turn.closing import close_unreadable_run
 from o.storage.turn.opening import OpenStep, open_step
@@ -39,6 +42,7 @@ class StepToTake:
         tools: Those of the agent's tools that are rows.
         history: What the request's calls have returned, where the agent's rules ask for it.
         rules: How the agent's rules stand before the step.
+        size: How much of the context window the request takes.
     """
 
     run: Run
@@ -50,6 +54,7 @@ class StepToTake:
     history: list[ToolReturn]
     rules: RuleState
     choice: Choice
+    size: Size
     tools: Sequence[StoredTool] = ()
 
     def foresight(self) -> Foresight:
@@ -105,6 +110,7 @@ async def begin_step(
         history,
         rules,
         choice,
+        await measure(contexts.counts(opened.conversation.id), request, opened.reported),
         opened.tools,
     )
 
@@ -168,18 +174,29 @@ async def _first_open_run(database: Database, conversation_id: str) -> RunOfAgen
 async def _system_message(
     database: Database, opened: OpenStep, *, is_new_turn: bool
 ) -> Message | None:
-    """The head of the prompt: memory as it was when the turn began, as V1 shows it."""
+    """The head of the prompt: memory as it was when the turn began, as V1 shows it.
+
+    Files that were opened since are shown at once: a tool has opened them to be read.
+    """
     first, conversation = opened.first, opened.conversation
-    key = prompt_key(opened.agent, opened.blocks)
-    if first is None or not is_new_turn or key == conversation.prompt_key:
+    key = prompt_key(opened.agent, opened.blocks, opened.directories)
+    if first is None or key == conversation.prompt_key:
         return first
-    prompt = compile_prompt(
-        opened.agent,
-        conversation,
-        opened.blocks,
-        recall_count=conversation.next_position - 1,
-        now=datetime.now(UTC),
-    )
+    if not is_new_turn and not shows_other_files(key, conversation.prompt_key):
+        return first
     async with database.connect() as connection:
+        directories = None
+        if opened.directories is not None:
+            directories, files = await read_directories(connection, opened.agent)
+            key = prompt_key(opened.agent, opened.blocks, files)
+        prompt = compile_prompt(
+            opened.agent,
+            conversation,
+            opened.blocks,
+            recall_count=conversation.next_position - 1,
+            archival=await sum_up_archives(connection, opened.agent.id),
+            directories=directories,
+            now=datetime.now(UTC),
+        )
         await rewrite_system_message(connection, conversation.id, prompt, key)
     return first.model_copy(update={"parts": [TextPart(text=prompt)]})

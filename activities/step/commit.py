@@ -23,7 +23,7 @@ from o.domain.messages import (
     tool_call_id,
 )
 from o.domain.rules.prefill import prefilled
-from o.domain.runs import RunClosed, StopReason
+from o.domain.runs import RunClosed, StopReason, Usage
 from o.domain.text import storable, storable_json
 from o.domain.thoughts import as_committed
 from o.memory.legacy_events import heartbeat_message
@@ -91,7 +91,8 @@ def _to_store(
     asked: CallTime,
     approval_timeout_s: int | None,
 ) -> Reply:
-    run_usage = step.run.usage.plus(reply.usage)
+    usage = _with_size(step, reply.usage)
+    run_usage = step.run.usage.plus(usage)
     return Reply(
         index=step.index,
         step_id=step.step_id,
@@ -102,13 +103,24 @@ def _to_store(
         if then.heartbeat
         else None,
         finish_reason=reply.finish_reason,
-        usage=reply.usage,
+        usage=usage,
         run_usage=run_usage,
         model_started_ns=asked.started_ns,
         model_ns=asked.took_ns,
         closed=RunClosed(stop_reason=then.stop, usage=run_usage) if then.stop else None,
         gated=message.gated_calls,
         approval_timeout_s=step.agent.approval_timeout_s or approval_timeout_s,
+    )
+
+
+def _with_size(step: StepToTake, usage: Usage) -> Usage:
+    """What a call cost, with how full its window was: as counted where nothing is reported."""
+    return usage.model_copy(
+        update={
+            "estimated_tokens": step.size.estimated,
+            "fullest_tokens": usage.total_tokens or step.size.tokens,
+            "window_tokens": step.agent.context_window,
+        }
     )
 
 

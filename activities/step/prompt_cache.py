@@ -7,6 +7,7 @@ from typing import Any
 
 from o.domain.messages import Message
 from o.memory.context import Prompt
+from o.memory.fill import Counts
 from o.storage.turn.opening import Mark, OpenStep
 
 LIMIT_CHARS = 24_000_000
@@ -19,6 +20,7 @@ class Context:
 
     mark: Mark = field(default_factory=Mark)
     prompt: Prompt = field(default_factory=Prompt)
+    counts: Counts = field(default_factory=Counts)
 
 
 class Contexts:
@@ -67,7 +69,8 @@ class Contexts:
             context = Context()
         forgets = opened.agent.message_buffer_autoclear
         shown = {opened.run.id, *request}
-        for message in opened.messages:
+        summary = [opened.summary] if opened.summary and not opened.is_continued else []
+        for message in [*summary, *opened.messages]:
             if not forgets or message.run_id in shown:
                 context.prompt.add(opened.agent, message)
         if opened.attempt == 1 and not forgets:  # else an earlier attempt may still be writing
@@ -76,6 +79,11 @@ class Contexts:
                 context.mark = Mark(conversation.epoch, newest.position, newest.id)
             self._keep(conversation.id, context)
         return context.prompt.chat(system, model)
+
+    def counts(self, conversation_id: str) -> Counts:
+        """How the prompt that is kept of a conversation has been counted; nothing else changes."""
+        kept = self._kept.get(conversation_id)
+        return kept.counts if kept else Counts()
 
     def _keep(self, conversation_id: str, context: Context) -> None:
         self._kept[conversation_id] = context

@@ -1,19 +1,29 @@
 """How big a request's body may be, and how deep its JSON: looked at before anything parses it."""
 
+import re
+
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import may_be_json, too_large
+from api.errors import file_too_large, may_be_json, too_large
 from o.domain.json_bounds import JsonOutOfBounds, check_json_text
+
+_UPLOAD = re.compile(r"/[^/]+/(?:(?:folders|sources)/[^/]+/upload|agents/import)/?")
+_FORM_BYTES = 1024 * 1024
+"""What may be around a file: the form's other fields, and what parts them."""
 
 
 class BodyBounds:
-    """Refuses what is too big with 413, and JSON that is out of bounds with 422."""
+    """Refuses what is too big with 413, and JSON that is out of bounds with 422.
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    A file is taken in pieces and has a bound of its own.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, upload_bytes: int) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._upload_bytes = upload_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on; its body is held to the bounds while the application reads it."""
@@ -22,22 +32,26 @@ class BodyBounds:
             return
         headers = dict(scope["headers"])
         length = headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self._max_bytes:
-            refusal = JSONResponse({"detail": too_large(self._max_bytes)}, status_code=413)
+        max_bytes, said = self._max_bytes, too_large(self._max_bytes)
+        if _UPLOAD.fullmatch(scope["path"]):
+            max_bytes, said = self._upload_bytes + _FORM_BYTES, file_too_large(self._upload_bytes)
+        if length.isdigit() and int(length) > max_bytes:
+            refusal = JSONResponse({"detail": said}, status_code=413)
             await refusal(scope, receive, send)
             return
         kind = headers.get(b"content-type")
         is_json = may_be_json(kind.decode("latin-1") if kind is not None else None)
-        body = _Body(receive, self._max_bytes, is_json=is_json)
+        body = _Body(receive, max_bytes, said, is_json=is_json)
         await self._app(scope, body.receive, send)
 
 
 class _Body:
     """The body of one request, counted while it comes in."""
 
-    def __init__(self, receive: Receive, max_bytes: int, *, is_json: bool) -> None:
+    def __init__(self, receive: Receive, max_bytes: int, said: str, *, is_json: bool) -> None:
         self._receive = receive
         self._max_bytes = max_bytes
+        self._said = said
         self._is_json = is_json
         self._size = 0
         self._pieces: list[bytes] = []
@@ -54,7 +68,7 @@ class _Body:
         piece = message.get("body", b"")
         self._size += len(piece)
         if self._size > self._max_bytes:
-            raise HTTPException(413, too_large(self._max_bytes))
+            raise HTTPException(413, self._said)
         if self._is_json:
             self._pieces.append(piece)
             if not message.get("more_body", False):

@@ -1,6 +1,6 @@
 """Requests that tools make while they run, through the egress proxy of a worker.
 
-Their token is good for the organisation of the call, and opens what tools are for: agents, their
+Their token is good for the organization of the call, and opens what tools are for: agents, their
 memory and their messages. What would let one take keys, or undo what confines it, stays shut: the
 rows of providers, MCP servers and sandboxes, the making of tools, which calls a person approves.
 """

@@ -56,6 +56,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._fruitless = 0  # bytes since the parser last had something to show for them
         self._timer: asyncio.TimerHandle | None = None
         self._refused = False
+        self._is_leaving = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, unless descriptors run out; close it if it never says anything."""
@@ -106,6 +107,8 @@ class BoundedConnection(HttpToolsProtocol):
         """The head is here and small enough: the application may have it."""
         self._enter(_Phase.BODY)
         super().on_headers_complete()
+        if self._is_leaving:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Count a piece of the body."""
@@ -117,6 +120,25 @@ class BoundedConnection(HttpToolsProtocol):
         """Nothing of this request is missing."""
         self._enter(_Phase.IDLE)
         super().on_message_complete()
+
+    def shutdown(self) -> None:
+        """Take one more request at most, and say with its answer that the connection ends.
+
+        uvicorn would close connections without a request at once, though one may be on its way,
+        or half of it here.
+        """
+        self._is_leaving = True
+        if not self._is_idle:
+            self.cycle.keep_alive = False
+
+    def close_idle(self) -> None:
+        """Close the connection if nothing of a request has come that is not answered."""
+        if self._phase is _Phase.IDLE and self._is_idle:
+            self.transport.close()
+
+    @property
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
 
     def send_400_response(self, msg: str) -> None:
         """Say in V1's form what is wrong with a request that cannot be parsed."""

@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api.auth import TokenCheck
 from api.edge.body_bounds import BodyBounds
@@ -9,6 +10,7 @@ from api.edge.browsers import BrowserCheck
 from api.edge.calls import CallCheck
 from api.edge.heads import HeadAsGet
 from api.edge.openai_errors import OpenAIErrors
+from api.edge.rates import RateLimit
 from api.edge.request_log import RequestLog
 from o.call_tokens import CallTokens
 from o.secrets import Keyring
@@ -21,10 +23,15 @@ _SHOWN_HEADERS = ("etag", "retry-after", "x-should-retry")
 def add_checks(app: FastAPI, settings: Settings) -> None:
     """Put the checks in front of the routes. The one that is added last is asked first."""
     app.add_middleware(HeadAsGet)
-    app.add_middleware(BodyBounds, max_bytes=settings.max_body_bytes)
-    if settings.api_token is not None:
-        app.add_middleware(TokenCheck, token=settings.api_token)
-    else:
+    app.add_middleware(
+        BodyBounds,
+        max_bytes=settings.max_body_bytes,
+        upload_bytes=settings.upload_limit_bytes,
+    )
+    if settings.rate_limit:
+        app.add_middleware(RateLimit, rate=settings.rate_limit)
+    app.add_middleware(TokenCheck, token=settings.api_token, rate=settings.rate_limit)
+    if settings.api_token is None:
         app.add_middleware(
             BrowserCheck,
             allowed_hosts=settings.allowed_hosts,
@@ -44,3 +51,5 @@ def add_checks(app: FastAPI, settings: Settings) -> None:
         expose_headers=_SHOWN_HEADERS,
     )
     app.add_middleware(RequestLog)
+    if settings.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.edge.allow_header import PREFIXES
 from api.wire.completions import error_words
 
-_ADDRESSES = ("/chat/completions", "/embeddings")
+_ADDRESSES = ("/chat/completions", "/embeddings", "/responses", "/completions")
 _OF_V1 = ("/models/", "/models/embedding", "/models/embedding/")
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _CODES = {

@@ -1,4 +1,4 @@
-"""The blocks of an agent: list, retrieve, change, attach, detach."""
+"""The blocks of an agent: list, retrieve, change, attach, detach; and all of them at once."""
 
 from typing import Annotated
 
@@ -6,11 +6,20 @@ from fastapi import APIRouter, Depends, Response
 from starlette.convertors import Convertor, register_url_convertor
 
 from api.bodies import answer, block_answer
-from api.deps import ActorDep, AgentId, BlockId, ExpectedVersionDep, ReadsDep, TransactionDep
+from api.deps import (
+    ActorDep,
+    AgentId,
+    BlockId,
+    ExpectedVersionDep,
+    PartsDep,
+    ReadsDep,
+    TransactionDep,
+)
 from api.documentation import OUTDATED
 from api.pagination import page_of, page_query
+from api.shown_agents import agent_answer
 from api.wire.agents import AgentBody
-from api.wire.blocks import BlockBody, UpdateBlockBody, block_bodies
+from api.wire.blocks import BlockBody, MemoryBody, UpdateBlockBody, block_bodies
 from o.storage import agent_blocks as stored
 from o.storage.agents import get_agent, get_agent_state
 from o.storage.blocks import change_block, get_blocks
@@ -33,11 +42,25 @@ class _LabelConvertor(Convertor[str]):
 
 register_url_convertor("label", _LabelConvertor())
 
-router = APIRouter(prefix="/agents/{agent_id}/core-memory/blocks", tags=["agents"])
+router = APIRouter(prefix="/agents/{agent_id}/core-memory", tags=["agents"])
 
 
 @router.get(
     "",
+    operation_id="retrieve_agent_memory",
+    summary="Retrieve the memory blocks of an agent in one piece",
+    response_model=MemoryBody,
+    deprecated=True,
+)
+async def memory(agent_id: AgentId, connection: ReadsDep, actor: ActorDep) -> Response:
+    """All of the agent's blocks, in the order of its prompt."""
+    agent = await get_agent(connection, actor, agent_id)
+    blocks = await stored.list_agent_blocks(connection, actor, agent_id)
+    return answer(MemoryBody(agent_type=agent.agent_type, blocks=block_bodies(blocks)))
+
+
+@router.get(
+    "/blocks",
     operation_id="list_core_memory_blocks",
     summary="List the memory blocks of an agent",
     response_model=list[BlockBody],
@@ -54,7 +77,7 @@ async def index(
 
 
 @router.patch(
-    "/attach/{block_id}",
+    "/blocks/attach/{block_id}",
     operation_id="attach_core_memory_block",
     summary="Attach a memory block to an agent",
     response_model=AgentBody,
@@ -67,11 +90,11 @@ async def attach(
     blocks = await get_blocks(connection, actor, [block_id])
     await get_agent(connection, actor, agent_id, lock=True)
     await stored.attach_blocks(connection, agent_id, blocks)
-    return answer(AgentBody.of(await get_agent_state(connection, actor, agent_id)))
+    return await agent_answer(connection, await get_agent_state(connection, actor, agent_id))
 
 
 @router.patch(
-    "/detach/{block_id}",
+    "/blocks/detach/{block_id}",
     operation_id="detach_core_memory_block",
     summary="Detach a memory block from an agent",
     response_model=AgentBody,
@@ -82,12 +105,12 @@ async def detach(
     """Take a block from the agent; the block stays."""
     await get_agent(connection, actor, agent_id, lock=True)
     await stored.detach_block(connection, agent_id, block_id)
-    return answer(AgentBody.of(await get_agent_state(connection, actor, agent_id)))
+    return await agent_answer(connection, await get_agent_state(connection, actor, agent_id))
 
 
 # Labels may have slashes, so these come last.
 @router.get(
-    "/{block_label:label}",
+    "/blocks/{block_label:label}",
     operation_id="retrieve_core_memory_block",
     summary="Retrieve a memory block of an agent",
     response_model=BlockBody,
@@ -100,7 +123,7 @@ async def retrieve(
 
 
 @router.patch(
-    "/{block_label:label}",
+    "/blocks/{block_label:label}",
     operation_id="modify_core_memory_block",
     summary="Change a memory block of an agent",
     response_model=BlockBody,
@@ -112,11 +135,17 @@ async def update(
     body: UpdateBlockBody,
     connection: TransactionDep,
     actor: ActorDep,
+    parts: PartsDep,
     expected_version: ExpectedVersionDep,
 ) -> Response:
     """Change a block, also a read-only one. Every agent that has it sees it at its next turn."""
     block = await stored.get_agent_block(connection, actor, agent_id, block_label, lock=True)
     changed = await change_block(
-        connection, actor, block.id, body.changes(), expected_version=expected_version
+        connection,
+        actor,
+        block.id,
+        body.changes(),
+        expected_version=expected_version,
+        enforce_limit=parts.settings.enforces_block_limit,
     )
     return block_answer(changed)

@@ -3,13 +3,13 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.bodies import answer
 from api.deps import ActorDep, AgentId, PartsDep, ReadsDep, ToolId, TransactionDep
 from api.held_tools import tools_named
 from api.new_agents import tool_attached
 from api.pagination import page_of, page_query
+from api.shown_agents import agent_answer
 from api.tool_runs import run_by_worker
 from api.wire.agents import AgentBody
 from api.wire.tools import (
@@ -70,7 +70,7 @@ async def attach(
     agent = await get_agent(connection, actor, agent_id, lock=True)
     if tool.name not in agent.tool_names:
         await change_agent(connection, actor, agent_id, tool_attached(agent, tool))
-    return answer(AgentBody.of(await get_agent_state(connection, actor, agent_id)))
+    return await agent_answer(connection, await get_agent_state(connection, actor, agent_id))
 
 
 @router.patch(
@@ -88,7 +88,7 @@ async def detach(
     if name in agent.tool_names:
         changes = {"tool_names": [one for one in agent.tool_names if one != name]}
         await change_agent(connection, actor, agent_id, changes)
-    return answer(AgentBody.of(await get_agent_state(connection, actor, agent_id)))
+    return await agent_answer(connection, await get_agent_state(connection, actor, agent_id))
 
 
 @router.patch(
@@ -115,7 +115,7 @@ async def set_approval(
     rules = changed(agent.tool_rules, tool_name)
     if rules != agent.tool_rules:
         await change_agent(connection, actor, agent_id, {"tool_rules": rules})
-    return answer(AgentBody.of(await get_agent_state(connection, actor, agent_id)))
+    return await agent_answer(connection, await get_agent_state(connection, actor, agent_id))
 
 
 @router.post(
@@ -141,7 +141,13 @@ async def run(
         _check_has(agent, tool_name)
         is_elsewhere = runs_elsewhere(tool_name)
         if tool_name in BUILT_IN_TOOLS and not is_elsewhere:
-            return answer(await _run_inside(connection, agent, tool_name, arguments))
+            memory = AgentMemory(
+                connection,
+                agent,
+                tool=tool_name,
+                enforce_limit=parts.settings.enforces_block_limit,
+            )
+            return answer(await _run_inside(Caller(agent, memory), tool_name, arguments))
         tool = await find_tool(connection, actor.organization_id, tool_name)
     if tool is None and not is_elsewhere:
         raise NotFound(f"Tool with name {tool_name[:100]} not found")
@@ -161,10 +167,9 @@ async def run(
 
 
 async def _run_inside(
-    connection: AsyncConnection, agent: Agent, tool_name: str, arguments: dict[str, Any]
+    caller: Caller, tool_name: str, arguments: dict[str, Any]
 ) -> ToolExecutionBody:
-    """Run a tool that comes with the server in this transaction."""
-    caller = Caller(agent, AgentMemory(connection, agent))
+    """Run a tool that comes with the server in the transaction of the caller's memory."""
     try:
         returned = await BUILT_IN_TOOLS[tool_name](caller, arguments)
     except ToolFailed as failure:

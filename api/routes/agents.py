@@ -1,10 +1,12 @@
 """Agents: create, list, count, retrieve, change, delete."""
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.block_limits import check_limits
 from api.bodies import answer
 from api.deps import (
     ActorDep,
@@ -18,8 +20,9 @@ from api.deps import (
 )
 from api.held_tools import tools_named
 from api.new_agents import agent_changes, model_asked_for, model_of_new, new_agent
+from api.shown_agents import agent_answer, agents_answer
 from api.wire.agent_requests import CreateAgentBody, UpdateAgentBody
-from api.wire.agents import AgentBody
+from api.wire.agents import EVERYTHING, AgentBody
 from o.domain.actors import Actor
 from o.domain.agents import AgentState, Conversation
 from o.domain.tool_variables import ToolVariable
@@ -27,9 +30,16 @@ from o.ids import new_id
 from o.memory.initial_messages import first_messages
 from o.memory.prompt import prompt_key
 from o.storage import agents as stored
+from o.storage.agent_archives import mark_own_archives_deleted
 from o.storage.agent_blocks import attach_blocks, detach_all_blocks
+from o.storage.agent_folders import set_folders
 from o.storage.blocks import add_blocks, get_blocks
+from o.storage.folders import get_folders
+from o.storage.identities import get_identities
+from o.storage.identity_links import set_identities_of_agent
 from o.storage.messages import add_messages
+from o.storage.open_files import lock_open_files
+from o.tools.files import with_file_tools
 
 router = APIRouter(prefix="/agents", tags=["agents"])
 
@@ -59,7 +69,8 @@ async def _filter(
         base_template_id=base_template_id,
         last_stop_reason=last_stop_reason,
         created_by_id=created_by_id,
-        identity=bool(identity_id or identifier_keys),
+        identity_id=identity_id,
+        identifier_keys=identifier_keys,
         with_hidden=show_hidden_agents,
     )
 
@@ -82,8 +93,13 @@ async def create(
         tools = await tools_named(
             connection, actor, names=body.tool_names(), ids=body.tool_ids or ()
         )
+        folders = await get_folders(connection, actor, body.folders() or ())
         new = new_agent(body, actor, entry, tools, x_project_id)
+        check_limits(new.blocks, parts.settings)
         agent, blocks = new.agent, [*new.blocks, *attached]
+        if folders:
+            names = with_file_tools(agent.tool_names)
+            agent = agent.model_copy(update={"tool_names": names})
         thread = Conversation(
             id=new_id("conv"),
             organization_id=agent.organization_id,
@@ -104,10 +120,16 @@ async def create(
             connection, thread.model_copy(update={"next_position": len(first)})
         )
         await add_messages(connection, first)
+        if folders:
+            await set_folders(connection, agent, folders)
+        await _set_identities(connection, actor, agent.id, body)
         variables = await _set_variables(parts, connection, actor, agent.id, body)
-    ids = [message.id for message in first]
-    state = AgentState(agent=agent, blocks=blocks, message_ids=ids, tools=tools.stored)
-    return answer(AgentBody.of(state, variables=variables))
+        ids = [message.id for message in first]
+        state = AgentState(agent=agent, blocks=blocks, message_ids=ids, tools=tools.stored)
+        shown = replace(
+            EVERYTHING, identities=bool(body.identity_ids), groups=False, sources=bool(folders)
+        )
+        return await agent_answer(connection, state, shown, variables)
 
 
 @router.get("/", operation_id="list_agents", summary="List agents", response_model=list[AgentBody])
@@ -131,13 +153,7 @@ async def index(
         with_blocks=shown.blocks,
         with_tools=shown.tools,
     )
-    variables: dict[str, list[ToolVariable]] = {}
-    if shown.secrets and found:
-        ids = [state.agent.id for state in found]
-        variables = await parts.variables.of_agents(connection, ids)
-    return answer(
-        [AgentBody.of(state, shown, variables.get(state.agent.id, ())) for state in found]
-    )
+    return await agents_answer(connection, parts, found, shown)
 
 
 @router.get("/count", operation_id="count_agents", summary="Count agents", response_model=int)
@@ -154,19 +170,20 @@ async def count(connection: ReadsDep, actor: ActorDep, wanted: FilterDep) -> Res
 )
 async def retrieve(
     agent_id: AgentId,
-    connection: ReadsDep,
     actor: ActorDep,
     shown: RelationsDep,
     parts: PartsDep,
 ) -> Response:
     """One agent; 1.x clients see its blocks, tools, tags and secrets when `include` names them."""
-    state = await stored.get_agent_state(
-        connection, actor, agent_id, with_blocks=shown.blocks, with_tools=shown.tools
-    )
-    variables: list[ToolVariable] = []
-    if shown.secrets:
-        variables = (await parts.variables.of_agents(connection, [agent_id])).get(agent_id, [])
-    return answer(AgentBody.of(state, shown, variables))
+    async with parts.database.quick() as quick:
+        state = await stored.get_agent_state(
+            quick, actor, agent_id, with_blocks=shown.blocks, with_tools=shown.tools
+        )
+    if not shown.are_beside:
+        return answer(AgentBody.of(state, shown))
+    async with parts.database.connect() as connection:
+        variables = await parts.variables.of_agents(connection, [agent_id]) if shown.secrets else {}
+        return await agent_answer(connection, state, shown, variables.get(agent_id, ()))
 
 
 @router.patch(
@@ -183,22 +200,45 @@ async def update(
         tools = None
         if body.tool_ids is not None:
             tools = await tools_named(connection, actor, ids=body.tool_ids)
+        folders = await get_folders(connection, actor, body.folders() or ())
+        if body.folders() is not None:
+            await lock_open_files(connection, agent_id)
         agent = await stored.get_agent(connection, actor, agent_id, lock=True)
         changes = agent_changes(body, agent, entry, tools)
         await stored.change_agent(connection, actor, agent_id, changes)
         if body.block_ids is not None:
             await detach_all_blocks(connection, agent_id)
             await attach_blocks(connection, agent_id, blocks)
+        if body.folders() is not None:
+            await set_folders(connection, agent, folders)
+        await _set_identities(connection, actor, agent_id, body)
         variables = await _set_variables(parts, connection, actor, agent_id, body)
         state = await stored.get_agent_state(connection, actor, agent_id)
-    return answer(AgentBody.of(state, variables=variables))
+        return await agent_answer(connection, state, variables=variables)
 
 
 @router.delete("/{agent_id}", operation_id="delete_agent", summary="Delete an agent")
 async def delete(agent_id: AgentId, connection: TransactionDep, actor: ActorDep) -> dict[str, str]:
-    """Delete an agent with its history. Its workflow is closed a moment later."""
+    """Delete an agent with its history. Its workflow is closed a moment later.
+
+    The archive that was made for it goes too, unless another agent has it.
+    """
+    await mark_own_archives_deleted(connection, agent_id)
     await stored.mark_agent_deleted(connection, actor, agent_id)
     return {"message": f"Agent id={agent_id} successfully deleted"}
+
+
+async def _set_identities(
+    connection: AsyncConnection,
+    actor: Actor,
+    agent_id: str,
+    body: CreateAgentBody | UpdateAgentBody,
+) -> None:
+    """Give an agent the identities that a request names, and no others; it may name none."""
+    if body.identity_ids is None:
+        return
+    found = await get_identities(connection, actor, body.identity_ids)
+    await set_identities_of_agent(connection, agent_id, [identity.id for identity in found])
 
 
 async def _set_variables(

@@ -6,17 +6,20 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from api.block_limits import check_limits
 from api.bodies import answer, block_answer
 from api.deps import (
     ActorDep,
     BlockId,
     ExpectedVersionDep,
     PageDep,
+    PartsDep,
     ReadsDep,
     RelationsDep,
     TransactionDep,
 )
 from api.documentation import OUTDATED
+from api.shown_agents import agents_answer
 from api.wire.agents import AgentBody
 from api.wire.blocks import BlockBody, CreateBlockBody, UpdateBlockBody, block_bodies
 from o.storage import blocks as stored
@@ -45,7 +48,8 @@ async def _filter(
         project_id=project_id,
         tags=tags,
         match_all_tags=match_all_tags,
-        identity=bool(identity_id or identifier_keys),
+        identity_id=identity_id,
+        identifier_keys=identifier_keys,
         with_hidden=show_hidden_blocks,
     )
 
@@ -80,9 +84,12 @@ SearchDep = Annotated[stored.BlockFilter, Depends(_search)]
 @router.post(
     "/", operation_id="create_block", summary="Create a memory block", response_model=BlockBody
 )
-async def create(body: CreateBlockBody, connection: TransactionDep, actor: ActorDep) -> Response:
+async def create(
+    body: CreateBlockBody, connection: TransactionDep, actor: ActorDep, parts: PartsDep
+) -> Response:
     """Create a block that no agent has yet."""
     block = body.to_block(actor, datetime.now(UTC))
+    check_limits([block], parts.settings)
     await stored.add_blocks(connection, [block])
     return block_answer(block)
 
@@ -135,11 +142,17 @@ async def update(
     body: UpdateBlockBody,
     connection: TransactionDep,
     actor: ActorDep,
+    parts: PartsDep,
     expected_version: ExpectedVersionDep,
 ) -> Response:
     """Change a block, also a read-only one. Every agent that has it sees it at its next turn."""
     changed = await stored.change_block(
-        connection, actor, block_id, body.changes(), expected_version=expected_version
+        connection,
+        actor,
+        block_id,
+        body.changes(),
+        expected_version=expected_version,
+        enforce_limit=parts.settings.enforces_block_limit,
     )
     return block_answer(changed)
 
@@ -160,7 +173,12 @@ async def delete(block_id: BlockId, connection: TransactionDep, actor: ActorDep)
     response_model=list[AgentBody],
 )
 async def agents(
-    block_id: BlockId, connection: ReadsDep, actor: ActorDep, shown: RelationsDep, page: PageDep
+    block_id: BlockId,
+    connection: ReadsDep,
+    actor: ActorDep,
+    shown: RelationsDep,
+    page: PageDep,
+    parts: PartsDep,
 ) -> Response:
     """The agents that have a block, the newest first unless asked otherwise."""
     await stored.get_block(connection, actor, block_id)
@@ -168,4 +186,4 @@ async def agents(
     found = await list_agent_states(
         connection, actor, wanted, page, with_blocks=shown.blocks, with_tools=shown.tools
     )
-    return answer([AgentBody.of(state, shown) for state in found])
+    return await agents_answer(connection, parts, found, shown)

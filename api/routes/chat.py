@@ -11,7 +11,7 @@ from api.documentation import CHAT, OPENAI_ERRORS
 from api.wire.chat import ChatBody
 from api.wire.completions import OpenAIModel, OpenAIModels
 from o.domain.agents import Agent
-from o.errors import NotFound
+from o.errors import NotBuilt, NotFound
 from o.ids import is_id
 from o.storage.agents import NamedAgent, get_agent, list_named_agents
 
@@ -59,6 +59,13 @@ async def show(
     if not is_id(model_id, "agent"):
         raise NotFound(f"The model {model_id[:100]!r} does not exist")
     return answer(_shown(await get_agent(connection, actor, model_id)))
+
+
+@router.post("/responses", include_in_schema=False)
+@router.post("/completions", include_in_schema=False)
+async def refuse(request: Request) -> None:
+    """Say what to use instead of OpenAI's other ways to ask a model, which are not served."""
+    raise NotBuilt(f"{request.url.path} is not served here: use /v1/chat/completions")
 
 
 def _shown(agent: Agent | NamedAgent) -> OpenAIModel:

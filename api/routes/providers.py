@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Path, Response
+from fastapi import APIRouter, Body, Depends, Path, Request, Response
 
+from api.audit import note_target
 from api.bodies import answer
 from api.deps import ActorDep, PartsDep, TransactionDep, refuse_category
 from api.documentation import FAILURES
 from api.pagination import page_query
-from api.providers import provider_to_check
+from api.providers import check_address, provider_to_check
 from api.wire.providers import (
     CheckProviderBody,
     CreateProviderBody,
@@ -60,10 +61,16 @@ async def index(
     "/", operation_id="create_provider", summary="Create a provider", response_model=ProviderBody
 )
 async def create(
-    body: CreateProviderBody, parts: PartsDep, connection: TransactionDep, actor: ActorDep
+    body: CreateProviderBody,
+    parts: PartsDep,
+    connection: TransactionDep,
+    actor: ActorDep,
+    request: Request,
 ) -> Response:
     """Create a provider. Its models can be used at once, as `<name>/<model id>`."""
+    await check_address(parts.outbound, actor, provider_to_check(body).base_url)
     record = await parts.providers.create(connection, actor, body)
+    note_target(request, record.id)
     return answer(ProviderBody.of(record, parts.providers.provider_of(record)))
 
 
@@ -74,9 +81,11 @@ async def create(
     response_model=ProviderCheckedBody,
     responses=FAILURES,
 )
-async def check(body: CheckProviderBody) -> Response:
+async def check(body: CheckProviderBody, parts: PartsDep, actor: ActorDep) -> Response:
     """Ask a provider for its models with this key. Nothing is stored."""
-    models = await list_models(provider_to_check(body))
+    provider = provider_to_check(body)
+    await check_address(parts.outbound, actor, provider.base_url)
+    models = await list_models(provider)
     return answer(ProviderCheckedBody.of(body.provider_type, models))
 
 
@@ -108,6 +117,7 @@ async def update(
     actor: ActorDep,
 ) -> Response:
     """Change a provider's key or address, for every call from now on."""
+    await check_address(parts.outbound, actor, body.base_url)
     record = await parts.providers.change(connection, actor, provider_id, body)
     return answer(ProviderBody.of(record, parts.providers.provider_of(record)))
 

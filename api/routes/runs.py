@@ -1,5 +1,6 @@
 """Runs as resources: list, retrieve, what they said and cost, delete."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -100,7 +101,8 @@ async def messages(
     """
     run = await stored.find_run(connection, actor, run_id)
     config = run.options.request_config
-    view, types = MessageView.of(config), config.include_return_message_types
+    view = replace(MessageView.of(config), compaction="stored")
+    types = config.include_return_message_types
     found = await list_run_messages(
         connection, actor, run_id, page, types=types, says=view.speaking_tool
     )

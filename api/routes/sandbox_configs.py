@@ -3,8 +3,10 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.audit import note_target
 from api.bodies import answer
 from api.deps import ActorDep, PartsDep, ReadsDep, TransactionDep
 from api.pagination import page_query
@@ -43,7 +45,7 @@ async def index(
     page: ConfigPage,
     sandbox_type: SandboxType | None = None,
 ) -> Response:
-    """The organisation's configurations, one of each type at most."""
+    """The organization's configurations, one of each type at most."""
     found = await stored.list_configs(connection, actor, page, sandbox_type)
     return answer([SandboxConfigBody.of(one) for one in found])
 
@@ -55,10 +57,10 @@ async def index(
     response_model=SandboxConfigBody,
 )
 async def create(
-    body: SandboxConfigRequest, connection: TransactionDep, actor: ActorDep
+    body: SandboxConfigRequest, connection: TransactionDep, actor: ActorDep, request: Request
 ) -> Response:
     """Create a configuration; one of its type that is there takes over its content."""
-    return await _upsert(connection, actor, body.type(), body.config)
+    return await _upsert(connection, _new(actor, body.type(), body.config), request)
 
 
 @router.post(
@@ -68,10 +70,11 @@ async def create(
     response_model=SandboxConfigBody,
 )
 async def create_local(
-    body: LocalConfigBody, connection: TransactionDep, actor: ActorDep
+    body: LocalConfigBody, connection: TransactionDep, actor: ActorDep, request: Request
 ) -> Response:
     """Create the configuration of type `local`, or change it."""
-    return await _upsert(connection, actor, "local", body.model_dump(exclude_none=True))
+    new = _new(actor, "local", body.model_dump(exclude_none=True))
+    return await _upsert(connection, new, request)
 
 
 @router.post(
@@ -80,9 +83,9 @@ async def create_local(
     summary="Retrieve or create the local sandbox configuration",
     response_model=SandboxConfigBody,
 )
-async def default_local(connection: TransactionDep, actor: ActorDep) -> Response:
+async def default_local(connection: TransactionDep, actor: ActorDep, request: Request) -> Response:
     """The configuration of type `local`, made if it is not there."""
-    return answer(SandboxConfigBody.of(await stored.get_or_add_config(connection, _new(actor))))
+    return await _get_or_add(connection, _new(actor), request)
 
 
 @router.post(
@@ -91,9 +94,9 @@ async def default_local(connection: TransactionDep, actor: ActorDep) -> Response
     summary="Retrieve the local sandbox configuration",
     response_model=SandboxConfigBody,
 )
-async def recreate_venv(connection: TransactionDep, actor: ActorDep) -> Response:
+async def recreate_venv(connection: TransactionDep, actor: ActorDep, request: Request) -> Response:
     """There is no environment to be made anew: each tool has its own packages."""
-    return answer(SandboxConfigBody.of(await stored.get_or_add_config(connection, _new(actor))))
+    return await _get_or_add(connection, _new(actor), request)
 
 
 @router.post(
@@ -102,10 +105,9 @@ async def recreate_venv(connection: TransactionDep, actor: ActorDep) -> Response
     summary="Retrieve or create the E2B sandbox configuration",
     response_model=SandboxConfigBody,
 )
-async def default_e2b(connection: TransactionDep, actor: ActorDep) -> Response:
+async def default_e2b(connection: TransactionDep, actor: ActorDep, request: Request) -> Response:
     """The configuration of type `e2b`, made if it is not there. Tools run in O's own sandbox."""
-    found = await stored.get_or_add_config(connection, _new(actor, "e2b"))
-    return answer(SandboxConfigBody.of(found))
+    return await _get_or_add(connection, _new(actor, "e2b"), request)
 
 
 @router.patch(
@@ -203,20 +205,29 @@ async def add_variable(
     connection: TransactionDep,
     actor: ActorDep,
     parts: PartsDep,
+    request: Request,
 ) -> Response:
-    """Add a variable, which every tool of the organisation sees; an agent's own goes before it."""
+    """Add a variable, which every tool of the organization sees; an agent's own goes before it."""
     await stored.get_config(connection, actor, sandbox_config_id)
     added = await parts.variables.add_to_config(
         connection, actor, sandbox_config_id, body.key, body.value, body.description
     )
+    note_target(request, added.id)
     return answer(SandboxVariableBody.of(added))
 
 
-async def _upsert(
-    connection: TransactionDep, actor: Actor, type_: SandboxType, config: dict[str, Any]
+async def _upsert(connection: AsyncConnection, new: SandboxConfig, request: Request) -> Response:
+    found = await stored.upsert_config(connection, new)
+    note_target(request, found.id)
+    return answer(SandboxConfigBody.of(found))
+
+
+async def _get_or_add(
+    connection: AsyncConnection, new: SandboxConfig, request: Request
 ) -> Response:
-    new = _new(actor, type_, config)
-    return answer(SandboxConfigBody.of(await stored.upsert_config(connection, new)))
+    found = await stored.get_or_add_config(connection, new)
+    note_target(request, found.id)
+    return answer(SandboxConfigBody.of(found))
 
 
 def _new(

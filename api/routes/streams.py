@@ -94,7 +94,7 @@ async def of_conversation(
         raise InvalidArgument("INVALID_ARGUMENT: No active runs found for this conversation.")
     if asked.otid is None:
         _check_in_background(run)
-    note_run(request.scope, run.id)
+    note_run(request.scope, run.id, run.conversation_id)
     return _stream(parts, run, asked)
 
 

@@ -1,4 +1,4 @@
-"""Tools as resources: those that come with the server, and those of the organisation."""
+"""Tools as resources: those that come with the server, and those of the organization."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import JSONResponse
 
 from api.bodies import answer
-from api.deps import ActorDep, PartsDep, ReadsDep, ToolId, TransactionDep
+from api.deps import ActorDep, Parts, PartsDep, ReadsDep, ToolId, TransactionDep
 from api.new_tools import derived_schema, new_tool, tool_changes
 from api.pagination import page_query
 from api.tool_lists import WantedTools, count_of_tools, page_of_tools
@@ -26,11 +26,16 @@ from api.wire.tool_requests import (
 from api.wire.tool_runs import RunSourceBody, run_body
 from api.wire.tools import ToolBody, tool_bodies, tool_body, tool_names_by_id
 from o.domain.actors import Actor
+from o.domain.tools import StoredTool
 from o.errors import InvalidArgument
 from o.storage import tools as stored
 from o.storage.held_tools import rename_in_agents, take_away
 from o.storage.pages import Page
+from o.storage.worker_requests import INSTALL
 from o.tools.registry import BUILT_IN_TOOLS
+
+INSTALL_TIMEOUT_S = 330.0
+"""A little more than an installation may take (`sandbox.packages`)."""
 
 router = APIRouter(prefix="/tools", tags=["tools"])
 
@@ -170,6 +175,8 @@ async def update(
         changed = await stored.change_tool(connection, actor, tool_id, changes)
         if changed.name != tool.name:
             await rename_in_agents(connection, actor.organization_id, tool.name, changed.name)
+    if changed.pip_requirements != tool.pip_requirements:
+        await _install_ahead(parts, changed)
     return answer(ToolBody.of(changed))
 
 
@@ -188,7 +195,18 @@ async def _store(body: CreateToolBody, parts: PartsDep, actor: ActorDep) -> Resp
     tool, named = await new_tool(body, actor, datetime.now(UTC))
     async with parts.database.begin() as connection:
         kept = await stored.upsert_tool(connection, tool, named)
+    if "pip_requirements" in named or kept.id == tool.id:
+        await _install_ahead(parts, kept)
     return answer(ToolBody.of(kept))
+
+
+async def _install_ahead(parts: Parts, tool: StoredTool) -> None:
+    """Have what a tool requires installed now, so that its first call need not wait for it."""
+    if tool.pip_requirements and tool.source_type == "python":
+        wanted = {"tool_id": tool.id, "pip_requirements": tool.pip_requirements}
+        await parts.workers.hand_over(
+            tool.organization_id, INSTALL, wanted, timeout_s=INSTALL_TIMEOUT_S
+        )
 
 
 def _refuse_built_in(actor: Actor, tool_id: str, done: str) -> None:

@@ -64,6 +64,9 @@ class _AgentFields(ModelFields):
     timezone: Timezone | None = None
     block_ids: Several[Text] | None = None
     tool_ids: Several[Text] | None = None
+    folder_ids: Several[Text] | None = None
+    source_ids: Several[Text] | None = Field(None, deprecated=True)
+    identity_ids: Several[Text] | None = None
     tool_rules: Several[ToolRuleBody] | None = None
     message_buffer_autoclear: bool | None = None
     enable_sleeptime: bool | None = None
@@ -86,6 +89,13 @@ class _AgentFields(ModelFields):
         if older is None and self.secrets is None:
             return None
         return {**(older or {}), **(self.secrets or {})}
+
+    def folders(self) -> list[str] | None:
+        """The folders that it is to have, all of them, by V1's two names; None says nothing."""
+        older = self.__dict__["source_ids"]
+        if older is None and self.folder_ids is None:
+            return None
+        return [*(self.folder_ids or ()), *(older or ())]
 
     def columns(self) -> dict[str, Any]:
         """Column to value, for what was given and is kept as it came."""
@@ -161,6 +171,9 @@ _KEPT = (set(_AgentFields.model_fields) | set(UpdateAgentBody.model_fields)) - {
     *ModelFields.model_fields,
     "block_ids",
     "tool_ids",
+    "folder_ids",
+    "source_ids",
+    "identity_ids",
     "secrets",
     "tool_exec_environment_variables",
 } | {"compaction_settings", "response_format"}

@@ -8,11 +8,17 @@ from pydantic import BaseModel
 
 from api.wire.blocks import BlockBody, block_bodies
 from api.wire.fields import EntityTime
+from api.wire.folders import FolderBody
+from api.wire.groups import GroupBody
+from api.wire.identities import IdentityBody, identity_bodies
 from api.wire.llm import shown_config, shown_settings
 from api.wire.messages import pending_body
 from api.wire.tool_variables import AgentVariableBody, agent_variables
 from api.wire.tools import ToolBody, tool_bodies
 from o.domain.agents import Agent, AgentState
+from o.domain.folders import Folder
+from o.domain.groups import Group
+from o.domain.identities import Identity
 from o.domain.tool_variables import ToolVariable
 
 
@@ -24,6 +30,14 @@ class Relations:
     tools: bool = True
     tags: bool = True
     secrets: bool = True
+    identities: bool = True
+    groups: bool = True
+    sources: bool = True
+
+    @property
+    def are_beside(self) -> bool:
+        """Whether any of them stands beside what is read of an agent in one statement."""
+        return self.secrets or self.identities or self.groups or self.sources
 
 
 EVERYTHING = Relations()
@@ -69,16 +83,16 @@ class AgentBody(BaseModel):
     last_run_completion: EntityTime | None
     last_run_duration_ms: int | None
     last_stop_reason: str | None
-    sources: list[Any] = []
+    sources: list[FolderBody] = []
     secrets: list[AgentVariableBody] = []
     tool_exec_environment_variables: list[AgentVariableBody] = []
-    identities: list[Any] = []
+    identities: list[IdentityBody] = []
     identity_ids: list[str] = []
     pending_approval: dict[str, Any] | None = None
     message_buffer_autoclear: bool
     enable_sleeptime: bool
-    multi_agent_group: None = None
-    managed_group: None = None
+    multi_agent_group: GroupBody | None = None
+    managed_group: GroupBody | None = None
     project_id: str | None
     template_id: str | None
     base_template_id: str | None
@@ -95,6 +109,10 @@ class AgentBody(BaseModel):
         state: AgentState,
         shown: Relations = EVERYTHING,
         variables: Sequence[ToolVariable] = (),
+        *,
+        identities: Sequence[Identity] = (),
+        group: Group | None = None,
+        folders: Sequence[Folder] = (),
     ) -> Self:
         """The agent as V1 shows it, with the related things that are to be shown.
 
@@ -102,7 +120,11 @@ class AgentBody(BaseModel):
             state: The agent.
             shown: What is to be shown of `state`.
             variables: Those of its tools, with their values.
+            identities: That it has, the oldest first.
+            group: That it leads.
+            folders: That it has.
         """
+        managed = None if group is None else GroupBody.of(group)
         secrets = agent_variables(variables)
         agent = state.agent
         blocks = block_bodies(state.blocks) if shown.blocks else []
@@ -119,6 +141,11 @@ class AgentBody(BaseModel):
             message_ids=state.message_ids,
             pending_approval=pending_body(state.pending),
             enable_sleeptime=bool(agent.enable_sleeptime),
+            sources=[FolderBody.of(folder) for folder in folders],
+            identities=identity_bodies(identities),
+            identity_ids=[identity.id for identity in identities],
+            multi_agent_group=managed,
+            managed_group=managed,
         )
 
 

@@ -44,7 +44,10 @@ Value = Annotated[Text, Field(max_length=MAX_VALUE_CHARS)]
 
 
 class BlockBody(BaseModel):
-    """V1's `BlockResponse`. `limit` is in characters, shown to the model and not enforced."""
+    """V1's `BlockResponse`, and O's own `version`.
+
+    `limit` is in characters; it is shown to the model, and holds where the operator says so.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -67,11 +70,22 @@ class BlockBody(BaseModel):
     entity_id: str | None
     preserve_on_migration: bool
     hidden: bool | None
+    version: int
 
     @classmethod
     def of(cls, block: Block) -> Self:
         """The block as V1 shows it."""
         return cls.model_validate(block)
+
+
+class MemoryBody(BaseModel):
+    """V1's `Memory`. `file_blocks` are of files, which nobody can make yet."""
+
+    agent_type: str
+    git_enabled: bool = False
+    blocks: list[BlockBody]
+    file_blocks: list[BlockBody] = []
+    prompt_template: str = ""
 
 
 class _TemplateFields(RequestBody):

@@ -7,33 +7,23 @@ from pydantic import AfterValidator, Field
 
 from api.wire.fields import Json, RequestBody, Text
 from o.domain.agents import Agent
+from o.domain.compaction import CompactionSettings
 from o.domain.fallbacks import (
     FALLBACK_ALSO_ON,
     FALLBACK_MODELS,
     MAX_FALLBACKS,
     OPTIONAL_FALLBACKS,
 )
+from o.domain.llm_config import (
+    RESPONSE_FORMATS,
+    SETTINGS_NAMES,
+    embedding_handle_of,
+    handle_of,
+    options_in,
+    settings_in,
+)
 from o.llm.embedding_models import USUAL_DIMENSIONS, dimensions_of
 
-# What `model_settings` has a word for, by its name in `llm_config`.
-_SETTINGS = {
-    "temperature": "temperature",
-    "max_tokens": "max_output_tokens",
-    "parallel_tool_calls": "parallel_tool_calls",
-    "response_format": "response_format",
-}
-# What O derives from the handle, or keeps to itself.
-_DERIVED = frozenset(
-    {
-        "model",
-        "handle",
-        "provider_name",
-        "model_endpoint_type",
-        "model_endpoint",
-        "context_window",
-        *_SETTINGS,
-    }
-)
 _PROVIDER_TYPES = frozenset(
     {
         "anthropic",
@@ -53,15 +43,14 @@ _PROVIDER_TYPES = frozenset(
     }
 )
 _HANDLE = re.compile(r"[^/\s]{1,128}/\S{1,256}")
-_FORMATS = ("text", "json_object", "json_schema")
 
 
 def _checked_format(asked: Any) -> Any:
     """V1's `ResponseFormat`: what no provider reads is refused here, not in every turn."""
     if asked is None:
         return None
-    if not isinstance(asked, dict) or asked.get("type") not in _FORMATS:
-        raise ValueError(f"response_format needs a 'type' of {', '.join(_FORMATS)}")
+    if not isinstance(asked, dict) or asked.get("type") not in RESPONSE_FORMATS:
+        raise ValueError(f"response_format needs a 'type' of {', '.join(RESPONSE_FORMATS)}")
     schema = asked.get("json_schema")
     if asked["type"] == "json_schema" and not (
         isinstance(schema, dict) and isinstance(schema.get("schema"), dict)
@@ -96,40 +85,23 @@ def _check_fallbacks(settings: dict[str, Any]) -> None:
         raise ValueError(f"{FALLBACK_ALSO_ON} must be a list of {words}")
 
 
+def checked_compaction(given: dict[str, Any]) -> dict[str, Any]:
+    """V1's `CompactionSettings` as they came, when they make sense. A null is what is not said."""
+    CompactionSettings.model_validate({k: v for k, v in given.items() if v is not None})
+    return given
+
+
 ModelSettings = Annotated[Json, AfterValidator(_checked_settings)]
 """V1's `model_settings`, or its older `llm_config`, as a client gives it."""
 
 _GOOGLE = ("google_ai", "google_vertex")
 
 
-class ModelFields(RequestBody):
-    """The fields of V1's agent bodies that say which model is called, and how."""
+class EmbeddingFields(RequestBody):
+    """The fields of V1's bodies that say which model embeds."""
 
-    model: Text | None = None
-    llm_config: ModelSettings | None = None
-    model_settings: ModelSettings | None = None
-    context_window_limit: int | None = Field(None, ge=1, le=2_000_000_000)
     embedding: Text | None = None
     embedding_config: Json | None = None
-    compaction_settings: Json | None = None
-    response_format: Annotated[Json, AfterValidator(_checked_format)] | None = None
-    parallel_tool_calls: bool | None = None
-    max_tokens: int | None = Field(None, ge=1, le=2_000_000_000)
-    max_reasoning_tokens: int | None = Field(None, ge=0, le=2_000_000_000)
-    enable_reasoner: bool | None = None
-    reasoning: bool | None = None
-
-    def fallbacks(self) -> list[str]:
-        """The handles of the models that the request has the agent turn to."""
-        return fallbacks_named(self.model_settings)
-
-    def handle(self) -> str | None:
-        """The handle of the model, None when neither spelling names one."""
-        if self.model is not None or self.llm_config is None:
-            return self.model
-        config = self.llm_config
-        provider = config.get("provider_name") or config.get("model_endpoint_type")
-        return str(config.get("handle") or f"{provider or ''}/{config.get('model') or ''}")
 
     def embedding_shown(self) -> dict[str, Any] | None:
         """V1's deprecated `embedding_config`, filled from the handle; None without either."""
@@ -155,9 +127,33 @@ class ModelFields(RequestBody):
         """The handle of the embedding model, None when neither spelling names one."""
         if self.embedding is not None or self.embedding_config is None:
             return self.embedding
-        config = self.embedding_config
-        provider, model = config.get("embedding_endpoint_type"), config.get("embedding_model")
-        return str(config.get("handle") or f"{provider or ''}/{model or ''}")
+        return embedding_handle_of(self.embedding_config)
+
+
+class ModelFields(EmbeddingFields):
+    """The fields of V1's agent bodies that say which model is called, and how."""
+
+    model: Text | None = None
+    llm_config: ModelSettings | None = None
+    model_settings: ModelSettings | None = None
+    context_window_limit: int | None = Field(None, ge=1, le=2_000_000_000)
+    compaction_settings: Annotated[Json, AfterValidator(checked_compaction)] | None = None
+    response_format: Annotated[Json, AfterValidator(_checked_format)] | None = None
+    parallel_tool_calls: bool | None = None
+    max_tokens: int | None = Field(None, ge=1, le=2_000_000_000)
+    max_reasoning_tokens: int | None = Field(None, ge=0, le=2_000_000_000)
+    enable_reasoner: bool | None = None
+    reasoning: bool | None = None
+
+    def fallbacks(self) -> list[str]:
+        """The handles of the models that the request has the agent turn to."""
+        return fallbacks_named(self.model_settings)
+
+    def handle(self) -> str | None:
+        """The handle of the model, None when neither spelling names one."""
+        if self.model is not None or self.llm_config is None:
+            return self.model
+        return handle_of(self.llm_config)
 
     def context_window(self) -> int | None:
         """Tokens, None when the client leaves them to the model."""
@@ -168,8 +164,7 @@ class ModelFields(RequestBody):
 
     def settings(self, current: dict[str, Any]) -> dict[str, Any]:
         """`model_settings` after this request; the newer spelling wins over the older one."""
-        config = self.llm_config or {}
-        older = {ours: config.get(theirs) for theirs, ours in _SETTINGS.items()}
+        older = settings_in(self.llm_config or {})
         alone = {
             "max_output_tokens": self.max_tokens,
             "parallel_tool_calls": self.parallel_tool_calls,
@@ -177,14 +172,13 @@ class ModelFields(RequestBody):
         }
         newer = current if self.model_settings is None else self.model_settings
         if self.model_settings is None:
-            return newer | _given(older) | _given(alone)
-        return _given(older) | _given(alone) | newer
+            return newer | older | _given(alone)
+        return older | _given(alone) | newer
 
     def options(self, current: dict[str, Any]) -> dict[str, Any]:
         """What only `llm_config` has a word for, after this request."""
         reasons = self.reasoning if self.enable_reasoner is None else self.enable_reasoner
-        config = self.llm_config or {}
-        older = {name: value for name, value in config.items() if name not in _DERIVED}
+        older = options_in(self.llm_config or {})
         alone = {"enable_reasoner": reasons, "max_reasoning_tokens": self.max_reasoning_tokens}
         return current | older | _given(alone)
 
@@ -264,7 +258,7 @@ def shown_config(agent: Agent) -> dict[str, Any]:
     }
     settings = {
         theirs: agent.model_settings[ours]
-        for theirs, ours in _SETTINGS.items()
+        for theirs, ours in SETTINGS_NAMES.items()
         if agent.model_settings.get(ours) is not None
     }
     return config | agent.llm_options | settings

@@ -11,6 +11,7 @@ from api.wire.fields import Json, RequestBody, with_example
 from o.addresses import check_base_url
 from o.domain.mcp import McpSecrets, McpServer, McpServerType
 from o.domain.text import storable
+from o.errors import InvalidInput
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,200}")
 _OURS = {
@@ -155,6 +156,21 @@ class UpdateMcpServerBody(RequestBody):
 
     server_name: ServerName | None = None
     config: ConfigChanges
+
+    def check_no_mask(self, old: McpSecrets) -> None:
+        """Make sure that no mask stands for a secret which the server is not to get.
+
+        Raises:
+            InvalidInput: One does.
+        """
+        headers = self.config.custom_headers or {}
+        known = old.custom_headers or {}
+        pairs = [(self.config.auth_token, old.auth_token)]
+        pairs += [(value, known.get(name)) for name, value in headers.items()]
+        if any(given and secret and given == masked(secret) for given, secret in pairs):
+            raise InvalidInput(
+                "config: secrets are not taken along to another address; give them in full."
+            )
 
     def new_secrets(self, old: McpSecrets) -> McpSecrets:
         """The secrets with what was changed; a mask stands for what it masks."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from api.wire.approvals import call_fields, response_fields, return_fields
 from o.domain.agents import PendingApproval
@@ -22,6 +22,7 @@ from o.domain.messages import (
 from o.domain.runs import RequestConfig
 from o.domain.text import storable
 from o.ids import part_otid
+from o.memory.summaries import unpacked_summary
 
 WireMessage = dict[str, Any]
 
@@ -33,11 +34,14 @@ class MessageView:
     Attributes:
         use_assistant_message: Show calls of `tool_name` as assistant messages whose content is
             the argument `tool_kwarg`, and hide their returns.
+        compaction: How summaries are shown: as lists have them, in what the model reads; in
+            answers as what happened, or not at all.
     """
 
     use_assistant_message: bool = True
     tool_name: str = "send_message"
     tool_kwarg: str = "message"
+    compaction: Literal["stored", "events", "hidden"] = "stored"
 
     @classmethod
     def of(cls, config: RequestConfig) -> Self:
@@ -46,6 +50,7 @@ class MessageView:
             config.use_assistant_message,
             config.assistant_message_tool_name,
             config.assistant_message_tool_kwarg,
+            "events" if config.include_compaction_messages else "hidden",
         )
 
     @property
@@ -145,10 +150,10 @@ def _envelope(message: Message, message_type: str, place: int) -> WireMessage:
 
 def _parts(message: Message, view: MessageView) -> Iterator[tuple[str, dict[str, Any]]]:
     match message.role:
-        case Role.SYSTEM:
-            yield "system_message", {"content": message.text}
-        case Role.USER:
-            yield "user_message", {"content": _content(message.parts)}
+        case Role.SYSTEM | Role.USER:
+            yield f"{message.role}_message", {"content": _said(message)}
+        case Role.SUMMARY:
+            yield from _compaction(message, view)
         case Role.ASSISTANT:
             yield from _reasoning(message.parts)
             if message.text:
@@ -164,6 +169,16 @@ def _parts(message: Message, view: MessageView) -> Iterator[tuple[str, dict[str,
             # A call that failed said nothing, and is shown with its error.
             if returned and not (view.says(returned.name) and returned.status == "success"):
                 yield "tool_return_message", returned_fields(returned)
+
+
+def _compaction(message: Message, view: MessageView) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A compaction: what it did, and the summary that now stands for a part of history."""
+    if view.compaction == "stored":
+        yield "user_message", {"content": message.text}
+    if view.compaction == "events":
+        summary, stats = unpacked_summary(message.text)
+        yield "event_message", {"event_type": "compaction", "event_data": stats or {}}
+        yield "summary_message", {"summary": summary, "compaction_stats": stats}
 
 
 def _reasoning(parts: Sequence[Part]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -185,7 +200,10 @@ def hidden_fields(data: str) -> dict[str, Any]:
     return {"state": "redacted", "hidden_reasoning": data}
 
 
-def _content(parts: Sequence[Part]) -> str | list[dict[str, Any]]:
+def _said(message: Message) -> str | list[dict[str, Any]]:
+    parts = message.parts
+    if message.role is Role.SYSTEM:
+        return message.text
     if len(parts) == 1 and isinstance(parts[0], TextPart):
         return parts[0].text
     return [part.model_dump() for part in parts if isinstance(part, TextPart | ImagePart)]

@@ -3,11 +3,12 @@
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from api.wire.fields import EntityTime, ZonelessTime
-from o.domain.runs import RequestConfig, Run, RunError, Usage
+from o.domain.runs import Run, RunError, Usage
 from o.ids import derived_id
+from o.memory.fill import WARNING_SHARE
 from o.tools.registry import BUILT_IN_TOOLS
 
 StopReasonName = Literal[
@@ -28,6 +29,17 @@ StopReasonName = Literal[
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class RequestConfigBody(BaseModel):
+    """V1's `LettaRequestConfig`: how the request wanted its messages shown."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    use_assistant_message: bool
+    assistant_message_tool_name: str
+    assistant_message_tool_kwarg: str
+    include_return_message_types: list[str] | None
+
+
 class RunBody(BaseModel):
     """V1's `Run`. Times in nanoseconds count from the request."""
 
@@ -40,7 +52,7 @@ class RunBody(BaseModel):
     base_template_id: str | None = None
     background: bool
     metadata: dict[str, Any]
-    request_config: RequestConfig
+    request_config: RequestConfigBody
     stop_reason: str | None
     callback_url: str | None
     callback_sent_at: EntityTime | None
@@ -61,7 +73,7 @@ class RunBody(BaseModel):
             conversation_id=run.conversation_id,
             background=run.options.background,
             metadata=_metadata(run),
-            request_config=run.options.request_config,
+            request_config=RequestConfigBody.model_validate(run.options.request_config),
             stop_reason=run.stop_reason,
             callback_url=run.callback_url,
             callback_sent_at=run.callback_sent_at,
@@ -162,13 +174,29 @@ def since_1970_ns(moment: datetime) -> int:
 
 
 def _metadata(run: Run) -> dict[str, Any]:
-    """`run_type`, and of a failed run its `error`: a text, or an object when it was streamed."""
+    """`run_type`, and of a failed run its `error`: a text, or an object when it was streamed.
+
+    A run that has filled `WARNING_SHARE` of its context window says so in `context_warning`.
+    """
     metadata: dict[str, Any] = {"run_type": run.options.run_type}
     if run.pending_approval_id is not None:
         metadata["pending_approval"] = run.pending_approval_id
+    if run.usage.fill >= WARNING_SHARE:
+        metadata["context_warning"] = _warning(run.usage)
     if run.error is None:
         return metadata
     return metadata | {"error": _error(run, run.error)}
+
+
+def _warning(usage: Usage) -> dict[str, Any]:
+    """What a client may show of a window that is nearly full, before it is compacted."""
+    percent = int(100 * usage.fill)
+    return {
+        "context_tokens": usage.fullest_tokens,
+        "context_window": usage.window_tokens,
+        "percent": percent,
+        "message": f"{percent} % of the context window was filled in this run.",
+    }
 
 
 def _error(run: Run, error: RunError) -> str | dict[str, str]:

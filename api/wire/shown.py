@@ -42,6 +42,22 @@ class UserMessage(_Message):
     content: Content
 
 
+class EventMessage(_Message):
+    """Something that happened to the conversation; `event_data` says how it went."""
+
+    message_type: Literal["event_message"]
+    event_type: Literal["compaction"]
+    event_data: dict[str, Any]
+
+
+class SummaryMessage(_Message):
+    """What stands in the prompt for a part of history that was taken out of it."""
+
+    message_type: Literal["summary_message"]
+    summary: str
+    compaction_stats: dict[str, Any] | None
+
+
 class AssistantMessage(_Message):
     """What the agent said."""
 
@@ -132,7 +148,9 @@ ShownMessage = Annotated[
     | ToolCallMessage
     | ToolReturnMessage
     | ApprovalRequestMessage
-    | ApprovalResponseMessage,
+    | ApprovalResponseMessage
+    | EventMessage
+    | SummaryMessage,
     Field(discriminator="message_type"),
 ]
 

@@ -86,7 +86,7 @@ class ToolExecutionBody(BaseModel):
 
 @lru_cache(maxsize=1_000)
 def tool_body(organization_id: str, tool: str) -> ToolBody:
-    """The built-in tool by that name, as V1 shows it to an organisation."""
+    """The built-in tool by that name, as V1 shows it to an organization."""
     built_in = BUILT_IN_TOOLS[tool]
     spec = built_in.spec
     return ToolBody(
@@ -113,10 +113,10 @@ def tool_bodies(
 
 
 def tool_id(organization_id: str, name: str) -> str:
-    """The id of a built-in tool, which each organisation has one of."""
+    """The id of a built-in tool, which each organization has one of."""
     return derived_id("tool", organization_id, name)
 
 
 def tool_names_by_id(organization_id: str) -> dict[str, str]:
-    """The names of the built-in tools by the ids that this organisation knows them by."""
+    """The names of the built-in tools by the ids that this organization knows them by."""
     return {tool_id(organization_id, name): name for name in BUILT_IN_TOOLS}

@@ -66,7 +66,7 @@ class MessageCreateBody(RequestBody):
 
     @model_validator(mode="after")
     def _role_can_be_sent(self) -> Self:
-        if self.role in (Role.TOOL, Role.APPROVAL):
+        if self.role in (Role.TOOL, Role.APPROVAL, Role.SUMMARY):
             raise ValueError("role must be one of 'user', 'system', 'assistant'")
         return self
 
@@ -141,6 +141,7 @@ class SendBody(RequestBody):
     use_assistant_message: bool = True
     assistant_message_tool_name: Text = "send_message"
     assistant_message_tool_kwarg: Text = "message"
+    include_compaction_messages: bool = False
 
     @model_validator(mode="after")
     def _one_of_input_and_messages(self) -> Self:
@@ -209,9 +210,12 @@ def stop_reason_body(closed: RunClosed) -> dict[str, Any]:
     return {"message_type": "stop_reason", "stop_reason": closed.stop_reason.value}
 
 
+_OURS = {"cost_nano", "unpriced_steps", "estimated_tokens", "fullest_tokens", "window_tokens"}
+
+
 def usage_body(closed: RunClosed) -> dict[str, Any]:
     """V1's `LettaUsageStatistics`: sums over the steps; `context_tokens` is the last call's."""
-    usage = closed.usage.model_dump(exclude={"cost_nano", "unpriced_steps"})
+    usage = closed.usage.model_dump(exclude=_OURS)
     return {"message_type": "usage_statistics", **usage, "run_ids": None}
 
 

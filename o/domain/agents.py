@@ -80,6 +80,8 @@ class Conversation(BaseModel):
             when this changes, and only then, so that provider caches hit.
         epoch: Counts the changes of history other than appending: while it is equal, what was
             read before is still the beginning of what is there.
+        window_start: Messages at later positions are in the prompt, those of role summary left out.
+        summary_id: The summary that stands ahead of them; None while all is in the prompt.
         model: The handle that it speaks with in the place of the agent's; None for the agent's.
         model_settings: The same for `Agent.model_settings`.
         last_message_at: When something was last sent to it.
@@ -94,6 +96,8 @@ class Conversation(BaseModel):
     next_position: int = 0
     prompt_key: str = ""
     epoch: int = 0
+    window_start: int = 0
+    summary_id: str | None = None
     summary: str | None = None
     model: str | None = None
     model_settings: dict[str, Any] | None = None

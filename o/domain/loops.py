@@ -97,6 +97,11 @@ def after_call(
     return GO_ON if is_last_step else after_text(rules, is_last_step=False)
 
 
+def goes_on_after_calls(agent: Agent) -> bool:
+    """Whether a turn goes on after any call, whatever is called beside it and comes of it."""
+    return not is_legacy(agent) and not tools_ruled(agent, "exit_loop")
+
+
 def _after_legacy_call(reason: str | None, *, is_last_step: bool) -> AfterCall:
     if reason is None:
         return AfterCall(stop=StopReason.END_TURN)

@@ -22,6 +22,8 @@ class Role(StrEnum):
     ASSISTANT = "assistant"
     TOOL = "tool"
     APPROVAL = "approval"
+    SUMMARY = "summary"
+    """Tells what was said in a part of history that is not in the prompt any more."""
 
 
 class TextPart(BaseModel):

@@ -41,6 +41,7 @@ class StopReason(StrEnum):
     CANCELLED = "cancelled"
     ERROR = "error"
     LLM_API_ERROR = "llm_api_error"
+    SYSTEM_PROMPT_OVERFLOW = "context_window_overflow_in_system_prompt"
 
     @property
     def status(self) -> RunStatus:
@@ -66,6 +67,10 @@ class Usage(BaseModel):
     Attributes:
         cost_nano: Billionths of a US dollar; None where nothing is known of what it cost.
         unpriced_steps: How many steps of the sum are not in `cost_nano`.
+        estimated_tokens: Of one call: what its prompt was estimated at before (`o.memory.fill`).
+        fullest_tokens: What the call had in its context window that filled it most, the reply
+            included.
+        window_tokens: How much that window takes; 0 where no call has said so.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -80,10 +85,19 @@ class Usage(BaseModel):
     context_tokens: int = 0
     cost_nano: int | None = None
     unpriced_steps: int = 0
+    estimated_tokens: int = 0
+    fullest_tokens: int = 0
+    window_tokens: int = 0
+
+    @property
+    def fill(self) -> float:
+        """The share of the context window that was filled at most."""
+        return self.fullest_tokens / self.window_tokens if self.window_tokens else 0.0
 
     def plus(self, call: "Usage") -> "Usage":
         """The sum with one more call."""
         costs = [cost for cost in (self.cost_nano, call.cost_nano) if cost is not None]
+        fullest = max(self, call, key=lambda usage: usage.fill)
         return Usage(
             prompt_tokens=self.prompt_tokens + call.prompt_tokens,
             completion_tokens=self.completion_tokens + call.completion_tokens,
@@ -95,6 +109,8 @@ class Usage(BaseModel):
             context_tokens=call.total_tokens,
             cost_nano=sum(costs) if costs else None,
             unpriced_steps=self.unpriced_steps + (call.cost_nano is None),
+            fullest_tokens=fullest.fullest_tokens,
+            window_tokens=fullest.window_tokens,
         )
 
 
@@ -118,6 +134,7 @@ class RequestConfig(BaseModel):
     assistant_message_tool_name: str = "send_message"
     assistant_message_tool_kwarg: str = "message"
     include_return_message_types: list[str] | None = None
+    include_compaction_messages: bool = False
 
 
 class ClientTool(BaseModel):

@@ -30,7 +30,7 @@ class ToolVariable(BaseModel):
 
 
 class SandboxConfig(BaseModel):
-    """What V1 lets an organisation say of a sandbox. Only its variables mean something here."""
+    """What V1 lets an organization say of a sandbox. Only its variables mean something here."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,4 +1,4 @@
-"""Tools that an organisation made or took from an MCP server."""
+"""Tools that an organization made or took from an MCP server."""
 
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ WEIGHTS = {"name": 4, "tags": 2, "description": 1}
 
 
 class StoredTool(BaseModel):
-    """A tool that is a row. Its name is unique in its organisation, and agents have it by name.
+    """A tool that is a row. Its name is unique in its organization, and agents have it by name.
 
     Attributes:
         tool_type: `custom`, or `external_mcp` for one of an MCP server.

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from o.domain.agents import DEFAULT_CONTEXT_WINDOW
+from o.domain.embedding import LOCAL_EMBEDDING
 from o.errors import ModelError, NotFound
 from o.llm.listing import ListedModel, list_models
-from o.llm.providers import ANY_MODEL, Provider, ProviderSet, ProviderSource
+from o.llm.local_embedding import is_installed
+from o.llm.providers import ANY_MODEL, LOCAL, Provider, ProviderSet, ProviderSource
 
 _log = logging.getLogger(__name__)
 _FRESH_S = 60.0
@@ -62,6 +64,12 @@ class CatalogueEntry:
         return min(self.max_context_window, DEFAULT_CONTEXT_WINDOW)
 
 
+LOCAL_ENTRY = CatalogueEntry(
+    Provider(LOCAL, "openai", LOCAL, ""), LOCAL_EMBEDDING.partition("/")[2], embeds=True
+)
+"""The embedding model that comes with the server. No address has it: workers run it."""
+
+
 @dataclass(frozen=True)
 class ProviderState:
     """How a provider stands.
@@ -109,8 +117,9 @@ class Catalogue:
         return [entry for entry in await self._entries(organization_id) if not entry.embeds]
 
     async def list_embedding_models(self, organization_id: str = "") -> list[CatalogueEntry]:
-        """Every model that embeds text."""
-        return [entry for entry in await self._entries(organization_id) if entry.embeds]
+        """Every model that embeds text, the local one first."""
+        found = [entry for entry in await self._entries(organization_id) if entry.embeds]
+        return [LOCAL_ENTRY, *found] if is_installed() else found
 
     async def survey(self, organization_id: str = "") -> list[ProviderState]:
         """How each provider stands, in the providers' order."""
@@ -134,6 +143,8 @@ class Catalogue:
         Raises:
             NotFound: No such provider is set up, or it says that it has no such model.
         """
+        if handle == LOCAL_EMBEDDING and is_installed():
+            return LOCAL_ENTRY
         known = await self._providers.providers_of(organization_id)
         if handle in ANY_MODEL and known.get("letta") is None and known.default_model is None:
             return await self._first(known, handle)

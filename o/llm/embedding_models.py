@@ -1,6 +1,7 @@
 """What is known of models that embed text beside their names."""
 
 import re
+from dataclasses import dataclass
 
 USUAL_DIMENSIONS = 1_536
 """What is said of a model of which nothing is known, as V1 does."""
@@ -36,3 +37,37 @@ def dimensions_of(model: str) -> int | None:
         model: Its id, as its provider spells it.
     """
     return next((count for pattern, count in _DIMENSIONS if pattern.search(model)), None)
+
+
+@dataclass(frozen=True)
+class Wording:
+    """What some models want before a text, and make better vectors with."""
+
+    query: str = ""
+    passage: str = ""
+
+
+_INSTRUCTION = "Instruct: Given a question, retrieve relevant passages that answer it\nQuery: "
+_FOR_SEARCH = "Represent this sentence for searching relevant passages: "
+# By what an id holds; the first that fits counts. As the models' own pages have it.
+_WORDINGS = [
+    (re.compile(pattern, re.IGNORECASE), wording)
+    for pattern, wording in (
+        (r"nomic-embed-text", Wording("search_query: ", "search_document: ")),
+        (r"e5-[a-z0-9-]*instruct|qwen3-embedding", Wording(_INSTRUCTION)),
+        (r"(^|[/:_.-])e5-|multilingual-e5", Wording("query: ", "passage: ")),
+        (r"embeddinggemma", Wording("task: search result | query: ", "title: none | text: ")),
+        (r"arctic-embed(-[a-z]+-v2|2)", Wording("query: ")),
+        (r"mxbai-embed-large|arctic-embed|bge-(small|base|large)-en", Wording(_FOR_SEARCH)),
+    )
+]
+
+
+def wording_of(model: str) -> Wording:
+    """What is put before texts for a model; nothing for those that want nothing.
+
+    Args:
+        model: Its id, as its provider spells it.
+    """
+    found = (wording for pattern, wording in _WORDINGS if pattern.search(model))
+    return next(found, Wording())

@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from o.domain.text import cut
+
 MOST_CHARS = 1_000_000
 """Of a return that is kept; the tool's own limit of what a model is shown is lower as a rule."""
 
@@ -18,10 +20,7 @@ def text_of(content: Sequence[Mapping[str, Any]], structured: Any = None) -> str
     has_text = any(block.get("type") == "text" and block.get("text") for block in content)
     if structured is not None and not has_text:
         parts.append(json.dumps(structured, ensure_ascii=False))
-    text = "\n".join(part for part in parts if part)
-    if len(text) > MOST_CHARS:
-        return f"{text[:MOST_CHARS]}\n[cut: the server returned {len(text)} characters]"
-    return text
+    return cut("\n".join(part for part in parts if part), MOST_CHARS)
 
 
 def _part(block: Mapping[str, Any]) -> str:

@@ -163,9 +163,7 @@ class _Calls:
         place = self._place_of(message.id, returned) if returned else None
         if returned is None or place is None:
             return 0
-        most = max(_LEAST_RETURN_CHARS, int(agent.context_window * _CHARS_A_TOKEN * _RETURN_PART))
-        time = local_time(message.created_at, agent.timezone)
-        content = packed_return(returned, time, most_chars=most)
+        content = _shown_return(agent, message, returned)
         self._contents[place] = content
         return _OVERHEAD_CHARS + len(content)
 
@@ -189,6 +187,30 @@ class _Calls:
         return places[0] if places else None
 
 
+def shown_alone(agent: Agent, message: Message) -> dict[str, Any] | None:
+    """A message as it stands in a prompt, but for ids of calls; None for one that does not.
+
+    For whoever counts or retells single messages; prompts are made by `Prompt`.
+    """
+    match message.role:
+        case Role.APPROVAL:
+            return None
+        case Role.TOOL:
+            returned = message.tool_return
+            content = _shown_return(agent, message, returned) if returned else _INTERRUPTED
+            return {"role": "tool", "tool_call_id": "", "content": content}
+        case Role.ASSISTANT:
+            return _assistant(message)
+        case _:
+            return _plain(message)
+
+
+def _shown_return(agent: Agent, message: Message, returned: ToolReturn) -> str:
+    most = max(_LEAST_RETURN_CHARS, int(agent.context_window * _CHARS_A_TOKEN * _RETURN_PART))
+    time = local_time(message.created_at, agent.timezone)
+    return packed_return(returned, time, most_chars=most)
+
+
 def packed_return(tool_return: ToolReturn, time: str, *, most_chars: int | None = None) -> str:
     """A tool's return as V1 shows it to the model: JSON of status, message and time.
 
@@ -206,7 +228,8 @@ def packed_return(tool_return: ToolReturn, time: str, *, most_chars: int | None 
 
 def _plain(message: Message) -> dict[str, Any]:
     """A user's or system message; providers take names of word characters only."""
-    shown = {"role": message.role.value, "content": _content(message)}
+    role = Role.USER if message.role is Role.SUMMARY else message.role
+    shown = {"role": role.value, "content": _content(message)}
     if message.role is Role.USER and message.name and _NAME.fullmatch(message.name):
         shown["name"] = message.name
     return shown

@@ -9,7 +9,9 @@ LINE_NUMBER_BANNER = (
 )
 """Stands above blocks that are shown with line numbers (`o.memory.prompt`)."""
 
-_LINE_NUMBER = re.compile(r"^\s*\d+→ ?", re.MULTILINE)
+# Of the blanks before the number only those of its own line are looked at: what could go over line
+# ends would be tried from each of them to the last, and 100,000 empty lines would take an hour.
+_LINE_NUMBER = re.compile(r"^[^\S\n]*\d+→", re.MULTILINE)
 
 
 def insert(value: str, new_string: str, insert_line: int = -1) -> str:
@@ -19,7 +21,7 @@ def insert(value: str, new_string: str, insert_line: int = -1) -> str:
         ToolFailed: The line does not exist, or the text carries line numbers of the display.
     """
     refuse_line_numbers(new_string)
-    lines = value.expandtabs().split("\n") if value else []
+    lines = _plain(value).split("\n") if value else []
     if insert_line == -1:
         insert_line = len(lines)
     if not 0 <= insert_line <= len(lines):
@@ -27,18 +29,20 @@ def insert(value: str, new_string: str, insert_line: int = -1) -> str:
             f"insert_line {insert_line} is out of range: the block has {len(lines)} lines, "
             f"so use 0 to {len(lines)}, or -1 for the end."
         )
-    added = new_string.expandtabs().split("\n")
+    added = _plain(new_string).split("\n")
     return "\n".join(lines[:insert_line] + added + lines[insert_line:])
 
 
 def replace(value: str, old_string: str, new_string: str) -> str:
     """`value` with the one occurrence of `old_string` replaced. Tabs count as spaces.
 
+    Lines may end as in Windows; they end in line feeds alone afterwards.
+
     Raises:
         ToolFailed: `old_string` is empty, absent or ambiguous, or carries line numbers.
     """
     refuse_line_numbers(old_string, new_string)
-    value, old, new = value.expandtabs(), old_string.expandtabs(), new_string.expandtabs()
+    value, old, new = _plain(value), _plain(old_string), _plain(new_string)
     if not old:
         raise ToolFailed("old_string is empty: quote the text to replace, or insert text instead.")
     found = value.count(old)
@@ -79,6 +83,15 @@ def rethink(new_memory: str) -> str:
     """
     refuse_line_numbers(new_memory)
     return new_memory
+
+
+def with_plain_ends(text: str) -> str:
+    """The text with line feeds alone at the ends of lines: models see no others."""
+    return text.replace("\r\n", "\n")
+
+
+def _plain(text: str) -> str:
+    return with_plain_ends(text).expandtabs()
 
 
 def refuse_line_numbers(*texts: str) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from o.domain.agents import Agent, Conversation
 from o.domain.blocks import Block
+from o.domain.directories import Directories
 from o.domain.loops import is_legacy
 from o.domain.messages import InputMessage, Message
 from o.ids import derived_id
@@ -18,6 +19,7 @@ def first_messages(
     blocks: Sequence[Block],
     initial: Sequence[InputMessage] | None,
     now: datetime,
+    directories: Directories | None = None,
 ) -> list[Message]:
     """The system message at position 0, and what follows it from position 1 on.
 
@@ -28,8 +30,11 @@ def first_messages(
         initial: V1's `initial_message_sequence`: messages to begin with, which may be none.
             With None they are those of the agent's type.
         now: When it begins.
+        directories: The folders of the agent.
     """
-    prompt = compile_prompt(agent, conversation, blocks, recall_count=0, now=now)
+    prompt = compile_prompt(
+        agent, conversation, blocks, recall_count=0, directories=directories, now=now
+    )
     system = system_message(agent, conversation, prompt, now)
     if initial is None:
         return [system, *_of_type(agent, conversation, now)]

@@ -2,25 +2,37 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from o.domain.agents import Agent, Conversation
+from o.domain.archives import NOTHING_ARCHIVED, ArchivalSummary
 from o.domain.blocks import Block
+from o.domain.directories import Directories
+from o.domain.file_budget import FileBudget
 from o.domain.loops import shows_blocks
 from o.domain.messages import Message, Role, TextPart
 from o.domain.runs import ClientSkill, RunOptions
 from o.ids import derived_id
+from o.memory.directories import directories_of, directories_section
 from o.memory.edits import LINE_NUMBER_BANNER
 from o.memory.structure import inert, tag_of
 from o.memory.tool_usage import tool_usage_rules
 
 _PLACE = "{CORE_MEMORY}"
+_METADATA = "<memory_metadata>"
 _EDITS_BY_LINE = frozenset({"letta_v1_agent", "memgpt_v2_agent", "sleeptime_agent"})
 
 
-def prompt_key(agent: Agent, blocks: Sequence[Block]) -> str:
-    """What a compiled prompt depends on: while it is equal, the stored one is kept to the byte."""
+def prompt_key(agent: Agent, blocks: Sequence[Block], files: str | None = None) -> str:
+    """What a compiled prompt depends on: while it is equal, the stored one is kept to the byte.
+
+    Args:
+        agent: As it acts in the conversation.
+        blocks: In the order in which they are shown.
+        files: A digest of what it shows of folders; None for an agent that has none.
+    """
     digest = hashlib.sha256(agent.system.encode())
     for block in blocks if shows_blocks(agent) else ():
         digest.update(repr(_visible(block)).encode())
@@ -29,7 +41,19 @@ def prompt_key(agent: Agent, blocks: Sequence[Block]) -> str:
     if _has_line_numbers(agent):
         digest.update(b"line numbers")
     digest.update(tool_usage_rules(agent).encode())
-    return digest.hexdigest()
+    if files is None:
+        return digest.hexdigest()
+    budget = FileBudget.of(agent)
+    seen = f"{budget.max_open},{budget.view_chars},{agent.context_window}"
+    return f"{digest.hexdigest()} {files},{seen}"
+
+
+def shows_other_files(key: str, stored_key: str) -> bool:
+    """Whether two prompts show other files, by their keys: those that tools open are seen at once.
+
+    Blocks stand in a prompt as they were when the turn began.
+    """
+    return key.partition(" ")[2] != stored_key.partition(" ")[2]
 
 
 def compile_prompt(
@@ -38,6 +62,8 @@ def compile_prompt(
     blocks: Sequence[Block],
     *,
     recall_count: int,
+    archival: ArchivalSummary = NOTHING_ARCHIVED,
+    directories: Directories | None = None,
     now: datetime,
 ) -> str:
     """The text of the system message.
@@ -50,15 +76,56 @@ def compile_prompt(
         conversation: The thread that the prompt is for.
         blocks: In the order in which they are shown.
         recall_count: Messages in history, the system message not counted.
+        archival: What the agent's archives hold.
+        directories: Its folders and open files.
         now: When the prompt is compiled.
     """
-    sections = [tool_usage_rules(agent), _metadata(agent, conversation, recall_count, now)]
+    sections = [
+        tool_usage_rules(agent),
+        directories_section(agent, directories),
+        _metadata(agent, conversation, recall_count, archival, now),
+    ]
     if shows_blocks(agent):
         sections.insert(0, _memory_blocks(blocks, numbered=_has_line_numbers(agent)))
     memory = "\n\n".join(filter(None, sections))
     if _PLACE in agent.system:
         return agent.system.replace(_PLACE, memory, 1)
     return f"{agent.system.rstrip()}\n\n{memory}"
+
+
+@dataclass(frozen=True)
+class PromptParts:
+    """A compiled prompt in its parts; empty where it has none of them."""
+
+    instructions: str
+    blocks: str = ""
+    rules: str = ""
+    directories: str = ""
+    metadata: str = ""
+
+
+def parts_of(agent: Agent, prompt: str) -> PromptParts:
+    """What `compile_prompt` has made a prompt of, as far as the agent is still the same."""
+    ahead, _, behind = agent.system.partition(_PLACE)
+    ahead = ahead if behind or _PLACE in agent.system else f"{ahead.rstrip()}\n\n"
+    if not (prompt.startswith(ahead) and prompt.endswith(behind)):
+        return PromptParts(prompt)
+    memory = prompt[len(ahead) : len(prompt) - len(behind)]
+    start = memory.rfind(_METADATA)
+    if start < 0:
+        return PromptParts(prompt)
+    rules = tool_usage_rules(agent)
+    rest = memory[:start].rstrip()
+    directories = directories_of(rest)
+    rest = rest.removesuffix(directories).rstrip()
+    rules = rules if rules and rest.endswith(rules) else ""
+    return PromptParts(
+        instructions=agent.system,
+        blocks=rest.removesuffix(rules).rstrip(),
+        rules=rules,
+        directories=directories,
+        metadata=memory[start:],
+    )
 
 
 def system_message(agent: Agent, conversation: Conversation, text: str, now: datetime) -> Message:
@@ -157,13 +224,34 @@ def _skills(skills: Sequence[ClientSkill]) -> str:
     )
 
 
-def _metadata(agent: Agent, conversation: Conversation, recall_count: int, now: datetime) -> str:
+def _metadata(
+    agent: Agent,
+    conversation: Conversation,
+    recall_count: int,
+    archival: ArchivalSummary,
+    now: datetime,
+) -> str:
     thread = "default" if conversation.is_default else conversation.id
     return (
-        "<memory_metadata>\n"
+        f"{_METADATA}\n"
         f"- AGENT_ID: {agent.id}\n"
         f"- CONVERSATION_ID: {thread}\n"
         f"- System prompt last recompiled: {local_time(now, agent.timezone)}\n"
         f"- {recall_count} earlier messages are in recall memory; conversation_search finds them\n"
+        f"{_archived(archival)}"
         "</memory_metadata>"
     )
+
+
+def _archived(archival: ArchivalSummary) -> str:
+    if not archival.passage_count:
+        return ""
+    lines = (
+        f"- {archival.passage_count} passages are in archival memory; "
+        "archival_memory_search finds them\n"
+    )
+    if archival.tags:
+        more = f" and {archival.more_tags} more" if archival.more_tags else ""
+        tags = ", ".join(inert(" ".join(tag.split())) for tag in archival.tags)
+        lines += f"- Tags of archival memory: {tags}{more}\n"
+    return lines

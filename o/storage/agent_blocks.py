@@ -135,3 +135,14 @@ async def detach_block(connection: AsyncConnection, agent_id: str, block_id: str
 async def detach_all_blocks(connection: AsyncConnection, agent_id: str) -> None:
     """Take all blocks from an agent, which the caller has found for an actor."""
     await connection.execute(delete(agent_blocks).where(agent_blocks.c.agent_id == agent_id))
+
+
+async def detach_block_from(
+    connection: AsyncConnection, agent_ids: Sequence[str], block_id: str
+) -> None:
+    """Take a block from those of these agents that have it; the caller has locked them."""
+    await connection.execute(
+        delete(agent_blocks).where(
+            agent_blocks.c.agent_id.in_(agent_ids), agent_blocks.c.block_id == block_id
+        )
+    )

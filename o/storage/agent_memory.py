@@ -1,4 +1,4 @@
-"""An agent's memory as its tools use it: blocks to edit, messages to search."""
+"""An agent's memory as its tools use it: blocks to edit, archives to add to, files to open."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -9,13 +9,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
 from o.domain.agents import Agent
-from o.domain.blocks import MAX_VALUE_CHARS, Block, label_fault
-from o.domain.messages import Message, Role
+from o.domain.archives import Archive, Passage, words_key
+from o.domain.blocks import DEFAULT_LIMIT_CHARS, MAX_VALUE_CHARS, Block, label_fault, limit_fault
+from o.domain.directories import FileRequest, OpenedFiles
 from o.errors import Conflict, NotFound, ToolFailed
 from o.ids import new_id
+from o.storage.agent_archives import own_archive
 from o.storage.agent_blocks import attach_blocks, detach_block, get_agent_block
 from o.storage.blocks import add_blocks, change_block
-from o.storage.messages import search_messages
+from o.storage.file_requests import open_requested
+from o.storage.passages import Arrival, add_passages
 from o.storage.thread_blocks import SeenBlock, lock_seen_block, lock_seen_blocks
 from o.tools.tool import BlockMissing
 
@@ -23,10 +26,32 @@ from o.tools.tool import BlockMissing
 class AgentMemory:
     """`o.tools.tool.Memory` in PostgreSQL. The caller's transaction commits what it changes."""
 
-    def __init__(self, connection: AsyncConnection, agent: Agent) -> None:
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        agent: Agent,
+        *,
+        tool: str,
+        run_id: str | None = None,
+        enforce_limit: bool = False,
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            connection: In a transaction.
+            agent: Whose memory it is, as it acts in its conversation.
+            tool: What edits it, for the history of blocks.
+            run_id: The run in whose turn it does; None where the API runs it.
+            enforce_limit: Whether the limits of blocks hold.
+        """
         self._connection = connection
         self._agent = agent
+        self._tool = tool
+        self._run_id = run_id
+        self._enforces_limit = enforce_limit
         self._owner = Actor(organization_id=agent.organization_id)
+        self.filled: Archive | None = None
+        """Where a passage was added: once that is committed, it can be embedded."""
 
     async def block(self, label: str) -> Block:
         """The block as the agent sees it where it acts, locked until the transaction ends."""
@@ -39,11 +64,12 @@ class AgentMemory:
     async def set_value(self, block: Block, value: str) -> str:
         """Give a locked block a new value."""
         _check_size(value)
+        self._check_limit(block.label, value, block.limit_chars, before=len(block.value))
         await self._change(block, {"value": value})
         return value
 
     async def create_block(self, label: str, value: str, description: str = "") -> Block:
-        """A new block of the agent's organisation, attached behind the others."""
+        """A new block of the agent's organization, attached behind the others."""
         _check_label(label)
         try:
             await get_agent_block(self._connection, self._owner, self._agent.id, label)
@@ -52,6 +78,7 @@ class AgentMemory:
         else:
             raise ToolFailed(f"There is a memory block with the label {label!r} already.")
         _check_size(value)
+        self._check_limit(label, value, DEFAULT_LIMIT_CHARS)
         now = datetime.now(UTC)
         block = Block(
             id=new_id("block"),
@@ -60,6 +87,8 @@ class AgentMemory:
             value=value,
             description=description or None,
             changed_by=self._agent.id,
+            changed_via=self._tool,
+            changed_in=self._run_id,
             created_at=now,
             updated_at=now,
         )
@@ -90,24 +119,27 @@ class AgentMemory:
         """A savepoint."""
         return self._connection.begin_nested()
 
-    async def search_messages(
-        self,
-        *,
-        query: str | None,
-        roles: Sequence[Role],
-        since: datetime | None,
-        until: datetime | None,
-        limit: int,
-    ) -> list[Message]:
-        """The newest messages of all the agent's conversations whose text holds `query`."""
-        return await search_messages(
-            self._connection,
-            self._agent.id,
-            query=query,
-            roles=roles,
-            since=since,
-            until=until,
-            limit=limit,
+    async def add_passage(self, text: str, tags: Sequence[str]) -> None:
+        """A new passage; that it is stored once is for the transaction to see to."""
+        archive = await own_archive(self._connection, self._owner, self._agent)
+        now = datetime.now(UTC)
+        passage = Passage(
+            id=new_id("passage"),
+            organization_id=archive.organization_id,
+            archive_id=archive.id,
+            text=text,
+            tags=list(tags),
+            key=words_key(text),
+            created_at=now,
+            updated_at=now,
+        )
+        await add_passages(self._connection, self._owner, [passage], Arrival(now))
+        self.filled = archive
+
+    async def open_files(self, wanted: Sequence[FileRequest], *, close_others: bool) -> OpenedFiles:
+        """Open files of the agent's folders; they are in its prompt once that is committed."""
+        return await open_requested(
+            self._connection, self._agent, wanted, close_others=close_others
         )
 
     async def _seen_block(self, label: str) -> SeenBlock:
@@ -132,8 +164,23 @@ class AgentMemory:
     async def _change(self, block: Block, changes: dict[str, str]) -> None:
         """Change a locked block; its history says which agent did."""
         await change_block(
-            self._connection, self._owner, block.id, changes, changed_by=self._agent.id
+            self._connection,
+            self._owner,
+            block.id,
+            changes,
+            changed_by=self._agent.id,
+            via=self._tool,
+            run_id=self._run_id,
         )
+
+    def _check_limit(self, label: str, value: str, limit_chars: int, *, before: int = 0) -> None:
+        if not self._enforces_limit:
+            return
+        if (fault := limit_fault(len(value), limit_chars, before=before)) is not None:
+            raise ToolFailed(
+                f"The memory block {label!r} was not changed: {fault}. Shorten it first, "
+                "or put what is not needed in every prompt elsewhere."
+            )
 
 
 def _check_label(label: str) -> None:

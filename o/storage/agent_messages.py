@@ -97,7 +97,7 @@ async def send_to_agent(
 ) -> RunOfAgent:
     """Store a run of an agent's own thread, or find the one that the same message made before.
 
-    Waits are begun one after the other in an organisation, so that of those which close a circle
+    Waits are begun one after the other in an organization, so that of those which close a circle
     together the last one is refused, whichever that is. Runs that others store meanwhile close
     none: they wait for nothing but their turn.
 

@@ -11,7 +11,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     exists,
-    false,
     func,
     insert,
     literal_column,
@@ -24,9 +23,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.agents import Agent, AgentState, Conversation, Thread
 from o.errors import NotFound
+from o.storage.context_windows import WINDOW_IDS
 from o.storage.deleted_rows import deleted_by_time
 from o.storage.held_tools import SHOWN_TOOLS
+from o.storage.identity_links import AGENTS, identity_conditions
+from o.storage.memory_tables import agent_archives
 from o.storage.pages import Page, page_of_rows
+from o.storage.quick import AnyConnection
 from o.storage.rows import columns_of, model_of, model_of_json, readable, row_of
 from o.storage.tables import agent_blocks, agents, conversations
 
@@ -38,11 +41,11 @@ _SORT_KEYS: dict[str, ColumnElement[Any]] = {
 }
 
 # An agent with what is shown beside it, as JSON that becomes a model without a detour.
-_MESSAGE_IDS = """(
-    SELECT coalesce(jsonb_agg(messages.id ORDER BY messages.position), '[]')
-    FROM conversations JOIN messages ON messages.conversation_id = conversations.id
+_MESSAGE_IDS = f"""coalesce((
+    SELECT {WINDOW_IDS}
+    FROM conversations
     WHERE conversations.agent_id = agents.id AND conversations.is_default
-)"""
+), '[]')"""  # noqa: S608
 _BLOCKS = """(
     SELECT coalesce(jsonb_agg(to_jsonb(blocks) ORDER BY held.position, held.label), '[]')
     FROM agent_blocks AS held JOIN blocks ON blocks.id = held.block_id
@@ -95,9 +98,11 @@ class AgentFilter:
 
     Attributes:
         query_text: What the name must hold, upper and lower case alike.
-        identity: Whether V1's identities are asked for, which no agent has here.
+        identity_id: Only agents that have this identity.
+        identifier_keys: Only agents that have an identity by one of these keys.
         with_hidden: Whether hidden agents are among them.
         block_id: Only agents that have this block.
+        archive_id: Only agents that have this archive.
     """
 
     name: str | None = None
@@ -109,9 +114,11 @@ class AgentFilter:
     base_template_id: str | None = None
     last_stop_reason: str | None = None
     created_by_id: str | None = None
-    identity: bool = False
+    identity_id: str | None = None
+    identifier_keys: Sequence[str] | None = None
     with_hidden: bool = False
     block_id: str | None = None
+    archive_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -151,8 +158,35 @@ async def get_agent(
     return model_of(Agent, row)
 
 
+async def lock_agents(
+    connection: AsyncConnection, actor: Actor, agent_ids: Sequence[str]
+) -> list[str]:
+    """See that these agents are there; nobody else changes them in this transaction.
+
+    Returns:
+        Their ids in the order given, each once.
+
+    Raises:
+        NotFound: One of them is not there for this actor.
+    """
+    ids = list(dict.fromkeys(agent_ids))
+    if not ids:
+        return []
+    rows = await connection.execute(
+        select(agents.c.id)
+        .where(_visible(actor), agents.c.id.in_(ids))
+        .order_by(agents.c.id)
+        .with_for_update(key_share=True)
+    )
+    found = set(rows.scalars())
+    for agent_id in ids:
+        if agent_id not in found:
+            raise agent_not_found(agent_id)
+    return ids
+
+
 async def get_agent_state(
-    connection: AsyncConnection,
+    connection: AnyConnection,
     actor: Actor,
     agent_id: str,
     *,
@@ -164,13 +198,14 @@ async def get_agent_state(
     Raises:
         NotFound: There is none for this actor.
     """
-    found = await connection.scalar(
+    rows = await connection.execute(
         _STATE[with_blocks, with_tools],
         {"agent_id": agent_id, "organization_id": actor.organization_id},
     )
+    found = rows.one_or_none()
     if found is None:
         raise agent_not_found(agent_id)
-    return model_of_json(AgentState, found, agent_id)
+    return model_of_json(AgentState, found.state, agent_id)
 
 
 async def list_agent_states(
@@ -257,7 +292,7 @@ async def mark_agent_deleted(connection: AsyncConnection, actor: Actor, agent_id
 
 
 async def actor_of(connection: AsyncConnection, conversation_id: str) -> Actor:
-    """Who acts when a conversation is spoken to through Temporal: its organisation, no user.
+    """Who acts when a conversation is spoken to through Temporal: its organization, no user.
 
     Raises:
         NotFound: There is no such conversation.
@@ -319,8 +354,11 @@ def _conditions(wanted: AgentFilter) -> list[ColumnElement[bool]]:
             agent_blocks.c.block_id == wanted.block_id
         )
         found.append(exists().where(has_it))
+    if wanted.archive_id is not None:
+        has_it = (agent_archives.c.agent_id == agents.c.id) & (
+            agent_archives.c.archive_id == wanted.archive_id
+        )
+        found.append(exists().where(has_it))
     if not wanted.with_hidden:
         found.append(or_(agents.c.hidden.is_(None), agents.c.hidden.is_(False)))
-    if wanted.identity:
-        found.append(false())
-    return found
+    return found + identity_conditions(AGENTS, wanted.identity_id, wanted.identifier_keys)

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, and_, select, true
+from sqlalchemy import ColumnElement, Text, and_, any_, exists, literal, select, true
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
@@ -23,7 +24,11 @@ from o.storage.messages import (
 )
 from o.storage.pages import Page, find_places, in_order, narrowed
 from o.storage.rows import columns_of, model_of, models_of
-from o.storage.tables import agents, deleted_rows, messages
+from o.storage.tables import agents, conversations, deleted_rows, messages
+
+_IN_AN_OWN_THREAD = exists().where(
+    conversations.c.id == messages.c.conversation_id, conversations.c.is_default
+)
 
 
 async def find_message(connection: AsyncConnection, actor: Actor, message_id: str) -> Message:
@@ -55,6 +60,7 @@ async def list_all_messages(
     page: Page,
     *,
     conversation_id: str | None = None,
+    own_threads_of: Sequence[str] | None = None,
     types: Sequence[str] | None = None,
     says: str | None = None,
 ) -> list[Message]:
@@ -68,6 +74,7 @@ async def list_all_messages(
         actor: Whose agents.
         page: Which page; `before` and `after` mean the order asked for.
         conversation_id: Only this conversation.
+        own_threads_of: Only the own threads of these agents.
         types: Only what V1 shows as one of these.
         says: The tool whose calls are shown as assistant messages, None when none is.
 
@@ -79,6 +86,10 @@ async def list_all_messages(
     if conversation_id is not None:
         only = [messages.c.conversation_id == conversation_id]
         deleted = deleted.where(deleted_rows.c.conversation_id == conversation_id)
+    wanted = _visible(actor)
+    if own_threads_of is not None:
+        only.append(_IN_AN_OWN_THREAD)
+        wanted = and_(wanted, agents.c.id == any_(literal(list(own_threads_of), ARRAY(Text))))
     owned = messages.c.organization_id == actor.organization_id
     alive = select(SHOWN_ID, *AGE).where(owned, named_by(page), *only).order_by(*SHOWN_LAST)
     places = await find_places(connection, page, alive, deleted, what=CURSOR)
@@ -94,7 +105,7 @@ async def list_all_messages(
         .limit(page.limit)
         .lateral("part")
     )
-    merged = select(part).select_from(agents.join(part, true())).where(_visible(actor))
+    merged = select(part).select_from(agents.join(part, true())).where(wanted)
     by_age = in_order([part.c[key.name] for key in AGE], page)
     rows = await connection.execute(merged.order_by(*by_age).limit(page.limit))
     return models_of(Message, rows.mappings().all())

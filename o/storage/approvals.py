@@ -6,11 +6,12 @@ transaction that completes the answer makes the run that carries on with it.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import RowMapping, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from o.domain.actors import Actor
 from o.domain.approvals import (
     NOTHING_WAITS,
     Approval,
@@ -22,6 +23,7 @@ from o.domain.approvals import (
 from o.domain.messages import Decision, Message, only_calls, say_the_same
 from o.domain.runs import Run, RunClosed, RunStatus, StopReason
 from o.errors import Conflict, InvalidArgument, Unreadable
+from o.storage.audit import put_on_record
 from o.storage.conditions import IS_PENDING
 from o.storage.messages import get_message
 from o.storage.rows import columns_of, model_of, readable, sort_out, without_json
@@ -43,10 +45,12 @@ class Answer:
     Attributes:
         decisions: As they came, with ids of calls or of the request's message, never without.
         decided_by: The user's id, `temporal`, or `expiry`.
+        key_id: The key of the API that the user decides with.
     """
 
     decisions: list[Decision]
     decided_by: str
+    key_id: str | None = None
 
 
 async def get_approval(connection: AsyncConnection, approval_id: str) -> Approval | None:
@@ -103,6 +107,7 @@ async def answer_approval(
     if new.input and not is_whole:
         raise InvalidArgument("Answer every call that waits before you say more")
     await _record(connection, approval, decisions, answer.decided_by, new.id, is_whole=is_whole)
+    await _put_on_record(connection, approval, answer, decisions)
     run = await _add_run(connection, approval, new)
     if is_whole:
         return run
@@ -183,6 +188,23 @@ async def _record(
     await connection.execute(
         update(approvals).where(approvals.c.id == approval.id).values(**values)
     )
+
+
+async def _put_on_record(
+    connection: AsyncConnection,
+    approval: Approval,
+    answer: Answer,
+    decisions: Sequence[Decision],
+) -> None:
+    """Keep who decided which calls, beside what is kept of the request for as long as it is."""
+    new = [one for one in decisions if one not in approval.decisions]
+    details = {
+        "approved": [one.tool_call_id for one in new if one.approve],
+        "denied": [one.tool_call_id for one in new if not one.approve],
+    }
+    actor = Actor(answer.decided_by, approval.organization_id, answer.key_id)
+    now = datetime.now(UTC)
+    await put_on_record(connection, actor, "decide_approval", approval.id, now, details)
 
 
 async def _add_run(connection: AsyncConnection, approval: Approval, new: NewRun) -> Run:

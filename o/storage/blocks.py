@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, false, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
-from o.domain.blocks import Block
-from o.errors import Conflict, NotFound, Outdated
+from o.domain.blocks import Block, limit_fault
+from o.errors import Conflict, InvalidInput, NotFound, Outdated
 from o.storage.deleted_rows import deleted_by_time
+from o.storage.identity_links import BLOCKS, identity_conditions
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of, row_of
 from o.storage.tables import agent_blocks, agents, blocks, conversation_blocks
@@ -24,7 +25,8 @@ class BlockFilter:
     Attributes:
         name: V1's name of a block is that of its template.
         label_search: What the label must hold, upper and lower case alike; so do the other two.
-        identity: Whether V1's identities are asked for, which no block has here.
+        identity_id: Only blocks that have this identity.
+        identifier_keys: Only blocks that have an identity by one of these keys.
         more_agents_than: Only blocks that more agents have.
         fewer_agents_than: Only blocks that fewer agents have.
         agent_counts: Only blocks that this many agents have.
@@ -40,7 +42,8 @@ class BlockFilter:
     label_search: str | None = None
     description_search: str | None = None
     value_search: str | None = None
-    identity: bool = False
+    identity_id: str | None = None
+    identifier_keys: Sequence[str] | None = None
     more_agents_than: int | None = None
     fewer_agents_than: int | None = None
     agent_counts: Sequence[int] | None = None
@@ -53,13 +56,18 @@ async def add_blocks(connection: AsyncConnection, new: Sequence[Block]) -> None:
         await connection.execute(insert(blocks).values([row_of(blocks, block) for block in new]))
 
 
-async def get_block(connection: AsyncConnection, actor: Actor, block_id: str) -> Block:
-    """The block by that id.
+async def get_block(
+    connection: AsyncConnection, actor: Actor, block_id: str, *, lock: bool = False
+) -> Block:
+    """The block by that id; with `lock`, nobody else changes it in this transaction.
 
     Raises:
         NotFound: There is none for this actor.
     """
-    rows = await connection.execute(_visible(actor).where(blocks.c.id == block_id))
+    statement = _visible(actor).where(blocks.c.id == block_id)
+    if lock:
+        statement = statement.with_for_update(key_share=True)
+    rows = await connection.execute(statement)
     row = rows.mappings().one_or_none()
     if row is None:
         raise block_not_found(block_id)
@@ -124,6 +132,9 @@ async def change_block(
     *,
     expected_version: int | None = None,
     changed_by: str | None = None,
+    via: str = "api",
+    run_id: str | None = None,
+    enforce_limit: bool = False,
 ) -> Block:
     """Apply `changes` (column to value) to a block and count its version up; none change nothing.
 
@@ -135,15 +146,22 @@ async def change_block(
             it (`get_agent_block(lock=True)`) or names the version that it has seen.
         expected_version: The version that the change was made for; None for any.
         changed_by: Who did it, for the history: the agent whose tool it was, else the actor.
+        via: How, for the history: see `Block.changed_via`.
+        run_id: The run in whose turn it was done.
+        enforce_limit: Whether the block's limit holds.
 
     Raises:
         NotFound: There is no such block for this actor.
         Outdated: The block has another version than the expected one.
+        InvalidInput: The value is over the limit, which holds.
         Conflict: An agent that has the block has another one by the new label, or a conversation
             has the block to itself, under the label of the one that it stands for.
     """
     if not changes:
         return _checked(await get_block(connection, actor, block_id), expected_version)
+    if enforce_limit and not changes.keys().isdisjoint(("value", "limit_chars")):
+        block = await get_block(connection, actor, block_id, lock=True)
+        _check_limit(_checked(block, expected_version), changes)
     statement = update(blocks).where(_is(actor, block_id))
     if expected_version is not None:
         statement = statement.where(blocks.c.version == expected_version)
@@ -153,6 +171,8 @@ async def change_block(
             version=blocks.c.version + 1,
             last_updated_by_id=actor.user_id,
             changed_by=changed_by or actor.user_id,
+            changed_via=via,
+            changed_in=run_id,
             updated_at=func.now(),
         ).returning(*columns_of(blocks, Block))
     )
@@ -195,6 +215,13 @@ def _checked(block: Block, expected_version: int | None) -> Block:
     return block
 
 
+def _check_limit(block: Block, changes: Mapping[str, Any]) -> None:
+    chars = len(changes.get("value", block.value))
+    limit_chars = changes.get("limit_chars", block.limit_chars)
+    if (fault := limit_fault(chars, limit_chars, before=len(block.value))) is not None:
+        raise InvalidInput(f"The block {block.label!r} cannot be changed so: {fault}")
+
+
 async def _relabel(connection: AsyncConnection, block_id: str, label: str) -> None:
     isolated = select(conversation_blocks.c.label).where(conversation_blocks.c.block_id == block_id)
     if await connection.scalar(isolated) not in (None, label):
@@ -235,8 +262,7 @@ def _conditions(wanted: BlockFilter) -> list[ColumnElement[bool]]:
         found.append(has(wanted.tags))
     if not wanted.with_hidden:
         found.append(or_(blocks.c.hidden.is_(None), blocks.c.hidden.is_(False)))
-    if wanted.identity:
-        found.append(false())
+    found += identity_conditions(BLOCKS, wanted.identity_id, wanted.identifier_keys)
     return found + _by_agents(wanted)
 
 

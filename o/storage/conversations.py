@@ -11,6 +11,7 @@ from o.domain.actors import Actor
 from o.domain.agents import Conversation, ConversationState, Thread
 from o.errors import Conflict
 from o.storage.agents import SHOWN_REQUEST, is_thread, thread_not_found
+from o.storage.context_windows import WINDOW_IDS
 from o.storage.deleted_rows import deleted_by_time
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, model_of_json, readable
@@ -32,12 +33,7 @@ _SORT_KEYS: dict[str, ColumnElement[Any]] = {
 _STATE: ColumnElement[str] = literal_column(
     f"""jsonb_build_object(
         'conversation', to_jsonb(conversations),
-        'message_ids', (
-            SELECT coalesce(
-                jsonb_agg(coalesce(messages.copy_of, messages.id) ORDER BY messages.position), '[]'
-            )
-            FROM messages WHERE messages.conversation_id = conversations.id
-        ),
+        'message_ids', {WINDOW_IDS},
         'isolated_block_ids', (
             SELECT coalesce(jsonb_agg(isolated.block_id ORDER BY isolated.label), '[]')
             FROM conversation_blocks AS isolated

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -15,14 +16,20 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.json import set_json_loads
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, ExceptionContext, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 from sqlalchemy.util import greenlet_spawn
 
 from o.disk import is_full
-from o.errors import InvalidInput, Unavailable
+from o.errors import InvalidInput, OError, Unavailable
 from o.storage.quick import QuickConnection, as_sqlalchemy_error
 from o.storage.rows import read_json
 
@@ -32,7 +39,13 @@ _Result = TypeVar("_Result")
 
 DATABASE_IS_AWAY = "The database is away; try again."
 DISK_IS_FULL = "The disk of the database is full: make room there, then try again."
+POOL_IS_BUSY = (
+    "All connections of this process to the database are in use (O_DATABASE_POOL); try again."
+)
+NO_CONNECTION_LEFT = "The database has no connection left (its max_connections); try again."
 _DISK_FULL = "53100"
+_NO_CONNECTION_LEFT = re.compile("too many (?:clients|connections)|connection slots are reserved")
+_LIMITS = "54"  # the class of what is beyond a limit of PostgreSQL, such as a key of an index
 _FULL_S = 10.0
 NOTIFY_CHANNEL = "o_run_events"
 _CONNECT_TIMEOUT_S = 5
@@ -63,6 +76,7 @@ def _parsed(database_url: str) -> URL:
         url = make_url(database_url)
         if url.drivername.partition("+")[0] in {"postgres", "postgresql"}:
             conninfo_to_dict(url.set(drivername="postgresql").render_as_string(False))
+            _check_password(url)
             return url
     except (ArgumentError, ValueError, ProgrammingError):
         pass  # what they say repeats parts of the URL, which may be its password
@@ -70,6 +84,15 @@ def _parsed(database_url: str) -> URL:
         "DATABASE_URL is not the address of a PostgreSQL database: "
         "write postgresql://user:password@host:port/database"
     )
+
+
+def _check_password(url: URL) -> None:
+    """See that no part of a password was taken for the host or the database."""
+    if any("@" in (part or "") for part in (url.host, url.database)):
+        raise InvalidInput(
+            "the password in DATABASE_URL cannot be told from what follows it: "
+            "write @ in it as %40, / as %2F, # as %23, ? as %3F and % as %25"
+        )
 
 
 async def connect_alone(url: str, name: str) -> PlainConnection:
@@ -138,14 +161,21 @@ class Database:
         """The same for statements that are text, at less than half of the CPU.
 
         Raises:
-            SQLAlchemyError: What `connect` raises where a statement fails.
+            SQLAlchemyError: What `connect` raises where there is no connection, or a statement
+                fails.
         """
-        entry = await greenlet_spawn(self.engine.sync_engine.pool.connect)
+        try:
+            entry = await greenlet_spawn(self.engine.sync_engine.pool.connect)
+        except Error as error:  # nobody is there to take a new connection
+            raise as_sqlalchemy_error(error, is_lost=True) from error
         driver: PlainConnection[Any] = cast("PlainConnection[Any]", entry.driver_connection)
         is_well = False
         try:
             yield QuickConnection(driver)
             is_well = True
+        except OError:  # it is about what came back
+            is_well = True
+            raise
         except Error as error:
             if is_disk_full(error):
                 self._full_until = time.monotonic() + _FULL_S
@@ -160,6 +190,11 @@ class Database:
     def begin(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """A connection in a transaction, which commits at the end of `async with`."""
         return self._transactional.begin()
+
+    def pool_standing(self) -> tuple[int, int, int]:
+        """Connections of the pool that are in use, that are idle, and the most that it has."""
+        pool = cast("QueuePool", self.engine.sync_engine.pool)
+        return pool.checkedout(), pool.checkedin(), pool.size()
 
     async def connect_alone(self, purpose: str) -> PlainConnection:
         """A connection beside the pool, for what keeps one for long; each statement commits.
@@ -183,7 +218,7 @@ class Database:
             self._looked_at_s = now
             self._was_full = is_full(self._place)
         if now < self._full_until or self._was_full:
-            raise Unavailable(DISK_IS_FULL)
+            raise Unavailable(DISK_IS_FULL, retry_after_s=int(_FULL_S))
 
     async def check_answering(self) -> None:
         """Make sure that the database answers.
@@ -234,9 +269,26 @@ def is_disk_full(error: BaseException | None) -> bool:
     return getattr(error, "sqlstate", None) == _DISK_FULL
 
 
+def why_away(error: BaseException) -> str:
+    """What to tell of an error that `is_unreachable`: another try may help, or an operator."""
+    if isinstance(error, PoolTimeout):
+        return POOL_IS_BUSY
+    # A server that takes no connection has no code for it that reaches us, only its words.
+    told = str(error.orig) if isinstance(error, DBAPIError) else ""
+    return NO_CONNECTION_LEFT if _NO_CONNECTION_LEFT.search(told) else DATABASE_IS_AWAY
+
+
+def is_unfit(error: BaseException) -> bool:
+    """Whether a value is none that PostgreSQL takes, or too large, however often it is asked."""
+    if isinstance(error, DataError):
+        return True
+    told = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
+    return (told or "").startswith(_LIMITS)
+
+
 def is_unreachable(error: BaseException) -> bool:
     """Whether the database was away, so that the same call may work when it is back."""
-    if isinstance(error, DBAPIError) and is_disk_full(error.orig):
+    if isinstance(error, DBAPIError) and (is_disk_full(error.orig) or is_unfit(error)):
         return False
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True

@@ -1,8 +1,10 @@
 """Where rows stood that are deleted, so that who pages a list by one of them goes on from there.
 
-Triggers of the tables that are listed write them, and the sweeper purges them after a day.
+Triggers of the tables that are listed write them, and the sweeper purges them after a day, or
+`O_KEEP_PLACES_H`.
 """
 
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, Select, Table, bindparam, func, select, text
@@ -11,12 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.storage.tables import deleted_rows
 
-KEPT_H = 24
-
 _PURGE = text(
     """
     DELETE FROM deleted_rows WHERE ctid = ANY(ARRAY(
-        SELECT ctid FROM deleted_rows WHERE deleted_at < now() - make_interval(hours => :hours)
+        SELECT ctid FROM deleted_rows WHERE deleted_at < now() - CAST(:kept AS interval)
         ORDER BY deleted_at LIMIT :limit
         FOR UPDATE SKIP LOCKED
     ))
@@ -46,11 +46,11 @@ def places_of_deleted(table: Table, actor: Actor, *keys: ColumnElement[Any]) -> 
     )
 
 
-async def purge_deleted_rows(connection: AsyncConnection, *, limit: int) -> int:
-    """Forget the places of up to `limit` rows that were deleted over a day ago.
+async def purge_deleted_rows(connection: AsyncConnection, *, kept: timedelta, limit: int) -> int:
+    """Forget the places of up to `limit` rows that were deleted longer ago than `kept`.
 
     Returns:
         Of how many.
     """
-    purged = await connection.execute(_PURGE, {"hours": KEPT_H, "limit": limit})
+    purged = await connection.execute(_PURGE, {"kept": kept, "limit": limit})
     return purged.rowcount

@@ -5,7 +5,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.rules.naming import with_tool_renamed, without_tool
 from o.domain.tools import StoredTool
-from o.storage.tables import agents, tools
+from o.storage.tables import agents
+from o.storage.tool_tables import tools
 
 _NOT_TOLD = {"source_code", "args_json_schema", "metadata"}
 _TOLD = ", ".join(
@@ -31,23 +32,16 @@ SHOWN_TOOLS = """(
 )"""
 """The same with everything, as the API shows it."""
 
-CALLED_TOOL = """(
-    SELECT to_json(tools) FROM tools
-    WHERE tools.organization_id = agents.organization_id AND tools.name = {name}
-      AND tools.name = ANY(agents.tool_names)
-)"""
-"""The tool of a row `agents` by a name, whole; null when the agent or everybody lacks it."""
-
 
 async def rename_in_agents(
     connection: AsyncConnection, organization_id: str, name: str, new: str
 ) -> None:
-    """Have every agent of the organisation know its tool by another name, in its rules as well."""
+    """Have every agent of the organization know its tool by another name, in its rules as well."""
     await _change(connection, organization_id, name, new)
 
 
 async def take_away(connection: AsyncConnection, organization_id: str, name: str) -> None:
-    """Take a tool from every agent of the organisation, with the rules about it."""
+    """Take a tool from every agent of the organization, with the rules about it."""
     await _change(connection, organization_id, name, None)
 
 

@@ -15,7 +15,7 @@ from o.storage.tables import conversations, messages, runs
 # The ids of runs and steps stay with the originals, and so do the `otid`s: a copy answers nobody.
 _COPIED = (
     *("agent_id", "organization_id", "role", "parts", "tool_calls", "tool_return", "approval"),
-    *("name", "sender_id", "extras", "created_at"),
+    *("name", "sender_id", "extras", "is_aside", "created_at"),
 )
 # The low 7 bits of a message's id are zero (`o.ids.new_id`).
 _COPY = text(
@@ -32,6 +32,8 @@ _COPY = text(
         FROM messages JOIN runs ON runs.id = messages.run_id
         WHERE messages.conversation_id = :source_id
           AND coalesce(runs.origin_run_id, runs.id) IN (SELECT origin_id FROM unfinished)
+    ), source AS (
+        SELECT window_start, summary_id FROM conversations WHERE id = :source_id
     ), copied AS (
         INSERT INTO messages (id, conversation_id, position, copy_of, {", ".join(_COPIED)})
         SELECT 'message-' || left(gen_random_uuid()::text, 34) || '00', :target_id,
@@ -39,11 +41,22 @@ _COPY = text(
             {", ".join(_COPIED)}
         FROM messages CROSS JOIN cut
         WHERE messages.conversation_id = :source_id AND messages.position > 0
-          AND (cut.position IS NULL OR messages.position < cut.position)
-        RETURNING 1
+          AND (cut.position IS NULL OR messages.position < cut.position
+               OR messages.id = (SELECT summary_id FROM source))
+        RETURNING id, copy_of, position
     )
-    UPDATE conversations SET next_position = 1 + (SELECT count(*) FROM copied)
-    WHERE id = :target_id
+    UPDATE conversations SET next_position = 1 + (SELECT count(*) FROM copied),
+        summary_id = (
+            SELECT copied.id FROM copied JOIN messages ON messages.id = source.summary_id
+            WHERE copied.copy_of = coalesce(messages.copy_of, messages.id)
+        ),
+        window_start = (
+            SELECT count(*) FROM messages CROSS JOIN cut
+            WHERE messages.conversation_id = :source_id AND messages.position > 0
+              AND messages.position <= source.window_start
+              AND (cut.position IS NULL OR messages.position < cut.position)
+        )
+    FROM source WHERE conversations.id = :target_id
     """  # noqa: S608
 )
 
@@ -90,7 +103,7 @@ async def reset_history(
     await connection.execute(
         update(conversations)
         .where(conversations.c.id == conversation.id)
-        .values(epoch=conversations.c.epoch + 1)
+        .values(epoch=conversations.c.epoch + 1, window_start=0, summary_id=None)
     )
     if not await connection.scalar(select(func.count()).where(behind)):
         others = [row_of(messages, message) for message in first[1:]]

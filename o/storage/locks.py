@@ -1,7 +1,8 @@
 """The one order in which rows are locked, so that no two transactions wait for each other.
 
-    an organisation's waits → a thread's advisory lock → that of equal requests → approvals →
-    runs → blocks → tools → conversations → agents → the rest
+    an organization's waits → a thread's advisory lock → that of equal requests → approvals →
+    runs → blocks → tools → archives → folders → files → an agent's open files → conversations →
+    agents → the rest
 
 Within a table, rows are locked by age where they are many (approvals, runs) and by id elsewhere.
 Whoever holds a lock takes no other that stands before it: a tool call holds its run's lock when it

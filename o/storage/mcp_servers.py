@@ -15,7 +15,7 @@ from o.errors import Conflict, NotFound
 from o.storage.database import Database
 from o.storage.held_tools import take_away
 from o.storage.rows import columns_of, model_of, models_of, row_of
-from o.storage.tables import mcp_servers, tools
+from o.storage.tool_tables import mcp_servers, tools
 
 _MOST = 1_000
 _AT_ONCE = 500

@@ -50,7 +50,7 @@ def _role(role: Role) -> Callable[[str | None], ColumnElement[bool]]:
 
 _SHOWN_AS: dict[str, Callable[[str | None], ColumnElement[bool]]] = {
     "system_message": _role(Role.SYSTEM),
-    "user_message": _role(Role.USER),
+    "user_message": lambda says: messages.c.role.in_((Role.USER, Role.SUMMARY)),
     "reasoning_message": lambda says: and_(
         _REPLY, _has(messages.c.parts, '$[*] ? (@.type == "reasoning")')
     ),

@@ -1,26 +1,22 @@
 """Statements about messages."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    String,
     and_,
     case,
-    cast,
     exists,
     func,
     or_,
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONPATH, insert
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
-from o.domain.messages import Message, Role
+from o.domain.messages import Message
 from o.storage.deleted_rows import places_of_deleted
 from o.storage.message_types import is_shown
 from o.storage.pages import Page, page_of_rows
@@ -182,58 +178,6 @@ async def list_thread_messages(
     """
     of = {"conversation_id": conversation_id}
     return await _list_of(connection, actor, of, page, says, types)
-
-
-async def search_messages(
-    connection: AsyncConnection,
-    agent_id: str,
-    *,
-    query: str | None,
-    roles: Sequence[Role],
-    since: datetime | None,
-    until: datetime | None,
-    limit: int,
-) -> list[Message]:
-    """The newest messages whose text holds `query`, upper and lower case alike.
-
-    They are of all conversations, each of which counts its positions by itself, so that only the
-    time tells which are the newest.
-    """
-    statement = select(*columns_of(messages, Message)).where(
-        messages.c.agent_id == agent_id,
-        messages.c.role.in_(roles),
-        IN_A_LIVE_CONVERSATION,
-        NOT_SHARED,
-    )
-    if query:
-        said = _texts_at(messages.c.parts, "$[*].text")
-        sent = _texts_at(messages.c.tool_calls, '$[*] ? (@.name == "send_message").arguments')
-        returned = messages.c.tool_return["content"].astext
-        statement = statement.where(
-            or_(
-                said.icontains(_as_json_text(query), autoescape=True),
-                sent.icontains(_as_json_text(_as_json_text(query)), autoescape=True),
-                returned.icontains(query, autoescape=True),
-            )
-        )
-    if since is not None:
-        statement = statement.where(messages.c.created_at >= since)
-    if until is not None:
-        statement = statement.where(messages.c.created_at < until)
-    newest = (key.desc() for key in AGE)
-    rows = await connection.execute(statement.order_by(*newest).limit(limit))
-    return models_of(Message, rows.mappings().all())
-
-
-def _texts_at(column: Any, path: str) -> ColumnElement[str]:
-    """The strings at a JSON path of the column, as the text of a JSON list."""
-    return cast(func.jsonb_path_query_array(column, cast(path, JSONPATH)), String)
-
-
-def _as_json_text(query: str) -> str:
-    """`query` as PostgreSQL spells it inside the text of a JSON string."""
-    escaped = query.replace("\\", "\\\\").replace('"', '\\"')
-    return escaped.replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
 
 
 async def _list_of(

@@ -6,16 +6,10 @@ from sqlalchemy import ColumnElement, Text, any_, delete, func, literal, select,
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from o.storage.agent_archives import mark_own_archives_deleted
 from o.storage.conditions import IS_OPEN, IS_PENDING
 from o.storage.locks import lock_rows
-from o.storage.tables import (
-    agents,
-    approvals,
-    blocks,
-    conversation_blocks,
-    conversations,
-    runs,
-)
+from o.storage.tables import agents, approvals, blocks, conversation_blocks, conversations, runs
 
 
 @dataclass(frozen=True)
@@ -92,6 +86,8 @@ async def purge(connection: AsyncConnection, deleted: Deleted) -> None:
     # One parameter, however many there are: a statement takes 65,535.
     is_isolated = blocks.c.id == any_(literal(isolated.scalars().all(), ARRAY(Text)))
     await lock_rows(connection, is_isolated, blocks.c.id)
+    if deleted.is_agent:  # again: a tool may have made one since
+        await mark_own_archives_deleted(connection, deleted.id)
     await lock_rows(connection, is_gone, conversations.c.id)
     gone = agents if deleted.is_agent else conversations
     await connection.execute(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -157,7 +158,7 @@ _PURGE_EVENTS = text(
     """
     WITH old AS (
         SELECT id FROM runs
-        WHERE events_kept AND completed_at < now() - make_interval(hours => :hours)
+        WHERE events_kept AND completed_at < now() - CAST(:kept AS interval)
         ORDER BY completed_at LIMIT :limit
         FOR UPDATE SKIP LOCKED
     ), gone AS (
@@ -168,13 +169,13 @@ _PURGE_EVENTS = text(
 ).bindparams(bindparam("limit", type_=Integer, literal_execute=True))  # so that plans know it
 
 
-async def purge_events(connection: AsyncConnection, *, retention_h: int, limit: int) -> int:
-    """Remove the events of up to `limit` runs that have been finished for `retention_h` hours.
+async def purge_events(connection: AsyncConnection, *, kept: timedelta, limit: int) -> int:
+    """Remove the events of up to `limit` runs that have been finished for as long as `kept`.
 
     Returns:
         Of how many runs.
     """
-    purged = await connection.execute(_PURGE_EVENTS, {"hours": retention_h, "limit": limit})
+    purged = await connection.execute(_PURGE_EVENTS, {"kept": kept, "limit": limit})
     return purged.rowcount
 
 

@@ -1,4 +1,4 @@
-"""Statements about sandbox configurations, of which an organisation has one of each type."""
+"""Statements about sandbox configurations, of which an organization has one of each type."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from o.errors import Conflict, NotFound
 from o.storage.deleted_rows import deleted_by_time
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of, row_of
-from o.storage.tables import sandbox_configs
+from o.storage.tool_tables import sandbox_configs
 
 _COLUMNS = columns_of(sandbox_configs, SandboxConfig)
 
@@ -33,7 +33,7 @@ async def upsert_config(connection: AsyncConnection, new: SandboxConfig) -> Sand
 
 
 async def get_or_add_config(connection: AsyncConnection, new: SandboxConfig) -> SandboxConfig:
-    """The organisation's configuration of this type, which is `new` where it has none."""
+    """The organization's configuration of this type, which is `new` where it has none."""
     statement = insert(sandbox_configs).values(row_of(sandbox_configs, new))
     await connection.execute(statement.on_conflict_do_nothing())
     rows = await connection.execute(

@@ -1,5 +1,6 @@
 """Statements about traces of steps. A trace goes with its step."""
 
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Select, delete, func, select, text
@@ -78,11 +79,11 @@ async def list_run_traces(
     return models_of(StepTrace, rows.mappings().all())
 
 
-async def purge_traces(connection: AsyncConnection, *, retention_h: int, limit: int) -> int:
-    """Remove some traces that are older than `retention_h` hours; answers how many."""
+async def purge_traces(connection: AsyncConnection, *, kept: timedelta, limit: int) -> int:
+    """Remove some traces that are older than `kept`; answers how many."""
     old = (
         select(step_traces.c.step_id)
-        .where(step_traces.c.created_at < func.now() - func.make_interval(0, 0, 0, 0, retention_h))
+        .where(step_traces.c.created_at < func.now() - kept)
         .order_by(step_traces.c.created_at)
         .limit(limit)
         .with_for_update(skip_locked=True)

@@ -1,6 +1,6 @@
 """Variables that tools see. Their values are encrypted; they are decrypted for a call or an answer.
 
-The environment of a call is made of those of the organisation's sandbox configurations, then of
+The environment of a call is made of those of the organization's sandbox configurations, then of
 those of the agent, which win.
 """
 
@@ -19,13 +19,27 @@ from o.domain.tool_variables import ToolVariable
 from o.errors import Conflict, NotFound
 from o.ids import new_id
 from o.secrets import Keyring, SecretUnreadable
+from o.storage.audit import put_on_record
+from o.storage.database import Database
 from o.storage.deleted_rows import deleted_by_time
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import all_models_of, columns_of, model_of, row_of
-from o.storage.tables import sandbox_configs, tool_variables
+from o.storage.tool_tables import sandbox_configs, tool_variables
+from o.tools.invocation import Invocation
 
 _log = logging.getLogger(__name__)
 _COLUMNS = columns_of(tool_variables, ToolVariable)
+
+SEEN_VARIABLES = """(
+    SELECT coalesce(
+        json_agg(to_json(tool_variables) ORDER BY tool_variables.agent_id IS NOT NULL,
+            sandbox_configs.type = 'local', tool_variables.created_at), '[]')
+    FROM tool_variables
+    LEFT JOIN sandbox_configs ON sandbox_configs.id = tool_variables.sandbox_config_id
+    WHERE tool_variables.organization_id = agents.organization_id
+      AND (tool_variables.sandbox_config_id IS NOT NULL OR tool_variables.agent_id = agents.id)
+)"""
+"""In SQL, as JSON, what a tool sees that a row `agents` calls, as it is stored; see `of_call`."""
 
 
 class Variables:
@@ -58,6 +72,15 @@ class Variables:
         )
         found = self.opened(all_models_of(ToolVariable, rows.mappings().all()))
         return {one.key: one.value for one in found}
+
+    async def of_invocation(self, database: Database, call: Invocation) -> dict[str, str]:
+        """What the tool of a call sees; read now where it did not come with the call."""
+        if call.variables is not None:
+            return {one.key: one.value for one in self.opened(call.variables)}
+        async with database.connect() as connection:
+            return await self.of_call(
+                connection, call.organization_id, call.agent.id if call.agent else None
+            )
 
     def opened(self, stored: Iterable[ToolVariable]) -> list[ToolVariable]:
         """Variables with their values; without those that cannot be decrypted here."""
@@ -104,6 +127,8 @@ class Variables:
             )
         )
         ids = {row.key: row.id for row in rows}
+        now = datetime.now(UTC)
+        await put_on_record(connection, actor, "set_secrets_of_agent", agent_id, now)
         for key, value in values.items():
             id_ = ids.get(key) or new_id("agent-env")
             row = row_of(tool_variables, self._new(actor, id_, key, value, agent_id=agent_id))

@@ -26,7 +26,7 @@ from o.errors import Conflict, NotFound
 from o.storage.deleted_rows import deleted_by_time
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import all_models_of, columns_of, model_of, models_of, readable, row_of
-from o.storage.tables import tools
+from o.storage.tool_tables import tools
 
 _KEPT = {"id", "organization_id", "name", "created_at", "created_by_id"}
 """What a tool keeps when one by its name is stored again."""
@@ -227,6 +227,19 @@ async def change_tool(
 async def note_problem(connection: AsyncConnection, tool_id: str, problem: str) -> None:
     """Keep why a tool cannot be run, or that it can: then `problem` is empty."""
     await connection.execute(update(tools).where(tools.c.id == tool_id).values(problem=problem))
+
+
+async def note_problem_of(
+    connection: AsyncConnection,
+    tool_id: str,
+    requirements: Sequence[Mapping[str, Any]],
+    problem: str,
+) -> None:
+    """The same, while the tool has these `pip_requirements` and no others."""
+    of_these = tools.c.pip_requirements == list(requirements)
+    await connection.execute(
+        update(tools).where(tools.c.id == tool_id, of_these).values(problem=problem)
+    )
 
 
 async def delete_tool(connection: AsyncConnection, actor: Actor, tool_id: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from pydantic_core import from_json
@@ -10,8 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.secrets import Keyring
 
-RUN_TOOL, LIST_MCP_TOOLS = "run_tool", "mcp_list_tools"
-"""The kinds that there are; `server/outside_work.py` says which handler has which."""
+RUN_TOOL, LIST_MCP_TOOLS, EMBED = "run_tool", "mcp_list_tools", "embed"
+COMPACT = "compact"
+INSTALL = "install_requirements"
+"""The kinds that there are; `server/` says which handler has which."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ _PURGE = text(
     """
     DELETE FROM worker_requests WHERE id IN (
         SELECT id FROM worker_requests
-        WHERE created_at < now() - make_interval(hours => :retention_h)
+        WHERE created_at < now() - CAST(:kept AS interval)
         ORDER BY created_at LIMIT :limit)
     """
 )
@@ -121,11 +124,9 @@ async def worker_result(
     return _opened(keyring, request_id, "result", stored)
 
 
-async def purge_worker_requests(
-    connection: AsyncConnection, *, retention_h: int, limit: int
-) -> int:
+async def purge_worker_requests(connection: AsyncConnection, *, kept: timedelta, limit: int) -> int:
     """Remove some that are old, whatever came of them; returns how many."""
-    found = await connection.execute(_PURGE, {"retention_h": retention_h, "limit": limit})
+    found = await connection.execute(_PURGE, {"kept": kept, "limit": limit})
     return found.rowcount
 
 

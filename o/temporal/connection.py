@@ -10,6 +10,7 @@ from pathlib import Path
 
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.namespace.v1 import NamespaceConfig
 from temporalio.api.operatorservice.v1 import (
     AddSearchAttributesRequest,
     ListSearchAttributesRequest,
@@ -17,12 +18,17 @@ from temporalio.api.operatorservice.v1 import (
 from temporalio.api.workflowservice.v1 import (
     DescribeNamespaceRequest,
     RegisterNamespaceRequest,
+    UpdateNamespaceRequest,
 )
 from temporalio.client import Client
+from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 
 from o.errors import InvalidInput, Unavailable
 from o.settings import Settings
+from o.temporal.codec import converter_of
+from o.temporal.traces import SentTraces
+from o.tracing import is_traced
 from workflows.temporal_ui import AGENT_ID, AGENT_NAME, RUN_STATUS
 
 _log = logging.getLogger(__name__)
@@ -32,7 +38,9 @@ _REFUSED = re.compile("PermissionDenied|Unauthenticated", re.IGNORECASE)
 _RETENTION_S = 7 * 24 * 3600
 
 
-async def connect(settings: Settings, *, lazy: bool = False) -> Client:
+async def connect(
+    settings: Settings, *, lazy: bool = False, runtime: Runtime | None = None
+) -> Client:
     """A client for the operator's Temporal server; a lazy one connects at its first call.
 
     Raises:
@@ -46,6 +54,9 @@ async def connect(settings: Settings, *, lazy: bool = False) -> Client:
         api_key=None if key is None else key.get_secret_value(),
         tls=_tls(settings) if settings.speaks_tls_to_temporal else False,
         lazy=lazy,
+        runtime=runtime,
+        interceptors=[SentTraces()] if is_traced() else [],
+        data_converter=converter_of(settings),
     )
 
 
@@ -79,12 +90,15 @@ async def check_serving(client: Client, *, timeout_s: float = 5.0) -> None:
     )
 
 
-async def connect_or_explain(settings: Settings, *, patience_s: float = 0.0) -> Client:
+async def connect_or_explain(
+    settings: Settings, *, patience_s: float = 0.0, runtime: Runtime | None = None
+) -> Client:
     """A client of a Temporal server that serves our namespace now.
 
     Args:
         settings: Where it is, and how it knows us.
         patience_s: How long it may take to come up. Whoever is not let in does not wait.
+        runtime: What counts the client's calls; None for the usual one.
 
     Raises:
         InvalidInput: A file that TLS needs cannot be read.
@@ -94,7 +108,7 @@ async def connect_or_explain(settings: Settings, *, patience_s: float = 0.0) -> 
     while True:
         try:
             async with asyncio.timeout(_TRY_S):
-                client = await connect(settings)
+                client = await connect(settings, runtime=runtime)
                 await check_serving(client)
                 return client
         except (RPCError, RuntimeError, TimeoutError) as error:
@@ -138,6 +152,7 @@ async def register(settings: Settings) -> list[str]:
     """
     name = settings.temporal_namespace
     lines: list[str] = []
+    kept_s = settings.temporal_retention_s or _RETENTION_S
     try:
         client = await connect(settings)
         is_registered = await _is_registered(client)
@@ -148,10 +163,15 @@ async def register(settings: Settings) -> list[str]:
             client.workflow_service.register_namespace(
                 RegisterNamespaceRequest(
                     namespace=name,
-                    workflow_execution_retention_period=Duration(seconds=_RETENTION_S),
+                    workflow_execution_retention_period=Duration(seconds=kept_s),
                 )
             ),
-            f"temporal operator namespace create --namespace {name} --retention 7d",
+            f"temporal operator namespace create --namespace {name} --retention {kept_s}s",
+        )
+    elif settings.temporal_retention_h is not None and await _kept_s(client) != kept_s:
+        lines += await _attempt(
+            keep_ended(client, kept_s),
+            f"temporal operator namespace update --namespace {name} --retention {kept_s}s",
         )
     known = await _search_attributes(client)
     for attribute in (AGENT_ID.name, AGENT_NAME.name, RUN_STATUS.name):
@@ -167,6 +187,35 @@ async def register(settings: Settings) -> list[str]:
                 f"--name {attribute} --type Keyword",
             )
     return lines
+
+
+async def keep_ended(client: Client, kept_s: int) -> None:
+    """Have Temporal keep the histories of executions that have ended for `kept_s` seconds.
+
+    Those that end from now on; a repeat is harmless.
+
+    Raises:
+        RPCError: We may not do it, or it takes no so short a time.
+    """
+    await client.workflow_service.update_namespace(
+        UpdateNamespaceRequest(
+            namespace=client.namespace,
+            config=NamespaceConfig(
+                workflow_execution_retention_ttl=Duration(seconds=kept_s),
+            ),
+        )
+    )
+
+
+async def _kept_s(client: Client) -> int:
+    """How long they are kept now; 0 where it does not say."""
+    try:
+        found = await client.workflow_service.describe_namespace(
+            DescribeNamespaceRequest(namespace=client.namespace)
+        )
+    except RPCError:
+        return 0
+    return found.config.workflow_execution_retention_ttl.seconds
 
 
 async def _is_registered(client: Client) -> bool:

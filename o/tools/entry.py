@@ -1,11 +1,11 @@
 """Which function of a source is the tool, and what it wants to be given; by syntax tree alone."""
 
-import ast
 import asyncio
 from dataclasses import dataclass
 from functools import lru_cache
 
 from o.errors import InvalidArgument
+from o.tools.signatures.definitions import definitions
 from o.tools.signatures.source import parse_source
 
 _QUICK_CHARS = 20_000
@@ -36,18 +36,12 @@ async def entry_of(source: str, name: str) -> Entry:
 @lru_cache(maxsize=500)
 def _entry(source: str, name: str) -> Entry:
     try:
-        tree = parse_source(source)
+        known = definitions(parse_source(source))
     except InvalidArgument:
         return Entry(name)
-    found = {
-        node.name: node
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    }
-    if not found:
+    function = known.functions.get(name) or known.last_function
+    if function is None:
         return Entry(name)
-    public = [one for one in found if not one.startswith("_")]
-    function = found.get(name) or found[(public or list(found))[-1]]
     given = function.args
     parameters = [*given.posonlyargs, *given.args, *given.kwonlyargs]
     return Entry(function.name, any(one.arg == "agent_state" for one in parameters))

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from o.domain.agents import Agent
+from o.domain.blocks import Block
+from o.domain.tool_variables import ToolVariable
 from o.domain.tools import StoredTool
 
 
@@ -19,6 +21,8 @@ class Invocation:
         agent: Who calls; None where a client runs a tool by itself.
         run_id: Of the turn; empty outside one.
         environment: Variables that come with the call, beside those that are stored.
+        variables: Those that are stored, as they are stored, where they were read with the call.
+        blocks: The agent's, as it sees them, where they were read with the call.
         idempotency_key: The same for every attempt at this call, and for no other call.
     """
 
@@ -30,6 +34,8 @@ class Invocation:
     agent: Agent | None = None
     run_id: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    variables: Sequence[ToolVariable] | None = None
+    blocks: Sequence[Block] | None = None
 
 
 @dataclass(frozen=True)

@@ -109,9 +109,13 @@ MEMORY_COMMAND: Tool = BuiltIn(_SPEC, MemoryArguments, _memory)
 
 
 def _label(path: str | None, name: str) -> str:
-    """The label that a path such as `/memories/human` names; deeper paths are labels with '/'."""
+    """The label that a path such as `/memories/human` names; deeper paths are labels with '/'.
+
+    Models leave out the first slash or the folder, and add a slash at the end.
+    """
     text = _given(path, name)
-    label = text.removeprefix(_FOLDER).strip("/")
+    parts = text.strip().strip("/")
+    label = "" if parts == "memories" else parts.removeprefix("memories/").strip("/")
     if not label:
         raise ToolFailed(f"{name} must be {_FOLDER}/<label>, but is {text!r}.")
     return label

@@ -1,35 +1,30 @@
 """Every tool that comes with the server, by its name, in the order of lists."""
 
+from o.tools.archival import ARCHIVAL_TOOLS
 from o.tools.code import RUN_CODE
-from o.tools.conversation import CONVERSATION_TOOLS
+from o.tools.conversation import SEND
+from o.tools.files import FILE_TOOLS
 from o.tools.memory import BLOCK_TOOLS
 from o.tools.memory_command import MEMORY_COMMAND
 from o.tools.multi_agent import MULTI_AGENT_TOOLS
+from o.tools.search import SEARCH_TOOLS
 from o.tools.tool import RunElsewhere, Tool
 from o.tools.web import WEB_TOOLS
 
 BUILT_IN_TOOLS: dict[str, Tool] = {
     tool.spec.name: tool
     for tool in (
-        *CONVERSATION_TOOLS,
+        SEND,
+        *SEARCH_TOOLS,
         *BLOCK_TOOLS,
+        *ARCHIVAL_TOOLS,
         MEMORY_COMMAND,
         *MULTI_AGENT_TOOLS,
         RUN_CODE,
         *WEB_TOOLS,
+        *FILE_TOOLS,
     )
 }
-
-RESERVED_NAMES = frozenset(
-    {
-        "archival_memory_insert",
-        "archival_memory_search",
-        "grep_files",
-        "open_files",
-        "semantic_search_files",
-    }
-)
-"""Names of V1's own tools: nobody's tool is called so, whether or not they are built."""
 
 
 def only_reads(name: str) -> bool:

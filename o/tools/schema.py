@@ -68,11 +68,9 @@ def _chosen(known: Definitions, name: str | None) -> Function:
         if name not in known.functions:
             raise not_derived(f"the source has no function {name[:80]!r} at its top level")
         return known.functions[name]
-    if not known.functions:
+    if (last := known.last_function) is None:
         raise not_derived("the source has no function at its top level")
-    names = list(known.functions)
-    public = [name for name in names if not name.startswith("_")]
-    return known.functions[(public or names)[-1]]
+    return last
 
 
 def _check_name(name: str) -> None:

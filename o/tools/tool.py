@@ -3,15 +3,14 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from o.domain.agents import Agent
 from o.domain.blocks import Block
+from o.domain.directories import FileRequest, OpenedFiles
 from o.domain.llm import ToolSpec
-from o.domain.messages import Message, Role
 from o.domain.text import storable_json
 from o.errors import ToolFailed
 
@@ -72,16 +71,15 @@ class Memory(Protocol):
     def all_or_nothing(self) -> AbstractAsyncContextManager[Any]:
         """Inside it, a failure takes back what was changed since it was entered."""
 
-    async def search_messages(
-        self,
-        *,
-        query: str | None,
-        roles: Sequence[Role],
-        since: datetime | None,
-        until: datetime | None,
-        limit: int,
-    ) -> list[Message]:
-        """The agent's newest messages whose text holds `query`, upper and lower case alike."""
+    async def add_passage(self, text: str, tags: Sequence[str]) -> None:
+        """Keep a text in the archive that the agent adds to, which is made when it has none."""
+
+    async def open_files(self, wanted: Sequence[FileRequest], *, close_others: bool) -> OpenedFiles:
+        """Have the agent see files, and no longer those that it used longest ago.
+
+        Raises:
+            ToolFailed: One of them cannot be opened; then nothing is.
+        """
 
 
 @dataclass(frozen=True)
@@ -112,9 +110,19 @@ class Tool(Protocol):
 
 
 class Arguments(BaseModel):
-    """Arguments of a built-in tool; what a model adds to them is ignored."""
+    """Arguments of a built-in tool; what a model adds to them is ignored.
+
+    Null stands for what a model leaves out: where schemas are strict, it has to name everything.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {name: value for name, value in given.items() if value is not None}
 
 
 _Arguments = TypeVar("_Arguments", bound=Arguments)
@@ -171,6 +179,8 @@ def parsed(model: type[_Arguments], arguments: Mapping[str, Any]) -> _Arguments:
             for problem in error.errors(include_url=False, include_input=False)
         )
         raise ToolFailed(f"The arguments do not fit: {problems}.") from None
+    except RecursionError:
+        raise ToolFailed("The arguments do not fit: they are nested too deep.") from None
 
 
 def schema(properties: dict[str, Any], required: Sequence[str] = ()) -> dict[str, Any]:

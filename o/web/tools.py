@@ -1,6 +1,6 @@
 """The tools `fetch_webpage` and `web_search`, where the operator has enabled them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from o.built_in_settings import BuiltInSettings
 from o.errors import ToolFailed
@@ -20,14 +20,20 @@ _NO_PROVIDER = (
 )
 
 
-def web_runners(settings: BuiltInSettings) -> dict[str, ToolRunner]:
+SecretsOf = Callable[[Invocation], Awaitable[Mapping[str, str]]]
+"""The variables that the tool of a call sees, by name."""
+
+_OWN_KEY = "EXA_API_KEY"
+
+
+def web_runners(settings: BuiltInSettings, secrets_of: SecretsOf) -> dict[str, ToolRunner]:
     """The runners of the web tools by name, none where they are not enabled."""
     if not settings.web_tools:
         return {}
     provider = _provider(settings)
     return {
         FETCH: FetchRunner(Pages(OutboundGuard(settings.web_allow))),
-        SEARCH: SearchRunner(WebSearch(provider) if provider else None),
+        SEARCH: SearchRunner(provider, lambda key: Exa(settings.exa_base_url, key), secrets_of),
     }
 
 
@@ -66,10 +72,17 @@ class FetchRunner:
 
 
 class SearchRunner:
-    """Searches the web."""
+    """Searches the web: with a key of the agent's own where it has one, as in V1."""
 
-    def __init__(self, search: WebSearch | None) -> None:
-        self._search = search
+    def __init__(
+        self,
+        provider: SearchProvider | None,
+        with_key: Callable[[str], SearchProvider],
+        secrets_of: SecretsOf,
+    ) -> None:
+        self._provider = provider
+        self._with_key = with_key
+        self._secrets_of = secrets_of
 
     def repeats_safely(self, call: Invocation) -> bool:
         """Yes: a search changes nothing."""
@@ -80,7 +93,10 @@ class SearchRunner:
     ) -> Returned:
         """Search; see `ToolRunner`."""
         arguments = parsed(SearchArguments, call.arguments)
-        if self._search is None:
+        secrets = {**await self._secrets_of(call), **call.environment}
+        own = secrets.get(_OWN_KEY)
+        provider = self._with_key(own) if own else self._provider
+        if provider is None:
             raise ToolFailed(_NO_PROVIDER)
         await before_sending()
-        return Returned("success", await self._search.search(arguments))
+        return Returned("success", await WebSearch(provider).search(arguments))

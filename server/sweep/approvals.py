@@ -59,14 +59,15 @@ class ApprovalSweeper:
         self._sweeps = itertools.count()
         self._next_page: bytes | None = None
 
-    async def sweep_late(self) -> None:
-        """Deny what nobody has answered in time."""
+    async def sweep_late(self) -> int:
+        """Deny what nobody has answered in time; answers how many were late."""
         async with self._database.connect() as connection:
             late, unreadable = await list_expired_approvals(connection)
         for approval in late:
             await self._expire(approval)
         for approval_id in unreadable:
             await self._close_unreadable(approval_id)
+        return len(late) + len(unreadable)
 
     async def sweep_shown(self) -> None:
         """Have Temporal show what waits, and nothing else."""

@@ -1,4 +1,4 @@
-"""What goes for good: agents and conversations that were deleted, events and places that are old.
+"""What goes for good: agents, conversations, files and archives that were deleted.
 
 Nobody waits for any of it, and it may take long, so it has a round of its own beside the rescue of
 lost runs.
@@ -11,37 +11,36 @@ from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 from temporalio.exceptions import TemporalError
 
+from o.storage.archives import purge_archives
+from o.storage.block_versions import purge_versions
 from o.storage.database import Database
-from o.storage.deleted_rows import purge_deleted_rows
+from o.storage.files import purge_files
 from o.storage.purges import Deleted, list_deleted, purge
-from o.storage.runs import purge_events
-from o.storage.step_traces import purge_traces
-from o.storage.worker_requests import purge_worker_requests
 from o.temporal.conversations import close
 
 _log = logging.getLogger(__name__)
 _DELETED_A_SWEEP = 50
 _PURGE_TIMEOUT_S = 300.0
-_EVENT_BATCHES_A_SWEEP = 20
-_RUNS_A_BATCH = 50
-_PLACE_BATCHES_A_SWEEP = 20
-_PLACES_A_BATCH = 1_000
-_TRACE_BATCHES_A_SWEEP = 20
-_TRACES_A_BATCH = 100
-_REQUEST_RETENTION_H = 1
-_REQUESTS_A_BATCH = 1_000
+_ARCHIVE_BATCHES_A_SWEEP = 50
+_PASSAGES_A_BATCH = 500
+_FILE_BATCHES_A_SWEEP = 100
+_VERSION_BATCHES_A_SWEEP = 20
+_VERSIONS_A_BATCH = 200
 
 
 class PurgeSweeper:
     """Purges some of what is to go each time, so that what cannot go keeps nothing else."""
 
     def __init__(
-        self, database: Database, client: Client, *, event_retention_h: int, trace_retention_h: int
+        self,
+        database: Database,
+        client: Client,
+        *,
+        block_versions: int,
     ) -> None:
         self._database = database
         self._client = client
-        self._event_retention_h = event_retention_h
-        self._trace_retention_h = trace_retention_h
+        self._block_versions = block_versions
 
     async def sweep_deleted(self) -> None:
         """Purge agents and conversations that are marked deleted."""
@@ -63,39 +62,28 @@ class PurgeSweeper:
         async with self._database.begin() as connection:
             await purge(connection, deleted)
 
-    async def sweep_events(self) -> None:
-        """In small batches, so that nobody waits for a long transaction's locks."""
-        for _ in range(_EVENT_BATCHES_A_SWEEP):
+    async def sweep_archives(self) -> None:
+        """Remove archives that were deleted, their passages first, in small batches as well."""
+        for _ in range(_ARCHIVE_BATCHES_A_SWEEP):
             async with self._database.begin() as connection:
-                purged = await purge_events(
-                    connection, retention_h=self._event_retention_h, limit=_RUNS_A_BATCH
+                purged = await purge_archives(connection, limit=_PASSAGES_A_BATCH)
+            if not purged:
+                return
+
+    async def sweep_files(self) -> None:
+        """Remove files that were deleted with what they hold, and folders that have no more."""
+        for _ in range(_FILE_BATCHES_A_SWEEP):
+            async with self._database.begin() as connection:
+                purged = await purge_files(connection, limit=_PASSAGES_A_BATCH)
+            if not purged:
+                return
+
+    async def sweep_versions(self) -> None:
+        """Remove the oldest versions of blocks that were changed very often, in small batches."""
+        for _ in range(_VERSION_BATCHES_A_SWEEP):
+            async with self._database.begin() as connection:
+                purged = await purge_versions(
+                    connection, kept=self._block_versions, limit=_VERSIONS_A_BATCH
                 )
-            if purged:
-                _log.info("old events purged", extra={"runs": purged})
-            if purged < _RUNS_A_BATCH:
+            if purged < _VERSIONS_A_BATCH:
                 return
-
-    async def sweep_places(self) -> None:
-        """Forget where rows stood that were deleted long ago, in small batches as well."""
-        for _ in range(_PLACE_BATCHES_A_SWEEP):
-            async with self._database.begin() as connection:
-                purged = await purge_deleted_rows(connection, limit=_PLACES_A_BATCH)
-            if purged < _PLACES_A_BATCH:
-                return
-
-    async def sweep_traces(self) -> None:
-        """Remove traces that are old, in small batches as well: each holds much text."""
-        for _ in range(_TRACE_BATCHES_A_SWEEP):
-            async with self._database.begin() as connection:
-                purged = await purge_traces(
-                    connection, retention_h=self._trace_retention_h, limit=_TRACES_A_BATCH
-                )
-            if purged < _TRACES_A_BATCH:
-                return
-
-    async def sweep_requests(self) -> None:
-        """Remove what the API asked of workers, once nobody can be waiting for it."""
-        async with self._database.begin() as connection:
-            await purge_worker_requests(
-                connection, retention_h=_REQUEST_RETENTION_H, limit=_REQUESTS_A_BATCH
-            )

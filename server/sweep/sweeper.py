@@ -12,10 +12,18 @@ from typing import LiteralString
 from psycopg import AsyncConnection
 from temporalio.client import Client
 
+from o.metrics.measures import SWEEP_FAILURES, SWEPT
+from o.retention_settings import Retention
 from o.storage.database import Database
 from server.sweep.approvals import ApprovalSweeper
 from server.sweep.callbacks import CallbackSweeper
+from server.sweep.embedding import EmbeddingSweeper
+from server.sweep.ingestion import IngestionSweeper
+from server.sweep.message_embedding import MessageEmbeddingSweeper, MessageModel
+from server.sweep.old_words import OldWordsSweeper
+from server.sweep.organizations import OrganizationSweeper
 from server.sweep.purges import PurgeSweeper
+from server.sweep.retention import RetentionSweeper
 from server.sweep.runs import RunSweeper
 
 _log = logging.getLogger(__name__)
@@ -25,6 +33,7 @@ _TAKE: LiteralString = "SELECT pg_try_advisory_lock(%s)"
 _GIVE_BACK: LiteralString = "SELECT pg_advisory_unlock(%s)"
 
 _Duty = tuple[str, Callable[[], Awaitable[object]]]
+"""Its name, and what it does; where that tells a number, so many things were put right."""
 
 
 class Sweeper:
@@ -37,32 +46,43 @@ class Sweeper:
         task_queue: str,
         *,
         interval_s: float,
-        event_retention_h: int,
-        trace_retention_h: int = 72,
+        retention: Retention = Retention(),
+        has_embedding: bool = False,
+        block_versions: int = 10_000,
+        message_model: MessageModel = MessageModel(None),
     ) -> None:
         self._database = database
         self._interval_s = interval_s
         runs = RunSweeper(database, client, task_queue, older_than_s=interval_s)
         approvals = ApprovalSweeper(database, client, task_queue, older_than_s=interval_s)
         callbacks = CallbackSweeper(database, client, task_queue)
-        purges = PurgeSweeper(
+        embedding = EmbeddingSweeper(
             database,
             client,
-            event_retention_h=event_retention_h,
-            trace_retention_h=trace_retention_h,
+            task_queue,
+            has_default=has_embedding,
+            older_than_s=interval_s,
         )
+        messages = MessageEmbeddingSweeper(database, client, task_queue, message_model)
+        ingestion = IngestionSweeper(database, client, task_queue, older_than_s=interval_s)
+        purges = PurgeSweeper(database, client, block_versions=block_versions)
         self._rescues: list[_Duty] = [
             ("lost runs", runs.sweep),
             ("late approvals", approvals.sweep_late),
             ("shown approvals", approvals.sweep_shown),
             ("callbacks", callbacks.sweep),
+            ("passages without vectors", embedding.sweep),
+            ("messages without vectors", messages.sweep),
+            ("files that are not read", ingestion.sweep),
         ]
         self._purges: list[_Duty] = [
             ("deleted rows", purges.sweep_deleted),
-            ("old events", purges.sweep_events),
-            ("old places", purges.sweep_places),
-            ("old traces", purges.sweep_traces),
-            ("old requests of workers", purges.sweep_requests),
+            ("deleted files", purges.sweep_files),
+            ("deleted archives", purges.sweep_archives),
+            *RetentionSweeper(database, retention).duties(),
+            ("deleted organizations", OrganizationSweeper(database).sweep),
+            ("old versions of blocks", purges.sweep_versions),
+            ("words of old messages", OldWordsSweeper(database).sweep),
         ]
 
     async def run(self) -> None:
@@ -102,7 +122,10 @@ async def _do_each(duties: Sequence[_Duty]) -> None:
     """Do each, whatever becomes of the others. A part that is away is tried again next time."""
     for name, duty in duties:
         try:
-            await duty()
+            found = await duty()
+            if isinstance(found, int):
+                SWEPT.labels(name).inc(found)
         except Exception as error:  # the top of a background job; see above
             facts = {"duty": name, "error": type(error).__name__}
             _log.warning("part of a sweep failed", extra=facts)
+            SWEEP_FAILURES.labels(name).inc()

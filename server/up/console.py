@@ -1,5 +1,6 @@
 """What `o up` says to whoever started it."""
 
+import contextlib
 import time
 from collections.abc import Sequence
 
@@ -84,6 +85,12 @@ def sandbox_words(state: SandboxState) -> str:
     return f"custom tools run in {state.backend} ({state.level}; memory and CPU held by {held})"
 
 
+def _print(text: str) -> None:
+    """Print a line if somebody reads it; for want of a reader nothing else stops."""
+    with contextlib.suppress(BrokenPipeError):
+        click.echo(text)
+
+
 class Screen:
     """Short progress lines, each with the time since the start."""
 
@@ -92,18 +99,18 @@ class Screen:
 
     def say(self, text: str) -> None:
         """A line of its own."""
-        click.echo(text)
+        _print(text)
 
     def done(self, what: str) -> None:
         """Something that is ready now."""
-        click.echo(f"  {time.monotonic() - self._start:5.1f} s  {what}")
+        _print(f"  {time.monotonic() - self._start:5.1f} s  {what}")
 
     def addresses(self, api: str, temporal_ui: str | None, model: str) -> None:
         """The last words of a start: where everything is."""
-        click.echo("")
-        click.echo(f"  API          {api}")
-        click.echo(f"  API docs     {api}/docs")
+        _print("")
+        _print(f"  API          {api}")
+        _print(f"  API docs     {api}/docs")
         if temporal_ui is not None:
-            click.echo(f"  Temporal UI  {temporal_ui}")
-        click.echo(f"  Model        {model}")
-        click.echo("\nCtrl-C stops everything.")
+            _print(f"  Temporal UI  {temporal_ui}")
+        _print(f"  Model        {model}")
+        _print("\nCtrl-C stops everything.")

@@ -187,7 +187,8 @@ class Cluster:
 
     def _postgres(self) -> list[str]:
         listen = "" if self._settings.postgres_port is None else "127.0.0.1"
-        wanted = (self._settings.workers + 2) * self._settings.database_pool + 20
+        processes = self._settings.workers + self._settings.api_processes + 1
+        wanted = processes * self._settings.database_pool + 20
         options = {
             "listen_addresses": listen,
             "port": str(self.port),

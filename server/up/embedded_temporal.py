@@ -16,7 +16,7 @@ from temporalio.service import RPCError
 
 from o.errors import Unavailable
 from o.settings import Settings
-from o.temporal.connection import check_serving
+from o.temporal.connection import check_serving, keep_ended
 from server.up import environment, ports, temporal_file
 from server.up.child import Child
 from server.up.launch import Program, guarded
@@ -83,6 +83,7 @@ class TemporalServer:
         self.ui_port = settings.temporal_ui_port or _USUAL_UI_PORT
         self._file = data_dir / temporal_file.NAME
         self._namespace = settings.temporal_namespace
+        self._kept_s = settings.temporal_retention_s
         self._say = say
         self._life_log = _LogOfALife(data_dir / "logs" / "temporal.log")
         self._served = False
@@ -112,7 +113,7 @@ class TemporalServer:
             *("--namespace", self._namespace, "--log-level", "warn"),
             *("--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal"),
         ]
-        for value in (*_TUNING, _CLOSED_HTTP, _ASKS_NOBODY):
+        for value in (*_TUNING, _CLOSED_HTTP, _ASKS_NOBODY, *_retention(self._kept_s)):
             argv += ["--dynamic-config-value", value]
         for name in _SEARCH_ATTRIBUTES:
             argv += ["--search-attribute", f"{name}=Keyword"]
@@ -159,6 +160,7 @@ class TemporalServer:
             with contextlib.suppress(RuntimeError, RPCError):
                 client = await Client.connect(self.address, namespace=self._namespace)
                 await check_serving(client)
+                await self._keep_ended(client)
                 self._note_served()
                 return client
             await asyncio.sleep(0.05)
@@ -174,6 +176,7 @@ class TemporalServer:
             if not self._served and child.pid is not None:
                 with contextlib.suppress(RuntimeError, RPCError, TimeoutError):
                     await asyncio.wait_for(check_serving(client), _PROBE_TIMEOUT_S)
+                    await self._keep_ended(client)
                     self._note_served()
             if not temporal_file.speaks_of_damage(self._life_log.read_on()):
                 continue
@@ -181,6 +184,11 @@ class TemporalServer:
             if await asyncio.to_thread(look, self._file, thorough=True) is not None:
                 self._served = False
                 child.kill()
+
+    async def _keep_ended(self, client: Client) -> None:
+        """Tell it how long to keep what has ended; it may have begun anew."""
+        if self._kept_s is not None:
+            await keep_ended(client, self._kept_s)
 
     def _note_served(self) -> None:
         self._served = True
@@ -218,6 +226,17 @@ class _LogOfALife:
             file.seek(begin)
             return file.read(_LOG_PART_BYTES)
         return b""
+
+
+def _retention(kept_s: int | None) -> list[str]:
+    """Stock servers keep what has ended for an hour at least, and go half an hour beyond it."""
+    if kept_s is None:
+        return []
+    return [
+        f'history.retentionTimerJitterDuration="{min(1800, max(1, kept_s // 10))}s"',
+        'system.namespaceMinRetentionLocal="1s"',
+        'system.namespaceMinRetentionGlobal="1s"',
+    ]
 
 
 def _flags_it_may_know(binary: str) -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from o.rates import Rate
 from o.settings import Settings
 
 _FOREIGN = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
@@ -28,6 +29,7 @@ def of_children(settings: Settings, local_model_url: str | None = None) -> dict[
         env["TEMPORAL_ADDRESS"] = settings.temporal_address
     if local_model_url is not None:
         env["O_LOCAL_MODEL_URL"] = local_model_url
+    env["O_METRICS_PORT"] = ""  # the API shows what the workers measure
     env.pop("PYTHONDONTWRITEBYTECODE", None)  # it would cost every start half as much again
     return env
 
@@ -35,6 +37,6 @@ def of_children(settings: Settings, local_model_url: str | None = None) -> dict[
 def _text(value: object) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    if isinstance(value, tuple):
+    if isinstance(value, tuple) and not isinstance(value, Rate):
         return ",".join(map(str, value))
     return str(value.resolve()) if isinstance(value, Path) else str(value)

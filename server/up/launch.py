@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import secrets
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +13,12 @@ from pathlib import Path
 
 from o.disk import is_full
 from o.errors import Unavailable
-from server.lifeline import REFUSED
+from server.lifeline import REFUSED, SOCKET_FD
 from server.up import locks
+from server.up.commands import arguments_of
+from server.up.forks import ForkServer, Process
+
+_log = logging.getLogger(__name__)
 
 _TAIL_BYTES = 2_000
 _CUT_SHORT_S = 10.0
@@ -26,6 +32,7 @@ class Program:
         name: Names the log, the lock and the entry in `up.json`.
         argv: The command line, absolute path first.
         env: What its environment has beside the supervisor's.
+        sockets: Descriptors of the sockets on which it serves.
         guarded: Whether `guard.py` runs it, whose first report is the pid of the real program.
         renew: Called before each start, when nobody of its last life is left; answers what to run.
     """
@@ -33,6 +40,7 @@ class Program:
     name: str
     argv: Sequence[str]
     env: Mapping[str, str]
+    sockets: Sequence[int] = ()
     guarded: bool = False
     renew: "Callable[[], Awaitable[Program]] | None" = None
 
@@ -41,7 +49,7 @@ class Program:
 class Running:
     """One process, from start to end."""
 
-    process: asyncio.subprocess.Process
+    process: Process
     identity: str
     report: int
 
@@ -60,8 +68,14 @@ def guarded(program: Sequence[str], *, stop: str, account: str | None = None) ->
 class Launcher:
     """Starts processes that end with this one, one lock and one log for each name."""
 
-    def __init__(self, data_dir: Path, patience_s: float = locks.PATIENCE_S) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        patience_s: float = locks.PATIENCE_S,
+        forks: ForkServer | None = None,
+    ) -> None:
         self._patience_s = patience_s
+        self._forks = forks
         self.log_dir = data_dir / "logs"
         self.lock_dir = data_dir / "run"
         # Nobody else may hold the write end: it closes when this process ends, however it does.
@@ -87,16 +101,7 @@ class Launcher:
             try:
                 if program.renew is not None:
                     program = await program.renew()
-                process = await asyncio.create_subprocess_exec(
-                    *program.argv,
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    env=self._environment(program, identity, ready),
-                    pass_fds=(self._lifeline, lock, ready),
-                    start_new_session=True,  # Ctrl-C is for the supervisor, which stops in order
-                    umask=0o077,
-                )
+                process = await self._begin(program, identity, log, lock, ready)
             except BaseException:
                 os.close(report)
                 raise
@@ -114,7 +119,7 @@ class Launcher:
             status = await running.end()
         except asyncio.CancelledError:
             with contextlib.suppress(ProcessLookupError):
-                running.process.terminate()
+                running.process.send_signal(signal.SIGTERM)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(running.end(), _CUT_SHORT_S)
             raise
@@ -142,13 +147,30 @@ class Launcher:
             return "\n".join([*lines, f"(the whole log: {path})"])
         return f"(no log at {path})"
 
-    def _environment(self, program: Program, identity: str, ready: int) -> dict[str, str]:
-        return {
-            **program.env,
-            "O_LIFELINE_FD": str(self._lifeline),
-            "O_READY_FD": str(ready),
-            "O_WORKER_IDENTITY": identity,
-        }
+    async def _begin(
+        self, program: Program, identity: str, log: int, lock: int, ready: int
+    ) -> Process:
+        """Have O's own processes forked, where they can be; start all others by command line."""
+        env = {**program.env, "O_WORKER_IDENTITY": identity}
+        arguments = arguments_of(program.argv)
+        kept = {self._lifeline: "O_LIFELINE_FD", lock: "", ready: "O_READY_FD"}
+        kept |= {fd: f"{SOCKET_FD}{n}" for n, fd in enumerate(program.sockets, start=1)}
+        if self._forks is not None and arguments is not None:
+            try:
+                return await self._forks.fork(arguments, env, log, kept)
+            except Unavailable as error:
+                facts = {"child": program.name, "reason": error.message}
+                _log.warning("a child is started without the fork server", extra=facts)
+        return await asyncio.create_subprocess_exec(
+            *program.argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=env | {variable: str(fd) for fd, variable in kept.items() if variable},
+            pass_fds=tuple(kept),
+            start_new_session=True,  # Ctrl-C is for the supervisor, which stops in order
+            umask=0o077,
+        )
 
     def _open_log(self, name: str) -> int:
         path = self.log_dir / f"{name}.log"  # it must be appended to; see `server.up.logs`

@@ -34,7 +34,8 @@ def _look(log_dir: Path, limit_bytes: int) -> None:
 def rotate(path: Path) -> None:
     """Move what a log holds to `<name>.log.1`, what that held to `.2`, and so on up to `KEPT`.
 
-    What is written between the last look at the copy and the cut is lost, which is a line at most.
+    What is written between the last look at the copy and the cut is lost: a line at most, unless
+    this process has to wait for a processor just then.
     On a full disk the log is emptied and nothing kept: else it would stay full.
     """
     older = [path.with_name(f"{path.name}.{age}") for age in range(1, KEPT + 1)]

@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
-import httpx
+import aiohttp
 from pydantic import SecretStr
 
 from o.llm.catalogue import Catalogue
@@ -29,6 +29,7 @@ from server.up import (
 )
 from server.up.child import Child
 from server.up.commands import Commands
+from server.up.forks import ForkServer
 from server.up.launch import Launcher, Program
 from server.up.locks import PATIENCE_S
 from server.up.logs import keep_small
@@ -37,9 +38,9 @@ from server.up.recovery import Recovery
 _log = logging.getLogger(__name__)
 
 _START_TIMEOUT_S = 120.0
-_API_GRACE_S = 5.0
-WORKER_GRACE_S = 8.0
-"""Seconds that a worker has to let its running steps end."""
+_API_GRACE_S = 3.0
+WORKER_GRACE_S = 6.0
+"""Seconds that a worker has beyond those in which its running steps may end (`drain_s`)."""
 _GUARDED_GRACE_S = 25.0
 _HURRIED_GRACE_S = 3.0
 
@@ -56,6 +57,7 @@ class Processes:
         *,
         namespaces: bool = True,
         patience_s: float = PATIENCE_S,
+        forks: ForkServer | None = None,
     ) -> None:
         """Reserve ports and decide on addresses; nothing runs yet.
 
@@ -66,7 +68,8 @@ class Processes:
         self._screen = view
         self._commands = commands
         self._namespaces = namespaces
-        self._launcher = Launcher(self._data_dir, patience_s)
+        self._forks = forks
+        self._launcher = Launcher(self._data_dir, patience_s, forks)
         self._cluster = (
             embedded_postgres.Cluster(self._data_dir, settings)
             if settings.database_url is None
@@ -82,11 +85,12 @@ class Processes:
         self._model_port = None if weights is None else ports.free_port()
         self._catalogue = Catalogue(known)
         self._settings = self._with_addresses(settings)
+        self._sockets = ports.bind(settings.host, self._settings.port)
         self._database: Child | None = None
         self._temporal: Child | None = None
         self._model: Child | None = None
         self._workers: list[Child] = []
-        self._api: Child | None = None
+        self._apis: list[Child] = []
         self._recovery: Recovery | None = None
         self._watching: list[asyncio.Task[None]] = []
         self._up = False
@@ -100,6 +104,8 @@ class Processes:
         """
         watching_logs = keep_small(self._launcher.log_dir, self._settings.log_limit_bytes)
         self._watching.append(asyncio.create_task(watching_logs))
+        if self._forks is not None:
+            self._forks.keep(self._note_state)
         env = self._environment()
         counting = asyncio.create_task(self._catalogue.survey())
         # Workers load for seconds before they need anything, so they go first.
@@ -113,8 +119,8 @@ class Processes:
             await self._recovery.warm_up()
         ui = None if self._server is None else self._server.ui
         shown = {} if ui is None else {"O_TEMPORAL_UI_URL": ui}
-        self._api = self._begin(Program("api", self._commands.api, env | shown))
-        await _together(self._wait_for_api(self._api), self._wait_for_a_worker())
+        self._apis = self._begin_apis(env | shown)
+        await _together(self._wait_for_apis(), self._wait_for_a_worker())
         self._screen.done("API and workers")
         self._up = True
         self._note_state()
@@ -129,8 +135,9 @@ class Processes:
         self._up = False
         for watch in self._watching:
             watch.cancel()
-        await self._stop([self._api], _API_GRACE_S)
-        await self._stop(self._workers, WORKER_GRACE_S)
+        self._close_sockets()
+        await self._stop(self._apis, self._settings.drain_s + _API_GRACE_S)
+        await self._stop(self._workers, self._settings.drain_s + WORKER_GRACE_S)
         await self._stop([self._model], _HURRIED_GRACE_S)
         if self._recovery is not None:
             await self._recovery.close()
@@ -141,9 +148,14 @@ class Processes:
     def hurry(self) -> None:
         """Kill what is slow to stop, now and in the stages that follow."""
         self._in_a_hurry = True
-        for child in (self._api, *self._workers, self._model, self._temporal, self._database):
-            if child is not None:
-                child.hurry()
+        for child in self._children:
+            child.hurry()
+
+    @property
+    def _children(self) -> list[Child]:
+        """All that are kept alive, in the order in which they stop."""
+        children = (*self._apis, *self._workers, self._model, self._temporal, self._database)
+        return [child for child in children if child is not None]
 
     async def _stop(self, children: Sequence[Child | None], grace_s: float) -> None:
         grace_s = min(grace_s, _HURRIED_GRACE_S) if self._in_a_hurry else grace_s
@@ -162,6 +174,7 @@ class Processes:
         """`settings` with the addresses of what is embedded, which the children get."""
         port = ports.claim(settings.host, settings.port, "O_PORT")
         found: dict[str, object] = {"port": port}
+        found["metrics_dir"] = settings.metrics_dir or settings.data_dir / "metrics"
         if self._cluster is not None:
             found["database_url"] = SecretStr(self._cluster.url)
             found["database_dir"] = self._cluster.home
@@ -183,6 +196,19 @@ class Processes:
         )
         child.start()
         return child
+
+    def _begin_apis(self, env: Mapping[str, str]) -> list[Child]:
+        """Start the API processes, which all serve on the same sockets."""
+        count = self._settings.api_processes
+        names = ["api"] if count == 1 else [f"api-{n}" for n in range(1, count + 1)]
+        sockets = [one.fileno() for one in self._sockets]
+        programs = [Program(name, self._commands.api, env, sockets) for name in names]
+        return [self._begin(program) for program in programs]
+
+    def _close_sockets(self) -> None:
+        """Let go of the port: what waits in it once the last API process ends is refused."""
+        for one in self._sockets:
+            one.close()
 
     async def _start_database(self) -> None:
         if self._cluster is None:
@@ -220,23 +246,30 @@ class Processes:
         token = self._settings.api_token
         headers = {} if token is None else {"Authorization": f"Bearer {token.get_secret_value()}"}
         limit = time.monotonic() + _START_TIMEOUT_S
-        async with httpx.AsyncClient(trust_env=False, timeout=10.0, headers=headers) as client:
+        async with _client(10.0) as client:
             while time.monotonic() < limit:
                 await asyncio.sleep(0.5)
-                with contextlib.suppress(httpx.HTTPError, ValueError):
-                    answer = (await client.get(f"{self._api_url}/v1/ready/")).json()
-                    if (found := answer.get("sandbox")) is not None:
+                with contextlib.suppress(aiohttp.ClientError, TimeoutError, ValueError):
+                    async with client.get(f"{self._api_url}/v1/ready/", headers=headers) as answer:
+                        found = (await answer.json()).get("sandbox")
+                    if found is not None:
                         self._screen.say(f"Tools: {console.sandbox_words(SandboxState(**found))}.")
                         return
 
-    async def _wait_for_api(self, api: Child) -> None:
+    async def _wait_for_apis(self) -> None:
+        """Until all have reported, and one of them answers."""
         limit = time.monotonic() + _START_TIMEOUT_S
-        async with httpx.AsyncClient(trust_env=False, timeout=2.0) as client:
+        async with _client(2.0) as client:
             while True:
-                api.check(limit)
-                with contextlib.suppress(httpx.HTTPError):
-                    if (await client.get(f"{self._api_url}/v1/health/")).status_code == 200:
-                        return
+                for api in self._apis:
+                    api.check(limit)
+                if not all(api.ready.is_set() for api in self._apis):
+                    await asyncio.sleep(0.03)
+                    continue
+                with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                    async with client.get(f"{self._api_url}/v1/health/") as answer:
+                        if answer.status == 200:
+                            return
                 await asyncio.sleep(0.03)
 
     async def _wait_for_a_worker(self) -> None:
@@ -253,13 +286,15 @@ class Processes:
     def _note_state(self) -> None:
         if not self._up:
             return
-        children = (self._api, *self._workers, self._model, self._temporal, self._database)
         now = state.State(
             api=self._api_url,
             temporal_address=self._settings.temporal_address or "",
             temporal_ui=None if self._server is None else self._server.ui,
             database_url=self._database_url,
-            processes={child.name: child.pid for child in children if child is not None},
+            processes={
+                **({} if self._forks is None else {"fork-server": self._forks.pid}),
+                **{child.name: child.pid for child in self._children},
+            },
         )
         try:
             state.write(self._data_dir, now)
@@ -276,3 +311,9 @@ async def _together(*parts: Coroutine[Any, Any, None]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _client(timeout_s: float) -> aiohttp.ClientSession:
+    """A client for the API, which asks it directly."""
+    timeout = aiohttp.ClientTimeout(total=timeout_s)
+    return aiohttp.ClientSession(timeout=timeout, trust_env=False)

@@ -15,6 +15,7 @@ from server.up import locks, state
 from server.up.clash import refuse_name_clash
 from server.up.commands import Commands
 from server.up.console import Screen
+from server.up.forks import ForkServer
 from server.up.processes import Processes
 
 _log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ async def run(
     commands: Commands | None = None,
     namespaces: bool = True,
     patience_s: float = locks.PATIENCE_S,
+    forks: ForkServer | None = None,
 ) -> int:
     """Be the supervisor until SIGINT, SIGTERM or SIGHUP; answers the exit status.
 
@@ -36,12 +38,13 @@ async def run(
         commands: Other command lines for O's own processes.
         namespaces: False keeps PostgreSQL out of user namespaces when we are root.
         patience_s: How long what an earlier life left may take to leave before it is killed.
+        forks: Has O's own processes forked; without it they are started by their command lines.
 
     Raises:
         OError: it cannot start; one clear text, and everything is stopped again.
     """
     refuse_name_clash()
-    data_dir = _private(settings.data_dir)
+    data_dir = private(settings.data_dir)
     with _named(data_dir):
         lock = locks.claim(data_dir)
     try:
@@ -60,6 +63,7 @@ async def run(
                 screen,
                 namespaces=namespaces,
                 patience_s=patience_s,
+                forks=forks,
             )
             await _live(processes, screen)
         screen.say("stopped")
@@ -126,7 +130,7 @@ def _named(data_dir: Path) -> Iterator[None]:
         ) from error
 
 
-def _private(data_dir: Path) -> Path:
+def private(data_dir: Path) -> Path:
     """The data directory, absolute, there, and closed to others.
 
     Raises:

@@ -70,14 +70,14 @@ def _look(connection: sqlite3.Connection, thorough: bool) -> str | None:
     return None
 
 
-def set_aside(file: Path) -> Path:
-    """Rename the file and what SQLite keeps beside it; answers the new name."""
+def set_aside(file: Path, why: str = "unusable") -> Path:
+    """Rename the file and what SQLite keeps beside it; answers the new name, which says why."""
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-    new = file.with_name(f"{file.name}.unusable-{stamp}")
+    new = file.with_name(f"{file.name}.{why}-{stamp}")
     number = 1
     while new.exists():
         number += 1
-        new = file.with_name(f"{file.name}.unusable-{stamp}-{number}")
+        new = file.with_name(f"{file.name}.{why}-{stamp}-{number}")
     for ending in _BESIDE:
         if _beside(file, ending).exists():
             _beside(file, ending).rename(_beside(new, ending))

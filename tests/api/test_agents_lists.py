@@ -159,7 +159,7 @@ def test_older_clients_see_everything_or_what_they_name(
     assert len(listed["blocks"]) == 2
 
 
-def test_an_agent_of_another_organisation_is_not_there(
+def test_an_agent_of_another_organization_is_not_there(
     client: Letta, server: Product, http: httpx.Client, agent: AgentState
 ) -> None:
     block = client.blocks.create(label="mine", value="x")

@@ -64,7 +64,8 @@ def test_every_field_is_kept_and_shown(client: Letta, http: httpx.Client) -> Non
     assert {name: changed[name] for name in FIELDS} == FIELDS
     cleared = {"description": None, "template_name": None, "hidden": None, "value": None}
     left = http.patch(f"/v1/blocks/{plain.id}", json=cleared).json()
-    assert left == changed | {name: None for name in cleared if name != "value"}
+    gone = {name: None for name in cleared if name != "value"}
+    assert left == changed | gone | {"version": 3}
 
 
 def test_a_read_only_block_can_be_changed_through_the_api(client: Letta) -> None:
@@ -163,6 +164,22 @@ def test_a_block_is_attached_and_detached(client: Letta, agent: AgentState) -> N
             client.agents.blocks.attach(unknown[0], agent_id=unknown[1])
 
 
+def test_all_blocks_of_an_agent_come_in_one_piece_too(
+    client: Letta, http: httpx.Client, agent: AgentState
+) -> None:
+    memory = http.get(f"/v1/agents/{agent.id}/core-memory").json()
+    listed = http.get(f"/v1/agents/{agent.id}/core-memory/blocks?order=asc").json()
+    assert [block["label"] for block in memory["blocks"]] == ["persona", "human"]
+    assert memory == {
+        "agent_type": agent.agent_type,
+        "git_enabled": False,
+        "blocks": listed,
+        "file_blocks": [],
+        "prompt_template": "",
+    }
+    assert http.get(f"/v1/agents/{new_id('agent')}/core-memory").status_code == 404
+
+
 def test_an_agent_has_one_block_of_a_label(client: Letta, agent: AgentState) -> None:
     block = client.blocks.create(label="human", value="x")
     with pytest.raises(ConflictError):
@@ -245,7 +262,7 @@ def test_a_malformed_id_is_422_with_an_example(http: httpx.Client) -> None:
     assert answer.json()["examples"][0].startswith("block-")
 
 
-def test_a_block_of_another_organisation_is_not_there(
+def test_a_block_of_another_organization_is_not_there(
     client: Letta, server: Product, http: httpx.Client, agent: AgentState
 ) -> None:
     block = client.blocks.create(label="theirs", value="secret")

@@ -127,6 +127,8 @@ def test_health_answers_to_head(http: httpx.Client) -> None:
 
 def test_a_block_grows_no_further_than_its_bound(http: httpx.Client, agent: AgentState) -> None:
     """A model that inserts without end would make every prompt, and every list, too big to bear."""
+    wide = {"context_window_limit": 4_000_000}  # else the block alone overflows the window
+    http.patch(f"/v1/agents/{agent.id}", json=wide).raise_for_status()
     path = f"/v1/agents/{agent.id}/core-memory/blocks/human"
     assert http.patch(path, json={"value": "x" * (MAX_VALUE_CHARS + 1)}).status_code == 422
     assert http.patch(path, json={"value": "x" * MAX_VALUE_CHARS}).status_code == 200

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from typing import Any
 
 import httpx
@@ -359,7 +360,7 @@ def test_a_preview_is_the_request_that_the_same_send_makes(
     assert "Bash" in [one["function"]["name"] for one in shown["tools"]]
     assert shown["messages"][-1] == {"role": "user", "content": "what next?"}
     post(path, **body)
-    sent = provider.requests[-1]
+    sent = deepcopy(provider.requests[-1])  # other tests look through what came in
     # The prompt was compiled anew for both, at two moments.
     for one in (shown, sent):
         one["messages"][0] = re.sub(r"recompiled: .*", "", one["messages"][0]["content"])

@@ -370,15 +370,6 @@ def test_recompiling_shows_memory_as_it_is_and_keeps_it_unless_it_is_a_dry_run(
     assert "- CONVERSATION_ID: default\n" in own
 
 
-def test_compacting_says_that_it_is_not_there_yet(client: Letta, agent: AgentState) -> None:
-    made = client.conversations.create(agent_id=agent.id)
-    for conversation_id, agent_id in ((made.id, None), ("default", agent.id)):
-        with pytest.raises(APIStatusError, match="NOT_IMPLEMENTED"):
-            client.conversations.messages.compact(conversation_id, agent_id=agent_id)
-    with pytest.raises(APIStatusError, match="NOT_IMPLEMENTED"):
-        client.agents.messages.compact(agent.id)
-
-
 def test_the_path_default_needs_to_know_whose(client: Letta) -> None:
     for ask in (
         lambda: client.conversations.messages.list("default"),
@@ -411,5 +402,5 @@ def test_addresses_work_with_and_without_their_last_slash(
     assert ask("POST", f"{one}/messages{slash}", json=said_once) == 200
     assert ask("POST", f"{one}/fork{slash}") == 200
     assert ask("POST", f"{one}/recompile{slash}") == 200
-    assert ask("POST", f"{one}/compact{slash}") == 501
+    assert ask("POST", f"{one}/compact{slash}") == 400
     assert ask("DELETE", f"{one}{slash}") == 200

@@ -237,7 +237,7 @@ def test_what_never_was_or_is_deleted_elsewhere_is_no_cursor(
             assert nobody in answer.json()["detail"]
 
 
-def test_a_deleted_row_of_another_organisation_is_no_cursor(
+def test_a_deleted_row_of_another_organization_is_no_cursor(
     server: Product, client: Letta, http: httpx.Client, tag: str
 ) -> None:
     block = client.blocks.create(label=tag, value="x")

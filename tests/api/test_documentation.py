@@ -8,9 +8,12 @@ import httpx
 import pytest
 from letta_client import Letta
 from letta_client.types import AgentState
-from pydantic import SecretStr, TypeAdapter
+from pydantic import BaseModel, SecretStr, TypeAdapter
 
 from api.app import create_app
+from api.wire.admin import CreateOrganizationBody
+from api.wire.groups import CreateGroupBody
+from api.wire.identities import CreateIdentityBody
 from api.wire.shown import AnswerBody, ErrorBody, FailedBody, InvalidBody, ShownMessage
 from o.ids import new_id
 from o.settings import ProviderSettings, Settings
@@ -62,7 +65,17 @@ def test_ids_of_operations_are_unique_and_words() -> None:
 
 def test_every_answer_has_a_model_or_a_stream() -> None:
     # Nothing to say: they answer null.
-    null = {f"DELETE /v1/{kind}s/{{{kind}_id}}" for kind in ("conversation", "block", "tool")}
+    kinds = ("conversation", "block", "tool", "group", "folder")
+    null = {f"DELETE /v1/{kind}s/{{{kind}_id}}" for kind in kinds}
+    null |= {"DELETE /v1/sources/{folder_id}"}
+    null |= {"DELETE /v1/identities/{identity_id}", "PATCH /v1/groups/{group_id}/reset-messages"}
+    for whose in ("agents/{agent_id}", "blocks/{block_id}"):
+        links = f"PATCH /v1/{whose}/identities"
+        null |= {f"{links}/{what}/{{identity_id}}" for what in ("attach", "detach")}
+    shared = "PATCH /v1/groups/{group_id}/blocks"
+    null |= {f"{shared}/{what}/{{block_id}}" for what in ("attach", "detach")}
+    archives = "PATCH /v1/agents/{agent_id}/archives"
+    null |= {f"{archives}/{what}/{{archive_id}}" for what in ("attach", "detach")}
     for name, operation in operations():
         if "204" in operation["responses"]:  # V1 says nothing there
             continue
@@ -123,7 +136,7 @@ def test_messages_and_answers_are_what_the_document_says(client: Letta, http: ht
 
 _DONE = (
     "there is nothing to compact|No active runs|connection was refused|from the environment|"
-    "(MCP server|Tool) with id .* not found"
+    "(MCP server|Tool) with id .* not found|by the identifier_key .* already|choose another name"
 )
 
 
@@ -132,6 +145,8 @@ def _bodies() -> Iterator[tuple[str, dict[str, Any]]]:
     schemas = DOCUMENT["components"]["schemas"]
     for name, operation in operations():
         if "requestBody" not in operation or "501" in operation["responses"]:
+            continue
+        if "multipart/form-data" in operation["requestBody"]["content"]:  # a file has no example
             continue
         schema = operation["requestBody"]["content"]["application/json"]["schema"]
         named = schema.get("anyOf", [schema])[0]["$ref"].rpartition("/")[2]
@@ -144,6 +159,12 @@ def _variable(http: httpx.Client) -> dict[str, str]:
     path = f"/v1/sandbox-config/{config_id}/environment-variable"
     made = http.post(path, json={"key": new_id("call"), "value": "x"}).json()
     return {"sandbox_config_id": config_id, "env_var_id": made["id"]}
+
+
+def _made(http: httpx.Client, kind: str, body: type[BaseModel], **fields: str) -> str:
+    """The id of one of a kind, made by the example of its body."""
+    example = body.model_json_schema()["examples"][0] | fields
+    return str(http.post(f"/v1/{kind}/", json=example).json()["id"])
 
 
 @pytest.mark.parametrize(("operation", "example"), list(_bodies()))
@@ -172,8 +193,14 @@ def test_the_example_of_an_operation_works_as_it_stands(
         tool_id=make_tool(client).id,
         provider_id=client.get("/v1/providers/", cast_to=httpx.Response).json()[-1]["id"],
         mcp_server_id=new_id("mcp_server"),
+        archive_id=client.archives.create(name="here").id,
+        folder_id=client.folders.create(name=new_id("here")).id,
+        identity_id=_made(http, "identities", CreateIdentityBody, identifier_key=new_id("key")),
+        group_id=_made(http, "groups", CreateGroupBody),
     )
     query = {"agent_id": agent.id} if operation == "POST /v1/conversations/" else {}
+    if operation == "PATCH /v1/admin/orgs/":
+        query = {"org_id": _made(http, "admin/orgs", CreateOrganizationBody)}
     if path in _MODELS:
         example = example | {"model": _MODELS[path] or agent.id}
     answer = http.request(method, path, json=example, params=query)

@@ -25,7 +25,10 @@ _NO_IDS = {"/v1/models/{model_id}"}
 """What OpenAI's clients call an id is a name, an agent's or its conversation's."""
 
 # These answer before they look for what is named: V1 keeps them only to refuse.
-_ALWAYS_405 = {("patch", "/v1/agents/{agent_id}/messages/{message_id}")}
+_ALWAYS_405 = {
+    ("patch", "/v1/agents/{agent_id}/messages/{message_id}"),
+    ("patch", "/v1/groups/{group_id}/messages/{message_id}"),
+}
 
 OPERATIONS = [
     (method, path)
@@ -71,12 +74,12 @@ def body_of(method: str, path: str) -> dict[str, Any]:
 
 
 def address(path: str, **first: str) -> str:
-    """The path with ids that name nothing, but for those given."""
+    """The path with ids that name nothing, but for those given; what is no id is a 1."""
 
     def fill(found: re.Match[str]) -> str:
         name = found[1]
         kind = name.removesuffix("_id")
-        unknown = new_id(_PREFIXES.get(kind, kind)) if name != kind else "nothing"
+        unknown = new_id(_PREFIXES.get(kind, kind)) if name != kind else "1"
         return first.get(name, unknown)
 
     return re.sub(r"\{(\w+)\}", fill, path)
@@ -84,12 +87,17 @@ def address(path: str, **first: str) -> str:
 
 def ask(server: Product, method: str, path: str, **first: str) -> httpx.Response:
     url = server.url + address(path, **first)
-    return httpx.request(method, url, timeout=30, **body_of(method, path))
+    needed = {
+        one["name"]: example(one["schema"])
+        for one in DOCUMENT["paths"][path][method].get("parameters", ())
+        if one["in"] == "query" and one["required"]
+    }
+    return httpx.request(method, url, timeout=30, params=needed, **body_of(method, path))
 
 
 @pytest.fixture(scope="module")
 def of_others(server: Product, client: Letta) -> dict[str, str]:
-    """Ids of things that belong to another organisation, by the name of the path's parameter."""
+    """Ids of things that belong to another organization, by the name of the path's parameter."""
     agent = client.agents.create(model=HANDLE, memory_blocks=[{"label": "nothing", "value": "x"}])
     client.agents.messages.create(agent.id, input="hello")
     ((run_id, conversation_id),) = server.query(
@@ -122,7 +130,33 @@ def of_others(server: Product, client: Letta) -> dict[str, str]:
     variable: Any = client.post(variables, cast_to=object, body={"key": "A", "value": "b"})
     for table in ("sandbox_configs", "tool_variables"):
         server.query(f"UPDATE {table} SET organization_id = %s", other)
+    archive_id = client.archives.create(name="theirs").id
+    passage_id = str(client.archives.passages.create(archive_id, text="theirs").id)
+    for table, id_ in (("archives", archive_id), ("passages", passage_id)):
+        server.query(f"UPDATE {table} SET organization_id = %s WHERE id = %s", other, id_)
+    folder_id = client.folders.create(name=new_id("theirs")).id
+    notes = ("theirs.txt", b"theirs", "text/plain")
+    file_id = str(client.folders.files.upload(folder_id, file=notes).id)
+    for table, id_ in (("folders", folder_id), ("files", file_id)):
+        server.query(f"UPDATE {table} SET organization_id = %s WHERE id = %s", other, id_)
+    bodies: dict[str, Any] = {
+        "identities": {"identifier_key": "theirs", "name": "theirs", "identity_type": "user"},
+        "groups": {"agent_ids": [], "description": "theirs"},
+    }
+    put_together: list[str] = []
+    for table, body in bodies.items():
+        made = httpx.post(f"{server.url}/v1/{table}/", json=body, timeout=30)
+        put_together.append(str(made.json()["id"]))
+        query = f"UPDATE {table} SET organization_id = %s WHERE id = %s"
+        server.query(query, other, put_together[-1])
     return {
+        "folder_id": folder_id,
+        "file_id": file_id,
+        "identity_id": put_together[0],
+        "group_id": put_together[1],
+        "archive_id": archive_id,
+        "passage_id": passage_id,
+        "memory_id": passage_id,
         "sandbox_config_id": config["id"],
         "env_var_id": variable["id"],
         "agent_id": agent.id,
@@ -150,8 +184,12 @@ def test_an_id_that_names_nothing_is_404(server: Product, method: str, path: str
     assert isinstance(answer.json()["detail"], str)
 
 
-@pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_an_id_of_another_organisation_is_404(
+# Whoever needs no key administers all organizations.
+_OF_ONE = [one for one in OPERATIONS if not one[1].startswith("/v1/admin/")]
+
+
+@pytest.mark.parametrize(("method", "path"), _OF_ONE)
+def test_an_id_of_another_organization_is_404(
     server: Product, of_others: dict[str, str], method: str, path: str
 ) -> None:
     named = {name: of_others[name] for name in re.findall(r"\{(\w+_id)\}", path)}

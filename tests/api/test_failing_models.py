@@ -124,7 +124,7 @@ def test_what_passes_is_waited_for(
         (Failing(404, {"message": "x", "code": "model_not_found"}), 1, 500, "llm_error"),
         (
             Failing(400, {"message": "x", "code": "context_length_exceeded"}),
-            1,
+            2,  # once more, when no room could be made
             400,
             "context_window_exceeded",
         ),

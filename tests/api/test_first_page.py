@@ -18,7 +18,7 @@ def browser(settings: Settings) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def locked() -> httpx.AsyncClient:
     """A browser, which has no token, at a server that wants one."""
     return browser(Settings(api_token=SecretStr("open sesame")))
@@ -37,7 +37,8 @@ def test_the_first_page_says_what_this_is_and_where_to_go(
     links = _ADDRESS.findall(page.text)
     assert {"docs", "openapi.json", "v1/health/", "v1/ready/"} <= set(links)
     for link in links:
-        assert httpx.get(httpx.URL(server.url + "/").join(link)).status_code == 200, link
+        address = httpx.URL(server.url + "/").join(link)
+        assert httpx.get(address, timeout=60).status_code == 200, link
     assert str(server.state["temporal_ui"]) in links
 
 

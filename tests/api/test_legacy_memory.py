@@ -67,6 +67,9 @@ def labels_of(client: Letta, agent: AgentState) -> list[str]:
             {"old_string": "Paris", "new_string": "Rome"},
             VALUE.replace("Paris", "Rome"),
         ),
+        # A model with a strict schema names every argument, and one that it leaves out is null.
+        ("memory_insert", {"new_string": "End", "insert_line": None}, f"{VALUE}\nEnd"),
+        ("memory_insert", {"new_string": "Top", "insert_line": "0"}, f"Top\n{VALUE}"),
         ("memory_rethink", {"new_memory": "All new"}, "All new"),
         (
             "memory_apply_patch",
@@ -180,9 +183,22 @@ def test_the_memory_tool_creates_edits_renames_and_deletes(
 
 
 @pytest.mark.parametrize(
+    "path", ["human", "/human", "memories/human", "/memories/human/", " /memories/human"]
+)
+def test_a_path_may_be_less_than_exact(
+    client: Letta, keeper: AgentState, use: Use, path: str
+) -> None:
+    edit = {"command": "str_replace", "path": path, "old_string": "Paris", "new_string": "Rome"}
+    nothing = dict.fromkeys(["file_text", "description", "insert_line", "insert_text", "new_path"])
+    assert use("memory", **edit, **nothing) == ("success", VALUE.replace("Paris", "Rome"))
+
+
+@pytest.mark.parametrize(
     ("arguments", "problem"),
     [
         ({"command": "create", "path": "/memories/human"}, "already"),
+        ({"command": "delete", "path": "/memorieshuman"}, "no memory block"),
+        ({"command": "create", "path": "memories"}, "must be /memories/<label>"),
         ({"command": "create", "path": "/memories/"}, "must be /memories/<label>"),
         ({"command": "create"}, "needs the argument path"),
         ({"command": "delete", "path": "/memories/nobody"}, "no memory block"),

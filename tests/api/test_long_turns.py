@@ -12,7 +12,7 @@ from letta_client import DefaultHttpxClient, Letta
 from letta_client.types import AgentState
 from temporalio.worker import Replayer
 
-from server.worker import WORKFLOW_RUNNER
+from server.queues import WORKFLOW_RUNNER
 from tests.support.executions import executions_of
 from tests.support.openai_client import openai_client, says, text_of
 from tests.support.product import Product, eventually
@@ -67,7 +67,7 @@ def new_agent(product: Product) -> AgentState:
         name="patient",
         model=HANDLE,
         memory_blocks=[{"label": "human", "value": "unknown"}],
-        context_window_limit=1_000_000,
+        context_window_limit=4_000_000,  # all of it has room: nothing is to be summed up
     )
 
 

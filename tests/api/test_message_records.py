@@ -13,7 +13,14 @@ from tests.support.provider import HANDLE, call, do, say
 
 
 @pytest.fixture(scope="module")
-def talked(client: Letta) -> list[AgentState]:
+def earlier(client: Letta) -> str:
+    """A message that is older than those of `talked`, and newer than what others have left."""
+    (message_id,) = in_context(client, client.agents.create(model=HANDLE))
+    return message_id
+
+
+@pytest.fixture(scope="module")
+def talked(client: Letta, earlier: str) -> list[AgentState]:
     """Two agents that have talked in turns."""
     agents = [
         client.agents.create(
@@ -78,23 +85,27 @@ def test_the_messages_of_a_deleted_conversation_are_not_found_and_not_listed(
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
 def test_the_messages_of_all_agents_are_listed_by_age_and_in_pages(
-    client: Letta, talked: list[AgentState], order: Any
+    client: Letta, talked: list[AgentState], earlier: str, order: Any
 ) -> None:
     of_agents: list[tuple[str, str, str]] = []
     for agent in talked:
         of_agents += shown(client.agents.messages.list(agent.id, limit=1_000).items)
     found: list[Any] = []
-    after: dict[str, Any] = {}
-    while page := client.messages.list(order=order, limit=200, **after):
+    start: dict[str, Any] = {"after": earlier} if order == "asc" else {}
+    after = start
+    while page := client.messages.list(order=order, limit=5, **after):
         found += page
         after = {"after": page[-1].id}
+        if order == "desc" and set(of_agents) <= set(shown(found)):
+            break
+    assert len(found) > 10
     assert len(set(shown(found))) == len(found)
     assert set(of_agents) <= set(shown(found))
     times = [message.date for message in found]
     assert times == sorted(times, reverse=order == "desc")
     newest = [m for m in found if m.id == shown(found)[3][0]]
-    earlier = client.messages.list(order=order, limit=1_000, before=newest[0].id)
-    assert shown(earlier) == shown(found)[: shown(found).index(shown(newest)[0])]
+    before = client.messages.list(order=order, limit=1_000, before=newest[0].id, **start)
+    assert shown(before) == shown(found)[: shown(found).index(shown(newest)[0])]
 
 
 def test_all_messages_are_filtered_by_conversation_and_by_type(
@@ -113,7 +124,7 @@ def test_all_messages_are_filtered_by_conversation_and_by_type(
     assert client.messages.list(conversation_id=new_id("conv")) == []
 
 
-def test_messages_of_other_organisations_are_not_listed_and_no_cursors(
+def test_messages_of_other_organizations_are_not_listed_and_no_cursors(
     server: Product, client: Letta
 ) -> None:
     agent = client.agents.create(model=HANDLE)

@@ -49,11 +49,13 @@ def test_a_category_that_v1_does_not_know_is_422(server: Product) -> None:
 
 def test_no_model_is_listed_that_nothing_serves(client: Letta) -> None:
     assert [model.handle for model in client.models.list()] == [HANDLE, OTHER_HANDLE]
-    assert [model.handle for model in client.models.embeddings.list()] == [EMBEDDING_HANDLE]
+    embeds = [model.handle for model in client.models.embeddings.list()]
+    assert embeds == ["local/multilingual-e5-small", EMBEDDING_HANDLE], "the one that comes with O"
 
 
 def test_a_model_that_embeds_shows_v1s_fields(client: Letta) -> None:
-    (model,) = client.models.embeddings.list()
+    local, model = client.models.embeddings.list()
+    assert (local.provider_name, local.embedding_dim) == ("local", 384)
     assert (model.name, model.embedding_model) == (EMBEDDING_MODEL, EMBEDDING_MODEL)
     assert (model.provider_name, model.provider_type) == ("openai", "openai")
     assert (model.api_model_type, model.embedding_endpoint_type) == ("embedding", "openai")

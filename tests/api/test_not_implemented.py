@@ -7,9 +7,8 @@ import httpx
 import letta_client
 import pytest
 from letta_client import APIStatusError, Letta
-from letta_client.types import AgentState
 
-from api.routes.empty_lists import COUNTS, LISTS, LISTS_OF_AGENT
+from api.routes.empty_lists import LISTS
 from api.routes.not_implemented import operations
 from o.ids import new_id
 from tests.support.document import DOCUMENT
@@ -19,6 +18,15 @@ from tests.support.provider import HANDLE
 _CALL = re.compile(
     r"self\._(get|post|patch|put|delete|get_api_list)\(\s*(?:path_template\(\s*)?f?\"(/v1/[^\"]*)\""
 )
+_HOSTED = (
+    "/v1/agents/{}/schedule",
+    "/v1/client-side-access-tokens",
+    "/v1/environments",
+    "/v1/messages/batches",
+    "/v1/templates",
+)
+"""What V1's hosted service does, and batches, which want a provider's."""
+
 _SEGMENT = re.compile(r"\{\w+\}")
 
 
@@ -70,6 +78,11 @@ def test_every_request_of_the_official_client_is_served_or_says_that_it_is_not_b
     assert asked - served() - refused() == set()
 
 
+def test_of_what_the_official_client_asks_only_the_hosted_services_own_is_not_built() -> None:
+    refused_of_it = {path for _, path in spoken_by_the_client() & refused()}
+    assert {path for path in refused_of_it if not path.startswith(_HOSTED)} == set()
+
+
 def test_nothing_that_is_served_is_in_the_table_of_what_is_not() -> None:
     assert served() & refused() == set()
 
@@ -81,38 +94,10 @@ def test_what_nobody_can_make_yet_is_an_empty_list(http: httpx.Client, path: str
         assert (answer.status_code, answer.json()) == (200, [])
 
 
-@pytest.mark.parametrize("path", COUNTS)
-def test_what_nobody_can_make_yet_counts_zero(http: httpx.Client, path: str) -> None:
-    assert http.get(f"/v1{path}").json() == 0
-
-
-@pytest.mark.parametrize("name", LISTS_OF_AGENT)
-def test_an_agent_has_none_of_what_nobody_can_make_yet(
-    http: httpx.Client, agent: AgentState, name: str
-) -> None:
-    assert http.get(f"/v1/agents/{agent.id}/{name}").json() == []
-    assert http.get(f"/v1/agents/{new_id('agent')}/{name}").status_code == 404
-
-
-def test_the_official_client_reads_the_empty_lists(client: Letta, agent: AgentState) -> None:
-    assert list(client.archives.list()) == []
-    assert list(client.folders.list()) == []
-    assert list(client.agents.folders.list(agent.id)) == []
-    assert list(client.agents.files.list(agent.id)) == []
-    assert client.agents.passages.list(agent.id) == []
-
-
-def test_older_forms_of_lists_are_empty_too(http: httpx.Client, agent: AgentState) -> None:
-    nothing = {"total_sources": 0, "total_files": 0, "total_size": 0, "sources": []}
-    assert http.get("/v1/sources/metadata").json() == nothing
-    files: dict[str, object] = {"files": [], "next_cursor": None, "has_more": False}
-    assert http.get(f"/v1/agents/{agent.id}/files").json() == files
-
-
 def test_the_official_client_does_not_repeat_what_is_not_built(server: Product) -> None:
     # Its own retries would take seconds; the header tells it not to.
     with pytest.raises(APIStatusError) as refusal:
-        server.client(max_retries=2).archives.create(name="facts", embedding="openai/none")
+        server.client(max_retries=2).agents.schedule.list(new_id("agent"))
     assert refusal.value.status_code == 501
     assert refusal.value.response.request.headers["x-stainless-retry-count"] == "0"
 

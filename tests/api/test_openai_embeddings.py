@@ -88,6 +88,6 @@ def test_what_is_no_request_is_422_in_openais_shape(http: httpx.Client, body: An
 def test_the_handle_of_an_embedding_model_is_one_that_v1s_client_lists(
     openai: OpenAI, client: Letta
 ) -> None:
-    (model,) = client.models.embeddings.list()
+    _, model = client.models.embeddings.list()  # the local one comes first
     assert model.handle is not None
     assert openai.embeddings.create(model=model.handle, input="tea").data

@@ -55,6 +55,13 @@ def test_a_completion_is_what_the_official_client_expects(
     assert done.usage.total_tokens == 18
 
 
+@pytest.mark.parametrize("address", ["responses", "completions"])
+def test_what_is_not_served_says_what_to_use(openai: OpenAI, address: str) -> None:
+    with pytest.raises(APIStatusError, match="use /v1/chat/completions") as refused:
+        openai.post(f"/{address}", body={"model": "x", "input": "hello"}, cast_to=object)
+    assert (refused.value.status_code, refused.value.code) == (501, "not_implemented")
+
+
 def test_its_id_is_that_of_the_run(openai: OpenAI, client: Letta, agent: AgentState) -> None:
     done = openai.chat.completions.create(model=agent.id, messages=says("hello"))
     run = client.runs.retrieve(done.id.replace("chatcmpl-", "run-"))

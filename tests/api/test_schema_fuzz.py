@@ -46,6 +46,9 @@ def ids(server: Product, client: Letta) -> dict[str, str]:
     agent = client.agents.create(model=HANDLE, memory_blocks=[{"label": "human", "value": "x"}])
     said = client.agents.messages.create(agent.id, input="hello").messages[0]
     run = client.runs.retrieve(str(said.run_id))
+    archive = client.archives.create(name="loose")
+    folder_id = client.folders.create(name="fuzzed").id
+    file = client.folders.files.upload(folder_id, file=("a.txt", b"x", "text/plain"))
     return {
         "agent_id": agent.id,
         "message_id": said.id,
@@ -53,6 +56,11 @@ def ids(server: Product, client: Letta) -> dict[str, str]:
         "step_id": str(said.step_id),
         "conversation_id": client.conversations.create(agent_id=agent.id).id,
         "block_label": "human",
+        "folder_id": folder_id,
+        "file_id": str(file.id),
+        "archive_id": archive.id,
+        "passage_id": str(client.archives.passages.create(archive.id, text="x").id),
+        "memory_id": str(client.agents.passages.create(agent.id, text="x")[0].id),
         "block_id": client.blocks.create(label="loose", value="x").id,
         "tool_name": "conversation_search",
         "provider_id": str(

@@ -24,8 +24,8 @@ def test_the_newest_is_found_first_wherever_it_was_said(client: Letta, agent: Ag
     other = client.conversations.create(agent_id=agent.id).id
     speak(client, other, "the newest pear")
     third = client.conversations.create(agent_id=agent.id).id
-    assert found(client, third, "the newest pear") == ["the newest pear"]
-    # The search is itself the newest message that holds the word.
+    assert found(client, third, "the newest pear")[0] == "the newest pear"
+    # The run that searches holds the word too, and is before the agent anyway.
     assert found(client, third, "pear", limit=4)[:2] == ["the newest pear", "the pear number 4"]
 
 

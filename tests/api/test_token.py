@@ -8,7 +8,7 @@ from api.app import create_app
 from o.settings import ProviderSettings, Settings
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def http() -> httpx.AsyncClient:
     """The application without its parts: a request that gets past the door fails with 500."""
     app = create_app(Settings(api_token=SecretStr("open sesame")), ProviderSettings())

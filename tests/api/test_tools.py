@@ -255,7 +255,7 @@ def test_equal_names_at_once_make_one_tool(client: Letta) -> None:
     assert [tool.id for tool in client.tools.list(name=name)] == made[:1]
 
 
-def test_another_organisation_sees_nothing_of_a_tool_and_may_have_its_name(
+def test_another_organization_sees_nothing_of_a_tool_and_may_have_its_name(
     client: Letta, server: Product
 ) -> None:
     tool = make_tool(client)

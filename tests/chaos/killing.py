@@ -42,6 +42,8 @@ class KillableProduct(Product):
                 "PYTHONPATH": f"{INJECT}{os.pathsep}{REPOSITORY}",
             },
         )
+        # Points are put in where the variable is set; each process looks whose it is.
+        self.injected = {"PYTHONPATH": self.env["PYTHONPATH"], "O_TEST_POINTS": "of each product"}
         self.provider = provider
 
     @contextlib.contextmanager

@@ -36,10 +36,15 @@ OTHERS: dict[str, type[Scenario]] = {
     "model-failed": scenarios.AnotherModel,
     "model-given-up": scenarios.AnotherModel,
     "model-replied": Scenario,
+    "room-wanted": scenarios.Compaction,
+    "summary-written": scenarios.Compaction,
+    "room-uncommitted": scenarios.Compaction,
+    "room-made": scenarios.Compaction,
     "tool-begun-0": Scenario,
     "tool-done": Scenario,
     "tool-begun-1": scenarios.TwoTools,
     "tool-started": scenarios.CustomTool,
+    "return-alone": scenarios.CustomTool,
     "step-uncommitted-4": Scenario,
     "close-begun": scenarios.MaxSteps,
     "close-committed": scenarios.Failure,
@@ -100,6 +105,11 @@ def cells() -> list[Cell]:
     if WHOLE:
         return core + list(product(OTHERS, PROCESSES))
     return core + sample(SEED)
+
+
+def whole_only(*cells: Cell) -> list[Cell]:
+    """Cells that are left to whoever asks for all of them."""
+    return list(cells) if WHOLE else []
 
 
 def sample(seed: int) -> list[Cell]:

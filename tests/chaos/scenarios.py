@@ -27,6 +27,7 @@ from tests.chaos.killing import (
 )
 from tests.support.product import eventually
 from tests.support.provider import HANDLE, MODEL, OTHER_HANDLE, call, do, say
+from tests.support.windows import summing
 
 
 class Scenario:
@@ -36,11 +37,13 @@ class Scenario:
         text: What the client says.
         requests: How often the provider is asked when nobody dies.
         roles: The history that it leaves.
+        prompt: What of it the model is shown; None for all.
     """
 
     text = TURN
     requests = STEPS
     roles: tuple[str, ...] = ROLES
+    prompt: tuple[str, ...] | None = None
 
     def __init__(self, product: KillableProduct) -> None:
         self.product = product
@@ -227,6 +230,47 @@ class Sweep(Scenario):
 
     def end(self) -> None:
         self._held.close()
+
+
+class Compaction(Scenario):
+    """A turn that the window has no room for, so that history is summed up first."""
+
+    turns = 3
+    text = do(say("done") | {"pad": "word " * 800})
+    requests = 1
+    roles = ("system", *("user", "assistant") * turns, "user", "summary", "assistant")
+    prompt = ("system", "user", "user")
+
+    def __init__(self, product: KillableProduct) -> None:
+        self.product = product
+        self.agent = patient_client(product).agents.create(
+            model=HANDLE,
+            system="[window 2000]",
+            context_window_limit=2_000,
+            include_base_tools=False,
+            extra_body={"compaction_settings": {"prompt": summing(say("They like tea."))}},
+        )
+
+    def begin(self) -> None:
+        for n in range(self.turns):
+            Sending(self.product, self.agent, f"{n} {'word ' * 150}").reply()
+        self._sending = Sending(self.product, self.agent, self.text)
+
+    def check(self, killed: str) -> None:
+        """There is one summary, and the window begins behind what it tells of."""
+        assert self._sending.reply().messages[-1].content == "done"
+        ends = [("completed", "end_turn")] * (self.turns + 1)
+        assert_runs_ended_once(self.product, self.agent, ends)
+        assert self.product.query(
+            "SELECT window_start, epoch, summary_id FROM conversations WHERE agent_id = %s",
+            self.agent.id,
+        ) == [(2 * self.turns, 1, self._summary_id())]
+
+    def _summary_id(self) -> str:
+        ((found,),) = self.product.query(
+            "SELECT id FROM messages WHERE agent_id = %s AND role = 'summary'", self.agent.id
+        )
+        return str(found)
 
 
 class AgentCreation(Scenario):

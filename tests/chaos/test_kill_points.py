@@ -4,6 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.chaos.embedding import (
+    archive_with_passages,
+    asked_at_most,
+    await_vectors,
+    maker_of,
+    post,
+)
+from tests.chaos.ingestion import await_passages, uploading
 from tests.chaos.killing import KillableProduct, assert_next_message_is_accepted, roles_of
 from tests.chaos.matrix import (
     MODEL_AT_STAKE,
@@ -13,8 +21,10 @@ from tests.chaos.matrix import (
     point_of,
     sample,
     scenario_of,
+    whole_only,
 )
 from tests.chaos.scenarios import Scenario, begun
+from tests.support.embedding_vendor import embedding_vendor
 from tests.support.product import is_alive
 from tests.support.provider import FakeProvider, last_user_text
 
@@ -53,12 +63,81 @@ def test_a_kill_costs_nothing(
     assert provider.problems[problems_before:] == []
 
 
+@pytest.mark.parametrize(
+    ("point", "process"),
+    [
+        ("embedding-unstarted", "api"),
+        ("vectors-uncommitted", "worker"),
+        *whole_only(("vectors-made", "worker"), ("vectors-kept", "worker")),
+        *whole_only(("vectors-made", "temporal"), ("vectors-uncommitted", "postgres")),
+    ],
+)
+def test_a_kill_costs_no_passage_its_vector(
+    product: KillableProduct, point: str, process: str
+) -> None:
+    with embedding_vendor() as vendor:
+        embedding = f"{maker_of(product, vendor)}/embed-1"
+        with product.stopped_at(point) as reached:
+            archive_id = archive_with_passages(product, embedding)
+            product.kill_one(process, reached())
+        await_vectors(product, archive_id, embedding)
+        asked_at_most(vendor, 2)
+
+
+@pytest.mark.parametrize(
+    ("point", "process"),
+    [
+        ("passages-found", "worker"),
+        ("space-unswitched", "worker"),
+        *whole_only(("vectors-uncommitted", "worker"), ("vectors-dropped", "worker")),
+        *whole_only(("space-unswitched", "postgres"), ("passages-found", "supervisor")),
+    ],
+)
+def test_a_kill_while_an_archive_is_embedded_anew_costs_nothing(
+    product: KillableProduct, point: str, process: str
+) -> None:
+    with embedding_vendor() as vendor:
+        maker = maker_of(product, vendor)
+        archive_id = archive_with_passages(product, f"{maker}/embed-1")
+        await_vectors(product, archive_id, f"{maker}/embed-1")
+        vendor.asked.clear()
+        vendor.dimension = 5
+        with product.stopped_at(point) as reached:
+            body = {"embedding": f"{maker}/embed-2"}
+            assert post(product, f"/archives/{archive_id}/reembed", body)
+            product.kill_one(process, reached())
+        await_vectors(product, archive_id, f"{maker}/embed-2")
+        asked_at_most(vendor, 2)
+
+
+@pytest.mark.parametrize(
+    ("point", "process"),
+    [
+        ("ingestion-unstarted", "api"),
+        ("file-taken", "worker"),
+        ("passages-uncommitted", "worker"),
+        ("file-uncompleted", "worker"),
+        ("file-read", "temporal"),
+        *whole_only(("file-read", "worker"), ("content-uncommitted", "worker")),
+        *whole_only(("file-unsettled", "worker"), ("file-completed", "worker")),
+        *whole_only(("passages-uncommitted", "postgres"), ("file-uncompleted", "supervisor")),
+        *whole_only(("file-taken", "temporal"), ("file-taken", "api")),
+    ],
+)
+def test_a_kill_costs_no_file_a_passage_and_doubles_none(
+    product: KillableProduct, point: str, process: str
+) -> None:
+    with product.stopped_at(point) as reached, uploading(product) as file_id:
+        product.kill_one(process, reached())
+    await_passages(product, file_id())
+
+
 def _assert_prompts(scenario: Scenario, prompts: list[list[dict[str, object]]], point: str) -> None:
     """The model was asked as often as it had to be, with the history as it was each time."""
     own = [prompt for prompt in prompts if last_user_text(prompt) == scenario.text]
     repeated = 1 if point in MODEL_AT_STAKE else 0
     assert scenario.requests <= len(own) <= scenario.requests + repeated
-    shown = tuple(role for role in scenario.roles if role != "approval")
+    shown = scenario.prompt or tuple(role for role in scenario.roles if role != "approval")
     for prompt in own:
         assert tuple(message["role"] for message in prompt) == shown[: len(prompt)]
 

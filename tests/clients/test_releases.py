@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients import conversation, functions
+from tests.clients import archival, conversation, functions
 from tests.support.product import Product
 from tests.support.provider import HANDLE
 
@@ -20,14 +20,17 @@ _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-
 _CALL_ID = re.compile(r"call_[0-9a-f]{32}")
 _NANOSECONDS = re.compile(r'("\w+_ns": )\d+')
 
-# What neither client has a field for: V1 sends the organisation all the same, `step_count`,
-# `approval_timeout_s`, costs and three fields of tools are O's additions, and the parser came to
-# V1 after the older release.
+# What neither client has a field for: V1 sends the organization all the same, `step_count`,
+# `approval_timeout_s`, costs, versions of blocks and three fields of tools are O's additions, and
+# the parser came to V1 after the older release.
 _UNKNOWN = {
     "AgentState": {
         "approval_timeout_s",
+        "blocks.version",
+        "memory.blocks.version",
         *(f"tools.{name}" for name in ("allowed_hosts", "is_idempotent", "problem")),
     },
+    "BlockResponse": {"version"},
     "Step": {"organization_id", "cost_usd"},
     "MetricRetrieveResponse": {"organization_id"},
     "UsageRetrieveResponse": {"step_count", "cost_usd", "unpriced_steps"},
@@ -130,3 +133,17 @@ def test_functions_become_the_same_tools_with_both_releases(server: Product) -> 
     assert (dice["tags"], dice["json_schema"]["parameters"]["required"]) == (["first"], [])
     assert move["json_schema"]["parameters"]["required"] == ["piece"]
     assert list(move["json_schema"]["parameters"]["properties"]) == ["piece", "squares"]
+
+
+@pytest.mark.parametrize("release", [OLD, NEW])
+def test_archives_are_used_the_same_way_with_both_releases(server: Product, release: str) -> None:
+    printed = run(release, archival.__file__, server.url, HANDLE)
+    assert printed["release"] == release
+    assert printed["told"] == {
+        "renamed": ["renamed", "x", "renamed"],
+        "found": True,
+        "listed": [["two", [], {}], ["four", [], {}]],
+        "left": ["one", "two"],
+        "detached": 0,
+        "deleted": 404,
+    }

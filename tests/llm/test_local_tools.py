@@ -12,7 +12,7 @@ from o.domain.llm import ModelRequest, ToolSpec
 from o.llm.models import Models
 from o.llm.providers import LOCAL_MODEL, Providers
 from o.settings import ProviderSettings
-from server.up.ports import free_port
+from tests.support.ports import own_port
 from tests.support.product import REPOSITORY, eventually
 
 NOTE_COLOUR = ToolSpec(
@@ -29,7 +29,7 @@ NOTE_COLOUR = ToolSpec(
 
 @pytest.fixture(scope="module")
 def local_model_url() -> Iterator[str]:
-    port = free_port()
+    port = own_port()
     argv = [sys.executable, "-m", "server.cli", "local-model", "--port", str(port)]
     process = subprocess.Popen(
         argv, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT

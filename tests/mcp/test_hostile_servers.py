@@ -150,8 +150,8 @@ async def test_what_a_tool_returns_is_read(
 
 async def test_a_large_result_is_cut(servers: McpServers, hostile: Hostile) -> None:
     _, text, _ = await _called(servers, hostile, "large")
-    assert len(text) < 1_000_100
-    assert text.endswith("[cut: the server returned 5000000 characters]")
+    assert len(text) < 1_000_200
+    assert "it had 5000000 characters" in text[1_000_000:]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from letta_client import APIStatusError, Letta, NotFoundError
+from letta_client import APIStatusError, Letta, NotFoundError, UnprocessableEntityError
 from letta_client.types import AgentState
 
 from api.mcp_servers import McpBook
@@ -152,6 +152,29 @@ def test_secrets_are_masked_and_kept(server: Product, client: Letta, url: str) -
     changed = client.mcp_servers.update(made.id, config=_config(url, auth_token=None))
     assert changed.auth_token is None
     assert changed.custom_headers == shown.custom_headers
+    client.mcp_servers.delete(made.id)
+
+
+def test_secrets_do_not_go_to_another_address(
+    server: Product, client: Letta, url: str, mcp_server: Callable[..., str]
+) -> None:
+    headers = {"X-Api-Key": SECRET}
+    made: Any = client.mcp_servers.create(
+        server_name="moving", config=_config(url, auth_token=SECRET, custom_headers=headers)
+    )
+    same: Any = client.mcp_servers.update(made.id, config=_config(f"{url}/"))
+    assert same.auth_token == masked(SECRET), "the origin is the same"
+    elsewhere = mcp_server("streamable-http")
+    for given in ({"auth_token": masked(SECRET)}, {"custom_headers": made.custom_headers}):
+        with pytest.raises(UnprocessableEntityError, match="another address"):
+            client.mcp_servers.update(made.id, config=_config(elsewhere, **given))
+    assert client.mcp_servers.retrieve(made.id).auth_token == masked(SECRET)
+    moved: Any = client.mcp_servers.update(made.id, config=_config(elsewhere))
+    assert (moved.auth_token, moved.custom_headers) == (None, None)
+    ((secrets,),) = server.query("SELECT secrets FROM mcp_servers WHERE id = %s", made.id)
+    assert secrets is None
+    new: Any = client.mcp_servers.update(made.id, config=_config(url, auth_token="of-the-new-one"))
+    assert new.auth_token == masked("of-the-new-one")
     client.mcp_servers.delete(made.id)
 
 

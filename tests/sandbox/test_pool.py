@@ -123,6 +123,48 @@ async def test_a_failed_start_fails_one_who_waits_and_is_not_tried_for_ever(
     await pool.close()
 
 
+async def test_a_start_that_fails_late_fails_nobody_whose_own_start_works() -> None:
+    """The engine was away when a spare one was started, and is back when somebody wants one."""
+    starts: list[asyncio.Future[Made]] = []
+
+    async def start(spec: Spec) -> Made:
+        starts.append(asyncio.get_running_loop().create_future())
+        return await starts[-1]
+
+    pool = Pool(start, size=1, idle_s=60)
+    pool.warm(_PLAIN)
+    await _settled()
+    taking = asyncio.create_task(pool.take(_PLAIN))
+    await _settled()
+    old, own = starts
+    old.set_exception(SandboxUnavailable("the engine was away"))
+    await _settled()
+    assert not taking.done()
+    own.set_result(Made(_PLAIN))
+    assert (await taking).spec == _PLAIN
+    await pool.close()
+
+
+async def test_who_has_no_start_left_is_told_why() -> None:
+    starts: list[asyncio.Future[Made]] = []
+
+    async def start(spec: Spec) -> Made:
+        starts.append(asyncio.get_running_loop().create_future())
+        return await starts[-1]
+
+    pool = Pool(start, size=1, idle_s=60)
+    taking = asyncio.create_task(pool.take(_PLAIN))
+    await _settled()
+    assert len(starts) == 2
+    for one in starts:
+        assert not taking.done()
+        one.set_exception(SandboxUnavailable("the engine is away"))
+        await _settled()
+    with pytest.raises(SandboxUnavailable, match="is away"):
+        await taking
+    await pool.close()
+
+
 async def test_a_closed_pool_gives_nothing_and_leaves_nothing() -> None:
     factory = Factory()
     pool = Pool(factory.start, size=2, idle_s=60)
@@ -151,3 +193,21 @@ def test_leases_tell_the_living_from_the_dead(tmp_path: Path) -> None:
     assert one.dead() == []
     one.give_back()
     assert Lease(tmp_path / "else").instance != one.instance
+
+
+async def test_while_some_are_left_the_next_one_is_started_when_the_call_is_over() -> None:
+    factory = Factory()
+    pool = Pool(factory.start, size=2, idle_s=60, refill_after_s=0.05)
+    pool.warm(_PLAIN)
+    await _settled()
+    await pool.take(_PLAIN)
+    await _settled()
+    assert len(factory.made) == 2, "one is left, and the machine is the call's"
+    async with asyncio.timeout(10):
+        while len(factory.made) < 3:
+            await asyncio.sleep(0.01)
+    await pool.take(_PLAIN)
+    await pool.take(_PLAIN)
+    await _settled()
+    assert len(factory.made) == 5, "none is left, so that nobody waits for the end of a call"
+    await pool.close()

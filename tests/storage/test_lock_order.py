@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import httpx
 import psycopg
 import pytest
-from letta_client import Letta
+from letta_client import Letta, NotFoundError
 from letta_client.types import AgentState
 
+from o.ids import new_id
 from o.storage.database import libpq_url
 from tests.support.approvals import ask, guarded_agent, request_of
 from tests.support.product import Product, eventually
@@ -198,3 +199,45 @@ def test_two_patches_of_shared_blocks_in_opposite_orders_both_come_through(
         ends = [one.result(30).stop_reason.stop_reason for one in sending]
     assert ends == ["end_turn"] * 2
     assert [client.blocks.retrieve(block.id).value for block in shared] == ["one", "two"]
+
+
+def test_files_that_are_opened_attached_and_uploaded_at_once_wait_in_no_ring(
+    client: Letta, pool: ThreadPoolExecutor
+) -> None:
+    folders = [client.folders.create(name=new_id("folder")) for _ in range(2)]
+    body = {"folder_ids": [one.id for one in folders], "max_files_open": 2}
+    agents = [client.agents.create(model=HANDLE, extra_body=body).id for _ in range(2)]
+    ids = [
+        client.folders.files.upload(one.id, file=(f"{n}.txt", b"text", "text/plain")).id
+        for one in folders
+        for n in range(2)
+    ]
+    names = [f"{folder.name}/{n}.txt" for folder in folders for n in range(2)]
+
+    def turns(place: int) -> None:
+        for n in range(4):
+            asked = [names[(place + n) % 4], names[(place + n + 1) % 4]]
+            sent = do(call("open_files", file_requests=asked), say("read"))
+            client.agents.messages.create(agents[place % 2], input=sent)
+
+    def by_hand() -> None:
+        for n in range(12):
+            agent_id = agents[n % 2]
+            with suppress(NotFoundError):  # it was replaced, or its folder taken, meanwhile
+                client.agents.files.open(ids[n % 4], agent_id=agent_id)
+            client.agents.files.close_all(agent_id)
+            client.agents.update(agent_id, extra_body={"folder_ids": [folders[n % 2].id]})
+            client.agents.folders.attach(folders[(n + 1) % 2].id, agent_id=agent_id)
+
+    def uploads() -> None:
+        for n in range(8):
+            file = (f"{n % 2}.txt", b"text %d" % n, "text/plain")
+            client.folders.files.upload(folders[n % 2].id, file=file, duplicate_handling="replace")
+
+    under_way = [pool.submit(work) for work in (by_hand, uploads)]
+    under_way += [pool.submit(turns, place) for place in range(2)]
+    for one in under_way:
+        one.result(90)
+    for agent_id in agents:
+        held = client.agents.files.list(agent_id, is_open=True)
+        assert len(list(held)) <= 2

@@ -28,7 +28,8 @@ def agent_id(server: Product, client: Letta) -> str:
             "INSERT INTO messages (id, organization_id, agent_id, conversation_id, position, role, "
             "parts, created_at) SELECT 'message-' || gen_random_uuid(), organization_id, agent_id, "
             "id, n, CASE WHEN n %% 2 = 0 THEN 'user' ELSE 'assistant' END, "
-            '\'[{"type": "text", "text": "hello"}]\', now() + n * interval \'1 second\' '
+            '\'[{"type": "text", "text": "hello"}]\', '
+            "now() - interval '1 week' + n * interval '1 second' "
             "FROM conversations, generate_series(1, %s) AS n WHERE agent_id = %s",
             _MESSAGES,
             agent_id,

@@ -13,8 +13,8 @@ import migrations
 from migrations.schema import is_migrated, newest_revision
 from migrations.upgrade import migrate
 from o.errors import Conflict
+from o.storage.all_tables import metadata
 from o.storage.database import Database
-from o.storage.tables import metadata
 from tests.storage.bare import BareServer
 
 RELEASED = {
@@ -49,6 +49,21 @@ async def test_processes_that_migrate_together_do_it_once(database: Database) ->
     assert await is_migrated(database)
     async with database.connect() as connection:
         assert await connection.run_sync(_differences) == []
+
+
+async def test_a_user_who_may_not_make_the_vector_extension_is_told_who_does(
+    database: Database,
+) -> None:
+    await _run(database, "CREATE ROLE plain LOGIN", "ALTER SCHEMA public OWNER TO plain")
+    theirs = Database(database.url.replace("o@/", "plain@/"))
+    try:
+        with pytest.raises(Conflict, match="have a superuser run `CREATE EXTENSION vector`"):
+            await migrate(theirs)
+        await _run(database, "CREATE EXTENSION vector")
+        await migrate(theirs)
+        assert await is_migrated(theirs)
+    finally:
+        await theirs.close()
 
 
 def test_released_revisions_are_never_changed_or_numbered_anew() -> None:

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from letta_client.types import AgentState
 
+from o.ids import new_id
 from o.storage.database import libpq_url
 from tests.support.approvals import answer, approval, ask, guarded_agent, request_of
 from tests.support.chats import speak
@@ -49,6 +50,32 @@ SELECT 'message-' || id, organization_id, agent_id, conversation_id, id, 'step-'
     '[]', '', 'decided'
 FROM runs;
 INSERT INTO run_events (run_id, seq, attempt, kind) SELECT id, 1, 1, 'closed' FROM runs;
+INSERT INTO archives (id, organization_id, name, passage_count, created_at, updated_at)
+SELECT 'archive-' || id, organization_id, 'many', 5, created_at, created_at FROM agents;
+INSERT INTO agent_archives (agent_id, archive_id, is_owner, created_at)
+SELECT id, 'archive-' || id, true, created_at FROM agents;
+INSERT INTO passages (id, organization_id, archive_id, text, key, created_at, updated_at)
+SELECT 'passage-' || n || '-' || id, organization_id, id, 'x', 'key-' || n || id, created_at,
+    created_at
+FROM archives, generate_series(1, 5) AS n;
+INSERT INTO archive_tags (archive_id, tag, passage_count) SELECT id, 'tag', 5 FROM archives;
+INSERT INTO archives (id, organization_id, name, is_folder, created_at, updated_at)
+SELECT 'archive-of-' || id, organization_id, 'many', true, created_at, created_at FROM agents;
+INSERT INTO folders (id, organization_id, name, archive_id, created_at, updated_at)
+SELECT 'source-' || id, organization_id, 'of ' || id, 'archive-of-' || id, created_at, created_at
+FROM agents;
+INSERT INTO agent_folders (agent_id, folder_id, created_at)
+SELECT id, 'source-' || id, created_at FROM agents;
+INSERT INTO files (id, organization_id, folder_id, file_name, original_file_name,
+    processing_status, created_at, updated_at)
+SELECT 'file-' || n || '-' || id, organization_id, id, name || '/' || n, n, 'completed',
+    created_at, created_at
+FROM folders, generate_series(1, 5) AS n;
+INSERT INTO agent_files (agent_id, file_id, folder_id, is_open)
+SELECT agent_id, files.id, files.folder_id, true
+FROM files JOIN agent_folders USING (folder_id);
+INSERT INTO file_contents (file_id, text) SELECT id, 'x' FROM files;
+INSERT INTO file_uploads (file_id, ordinal, body) SELECT id, 0, 'x' FROM files;
 INSERT INTO deleted_rows (shown_id, id, kind, organization_id, created_at)
 SELECT id, id, 'messages', organization_id, created_at FROM messages;
 ANALYZE
@@ -56,6 +83,8 @@ ANALYZE
 _GROWING = (
     *("agents", "agent_blocks", "approvals", "blocks", "conversations", "conversation_blocks"),
     "deleted_rows",
+    *("archives", "agent_archives", "archive_tags", "passages", "passage_vectors"),
+    *("folders", "agent_folders", "files", "agent_files", "file_contents", "file_uploads"),
     *("messages", "runs", "run_events", "steps"),
 )
 _CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "SET", "LISTEN", "DEALLOCATE")
@@ -127,8 +156,50 @@ def beside(product: Product) -> None:
     assert httpx.post(url, json={}).status_code in (200, 400, 404)
 
 
+def archived(product: Product) -> None:
+    client, agent = product.client(), new_agent(product)
+    archive = client.archives.create(name="notes")
+    client.agents.archives.attach(archive.id, agent_id=agent.id)
+    for count in ("0", "1"):
+        headers = {"x-stainless-retry-count": count}
+        client.agents.passages.create(agent.id, text="x", tags=["t"], extra_headers=headers)
+    (first,) = client.agents.passages.list(agent.id)
+    client.agents.passages.list(agent.id, after=str(first.id), limit=1)
+    list(client.archives.list(agent_id=agent.id, limit=1))
+    httpx.get(f"{product.url}/v1/archives/{archive.id}/duplicates").raise_for_status()
+    client.agents.recompile(agent.id, update_timestamp=True)
+    client.agents.passages.delete(str(first.id), agent_id=agent.id)
+    client.archives.delete(archive.id)
+
+
+def filed(product: Product) -> None:
+    client, agent = product.client(), new_agent(product)
+    folder = client.folders.create(name=new_id("folder"))
+    client.agents.folders.attach(folder.id, agent_id=agent.id)
+    for handling in ("suffix", "suffix", "replace", "skip"):
+        file = client.folders.files.upload(
+            folder.id,
+            file=("a.txt", b"x", "text/plain"),
+            duplicate_handling=handling,
+            extra_headers={"x-stainless-retry-count": "0" if handling == "suffix" else "1"},
+        )
+    client.folders.files.list(folder.id, after=file.id, limit=1, include_content=True)
+    client.folders.files.retrieve(file.id, folder_id=folder.id, include_content=True)
+    client.folders.list(name=folder.name)
+    client.folders.list(after=folder.id, limit=1)
+    client.folders.agents.list(folder.id)
+    client.get(f"/v1/folders/{folder.id}/passages", cast_to=object)
+    client.agents.folders.list(agent.id)
+    client.agents.files.list(agent.id, after=file.id, is_open=True)
+    client.folders.update(folder.id, name=new_id("folder"))
+    client.agents.folders.detach(folder.id, agent_id=agent.id)
+    client.folders.files.delete(file.id, folder_id=folder.id)
+    client.folders.delete(folder.id)
+
+
 @pytest.mark.parametrize(
-    "operation", [plain, repeated, with_tools, approved, cancelled, impatient, beside]
+    "operation",
+    [plain, repeated, with_tools, approved, cancelled, impatient, beside, archived, filed],
 )
 def test_no_statement_reads_a_whole_table(product: Product, operation: Any) -> None:
     sent = statements_of(product, lambda: operation(product))

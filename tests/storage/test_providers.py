@@ -41,7 +41,7 @@ async def mark(connection: AsyncConnection, actor: Actor = ACTOR) -> str:
 
 async def test_a_database_of_an_earlier_release_gets_them(database: Database) -> None:
     def to_an_earlier_one(connection: Connection) -> None:
-        command.upgrade(upgrade._config(connection), "0007")
+        command.upgrade(upgrade.configuration(connection), "0007")
 
     async with database.begin() as connection:
         await connection.run_sync(to_an_earlier_one)

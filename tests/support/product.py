@@ -10,7 +10,7 @@ import sysconfig
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import httpx
 import psutil
@@ -18,13 +18,21 @@ import psycopg
 from letta_client import Letta
 
 from o.storage.database import libpq_url
-from server.up.ports import free_port
+from tests.support.ports import own_port
+from tests.support.preloaded import Forked, preloaded
 
 _Found = TypeVar("_Found")
 REPOSITORY = Path(__file__).parents[2]
 
-MCP_FOLDERS = (sysconfig.get_paths()["purelib"], str(Path(__file__).parent))
-"""What MCP servers over stdio see: the official package, and the server that is made with it."""
+MCP_EXAMPLES = Path(sys.prefix, "mcp-examples")
+"""The servers that the makers of the MCP package wrote; `make test` gets them."""
+
+MCP_FOLDERS = (
+    sysconfig.get_paths()["purelib"],
+    str(Path(__file__).parent),
+    *([str(MCP_EXAMPLES)] if MCP_EXAMPLES.is_dir() else []),
+)
+"""What MCP servers over stdio see: the official package, and servers that are made with it."""
 
 # Tests have receivers on this address of loopback; other loopback addresses are refused.
 TEST_SETTINGS = {
@@ -32,7 +40,10 @@ TEST_SETTINGS = {
     "O_MCP_STDIO_FOLDERS": ",".join(MCP_FOLDERS),
     "O_MCP_CONNECT_TIMEOUT_S": "60",  # for a process that is started beside many others
     "O_SWEEP_INTERVAL_S": "1",
+    "O_SUMMARY_TIMEOUT_S": "8",  # for models that never answer
     "O_OUTBOUND_ALLOW": "127.0.0.1",
+    # Archives that name a model have vectors; the others would start its process for nobody.
+    "O_DEFAULT_EMBEDDING": "none",
     "O_WEB_TOOLS": "on",
     "O_WEB_ALLOW": "127.0.0.1",
     # Containers that nobody needs, at each start of a product, would take more than the tests.
@@ -46,7 +57,7 @@ LIFELINE_GRACE_S = 20.0
 
 
 def eventually(
-    look: Callable[[], _Found | None], *, within_s: float = 30.0, what: str = "it"
+    look: Callable[[], _Found | None], *, within_s: float = 60.0, what: str = "it"
 ) -> _Found:
     """The first true answer of `look`. Fails after `within_s` seconds."""
     deadline = time.monotonic() + within_s
@@ -61,7 +72,7 @@ class Product:
 
     def __init__(self, data_dir: Path, env: dict[str, str] | None = None) -> None:
         self.data_dir = data_dir
-        self.port = free_port()
+        self.port = own_port()
         self.front_port: int | None = None
         kept = {
             name: value
@@ -72,13 +83,15 @@ class Product:
         self.env = kept | TEST_SETTINGS | (env or {})
         # What runs the command line of `o up`, where not the system does by itself.
         self.prefix: list[str] = []
-        self.process: subprocess.Popen[bytes] | None = None
+        # What changes modules while they load, for all products that have the same.
+        self.injected: dict[str, str] = {}
+        self.process: subprocess.Popen[bytes] | Forked | None = None
         # What was seen running when the supervisor was killed: to be gone when all is over.
         self._bereaved: list[psutil.Process] = []
         # The product ends with the tests, as its own parts end with it.
         self._lifeline, self._life = os.pipe()
 
-    def start(self, *, within_s: float = 60.0) -> float:
+    def start(self, *, within_s: float = 100.0) -> float:
         """Start and wait until it is ready.
 
         Returns:
@@ -87,18 +100,26 @@ class Product:
         began = time.monotonic()
         self.data_dir.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*self.prefix, sys.executable, "-m", "server.cli", "up", *self.flags()],
-                cwd=REPOSITORY,
-                env=self.env | {"O_LIFELINE_FD": str(self._lifeline)},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                pass_fds=(self._lifeline,),
-            )
+            is_plain = sys.platform == "linux" and not self.prefix
+            self.process = self._forked(log) if is_plain else self._spawned(log)
         pid = self.process.pid
         eventually(lambda: self._is_ready(pid), within_s=within_s, what=f"ready ({self.log_path})")
         return time.monotonic() - began
+
+    def _forked(self, log: BinaryIO) -> Forked:
+        kept = {self._lifeline: "O_LIFELINE_FD"}
+        return preloaded(**self.injected).fork(["up", *self.flags()], self.env, log.fileno(), kept)
+
+    def _spawned(self, log: BinaryIO) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [*self.prefix, sys.executable, "-m", "server.cli", "up", *self.flags()],
+            cwd=REPOSITORY,
+            env=self.env | {"O_LIFELINE_FD": str(self._lifeline)},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            pass_fds=(self._lifeline,),
+        )
 
     def flags(self) -> list[str]:
         """The command line behind `o up`."""
@@ -132,7 +153,7 @@ class Product:
         if self.front_port is not None:  # a connection of its own for each request
             unpooled = httpx.Limits(max_keepalive_connections=0)
             options.setdefault("http_client", httpx.Client(limits=unpooled, timeout=600))
-        return Letta(base_url=self.url, api_key="unused", **options)
+        return Letta(base_url=self.url, **{"api_key": "unused"} | options)
 
     def pid_of(self, name: str) -> int:
         """The process that does the work: api, worker-1, temporal, postgres or supervisor."""
@@ -146,6 +167,8 @@ class Product:
         Returns:
             Its pid.
         """
+        # One that was killed a moment ago may still be the one that is told of.
+        eventually(lambda: is_alive(self.pid_of(name)), what=f"a living {name}")
         pid = self.pid_of(name)
         if name == "supervisor":
             self._bereaved += self.tree()
@@ -190,7 +213,7 @@ class Product:
         return answers[0]
 
     def tree(self) -> list[psutil.Process]:
-        """The supervisor and everything under it."""
+        """The supervisor and everything that it keeps, with all that is under those."""
         assert self.process is not None
         return [psutil.Process(self.process.pid), *self._children()]
 
@@ -206,7 +229,7 @@ class Product:
             with contextlib.suppress(psutil.NoSuchProcess):  # it may be dying
                 family = family + self._children()
             self.process.send_signal(signal.SIGINT)
-            self.process.wait(30)
+            self.process.wait(60)
         deadline = time.monotonic() + LIFELINE_GRACE_S
         while (left := _living(family)) and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -217,7 +240,14 @@ class Product:
 
     def _children(self) -> list[psutil.Process]:
         assert self.process is not None
-        return psutil.Process(self.process.pid).children(recursive=True)
+        found = psutil.Process(self.process.pid).children(recursive=True)
+        # What a fork server made is no longer under the supervisor once that has died.
+        for pid in (self._noted() or {}).get("processes", {}).values():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if pid is not None and pid not in {process.pid for process in found}:
+                    orphan = psutil.Process(pid)
+                    found += [orphan, *orphan.children(recursive=True)]
+        return found
 
     def _is_ready(self, pid: int) -> bool:
         assert self.process is not None

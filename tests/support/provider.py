@@ -20,6 +20,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from tests.support.windows import summary_action, tokens_of, too_long, window_of
+
 MODEL = "scripted"
 HANDLE = f"openai/{MODEL}"
 OTHER_MODEL = "scripted-too"
@@ -38,7 +40,7 @@ def do(*actions: Action) -> str:
     return "do:" + json.dumps(actions)
 
 
-def call(name: str, **arguments: Any) -> Action:
+def call(name: str, /, **arguments: Any) -> Action:
     """Call one tool."""
     return {"calls": [{"name": name, "arguments": json.dumps(arguments)}]}
 
@@ -117,7 +119,15 @@ class FakeProvider:
         problems: What was wrong with them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *models: str, host: str = "127.0.0.1", port: int = 0) -> None:
+        """Not started yet.
+
+        Args:
+            models: What it lists; the scripted ones by default.
+            host: Where it listens.
+            port: The same; a free one by default.
+        """
+        self.listed = models or (MODEL, OTHER_MODEL, EMBEDDING_MODEL)
         self.requests: list[dict[str, Any]] = []
         self.prompts: list[Prompt] = []
         self.problems: list[str] = []
@@ -130,9 +140,7 @@ class FakeProvider:
             Route("/v1/embeddings", self._embed, methods=["POST"]),
             Route("/v1/models", self._models),
         ]
-        config = uvicorn.Config(
-            Starlette(routes=routes), host="127.0.0.1", port=0, log_level="warning"
-        )
+        config = uvicorn.Config(Starlette(routes=routes), host=host, port=port, log_level="warning")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
 
@@ -166,7 +174,7 @@ class FakeProvider:
         return sum(last_user_text(prompt) == text for prompt in self.prompts)
 
     async def _models(self, request: Request) -> Response:
-        models = [{"id": name, "object": "model"} for name in (MODEL, OTHER_MODEL, EMBEDDING_MODEL)]
+        models = [{"id": name, "object": "model"} for name in self.listed]
         return JSONResponse({"object": "list", "data": models})
 
     async def _embed(self, request: Request) -> Response:
@@ -187,6 +195,10 @@ class FakeProvider:
     async def _complete(self, request: Request) -> Response:
         body = await request.json()
         prompt: Prompt = body["messages"]
+        if not is_prompt(prompt):
+            # It is refused, as by a real one, and in no list that other tests look through.
+            self.problems.append(f"messages that are none: {str(prompt)[:200]}")
+            return JSONResponse({"error": {"message": "messages that are none"}}, status_code=400)
         self.requests.append(body)
         self.prompts.append(prompt)
         self.problems += problems_of(prompt) + problems_of_tools(body)
@@ -195,6 +207,12 @@ class FakeProvider:
         action = choose(prompt)
         if body.get("tool_choice") == "required" and is_legacy(body):
             action = forced(action)
+        window = window_of(prompt)
+        if window is not None:
+            tokens = tokens_of(body)
+            if tokens > window:
+                return too_long(tokens, window)
+            action = action | {"usage": {"prompt_tokens": tokens, "completion_tokens": 7}}
         fails = action.get("only") in (None, body["model"])
         if fails and (failed := self._failure(action, prompt)) is not None:
             return failed
@@ -245,6 +263,8 @@ class FakeProvider:
 def choose(prompt: Prompt) -> Action:
     """What to do about a prompt."""
     text = last_user_text(prompt)
+    if (scripted := summary_action(prompt)) is not None:
+        return scripted
     if text.startswith("do:"):
         actions: list[Action] = json.loads(text.removeprefix("do:"))
         taken = 0
@@ -319,6 +339,13 @@ def last_user_text(prompt: Prompt) -> str:
 def texts_of(parts: list[dict[str, Any]]) -> list[str]:
     """The texts among the parts of a message."""
     return [part["text"] for part in parts if part["type"] == "text"]
+
+
+def is_prompt(said: Any) -> bool:
+    """Whether something is a list of messages."""
+    return isinstance(said, list) and all(
+        isinstance(message, dict) and {"role", "content"} <= message.keys() for message in said
+    )
 
 
 def problems_of(prompt: Prompt) -> list[str]:

@@ -7,70 +7,132 @@ process accepted is asked for at the other one.
 import asyncio
 import contextlib
 import itertools
+import os
 import subprocess
 import sys
 import threading
 
 import httpx
 
-from server.up.ports import free_port
+from tests.support.ports import own_port
 from tests.support.product import REPOSITORY, Product, eventually
 
 _CHUNK = 65_536
+_PATIENCE_S = 20.0
+
+
+class AnotherApi:
+    """`o api` on a port of its own, beside those of a product; it serves once this is made."""
+
+    def __init__(self, product: Product, **settings: str) -> None:
+        """Start it, with settings beside those of the product."""
+        self.port = own_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        environment = product.env | {
+            "DATABASE_URL": product.state["database_url"],
+            "TEMPORAL_ADDRESS": product.state["temporal_address"],
+            "O_DATA_DIR": str(product.data_dir),
+            "O_TEMPORAL_UI_URL": str(product.state["temporal_ui"]),
+            "O_API_PROCESSES": "1",
+        }
+        lifeline, self._life = os.pipe()  # it ends with the tests
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "server.cli", "api", "--port", str(self.port)],
+            cwd=REPOSITORY,
+            env=environment | settings | {"O_LIFELINE_FD": str(lifeline)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(lifeline,),
+        )
+        os.close(lifeline)
+        eventually(self._is_ready, within_s=120, what="another API")
+
+    def stop(self) -> None:
+        """End it as a container is ended."""
+        self.process.terminate()
+        self.process.wait(20)
+        os.close(self._life)
+
+    def _is_ready(self) -> bool:
+        assert self.process.poll() is None
+        with contextlib.suppress(httpx.HTTPError):
+            return bool(httpx.get(f"{self.url}/v1/ready/").json().get("temporal") == "ok")
+        return False
+
+
+class Front:
+    """Gives each connection the next of some ports, as a proxy would.
+
+    A port where nobody listens is passed over; where nobody listens on any, that is waited for.
+
+    Attributes:
+        port: Where it is asked.
+    """
+
+    def __init__(self, *ports: int) -> None:
+        self._turns = itertools.cycle(ports)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.port = own_port()
+        starting = asyncio.start_server(self._pass_on, "127.0.0.1", self.port)
+        asyncio.run_coroutine_threadsafe(starting, self._loop).result(10)
+
+    def stop(self) -> None:
+        """End it, and what passes through it."""
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    async def _end(self) -> None:
+        passing = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in passing:
+            task.cancel()
+        await asyncio.gather(*passing, return_exceptions=True)
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            there, back = await self._connected()
+        except OSError:
+            writer.close()
+            return
+        asking = asyncio.create_task(_copy(reader, back))
+        with contextlib.suppress(asyncio.CancelledError):  # the front ends
+            await _copy(there, writer)
+        # Who asks more after the server's last word is to see that nobody listens.
+        asking.cancel()
+        writer.close()
+        back.close()
+
+    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        limit = self._loop.time() + _PATIENCE_S
+        while True:
+            try:
+                return await asyncio.open_connection("127.0.0.1", next(self._turns))
+            except ConnectionRefusedError:
+                if self._loop.time() > limit:
+                    raise
+                await asyncio.sleep(0.02)
 
 
 class TwoApis:
     """Runs both until `stop`; afterwards `product.url` is the front."""
 
     def __init__(self, product: Product) -> None:
-        self._ports = (product.port, free_port())
-        environment = product.env | {
-            "DATABASE_URL": product.state["database_url"],
-            "TEMPORAL_ADDRESS": product.state["temporal_address"],
-            "O_DATA_DIR": str(product.data_dir),
-        }
-        self._second = subprocess.Popen(
-            [sys.executable, "-m", "server.cli", "api", "--port", str(self._ports[1])],
-            cwd=REPOSITORY,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        self._loop = asyncio.new_event_loop()
-        self._turns = itertools.cycle(self._ports)
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        port = free_port()
-        starting = asyncio.start_server(self._pass_on, "127.0.0.1", port)
-        asyncio.run_coroutine_threadsafe(starting, self._loop).result(10)
-        eventually(self._is_ready, what="the second API")
-        product.front_port = port
+        self._second = AnotherApi(product)
+        self._front = Front(product.port, self._second.port)
+        product.front_port = self._front.port
 
     def stop(self) -> None:
         """End the second API and the front."""
-        self._second.terminate()
-        self._second.wait(20)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-
-    def _is_ready(self) -> bool:
-        assert self._second.poll() is None
-        with contextlib.suppress(httpx.HTTPError):
-            address = f"http://127.0.0.1:{self._ports[1]}/v1/ready/"
-            return bool(httpx.get(address).json().get("temporal") == "ok")
-        return False
-
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", next(self._turns))
-        with contextlib.suppress(ConnectionError):
-            await asyncio.gather(_copy(reader, back), _copy(there, writer))
-        for one in (writer, back):
-            one.close()
+        self._second.stop()
+        self._front.stop()
 
 
 async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    while piece := await source.read(_CHUNK):
-        sink.write(piece)
-        await sink.drain()
-    if sink.can_write_eof():
-        sink.write_eof()
+    with contextlib.suppress(OSError):  # either side has gone
+        while piece := await source.read(_CHUNK):
+            sink.write(piece)
+            await sink.drain()
+        if sink.can_write_eof():
+            sink.write_eof()

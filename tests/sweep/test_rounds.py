@@ -7,6 +7,8 @@ import psycopg
 import pytest
 from letta_client import Letta
 from letta_client.types import AgentState
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.client import Client
 
 from o.storage.database import libpq_url
 from tests.support.product import Product, eventually
@@ -23,6 +25,7 @@ def narrow(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> 
         "O_DATABASE_POOL": "1",
         "O_SWEEP_INTERVAL_S": "0.2",
         "O_WORKERS": "1",
+        "O_TEMPORAL_RETENTION_H": "0.5",
     }
     product = Product(tmp_path_factory.mktemp("narrow") / "o", env)
     product.start()
@@ -65,6 +68,13 @@ def test_with_one_connection_a_process_turns_are_taken_and_lost_runs_carried_on(
     completes(narrow, lost_run(narrow, agent, "lost"))
     client.agents.delete(agent.id)
     eventually(lambda: not is_there(narrow, agent), what="the purge")
+
+
+async def test_temporal_keeps_what_has_ended_as_long_as_it_is_set_to(narrow: Product) -> None:
+    temporal = await Client.connect(narrow.state["temporal_address"])
+    asked = DescribeNamespaceRequest(namespace=temporal.namespace)
+    told = await temporal.workflow_service.describe_namespace(asked)
+    assert told.config.workflow_execution_retention_ttl.seconds == 1_800
 
 
 def test_sweeps_keep_the_connections_of_their_locks(narrow: Product, agent: AgentState) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from bench.connection import Answer, request
 from bench.cpu import CpuMeter
+from bench.disk import DiskUse, PerThousand, per_thousand
 from bench.report import Target
 from bench.series import Series, rate_ratio, time_ratio
 
@@ -67,3 +68,8 @@ def test_a_request_says_how_long_its_json_is() -> None:
     sent = request("POST", "/x", {"a": "é"})
     head, _, body = sent.partition(b"\r\n\r\n")
     assert f"content-length: {len(body)}".encode() in head
+
+
+def test_disk_is_told_for_a_thousand_turns() -> None:
+    before, after = DiskUse(10_000_000, 5_000_000, 100), DiskUse(12_000_000, 5_500_000, 600)
+    assert per_thousand(before, after) == PerThousand(4.0, 1.0)

@@ -5,10 +5,13 @@ import inspect
 import pytest
 from temporalio import activity
 
+from activities.embedding import EmbeddingActivities
+from activities.ingestion import IngestionActivities
+from activities.message_embedding import MessageEmbeddingActivities
 from activities.runs import RunActivities
 from activities.steps import StepActivities
 from activities.tools import ToolActivities
-from workflows import contract
+from workflows import contract, text_contract
 
 
 @pytest.mark.parametrize(
@@ -17,6 +20,9 @@ from workflows import contract
         (contract.take_step, StepActivities.take_step),
         (contract.run_tool, ToolActivities.run_tool),
         (contract.close_run, RunActivities.close_run),
+        (text_contract.embed_passages, EmbeddingActivities.embed_passages),
+        (text_contract.embed_messages, MessageEmbeddingActivities.embed_messages),
+        (text_contract.ingest_file, IngestionActivities.ingest_file),
     ],
 )
 def test_an_activity_has_the_name_and_types_of_its_stub(stub: object, real: object) -> None:

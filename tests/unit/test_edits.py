@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from o.errors import ToolFailed
 from o.memory.edits import LINE_NUMBER_BANNER, append, insert, replace, replace_all, rethink
 
-lines = st.lists(st.text(st.characters(exclude_characters="\n\t→", codec="utf-8")), min_size=1)
+lines = st.lists(st.text(st.characters(exclude_characters="\n\r\t→", codec="utf-8")), min_size=1)
 
 
 @given(lines, st.data())
@@ -22,6 +22,10 @@ def test_an_insert_adds_its_lines_after_the_given_one_and_keeps_the_rest(
     result = insert(value, "new\nlines", place).split("\n")
     assert result[place : place + 2] == ["new", "lines"]
     assert result[:place] + result[place + 2 :] == (old if value else [])
+
+
+def test_an_insert_ends_every_line_with_a_line_feed_alone() -> None:
+    assert insert("a\r\nb", "c\r\nd", 1) == "a\nc\nd\nb"
 
 
 def test_an_insert_without_a_line_goes_to_the_end() -> None:
@@ -53,6 +57,12 @@ def test_tabs_count_as_spaces() -> None:
     assert replace("a\tb", "a       b", "c") == "c"
 
 
+def test_lines_may_end_as_in_windows() -> None:
+    assert replace("a\r\nb\r\nc", "a\nb", "d") == "d\nc"
+    assert replace("a\nb", "a\r\nb", "c\r\nd") == "c\nd"
+    assert insert("a\r\nb", "c\r\nd", 1) == "a\nc\nd\nb"
+
+
 def test_an_append_starts_a_line_of_its_own() -> None:
     assert append("a", "b") == "a\nb"
     assert append("", "b") == "b"
@@ -77,6 +87,11 @@ def test_every_edit_refuses_what_the_display_adds(text: str) -> None:
     for edit in edits:
         with pytest.raises(ToolFailed, match="line numbers"):
             edit()
+
+
+@pytest.mark.parametrize("text", ["\n" * 300_000, " " * 300_000, "1" * 300_000, "1\n" * 100_000])
+def test_text_of_many_lines_and_blanks_is_looked_through_once(text: str) -> None:
+    assert rethink(text) == text
 
 
 @given(st.text(), st.text(), st.text())

@@ -15,7 +15,8 @@ from api.wire.turns import SendBody
 from o.domain.agents import Agent
 from o.domain.messages import ToolCall
 from o.errors import ToolFailed
-from o.tools.conversation import SearchArguments, _moment
+from o.tools.search import ConversationSearchArguments as SearchArguments
+from o.tools.search import period
 
 # How long it takes says something about the machine, not about the code.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -101,11 +102,11 @@ def test_arguments_of_a_tool_call_are_an_object_or_an_error_return(text: str) ->
         assert isinstance(arguments_of(ToolCall(id="x", name="x", arguments=text)), dict)
 
 
-@given(st.text() | st.dates().map(str) | st.datetimes().map(str), st.booleans())
-def test_a_date_is_a_moment_or_an_error_return(text: str, end_of_day: bool) -> None:
+@given(st.text() | st.dates().map(str) | st.datetimes().map(str))
+def test_a_date_is_a_moment_or_an_error_return(text: str) -> None:
     with contextlib.suppress(ToolFailed):
-        moment = _moment(text, AGENT, end_of_day=end_of_day)
-        assert moment is None or moment.tzinfo is not None
+        for moment in period(text, text, AGENT.timezone):
+            assert moment is None or moment.tzinfo is not None
 
 
 @given(st.dictionaries(st.sampled_from(["query", "roles", "limit", "start_date"]), any_json))

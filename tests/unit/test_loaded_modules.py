@@ -16,11 +16,13 @@ HEAVY = {
     "litellm": "loaded for the providers that it speaks to",
     "mcp": "loaded with the first MCP server",
     "openai": "litellm brings it",
+    "opentelemetry.sdk": "loaded where a collector is set",
     "requests": "docker brings it",
     "httpx": "the wires speak through aiohttp",
     "rich": "only `o up` draws",
     "psutil": "only `o up` looks at processes",
     "temporalio.testing": "for tests",
+    "tiktoken": "loaded with the first window that is nearly full, of a model of OpenAI's",
 }
 API = "import server.cli, api.app, api.edge.connection, migrations.schema, server.serving"
 WORKER = "import server.cli, server.worker"

@@ -1,5 +1,6 @@
 """What clients and models name cannot forge a line of the log, nor a fact in one."""
 
+import asyncio
 import json
 import logging
 import sys
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from o.log import JsonLines, TextLines
+from o.log import JsonLines, TextLines, about, add_about
 
 FORGED = "memory\n2026-01-01 00:00:00,000 INFO server.cli all is well user=root"
 BREAKS = ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029", "\x1b[2J", "\0", "\b"]
@@ -81,3 +82,36 @@ def test_any_text_makes_one_line(sentence: str, fact: str) -> None:
         line = formatter.format(record_of(sentence, fact=fact))
         assert line.isprintable()
         line.encode()
+
+
+@pytest.mark.parametrize("formatter", [TextLines(), JsonLines()])
+def test_a_record_names_what_the_work_is_about(formatter: logging.Formatter) -> None:
+    with about(run_id="run-1", conversation_id=None):
+        assert "run-1" in formatter.format(record_of())
+        assert "conversation_id" not in formatter.format(record_of())
+        add_about(conversation_id="conv-1")
+        with about(run_id="run-2"):
+            inner = formatter.format(record_of())
+            assert "run-2" in inner
+            assert "run-1" not in inner
+            assert "conv-1" in inner
+        assert "run-1" in formatter.format(record_of())
+        told = formatter.format(record_of(run_id="run-3"))
+        assert "run-3" in told, "what a record says itself goes first"
+        assert "run-1" not in told
+    assert "run" not in formatter.format(record_of())
+
+
+async def test_tasks_side_by_side_are_each_about_their_own() -> None:
+    async def work(name: str) -> str:
+        with about(run_id=name):
+            await asyncio.sleep(0)
+            return JsonLines().format(record_of())
+
+    lines = await asyncio.gather(*(work(f"run-{n}") for n in range(5)))
+    assert [json.loads(line)["run_id"] for line in lines] == [f"run-{n}" for n in range(5)]
+
+
+def test_outside_of_all_work_nothing_is_added() -> None:
+    add_about(run_id="run-1")
+    assert "run-1" not in TextLines().format(record_of())

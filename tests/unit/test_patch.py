@@ -47,6 +47,10 @@ def hunk_is_anchored(hunk: str) -> bool:
         ("*** Begin Patch\n-two\n*** End Patch", "one\nthree\nfour"),
         ("-four\n\\ No newline at end of file\n+4", "one\ntwo\nthree\n4"),
         ("\n-one\n\n", "two\nthree\nfour"),
+        ("```diff\n-one\n+1\n```\n", "1\ntwo\nthree\nfour"),
+        ("*** Begin Patch\n*** Update File: x\n@@ two\n-two\n*** End Patch", "one\nthree\nfour"),
+        (" one\r\n-two\r\n+2\r\n", "one\n2\nthree\nfour"),
+        (" one  \n-two\t\n+2 \n three", "one\n2 \nthree\nfour"),
     ],
 )
 def test_hunks_are_applied_where_their_lines_stand(patch: str, expected: str) -> None:
@@ -64,11 +68,22 @@ def test_hunks_are_applied_where_their_lines_stand(patch: str, expected: str) ->
         (VALUE, "*** Update Block: \n-one", "names no block"),
         (VALUE, "words\n*** Delete Block: a", "before its first header"),
         (VALUE, "+1→ one", "line numbers"),
+        (VALUE, "*** Delete Block: a\n" * 101, "101 sections"),
     ],
 )
 def test_a_patch_that_is_not_clear_is_refused(value: str, patch: str, problem: str) -> None:
     with pytest.raises(ToolFailed, match=problem):
         patched(value, patch)
+
+
+def test_lines_that_stay_are_the_blocks_own_to_the_last_blank() -> None:
+    assert patched("a  \nb \n\nc", " a\n-b\n+B\n\n c") == "a  \nB\n\nc"
+    assert patched("a \nb\na", "-a\n+c") == "a \nb\nc", "what is exact goes first"
+    with pytest.raises(ToolFailed, match="fits 2 places"):
+        patched("a \nb\na  ", "-a\n+c")
+    with pytest.raises(ToolFailed, match="was not found"):
+        patched("  a", "-a\n+c")
+    assert patched("a\r\nb\r\n", " a\n-b\n+c") == "a\nc\n"
 
 
 def test_a_patch_of_several_blocks_has_a_section_for_each() -> None:
@@ -81,6 +96,67 @@ def test_a_patch_of_several_blocks_has_a_section_for_each() -> None:
     assert (delete.kind, delete.label) == ("delete", "old")
     assert (update.kind, update.label, update.move_to) == ("update", "human", "person")
     assert apply_hunks("Ada", update.lines) == "Grace"
+
+
+def lines_patched(value: str, hunks: list[tuple[list[str], list[str]]]) -> str | None:
+    """What hunks make of a value, found line by line; None where one does not fit once."""
+    present = value.split("\n") if value else []
+    for old, new in hunks:
+        places = [len(present)]
+        if old:
+            last = len(present) - len(old)
+            places = [n for n in range(last + 1) if present[n : n + len(old)] == old]
+        if len(places) != 1:
+            return None
+        present[places[0] : places[0] + len(old)] = new
+    return "\n".join(present)
+
+
+few = st.lists(st.sampled_from(["", "a", "b", "ab"]), max_size=3)  # nothing with blanks
+
+
+@given(
+    st.lists(st.sampled_from(["", "a", "b", "ab"]), max_size=6),
+    st.lists(st.tuples(few, few).filter(lambda hunk: hunk[0] != hunk[1]), min_size=1, max_size=3),
+)
+def test_hunks_go_where_their_lines_stand_and_nowhere_else(
+    value: list[str], hunks: list[tuple[list[str], list[str]]]
+) -> None:
+    patch = [
+        line
+        for old, new in hunks
+        for line in ("@@", *(f"-{line}" for line in old), *(f"+{line}" for line in new))
+    ]
+    try:
+        found: str | None = apply_hunks("\n".join(value), patch)
+    except ToolFailed:
+        found = None
+    assert found == lines_patched("\n".join(value), hunks)
+
+
+@pytest.mark.parametrize(
+    ("value", "patch"),
+    [
+        ("\n" * 500_000, " \n" * 200_000 + "+x"),
+        ("ab\n" * 200_000, " ab\n" * 100_000 + "-ac\n+x"),
+        ("x\n" * 300_000, "@@\n-x\n+y\n" * 50_000),
+        ("x\n" * 300_000, "@@\n+y\n" * 50_000),
+    ],
+    ids=["blank lines", "one line often", "many hunks", "many additions"],
+)
+def test_a_patch_and_a_block_of_very_many_lines_are_gone_through_once(
+    value: str, patch: str
+) -> None:
+    with contextlib.suppress(ToolFailed):
+        patched(value, patch)
+
+
+def test_of_many_hunks_each_finds_its_place() -> None:
+    value = "\n".join(f"line {n}" for n in range(100))
+    patch = "".join(f"@@\n-line {n}\n+new {n}\n" for n in range(100))
+    assert patched(value, patch) == value.replace("line", "new")
+    with pytest.raises(ToolFailed, match="101 hunks"):
+        patched(value, f"{patch}@@\n+x")
 
 
 @given(st.text(st.sampled_from(" +-@*\nab")), st.text(st.sampled_from("ab\n")))

@@ -49,6 +49,14 @@ def test_lists_reach_the_children_as_they_were_set(monkeypatch: pytest.MonkeyPat
     assert Settings().outbound_allow == ("10.0.0.0/8", "hooks.lan:9000")
 
 
+@pytest.mark.parametrize("rate", ["20/second", "600/minute", "9000/hour"])
+def test_a_rate_reaches_the_children_as_it_was_set(
+    monkeypatch: pytest.MonkeyPatch, rate: str
+) -> None:
+    monkeypatch.setenv("O_RATE_LIMIT", rate)
+    assert of_children(Settings())["O_RATE_LIMIT"] == rate
+
+
 @pytest.mark.parametrize("origin", ["example.com", "https://example.com/path", "null", "https:///"])
 def test_an_origin_is_scheme_host_and_port(monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
     monkeypatch.setenv("O_CORS_ORIGINS", origin)

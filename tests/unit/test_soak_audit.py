@@ -6,6 +6,7 @@ import pytest
 
 from tests.chaos.soak import audit
 from tests.chaos.soak.clients import Said, Verdict
+from tests.chaos.soak.sizes import Sample, growing, table_of
 from tests.support.product import Product
 
 
@@ -67,3 +68,19 @@ def test_a_whole_history_is_recognised(roles: str) -> None:
 )
 def test_a_broken_history_is_recognised(roles: str) -> None:
     assert not audit.WHOLE_TURNS.fullmatch(roles)
+
+
+def test_what_grows_for_ever_is_told_from_what_is_full_after_a_while() -> None:
+    flat = [10.0, 30.0, 31.0, 33.0, 30.0]
+    growing_mb = [10.0, 20.0, 30.0, 40.0, 50.0]
+    samples = [
+        Sample(float(n), n * 100, {"table runs": flat[n], "table steps": growing_mb[n]})
+        for n in range(5)
+    ]
+    assert growing(samples) == ["table steps grew from 30.0 MB to 50.0 MB"]
+    assert growing([*samples[:4], Sample(4.0, 400, {"table new": 5.0})]) == [
+        "table new grew from 0.0 MB to 5.0 MB",
+    ]
+    lines = table_of(samples, columns=2)
+    assert lines[0].split() == ["turns", "0", "300", "400"]
+    assert lines[2].split() == ["table", "runs", "MB", "10.0", "33.0", "30.0"]

@@ -34,7 +34,7 @@ class StubbedProduct:
 
     def wait_up(self) -> "StubbedProduct":
         """Wait until it is up."""
-        eventually(self._is_up)
+        eventually(self._is_up, within_s=90)
         return self
 
     def begin(self) -> psutil.Popen:

@@ -9,8 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from server.up.ports import free_port
 from tests.support.disk import small_disk
+from tests.support.ports import own_port
 from tests.support.refusing import refusing_temporal
 from tests.up.conftest import NewProduct
 
@@ -157,11 +157,11 @@ IN_THE_WAY: dict[str, Callable[[Path], None]] = {
 @pytest.mark.parametrize("name", IN_THE_WAY)
 def test_what_stands_in_the_way_of_a_file_is_named(tmp_path: Path, name: str) -> None:
     IN_THE_WAY[name](tmp_path / "data")
-    port = str(free_port())
+    port = str(own_port())
     done = o(
         "up",
         "--postgres-port",
-        str(free_port()),
+        str(own_port()),
         O_DATA_DIR=str(tmp_path / "data"),
         O_PORT=port,
         OPENAI_BASE_URL="http://127.0.0.1:9/v1",

@@ -142,3 +142,20 @@ def test_a_file_that_temporal_cannot_use_is_named(tmp_path: Path) -> None:
     (found,) = [one for one in findings if "Temporal's file" in one.what]
     assert found.level == "warn"
     assert "it is empty" in found.what
+
+
+@pytest.mark.parametrize(
+    ("default", "level", "words"),
+    [
+        ("auto", "ok", "by local/multilingual-e5-small"),
+        ("openai/text-embedding-3-small", "ok", "by openai/text-embedding-3-small"),
+        ("none", "warn", "by words alone"),
+    ],
+)
+def test_it_says_what_passages_are_embedded_by(
+    tmp_path: Path, default: str, level: str, words: str
+) -> None:
+    providers = ProviderSettings(_env_file=None, default_embedding=default)
+    found = examine(Settings(data_dir=tmp_path, port=0), providers)
+    (said,) = [one for one in found if words in one.what]
+    assert said.level == level

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from server.up import local_model
-from server.up.ports import free_port
+from tests.support.ports import own_port
 from tests.support.product import eventually
 
 pytestmark = pytest.mark.skipif(local_model.find_weights() is None, reason="it is not installed")
@@ -24,7 +24,7 @@ QUESTION = {
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    port = free_port()
+    port = own_port()
     code = f"from server.up.local_model import serve; serve({port})"
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as process:
         try:

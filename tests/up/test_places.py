@@ -4,6 +4,7 @@ import os
 import pwd
 import shutil
 import stat
+import tempfile
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,7 +15,7 @@ import pytest
 from o.errors import Conflict
 from server.up import postgres_account
 from server.up.embedded_postgres import find_binaries
-from server.up.ports import free_port
+from tests.support.ports import own_port
 from tests.up.conftest import NewProduct
 from tests.up.stubbed import StubbedProduct
 
@@ -33,7 +34,7 @@ def test_a_long_path_with_odd_characters_gets_its_socket_elsewhere(product: NewP
 
 
 def test_a_tcp_port_asks_for_the_password(product: NewProduct) -> None:
-    port = free_port()
+    port = own_port()
     up = product(postgres_port=port).start()
     password = (up.data_dir / "postgres-password").read_text().strip()
     target = f"host=127.0.0.1 port={port} user=o dbname=o"
@@ -80,12 +81,9 @@ async def test_a_closed_directory_is_named_with_the_ways_out(tmp_path: Path) -> 
     closed = tmp_path / "closed"
     home = closed / "data" / "postgres"
     home.mkdir(parents=True)
-    for path, mode in (
-        (tmp_path, 0o755),
-        (tmp_path.parent, 0o755),
-        (tmp_path.parent.parent, 0o755),
-    ):
-        path.chmod(mode)
+    for path in (tmp_path, *tmp_path.parents):
+        if path.is_relative_to(tempfile.gettempdir()) and path != Path(tempfile.gettempdir()):
+            path.chmod(0o755)
     closed.chmod(0o700)
     with pytest.raises(Conflict) as refused:
         await postgres_account.choose(home, find_binaries(), namespaces=False)

@@ -37,13 +37,33 @@ def test_a_temporal_server_that_is_not_there_is_named(product: NewProduct) -> No
     assert not up.left()
 
 
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("top_level.txt", "other\napi\n"),
+        ("RECORD", "other/api/x.py,,\napi/__init__.py,sha256=47DEQpj8,0\n"),
+        ("RECORD", "api.py,sha256=47DEQpj8,0\nother_api-1.0.dist-info/RECORD,,\n"),
+    ],
+    ids=["named", "package", "module"],
+)
 def test_another_owner_of_a_name_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, text: str
 ) -> None:
     info = tmp_path / "other_api-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other-api\nVersion: 1.0\n")
-    (info / "top_level.txt").write_text("api\n")
+    (info / file).write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(Conflict, match="`api` belongs to other-api"):
         clash.refuse_name_clash()
+
+
+def test_a_distribution_that_owns_no_name_of_ours_is_fine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "other-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+    (info / "RECORD").write_text("other/api.py,,\napis/server.py,,\no_other.py,,\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    clash.refuse_name_clash()

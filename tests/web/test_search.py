@@ -113,12 +113,32 @@ async def test_whole_texts_are_shortened_rather_than_results_lost() -> None:
     assert len(json.dumps(found)) < 51_000
 
 
+async def no_secrets(call: Invocation) -> dict[str, str]:
+    return {}
+
+
+async def test_an_agent_with_a_key_of_its_own_searches_with_that() -> None:
+    async def secrets(call: Invocation) -> dict[str, str]:
+        return {"EXA_API_KEY": "of-the-agent"}
+
+    async def sending() -> None:
+        pass
+
+    async with Site({"/search": sites.as_json(results=[FOUND])}) as site:
+        settings = BuiltInSettings(web_tools=True, exa_base_url=site.url(""))
+        runner = web_runners(settings, secrets)["web_search"]
+        call = Invocation("org", "web_search", {"query": "x"}, idempotency_key="key")
+        returned = await runner.run(call, before_sending=sending)
+        assert returned.status == "success"
+        assert site.asked[0].headers["x-api-key"] == "of-the-agent"
+
+
 async def test_the_web_is_off_until_it_is_enabled() -> None:
-    assert web_runners(BuiltInSettings(web_tools=False)) == {}
+    assert web_runners(BuiltInSettings(web_tools=False), no_secrets) == {}
     for name in ("web_search", "fetch_webpage"):
         with pytest.raises(ToolFailed, match="not enabled"):
             await BUILT_IN_TOOLS[name](None, {})  # type: ignore[arg-type]
-    runners = web_runners(BuiltInSettings(web_tools=True))
+    runners = web_runners(BuiltInSettings(web_tools=True), no_secrets)
     call = Invocation("org", "web_search", {"query": "x"}, idempotency_key="key")
     with pytest.raises(ToolFailed, match="O_SEARXNG_URL"):
         await runners["web_search"].run(call, before_sending=None)  # type: ignore[arg-type]

@@ -11,10 +11,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import httpx
 from letta_client import APIStatusError
 from temporalio.client import Client
 
-from tests.support.product import REPOSITORY, Product
+from tests.support.embedding_vendor import embedding_vendor
+from tests.support.product import REPOSITORY, Product, eventually
 from tests.support.provider import (
     HANDLE,
     MODEL,
@@ -26,6 +28,7 @@ from tests.support.provider import (
     together,
 )
 from tests.support.receiver import Receiver
+from tests.support.windows import summing
 from tests.workflows.plays import PLAYS, Stage
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -42,6 +45,10 @@ def main() -> None:
         for name in sys.argv[1:]:
             if name == "callback":
                 _record_callback(product)
+            elif name == "embedding":
+                _record_embedding(product)
+            elif name == "ingestion":
+                _record_ingestion(product)
             elif name in PLAYS:
                 stage = Stage(product, provider)
                 PLAYS[name](stage)
@@ -66,6 +73,9 @@ KINDS = {
     "deleted": ["hello", "DELETE"],
     "parallel": [do(together(_SEARCH, _SEARCH, _EDIT, _SEARCH), say("done"))],
     "callback": ["hello"],
+    "compacted": [f"{n} {'word ' * 150}" for n in range(9)],
+    "embedding": ["a", "b"],
+    "ingestion": ["a text"],
     "legacy": [do(_EDIT, say("done")), do(say("no call") | {"disobey": True}), "again"],
 }
 
@@ -77,6 +87,7 @@ def _record(product: Product, name: str, texts: list[str]) -> None:
         model=HANDLE,
         memory_blocks=[{"label": "human", "value": ""}],
         model_settings=_settings(name),
+        **_small_window(name),
     )
     ((conversation_id,),) = product.query(
         "SELECT id FROM conversations WHERE agent_id = %s", agent.id
@@ -102,6 +113,19 @@ def _settings(name: str) -> Any:
     return settings | ({"fallback_models": [OTHER_HANDLE]} if name == "fallback" else {})
 
 
+def _small_window(name: str) -> dict[str, Any]:
+    """What makes an agent sum up its history soon, where that is to be recorded."""
+    if name != "compacted":
+        return {}
+    settings = {"prompt": summing(say("They like tea."))}
+    return {
+        "system": "[window 2000]",
+        "context_window_limit": 2_000,
+        "include_base_tools": False,
+        "extra_body": {"compaction_settings": settings},
+    }
+
+
 def _record_callback(product: Product) -> None:
     """A callback that is taken at the second try."""
     receiver = Receiver(lambda before: 503 if before == 0 else 200)
@@ -114,6 +138,39 @@ def _record_callback(product: Product) -> None:
     receiver.await_calls("/told", 2)
     asyncio.run(_store(product.state["temporal_address"], f"callback-{run.id}", "callback"))
     receiver.stop()
+
+
+def _record_embedding(product: Product) -> None:
+    """An archive whose model fails, is left alone, and is changed before the pause is over."""
+    with embedding_vendor(failures=[(503, {"retry-after": "60"})]) as vendor:
+        api = httpx.Client(base_url=f"{product.url}/v1", timeout=60)
+        body = {"name": "vendor", "provider_type": "openai", "api_key": "k"}
+        api.post("/providers/", json=body | {"base_url": vendor.url})
+        client = product.client()
+        archive = client.archives.create(name="recorded", embedding="vendor/embed-1")
+        progress = f"/archives/{archive.id}/embedding"
+        client.archives.passages.create(archive.id, text=KINDS["embedding"][0])
+        eventually(lambda: api.get(progress).json()["problem"], what="the failure")
+        client.archives.passages.create(archive.id, text=KINDS["embedding"][1])
+        api.post(f"/archives/{archive.id}/reembed", json={"embedding": "vendor/embed-2"})
+        eventually(lambda: api.get(progress).json()["is_done"], what="the end")
+        execution = f"embed-{archive.id}"
+        asyncio.run(_store(product.state["temporal_address"], execution, "embedding"))
+
+
+def _record_ingestion(product: Product) -> None:
+    """A file that is read."""
+    client = product.client()
+    folder = client.folders.create(name="recorded")
+    (text,) = KINDS["ingestion"]
+    file = client.folders.files.upload(folder.id, file=("a.txt", text.encode(), "text/plain"))
+
+    def is_read() -> bool:
+        found = client.folders.files.retrieve(file.id, folder_id=folder.id)
+        return found.processing_status == "completed"
+
+    eventually(is_read, what="the end")
+    asyncio.run(_store(product.state["temporal_address"], f"ingest-{file.id}", "ingestion"))
 
 
 async def _store(address: str, workflow_id: str, name: str) -> None:

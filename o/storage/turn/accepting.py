@@ -199,6 +199,24 @@ async def accepted_before(
     return existing
 
 
+async def has_open_runs(connection: AsyncConnection, actor: Actor, many: int) -> bool:
+    """Whether so many runs of this user are open, in whatever conversations.
+
+    Requests at the same moment do not see each other, and may go a little beyond.
+    """
+    some = (
+        select(runs.c.id)
+        .where(
+            IS_OPEN,
+            runs.c.organization_id == actor.organization_id,
+            runs.c.created_by_id == actor.user_id,
+        )
+        .limit(many)
+        .subquery()
+    )
+    return (await connection.scalar(select(func.count()).select_from(some)) or 0) >= many
+
+
 async def lock_thread(connection: AsyncConnection, thread: Thread) -> None:
     """Let requests that must see each other's runs come in one after the other.
 

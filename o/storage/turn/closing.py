@@ -8,8 +8,10 @@ from o.domain.loops import GO_ON, AfterCall
 from o.domain.messages import Message, Role, ToolReturn, return_message_id
 from o.domain.runs import Run, RunClosed, RunError, StopReason, Usage
 from o.memory.legacy_events import heartbeat_message
+from o.metrics.measures import turn_ended
 from o.storage.approvals import get_approval
-from o.storage.turn.calls import append_returns
+from o.storage.quick import QuickConnection
+from o.storage.turn.calls import append_return_alone, append_returns
 from o.storage.turn.events import add_events
 from o.storage.turn.opening import place_input
 from o.storage.turn.runs import advance_run
@@ -34,7 +36,37 @@ async def commit_return(
     The caller holds the run's lock. A heartbeat of the legacy loop is for the model: V1 lists it
     in history and leaves it out of answers, so it is no event.
     """
-    message = Message(
+    message = _return_message(run, step_id, ordinal, returned)
+    new = [message]
+    if then.heartbeat is not None:
+        new.append(heartbeat_message(message, step_id, then.heartbeat, timezone))
+    closed = RunClosed(stop_reason=then.stop, usage=run.usage) if then.stop else None
+    shown = new if then.is_shown else new[:1]
+    await append_returns(connection, run, new, shown, closed)
+    if closed:
+        turn_ended(closed.stop_reason, run.created_at)
+    if closed and run.steps_done == 0:  # what was said with the answer to an approval request
+        await place_input(connection, run.id)
+
+
+async def commit_return_alone(
+    connection: QuickConnection, run: Run, step_id: str, ordinal: int, returned: ToolReturn
+) -> bool:
+    """The same without a transaction and its lock, for a call after which the turn just goes on.
+
+    Returns:
+        False, and nothing is written, when the run is closed or its agent is gone.
+
+    Raises:
+        psycopg.errors.UniqueViolation: The call has returned before.
+    """
+    message = _return_message(run, step_id, ordinal, returned)
+    return await append_return_alone(connection, run, message)
+
+
+def _return_message(run: Run, step_id: str, ordinal: int, returned: ToolReturn) -> Message:
+    """A return at position 0; its id says which call it answers, so that it is stored once."""
+    return Message(
         id=return_message_id(step_id, ordinal),
         organization_id=run.organization_id,
         agent_id=run.agent_id,
@@ -47,14 +79,6 @@ async def commit_return(
         name=returned.name,
         created_at=datetime.now(UTC),
     )
-    new = [message]
-    if then.heartbeat is not None:
-        new.append(heartbeat_message(message, step_id, then.heartbeat, timezone))
-    closed = RunClosed(stop_reason=then.stop, usage=run.usage) if then.stop else None
-    shown = new if then.is_shown else new[:1]
-    await append_returns(connection, run, new, shown, closed)
-    if closed and run.steps_done == 0:  # what was said with the answer to an approval request
-        await place_input(connection, run.id)
 
 
 async def close_open_run(

@@ -15,9 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.approvals import digest_of
 from o.domain.messages import Message, ToolCall
 from o.domain.runs import Run, RunClosed, Usage
+from o.metrics.measures import turn_ended
 from o.storage.quick import QuickConnection
 
 _COLUMNS = list(Message.model_fields)
+_STORED_ONES_STAY = " ON CONFLICT (id) DO NOTHING"
 
 
 def _insert_messages(place: str, source: str) -> str:
@@ -25,8 +27,8 @@ def _insert_messages(place: str, source: str) -> str:
     values = [f"{place} + m.position" if name == "position" else f"m.{name}" for name in _COLUMNS]
     return (
         f"INSERT INTO messages ({', '.join(_COLUMNS)}) SELECT {', '.join(values)} "  # noqa: S608
-        f"FROM {source}, jsonb_populate_recordset(NULL::messages, CAST(:messages AS jsonb)) AS m "
-        "ON CONFLICT (id) DO NOTHING"
+        f"FROM {source}, jsonb_populate_recordset(NULL::messages, CAST(:messages AS jsonb)) AS m"
+        f"{_STORED_ONES_STAY}"
     )
 
 
@@ -65,6 +67,9 @@ rows `conversation` and `run`; notes with the agent that the run ends, if there 
 
 The agent's part reads that of the conversation, which is so locked before it: parts that nothing
 reads are carried out last, and the last of them first."""
+
+STORE_NEW_AND_NOTIFY = STORE_AND_NOTIFY.replace(_STORED_ONES_STAY, "")
+"""The same, which fails as a whole where one of the messages is stored already."""
 
 _COMMIT_REPLY = text(
     f"""
@@ -214,4 +219,7 @@ async def commit_reply(
             **store_and_notify(new, new, reply.closed),
         },
     )
-    return stored.one_or_none() is not None
+    is_stored = stored.one_or_none() is not None
+    if is_stored and reply.closed:
+        turn_ended(reply.closed.stop_reason, run.created_at)
+    return is_stored

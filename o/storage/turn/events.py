@@ -13,6 +13,8 @@ from o.domain.runs import EventKind, Run, RunClosed, RunEvent, RunStatus
 from o.storage.rows import columns_of, model_of, models_of
 from o.storage.tables import messages, run_events
 
+_SHOWN = (Role.ASSISTANT, Role.TOOL, Role.SUMMARY)
+
 _APPEND_DELTAS = text(
     """
     WITH run AS (
@@ -189,7 +191,7 @@ async def replay_events(connection: AsyncConnection, run: Run) -> list[RunEvent]
         return []
     rows = await connection.execute(
         select(*columns_of(messages, Message))
-        .where(messages.c.run_id == run.id, messages.c.role.in_((Role.ASSISTANT, Role.TOOL)))
+        .where(messages.c.run_id == run.id, messages.c.role.in_(_SHOWN))
         .order_by(messages.c.position)
     )
     closed = RunClosed(stop_reason=run.stop_reason, usage=run.usage, error=run.error)

@@ -17,6 +17,9 @@ from o.domain.messages import Message
 from o.domain.rests import ProviderRest
 from o.domain.runs import Run
 from o.domain.tools import StoredTool
+from o.memory.fill import Reported
+from o.storage.context_windows import REPORTED, WINDOW_START
+from o.storage.directories import DIRECTORIES_DIGEST
 from o.storage.held_tools import TOLD_TOOLS
 from o.storage.provider_rests import NOTED
 from o.storage.quick import QuickConnection
@@ -105,16 +108,23 @@ _OPEN_STEP = text(
         {NOTED} AS rests,
         {SEEN_BLOCKS} AS blocks,
         {TOLD_TOOLS} AS tools,
+        {DIRECTORIES_DIGEST} AS directories,
         (SELECT to_jsonb(messages) FROM messages
          WHERE conversation_id = run.conversation_id AND position = 0) AS first,
         mark.is_good,
+        (SELECT to_jsonb(messages) FROM messages
+         WHERE messages.id = conversations.summary_id AND NOT mark.is_good) AS summary,
         (SELECT coalesce(jsonb_agg(to_jsonb(messages) ORDER BY messages.position), '[]')
          FROM messages
          WHERE messages.conversation_id = run.conversation_id
-           AND messages.position > CASE WHEN mark.is_good THEN :position ELSE 0 END
+           AND messages.position > CASE WHEN mark.is_good THEN :position
+                ELSE {WINDOW_START} END
+           AND messages.position < conversations.next_position -- see WINDOW_IDS
+           AND messages.role <> 'summary' AND NOT messages.is_aside
         ) AS messages,
         (SELECT coalesce(jsonb_agg(to_jsonb(placed) ORDER BY placed.position), '[]')
          FROM placed) AS placed,
+        {REPORTED} AS reported,
         (SELECT providers_mark FROM organizations WHERE id = run.organization_id) AS providers_mark
     FROM run
     JOIN agents ON agents.id = run.agent_id
@@ -162,10 +172,13 @@ class OpenStep:
         rests: What is noted of providers whose calls fail.
         first: The message at the head of the conversation: the system message.
         is_continued: Whether the mark is good. Else whoever gave it knows nothing.
-        messages: What follows the mark if it is good, else all that follows the head; oldest
-            first, the run's input included.
+        summary: What tells of history ahead of the window, where the mark is not good.
+        messages: What follows the mark if it is good, else all of the window; oldest first, the
+            run's input included.
         providers_mark: Changes with the providers of the run's organization.
         tools: Those of the agent's tools that are rows, in no order and without their source.
+        reported: What the provider said of the prompt before this one.
+        directories: A digest of what the prompt shows of folders; None where there are none.
     """
 
     run: Run
@@ -176,12 +189,15 @@ class OpenStep:
     is_continued: bool
     messages: list[Message]
     attempt: int | None
+    summary: Message | None = None
     fallback: int = 0
     failures: int = 0
     age_s: float = 0.0
     rests: list[ProviderRest] = field(default_factory=list)
     providers_mark: str | None = None
     tools: list[StoredTool] = field(default_factory=list)
+    reported: Reported | None = None
+    directories: str | None = None
 
 
 async def open_step(
@@ -238,12 +254,15 @@ def _opened(row: Any, run_id: str) -> OpenStep:
         messages=models_of_json(Message, row.messages, run_id)
         + models_of_json(Message, row.placed, run_id),
         attempt=row.attempt,
+        summary=model_of_json(Message, row.summary, run_id) if row.summary else None,
         fallback=row.fallback or 0,
         failures=row.failures or 0,
         age_s=float(row.age_s or 0),
         rests=models_of_json(ProviderRest, row.rests or [], run_id),
         providers_mark=row.providers_mark,
         tools=models_of_json(StoredTool, row.tools, run_id),
+        reported=Reported(**row.reported) if row.reported else None,
+        directories=row.directories,
     )
 
 

@@ -9,11 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.agents import Thread
 from o.domain.runs import Run, RunClosed, RunStatus
+from o.metrics.measures import turn_ended
 from o.storage.agents import is_thread
 from o.storage.conditions import IS_OPEN
 from o.storage.rows import columns_of, model_of, sort_out, without_json
 from o.storage.tables import agents, conversations, runs
 from o.storage.turn.order import turn_order
+
+_LOCK_RUN = text("SELECT id FROM runs WHERE id = :run_id FOR UPDATE")
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,11 @@ async def get_run(connection: AsyncConnection, run_id: str, *, lock: bool = Fals
         statement = statement.with_for_update()
     row = (await connection.execute(statement)).mappings().one_or_none()
     return model_of(Run, row) if row else None
+
+
+async def lock_run(connection: AsyncConnection, run_id: str) -> None:
+    """Nobody else commits anything of a run until this transaction ends."""
+    await connection.execute(_LOCK_RUN, {"run_id": run_id})
 
 
 async def lock_run_for_its_end(connection: AsyncConnection, run_id: str) -> Run | None:
@@ -178,4 +186,6 @@ async def advance_run(
             .cte("agent")
         )
     first: int | None = await connection.scalar(statement)
+    if closed is not None and first is not None:
+        turn_ended(closed.stop_reason)
     return first

@@ -5,6 +5,8 @@ from typing import Literal
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from o.storage.quick import QuickConnection
+
 Start = Literal["first", "repeated", "closed"]
 
 # A cancel holds the run's lock: who comes behind it waits for a moment, and sees the run closed.
@@ -24,11 +26,11 @@ _START = text(
 _STARTED = text("SELECT ordinal FROM tool_starts WHERE step_id = :step_id")
 
 
-async def start_call(connection: AsyncConnection, run_id: str, step_id: str, ordinal: int) -> Start:
+async def start_call(connection: QuickConnection, run_id: str, step_id: str, ordinal: int) -> Start:
     """Record that a call may have an effect from now on.
 
     Args:
-        connection: On which statements commit by themselves.
+        connection: Committing by itself.
         run_id: The run that makes the call.
         step_id: The step that asked for it.
         ordinal: Its place in the step, from 0.
@@ -37,7 +39,7 @@ async def start_call(connection: AsyncConnection, run_id: str, step_id: str, ord
         `repeated` where that was recorded before; `closed` where the run is, so that nothing was.
     """
     values = {"run_id": run_id, "step_id": step_id, "ordinal": ordinal}
-    row = (await connection.execute(_START, values)).one()
+    row = (await connection.execute(_START, values)).one_or_none()
     if not row.is_open:
         return "closed"
     return "first" if row.is_first else "repeated"

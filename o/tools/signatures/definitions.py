@@ -22,6 +22,12 @@ class Definitions:
     classes: dict[str, ast.ClassDef] = field(default_factory=dict)
     aliases: dict[str, ast.expr] = field(default_factory=dict)
 
+    @property
+    def last_function(self) -> Function | None:
+        """The tool of a source that names none: the last public function, else the last one."""
+        public = [name for name in self.functions if not name.startswith("_")]
+        return self.functions[(public or list(self.functions))[-1]] if self.functions else None
+
 
 def definitions(module: ast.Module) -> Definitions:
     """Collect them."""

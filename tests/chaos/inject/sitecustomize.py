@@ -1,9 +1,11 @@
 """Kill points, put into O's processes from outside: this folder is on their PYTHONPATH.
 
-Python imports this file at the start of every process; it does something only in workers and in
-the API, and only where `O_TEST_POINTS` names a folder. A file `<point>.armed` there arms a point:
-the first process that comes by renames it to `<point>.reached`, writes its pid into it, and waits
-for it to be removed. `tests/chaos/points.py` says where the points are.
+Python imports this file at the start of every process; it does something only in O's own, and only
+where `O_TEST_POINTS` is set, which names a folder. The code that it changes may be loaded by the
+process from which others are forked, so each stop first looks whose command line this is, and then
+for its product's folder. A file `<point>.armed` there arms a point: the first process that comes by
+renames it to `<point>.reached`, writes its pid into it, and waits for it to be removed.
+`tests/chaos/points.py` says where the points are.
 """
 
 import asyncio
@@ -20,13 +22,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tests.chaos.points import Point
 
-_FOLDER = os.environ.get("O_TEST_POINTS")
+_FOLDER = "O_TEST_POINTS"
 _passed: Counter[str] = Counter()
 
 
 async def _pass(name: str, nth: int = 1) -> None:
     """Stop here if the point is armed, without blocking the event loop."""
-    armed, reached = Path(f"{_FOLDER}/{name}.armed"), Path(f"{_FOLDER}/{name}.reached")
+    folder = Path(os.environ[_FOLDER])
+    armed, reached = folder / f"{name}.armed", folder / f"{name}.reached"
     if not armed.exists():
         return
     _passed[name] += 1
@@ -47,7 +50,7 @@ def _wrapped(original: Any, point: "Point") -> Any:
 
     @functools.wraps(original)
     async def call(*args: Any, **kwargs: Any) -> Any:
-        name = _name(point, [*args, *kwargs.values()])
+        name = _name(point, [*args, *kwargs.values()]) if _is_in(point.process) else None
         if name and point.moment == "before":
             await _pass(name, point.nth)
         result = await original(*args, **kwargs)
@@ -56,6 +59,11 @@ def _wrapped(original: Any, point: "Point") -> Any:
         return result
 
     return call
+
+
+def _is_in(process: str) -> bool:
+    """Whether this is such a process, started or forked by the supervisor."""
+    return sys.argv[1:] == [process]
 
 
 def _name(point: "Point", arguments: list[Any]) -> str | None:
@@ -74,7 +82,7 @@ def _wrapped_app(original: Any, point: "Point") -> Any:
 
     async def call(self: Any, scope: Any, receive: Any, send: Any) -> None:
         is_post = scope["type"] == "http" and scope["method"] == "POST"
-        if not (is_post and scope["path"].endswith("/messages")):
+        if not (is_post and scope["path"].endswith("/messages") and _is_in(point.process)):
             await original(self, scope, receive, send)
             return
 
@@ -128,9 +136,7 @@ def _put(module: ModuleType, point: "Point") -> None:
     setattr(owner, last, wrap(getattr(owner, last), point))
 
 
-if _FOLDER and "server.cli" in sys.orig_argv and sys.orig_argv[-1] in ("api", "worker"):
+if _FOLDER in os.environ and "server.cli" in sys.orig_argv:
     from tests.chaos.points import POINTS
 
-    sys.meta_path.insert(
-        0, _Hook([point for point in POINTS if point.process == sys.orig_argv[-1]])
-    )
+    sys.meta_path.insert(0, _Hook(list(POINTS)))

@@ -18,6 +18,8 @@ import psutil
 
 from tests.chaos.soak.audit import broken_promises, rows_by_table
 from tests.chaos.soak.clients import Kind, Said, Talker, Thread
+from tests.chaos.soak.growth import Growth, short_retention
+from tests.chaos.soak.sizes import sample, table_of
 from tests.chaos.soak.waiting import Guard, Queuer
 from tests.support.product import Product, eventually
 from tests.support.provider import FakeProvider
@@ -29,8 +31,17 @@ _KINDS: tuple[Kind, ...] = (
 _TALKERS: dict[Kind, type[Talker]] = {"approval": Guard, "queue": Queuer}
 _SHARING: tuple[Kind, ...] = ("json", "tool")
 """These two talk to the same agents."""
-_WEIGHTS = {"worker-1": 4, "worker-2": 4, "api": 5, "temporal": 3, "postgres": 3, "supervisor": 1}
+_WEIGHTS = {
+    "worker-1": 4,
+    "worker-2": 4,
+    "api": 5,
+    "temporal": 3,
+    "postgres": 3,
+    "fork-server": 1,
+    "supervisor": 1,
+}
 _CALM_S = 120.0
+_SAMPLE_EVERY_S = 30.0
 
 
 class Soak:
@@ -52,6 +63,8 @@ class Soak:
     def run(self, minutes: float, every_s: float) -> list[str]:
         """Let them talk and die, then calm down and look; answers what was broken."""
         before = rows_by_table(self._product)
+        began = time.monotonic()
+        samples = [sample(self._product, began, 0)]
         for talker in self._talkers:
             talker.start()
         end = time.monotonic() + 60 * minutes
@@ -60,6 +73,8 @@ class Soak:
             self._kill_one()
             self._provider.prompts.clear()  # the problems in them are counted already
             _say(f"{sum(self._kills.values())} kills, {len(self._said())} messages")
+            if time.monotonic() - began > samples[-1].at_s + _SAMPLE_EVERY_S:
+                samples.append(sample(self._product, began, len(self._said())))
         self._stop.set()
         broken = self._calm_down()
         broken += broken_promises(self._product, self._said())
@@ -70,6 +85,8 @@ class Soak:
         orphans = orphans_of(self._product)
         broken += [f"orphaned: {orphan}" for orphan in orphans]
         self._report(before, broken, len(orphans))
+        samples.append(sample(self._product, began, len(self._said())))
+        print("\n".join(table_of(samples)))
         return broken
 
     def _kill_one(self) -> None:
@@ -131,7 +148,10 @@ def orphans_of(product: Product) -> list[str]:
         if process.pid in family:
             continue
         try:
-            told = " ".join([process.cwd(), *process.cmdline(), *process.environ().values()])
+            files = [file.path for file in process.open_files()]
+            told = " ".join(
+                [process.cwd(), *process.cmdline(), *process.environ().values(), *files]
+            )
             if str(product.data_dir) in told:
                 found.append(f"{process.pid} {' '.join(process.cmdline())[:80]}")
         except (psutil.Error, OSError):
@@ -153,18 +173,33 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--every", type=float, default=2.0, help="seconds between kills [2]")
     parser.add_argument("--seed", type=int, help="chooses whom to kill [by chance]")
+    parser.add_argument(
+        "--turns", type=int, help="take so many turns, kill nobody, and look at what grows"
+    )
+    parser.add_argument(
+        "--keep-s", type=float, default=60.0, help="with --turns: how long what is old is kept [60]"
+    )
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10_000)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    print(f"soak: {options.minutes:g} minutes, a kill every {options.every:g} s, SEED={seed}")
+    if options.turns:
+        print(f"growth: {options.turns} turns, what is old goes after {options.keep_s:g} s")
+    else:
+        print(f"soak: {options.minutes:g} minutes, a kill every {options.every:g} s, SEED={seed}")
     provider = FakeProvider()
     provider.start()
     with tempfile.TemporaryDirectory(prefix="o-soak-") as folder:
         env = {"OPENAI_API_KEY": "sk-soak", "OPENAI_BASE_URL": provider.url}
-        product = Product(Path(folder) / "o", env | {"O_SWEEP_INTERVAL_S": "3"})
+        more = short_retention(options.keep_s) if options.turns else {}
+        product = Product(Path(folder) / "o", env | more | {"O_SWEEP_INTERVAL_S": "3"})
         try:
             product.start()
-            broken = Soak(product, provider, seed).run(options.minutes, options.every)
+            if options.turns:
+                at_most_s = 60 * options.minutes
+                broken = Growth(product, provider).run(options.turns, at_most_s=at_most_s)
+                print("\n".join(f"BROKEN  {line}" for line in broken) or "nothing grows")
+            else:
+                broken = Soak(product, provider, seed).run(options.minutes, options.every)
         finally:
             product.stop()
             provider.stop()

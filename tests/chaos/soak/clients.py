@@ -18,7 +18,6 @@ Verdict = Literal["approve", "deny", "cancel"]
 
 _TURNS_OF_AN_AGENT = 25
 """An agent talks this long before its client makes another: histories stay short."""
-_PAUSE_S = (0.0, 0.3)
 
 
 @dataclass
@@ -64,9 +63,11 @@ class Talker(threading.Thread):
 
     Attributes:
         rules: Tool rules of its agents.
+        pause_s: How long it is silent between two messages, from and to.
     """
 
     rules: Sequence[Any] = ()
+    pause_s = (0.0, 0.3)
 
     def __init__(
         self,
@@ -95,7 +96,7 @@ class Talker(threading.Thread):
                 self.troubles.append(f"no agent: {said_of_error(error)}")
                 continue
             self._speak(agent_id)
-            self._stop_event.wait(self._chance.uniform(*_PAUSE_S))
+            self._stop_event.wait(self._chance.uniform(*self.pause_s))
 
     def _speak(self, agent_id: str) -> None:
         """Say one thing and hear what comes of it."""

@@ -1,0 +1,64 @@
+"""Requests that are put on record: deletions, and what only an administrator may change.
+
+Both are told from method and address, so that a new route is on record without doing anything for
+it. It is written in the transaction of the route (`TransactionDep`), by the dependency itself. What
+has transactions of its own, or is no request, calls `put_on_record`.
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from fastapi import Request
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.auth import current_actor
+from api.edge.calls import call_of
+from api.scopes import wanted_scopes
+from o.storage.audit import put_on_record
+
+_READS = frozenset({"GET", "HEAD"})
+_ID_CHARS = 200
+
+
+def is_recorded(method: str, path: str) -> bool:
+    """Whether a request of this kind is put on record when it has changed something."""
+    return method == "DELETE" or (
+        method not in _READS and wanted_scopes(method, path) == frozenset({"admin"})
+    )
+
+
+def note_target(request: Request, target_id: str, organization_id: str | None = None) -> None:
+    """Note what a request is about, where its path does not say.
+
+    Args:
+        request: That is put on record.
+        target_id: What it changes.
+        organization_id: Whose that is, where it may be another one's than who asks: it is on the
+            record of those whom it concerns.
+    """
+    request.state.target_id = target_id
+    request.state.target_organization_id = organization_id
+
+
+async def put_request_on_record(connection: AsyncConnection, request: Request) -> None:
+    """Keep that a request did what it asked for, where that is to be kept.
+
+    Args:
+        connection: In the transaction that did it.
+        request: Whose route has returned.
+    """
+    if not is_recorded(request.method, request.scope["path"]):
+        return
+    target = getattr(request.state, "target_id", None)
+    if target is None and request.path_params:
+        target = str(list(request.path_params.values())[-1])
+    call, actor = call_of(request.scope), await current_actor(request)
+    owner = getattr(request.state, "target_organization_id", None) or actor.organization_id
+    await put_on_record(
+        connection,
+        replace(actor, organization_id=owner),
+        request.scope["route"].operation_id,
+        target and target[:_ID_CHARS],
+        datetime.now(UTC),
+        {"by_tool_of": call.agent_id} if call is not None else None,
+    )

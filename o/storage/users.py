@@ -1,0 +1,37 @@
+"""Statements about users: who acts for which organization."""
+
+from datetime import datetime
+
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from o.domain.actors import Actor
+from o.errors import NotFound
+from o.ids import new_id
+from o.storage.tables import organizations, users
+
+
+async def find_actor(connection: AsyncConnection, user_id: str) -> Actor | None:
+    """The user by that id as who asks; None where there is none.
+
+    Raises:
+        NotFound: The user was deleted. Whoever goes on asking for it must not become another one.
+    """
+    found = await connection.execute(
+        select(users.c.organization_id, users.c.deleted_at).where(users.c.id == user_id)
+    )
+    row = found.one_or_none()
+    if row is not None and row.deleted_at is not None:
+        raise NotFound(f"The user {user_id} was deleted")
+    return None if row is None else Actor(user_id, row.organization_id)
+
+
+async def add_organization(connection: AsyncConnection, name: str, now: datetime) -> Actor:
+    """Make an organization, and a user of its name in it, who is returned."""
+    made = Actor(new_id("user"), new_id("org"))
+    await connection.execute(
+        insert(organizations).values(id=made.organization_id, name=name, created_at=now)
+    )
+    owned = {"id": made.user_id, "organization_id": made.organization_id}
+    await connection.execute(insert(users).values(**owned, name=name, created_at=now))
+    return made

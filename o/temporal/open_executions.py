@@ -1,0 +1,59 @@
+"""What is open of O in Temporal, and its end: for a database that is older than Temporal knows."""
+
+import asyncio
+
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+_AT_ONCE = 20
+_PAUSE_S = 0.5
+
+
+async def count_open(client: Client, task_queue: str) -> int:
+    """How many executions of O are open.
+
+    Raises:
+        RPCError: Temporal is away.
+    """
+    return (await client.count_workflows(_open_of(task_queue))).count
+
+
+async def end_open(client: Client, task_queue: str, reason: str) -> int:
+    """End every open execution of O; what the database says is open begins anew. Bears repeating.
+
+    Args:
+        client: For the operator's Temporal server.
+        task_queue: Where workers poll.
+        reason: Shown in Temporal.
+
+    Returns:
+        How many were ended.
+
+    Raises:
+        RPCError: Temporal is away.
+    """
+    ended: set[tuple[str, str | None]] = set()
+    limit = asyncio.Semaphore(_AT_ONCE)
+
+    async def end(one: tuple[str, str | None]) -> None:
+        async with limit:
+            try:
+                await client.get_workflow_handle(one[0], run_id=one[1]).terminate(reason)
+            except RPCError as error:  # it has ended by itself
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+
+    # Temporal's list is some moments old: it is asked until it has nothing that is new.
+    while True:
+        listed = client.list_workflows(_open_of(task_queue))
+        found = {(one.id, one.run_id) async for one in listed}
+        if not found:
+            return len(ended)
+        await asyncio.gather(*(end(one) for one in found - ended))
+        if not found - ended:
+            await asyncio.sleep(_PAUSE_S)
+        ended |= found
+
+
+def _open_of(task_queue: str) -> str:
+    return f"ExecutionStatus = 'Running' AND TaskQueue = '{task_queue}'"

@@ -1,0 +1,53 @@
+"""The encryption keys of a backup's secrets: what must be at hand where it is restored."""
+
+from o.errors import Conflict
+from o.secrets import Keyring
+from o.settings import Settings
+from server.backup.file import Header, Totals
+
+
+def keyring_of(settings: Settings) -> Keyring:
+    """The keys that this machine has; none is made."""
+    return Keyring(settings.data_dir, settings.encryption_key)
+
+
+def words_for(totals: Totals, header: Header, settings: Settings) -> list[str]:
+    """What the operator must keep beside a backup, to read the secrets in it."""
+    if not totals.sealed_by:
+        return ["It holds no secrets."]
+    if header.keys:
+        return ["IT HOLDS THE ENCRYPTION KEY OF ITS SECRETS: whoever has it can read them all."]
+    where = (
+        "O_ENCRYPTION_KEY"
+        if settings.encryption_key is not None
+        else f"the file {keyring_of(settings).file}"
+    )
+    return [
+        f"ITS SECRETS (keys of providers, tokens, variables) ARE READ WITH {where} ALONE,",
+        "which is not in it: keep that in another place, or they are lost "
+        f"(key {', '.join(totals.sealed_by)}).",
+    ]
+
+
+def check_keys(totals: Totals, header: Header, settings: Settings) -> list[str]:
+    """Make sure that the secrets of a backup can be read where it is restored.
+
+    Returns:
+        The keys that are to be kept here, because only the backup has them.
+
+    Raises:
+        Conflict: Nobody has them, or this machine has others.
+    """
+    here = keyring_of(settings)
+    missing = [name for name in totals.sealed_by if name not in here.names()]
+    if not missing:
+        return []
+    if header.keys and not here.names():
+        return header.keys
+    told = "give O_ENCRYPTION_KEY as it was where the backup was taken"
+    if header.keys:
+        told = "this machine has a key of its own; take O_ENCRYPTION_KEY, or its file, away"
+    raise Conflict(
+        f"the secrets in the backup were encrypted with a key that is not here "
+        f"({', '.join(missing)}): {told}, or say --without-key to restore everything else"
+    )

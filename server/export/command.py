@@ -1,0 +1,184 @@
+"""`o export`: the command line of taking agents out."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from o.errors import InvalidInput, NotFound, OError, Unavailable
+from o.settings import Settings
+
+if TYPE_CHECKING:
+    from server.export.agent import Exported
+    from server.export.source import Source
+    from server.export.writing import Place
+
+# What it works with is imported when it runs: `o --help` is quick.
+
+_PAGE = 100
+
+
+@dataclass
+class Outcome:
+    """What came of all: the agents that are exported, and why others are not, by name."""
+
+    exported: list["Exported"] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+@click.group("export")
+def export() -> None:
+    """Take data out, as files."""
+
+
+@export.command("agent")
+@click.argument("agents", nargs=-1, metavar="[ID|NAME]...")
+@click.option("--all", "is_all", is_flag=True, help="Every agent that there is.")
+@click.option(
+    "--to",
+    "directory",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The directory that they are put into; it is made.",
+)
+@click.option("--overwrite", is_flag=True, help="Write anew what is there already.")
+@click.option("--url", envvar="O_BASE_URL", help="Where the API is [O_BASE_URL; this machine].")
+@click.pass_obj
+def agent(
+    read_settings: Callable[..., Settings],
+    agents: tuple[str, ...],
+    is_all: bool,
+    directory: Path,
+    overwrite: bool,
+    url: str | None,
+) -> None:
+    """Put agents into a directory: a folder for each, with README.md to tell them apart.
+
+    A folder has the agent file (.af), which O and other servers import, and what people read:
+    conversations and blocks as Markdown, passages as JSON lines, the text of files. No secrets are
+    in them. Files that are there are passed over, so that it may be stopped and run again. Sends
+    O_API_TOKEN, where it is set.
+
+    Exit status: 0 when all is there; 1 when something could not be had, which is named.
+    """
+    if is_all == bool(agents):
+        raise click.UsageError("name agents, or say --all")
+    settings = read_settings()
+    token = settings.api_token.get_secret_value() if settings.api_token else None
+    raise SystemExit(_export(agents, directory, url or settings.url_of_api, token, overwrite))
+
+
+def _export(
+    agents: tuple[str, ...], directory: Path, url: str, token: str | None, overwrite: bool
+) -> int:
+    from server.export.source import Source  # noqa: PLC0415
+    from server.export.writing import Place  # noqa: PLC0415
+
+    place = Place(directory, overwrite=overwrite)
+    source = Source(url, token)
+    outcome = Outcome()
+    try:
+        if agents:
+            found = _named(source, agents, outcome)
+            _each(source, place, found, len(found), outcome)
+        else:
+            count = source.get("agents/count", show_hidden_agents=True)
+            _each(source, place, _every(source), int(count), outcome)
+    finally:
+        source.close()
+        if outcome.exported:
+            _write_index(directory)
+    return _tell(outcome, directory)
+
+
+def _named(source: "Source", wanted: Iterable[str], outcome: Outcome) -> list[dict[str, Any]]:
+    """The agents by these ids and names, each once."""
+    from o.ids import is_id  # noqa: PLC0415
+
+    found: dict[str, dict[str, Any]] = {}
+    for one in wanted:
+        try:
+            if is_id(one, "agent"):
+                named = [source.get(f"agents/{one}", include="agent.tags")]
+            else:
+                pages = source.pages("agents/", name=one, show_hidden_agents=True)
+                named = [agent for page in pages for agent in page]
+        except NotFound:
+            named = []
+        if not named:
+            outcome.failed[one] = "there is no such agent"
+        found |= {agent["id"]: agent for agent in named}
+    return list(found.values())
+
+
+def _every(source: "Source") -> Iterator[dict[str, Any]]:
+    for page in source.pages("agents/", limit=_PAGE, show_hidden_agents=True, include="agent.tags"):
+        yield from page
+
+
+def _each(
+    source: "Source",
+    place: "Place",
+    agents: Iterable[dict[str, Any]],
+    count: int,
+    outcome: Outcome,
+) -> None:
+    from server.export.agent import AgentExport  # noqa: PLC0415
+    from server.export.markdown import line  # noqa: PLC0415
+
+    at = {"agent": "", "what": ""}
+
+    def show(_: object = None) -> str:
+        return f"{at['agent'][:40]}: {at['what']}" if at["agent"] else ""
+
+    with click.progressbar(length=count, label="export", item_show_func=show) as bar:
+
+        def tell(what: str) -> None:
+            at["what"] = what
+            bar.update(0)
+            bar.render_progress()
+
+        for one in agents:
+            at["agent"] = line(one["name"])
+            try:
+                done = AgentExport(source, place, one, tell=tell).run()
+                outcome.exported.append(done)
+                if done.failed:
+                    outcome.failed[done.folder] = "; ".join(done.failed)
+            except (InvalidInput, Unavailable):  # of this machine, or of all that is asked
+                raise
+            except NotFound:
+                pass  # deleted meanwhile
+            except OError as error:
+                outcome.failed[str(one["id"])] = error.message
+            bar.update(1)
+
+
+def _write_index(directory: Path) -> None:
+    """README.md: every agent of the directory, whenever it was put there, by name."""
+    from server.export.agent import ABOUT  # noqa: PLC0415
+    from server.export.markdown import index_markdown  # noqa: PLC0415
+    from server.export.writing import Place  # noqa: PLC0415
+
+    found = []
+    for about in directory.glob(f"*/{ABOUT}"):
+        try:
+            found.append((about.parent.name, json.loads(about.read_text(encoding="utf-8"))))
+        except (OSError, ValueError):
+            continue  # not ours
+    Place(directory, overwrite=True).write("README.md", index_markdown(found))
+
+
+def _tell(outcome: Outcome, directory: Path) -> int:
+    written = sum(one.written for one in outcome.exported)
+    kept = sum(one.kept for one in outcome.exported)
+    click.echo(
+        f"{len(outcome.exported):,} agents in {directory}: {written:,} files written, "
+        f"{kept:,} were there"
+    )
+    for name, why in outcome.failed.items():
+        click.echo(f"  {name}: {why}", err=True)
+    return 1 if outcome.failed else 0

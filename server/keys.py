@@ -1,0 +1,148 @@
+"""`o key`: makes, lists and revokes keys of the API, in the database directly."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from o.errors import InvalidInput, NotFound
+from o.log import printable
+from o.settings import Settings
+from server.on_database import on_database
+
+if TYPE_CHECKING:
+    from o.domain.keys import ApiKey
+    from o.storage.database import Database
+
+_ReadSettings = Callable[..., Settings]
+_MOST = 10_000
+_SCOPES = ("admin", "write", "read", "approve")
+
+# What it works with is imported when it runs: `o --help` is quick.
+
+
+@click.group("key")
+def key() -> None:
+    """Keys of the API: each is one user's, and opens what its scopes say.
+
+    They are made in DATABASE_URL, or in the database of the `o up` that runs here.
+    """
+
+
+@key.command("create")
+@click.argument("name")
+@click.option("--user", "user_id", help="Whose it is, by id; else the default user's.")
+@click.option(
+    "--new-user",
+    "new_user",
+    metavar="ORGANIZATION",
+    help="Make an organization with a user for it.",
+)
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(_SCOPES),
+    default=("write", "approve"),
+    show_default=True,
+    help="What it opens; may be repeated. `write` reads as well.",
+)
+@click.option("--days", type=click.IntRange(1, 36_500), help="How long it is good; else for good.")
+@click.pass_obj
+def create(read_settings: _ReadSettings, /, **flags: Any) -> None:
+    """Make a key. It is printed now and never again."""
+    settings = read_settings()
+    made, secret = on_database(settings, "o key", lambda database: _create(database, flags))
+    click.echo(f"{made.id} of {made.user_id} in {made.organization_id}", err=True)
+    click.echo(secret)
+
+
+@key.command("list")
+@click.pass_obj
+def index(read_settings: _ReadSettings, /) -> None:
+    """Show the keys of all organizations, the newest first; at most 10,000."""
+    for one in on_database(read_settings(), "o key", _list):
+        click.echo(_line(one))
+
+
+@key.command("revoke")
+@click.argument("key_id")
+@click.pass_obj
+def revoke(read_settings: _ReadSettings, /, key_id: str) -> None:
+    """Have a key open nothing any more, within seconds, in every process."""
+    revoked = on_database(read_settings(), "o key", lambda database: _revoke(database, key_id))
+    click.echo(_line(revoked))
+
+
+async def _create(database: "Database", flags: dict[str, Any]) -> "tuple[ApiKey, str]":
+    from o.domain.actors import Actor  # noqa: PLC0415
+    from o.domain.keys import ApiKey, hash_of, new_secret, shown_prefix  # noqa: PLC0415
+    from o.ids import new_id  # noqa: PLC0415
+    from o.storage.audit import put_on_record  # noqa: PLC0415
+    from o.storage.keys import add_key  # noqa: PLC0415
+    from o.storage.users import add_organization, find_actor  # noqa: PLC0415
+
+    if flags["user_id"] is not None and flags["new_user"] is not None:
+        raise InvalidInput("--user and --new-user are two ways to say whose it is: give one")
+    if "" in (flags["user_id"], flags["new_user"]):  # of a variable that is not set, say
+        raise InvalidInput("--user and --new-user say whose it is: leave them out, or name one")
+    now, secret = datetime.now(UTC), new_secret()
+    async with database.begin() as connection:
+        if flags["new_user"]:
+            actor = await add_organization(connection, flags["new_user"], now)
+        else:
+            wanted = flags["user_id"] or Actor().user_id
+            found = await find_actor(connection, wanted)
+            if found is None:
+                raise NotFound(f"there is no user {wanted}")
+            actor = found
+        made = ApiKey(
+            id=new_id("key"),
+            organization_id=actor.organization_id,
+            user_id=actor.user_id,
+            name=flags["name"],
+            prefix=shown_prefix(secret),
+            scopes=list(flags["scopes"]),
+            created_at=now,
+            expires_at=now + timedelta(days=flags["days"]) if flags["days"] else None,
+        )
+        await add_key(connection, made, hash_of(secret))
+        scopes: list[str] = [*made.scopes]
+        details = {"prefix": made.prefix, "scopes": scopes, "by": "o key"}
+        await put_on_record(connection, actor, "create_key", made.id, now, details)
+    return made, secret
+
+
+async def _list(database: "Database") -> "list[ApiKey]":
+    from o.storage.keys import list_keys  # noqa: PLC0415
+    from o.storage.pages import Page  # noqa: PLC0415
+
+    async with database.connect() as connection:
+        return await list_keys(connection, None, Page(limit=_MOST))
+
+
+async def _revoke(database: "Database", key_id: str) -> "ApiKey":
+    from o.domain.actors import Actor  # noqa: PLC0415
+    from o.storage.audit import put_on_record  # noqa: PLC0415
+    from o.storage.keys import revoke_key  # noqa: PLC0415
+
+    now = datetime.now(UTC)
+    async with database.begin() as connection:
+        revoked = await revoke_key(connection, None, key_id, now)
+        owner = Actor(revoked.user_id, revoked.organization_id)
+        details = {"prefix": revoked.prefix, "by": "o key"}
+        await put_on_record(connection, owner, "revoke_key", key_id, now, details)
+    return revoked
+
+
+def _line(one: "ApiKey") -> str:
+    """What is known of a key, which is never its text."""
+    state = "revoked" if one.revoked_at else "good"
+    if not one.is_good(datetime.now(UTC)) and not one.revoked_at:
+        state = "expired"
+    used = one.last_used_at.strftime("%Y-%m-%d %H:%M") if one.last_used_at else "never"
+    scopes = ",".join(one.scopes)
+    # A name is anybody's text, and must not write lines of its own on the operator's terminal.
+    name = printable(one.name)
+    return f"{one.id}  {one.prefix}…  {state:8}  {scopes}  used {used}  {one.user_id}  {name}"

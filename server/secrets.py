@@ -1,0 +1,126 @@
+"""`o secrets`: under which keys secrets are stored, and how they come under a new one."""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from o.errors import Conflict
+from o.settings import Settings
+from server.on_database import on_database
+
+if TYPE_CHECKING:
+    from o.secrets import Keyring
+    from o.storage.database import Database
+    from o.storage.sealed import SealedColumn
+
+_ReadSettings = Callable[..., Settings]
+
+_SETTLED_S = 600.0
+"""After so long, nobody has a secret in hand any more that a key encrypted before it was put back:
+transactions, and the tokens by which tools ask, are over within a minute."""
+
+# What it works with is imported when it runs: `o --help` is quick.
+
+
+@click.group("secrets")
+def secrets() -> None:
+    """Secrets as they are stored: keys of providers, variables of tools and the like.
+
+    They are in DATABASE_URL, or in the database of the `o up` that runs here.
+    """
+
+
+@secrets.command("rotate")
+@click.option("--new-key", is_flag=True, help="Make a new key first, in the data directory.")
+@click.option("--check", is_flag=True, help="Change nothing; say what is under which key.")
+@click.pass_obj
+def rotate(read_settings: _ReadSettings, /, *, new_key: bool, check: bool) -> None:
+    """Encrypt everything that is stored under an older key with the first one.
+
+    The server may run. It can be broken off at any moment, and begun again.
+    """
+    settings = read_settings()
+    keyring = _keyring(settings)
+    if new_key and not check:
+        click.echo(f"new key: {keyring.add_key()}")
+    if not keyring.names():
+        raise Conflict(
+            f"there is no key in {settings.data_dir}: set O_ENCRYPTION_KEY or O_DATA_DIR"
+        )
+    if not check:
+        on_database(settings, "o secrets", lambda database: _rotate(database, keyring))
+    counts = on_database(settings, "o secrets", _count)
+    older = _show(counts, keyring)
+    if older:
+        raise SystemExit(1)
+
+
+@secrets.command("forget")
+@click.pass_obj
+def forget(read_settings: _ReadSettings, /) -> None:
+    """Take the keys under which nothing is stored any more out of the data directory.
+
+    Backups that are older than the rotation cannot be read without them.
+    """
+    settings = read_settings()
+    keyring = _keyring(settings)
+    if (seconds := keyring.seconds_unchanged()) < _SETTLED_S:
+        raise Conflict(
+            f"the keys were changed {seconds:.0f} s ago, and a transaction may be under way: "
+            f"try again in {_SETTLED_S - seconds:.0f} s"
+        )
+    # In this order: the first key of now may be an older one by then, and in use.
+    _, *older = keyring.names() or [""]
+    used = {key for one in on_database(settings, "o secrets", _count).values() for key in one}
+    gone = [name for name in older if name not in used]
+    if gone:
+        keyring.forget(gone)
+    for name in gone:
+        click.echo(f"forgotten: {name}")
+    for name in older:
+        if name in used:
+            click.echo(f"kept, since secrets are under it: {name}")
+
+
+async def _rotate(database: "Database", keyring: "Keyring") -> None:
+    from o.domain.actors import Actor  # noqa: PLC0415
+    from o.storage.audit import put_on_record  # noqa: PLC0415
+    from o.storage.sealed import SEALED, reseal  # noqa: PLC0415
+
+    for where in SEALED:
+        found = await reseal(database, keyring, where)
+        if found.done or found.unreadable:
+            left = f", {found.unreadable} cannot be read" if found.unreadable else ""
+            click.echo(f"{where}: {found.done} encrypted anew{left}")
+    async with database.begin() as connection:
+        key, now = keyring.names()[0], datetime.now(UTC)
+        await put_on_record(connection, Actor(), "rotate_secrets", key, now, {"by": "o secrets"})
+
+
+async def _count(database: "Database") -> "dict[SealedColumn, Counter[str]]":
+    from o.storage.sealed import SEALED, count_by_key  # noqa: PLC0415
+
+    async with database.connect() as connection:
+        return {where: await count_by_key(connection, where) for where in SEALED}
+
+
+def _show(counts: "dict[SealedColumn, Counter[str]]", keyring: "Keyring") -> int:
+    """Print what is under which key; returns how many secrets are not under the first one."""
+    first, *older = keyring.names()
+    by_key: Counter[str] = sum(counts.values(), Counter())
+    for name in dict.fromkeys([first, *older, *sorted(by_key)]):
+        state = "first" if name == first else "older" if name in older else "not here"
+        places = ", ".join(
+            f"{where} {count[name]}" for where, count in counts.items() if count[name]
+        )
+        click.echo(f"{name or 'no key':16}  {state:8}  {by_key[name]:6}  {places}".rstrip())
+    return sum(by_key.values()) - by_key[first]
+
+
+def _keyring(settings: Settings) -> "Keyring":
+    from o.secrets import Keyring  # noqa: PLC0415
+
+    return Keyring(settings.data_dir, settings.encryption_key)

@@ -1,0 +1,172 @@
+"""An API that may be asked only so often, behind a proxy that says who asks."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+from letta_client import Letta, RateLimitError
+from letta_client.types import AgentState
+from pydantic import SecretStr
+
+from api.app import create_app
+from o.domain.keys import SECRET_PREFIX
+from o.rates import Rate
+from o.settings import ProviderSettings, Settings
+from tests.api.test_busy import hold
+from tests.support.organizations import new_key, new_organization
+from tests.support.product import Product
+from tests.support.provider import HANDLE, FakeProvider, do, say
+from tests.support.two_apis import AnotherApi
+
+TOKEN = "open sesame"
+AMOUNT = 8
+UNKNOWN = f"{SECRET_PREFIX}{'x' * 43}"
+
+
+@pytest.fixture(scope="module")
+def url(server: Product) -> Iterator[str]:
+    settings = {
+        "O_API_TOKEN": TOKEN,
+        "O_RATE_LIMIT": f"{AMOUNT}/hour",
+        "O_TRUSTED_PROXIES": "127.0.0.1,10.0.0.0/8",
+        "O_USER_QUEUE_LIMIT": "2",
+    }
+    api = AnotherApi(server, **settings)
+    yield api.url
+    api.stop()
+
+
+def asking(url: str, address: str, secret: str = TOKEN) -> httpx.Client:
+    """A client whom the proxy has seen at this address."""
+    headers = {"authorization": f"Bearer {secret}", "x-forwarded-for": address}
+    return httpx.Client(base_url=url, headers=headers, timeout=60)
+
+
+def until_refused(http: httpx.Client, path: str = "/v1/blocks/") -> httpx.Response:
+    """The answer to the first request too many, after all that one may make."""
+    for _ in range(AMOUNT):
+        assert http.get(path, params={"limit": 1}).status_code != 429
+    return http.get(path)
+
+
+def test_who_asks_too_often_is_told_when_to_ask_again(url: str) -> None:
+    refused = until_refused(asking(url, "192.0.2.1"))
+    assert refused.status_code == 429
+    assert 1 <= int(refused.headers["retry-after"]) <= 3_600 / AMOUNT + 1
+    assert refused.json().keys() == {"detail"}
+    assert "O_RATE_LIMIT" in refused.json()["detail"]
+    assert asking(url, "192.0.2.2").get("/v1/blocks/").status_code == 200
+
+
+def test_openais_clients_read_it_in_their_words(url: str) -> None:
+    http = asking(url, "192.0.2.3")
+    refused = until_refused(http, "/v1/models/none")
+    assert refused.status_code == 429
+    assert refused.json()["error"]["type"] == "rate_limit_error"
+    assert "retry-after" in refused.headers
+
+
+def test_monitors_are_always_answered(url: str) -> None:
+    http = asking(url, "192.0.2.4")
+    for path in ["/v1/health/", "/v1/ready", "/v1/health"] * AMOUNT:
+        assert http.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("said", "counted"),
+    [
+        ("192.0.2.99, 192.0.2.10", "192.0.2.10"),  # what the client itself has said is not believed
+        ("192.0.2.11, 10.1.2.3", "192.0.2.11"),  # one trusted proxy behind another
+        ("192.0.2.12:4711", "192.0.2.12"),
+        ("[2001:db8::1]:4711", "2001:db8::ffff"),  # one site
+        ("::ffff:192.0.2.13", "192.0.2.13"),
+    ],
+)
+def test_it_is_the_proxys_word_that_counts(url: str, said: str, counted: str) -> None:
+    assert until_refused(asking(url, said)).status_code == 429
+    assert asking(url, counted).get("/v1/blocks/").status_code == 429
+
+
+def test_words_that_are_no_addresses_are_one_client(url: str) -> None:
+    for said in ["unknown", "_hidden", "x" * 5_000, "1.2.3.4.5", "-", "[::1", "a:b:c", "1:2"]:
+        asking(url, said).get("/v1/blocks/")
+    assert asking(url, "what else").get("/v1/blocks/").status_code == 429
+
+
+def test_a_stream_is_one_request_and_is_not_cut(url: str, agent: AgentState) -> None:
+    http = asking(url, "192.0.2.5")
+    for _ in range(AMOUNT - 1):
+        http.get("/v1/blocks/")
+    body = {"messages": [{"role": "user", "content": do(say("all of it"))}]}
+    with http.stream("POST", f"/v1/agents/{agent.id}/messages/stream", json=body) as answer:
+        text = answer.read().decode()
+    assert "all of it" in text
+    assert text.rstrip().endswith("[DONE]")
+    assert http.get("/v1/blocks/").status_code == 429
+
+
+def test_a_key_has_its_own_rate_wherever_it_asks_from(server: Product, url: str) -> None:
+    one, two = (new_key(server, "read") for _ in range(2))
+    assert until_refused(asking(url, "192.0.2.6", one)).status_code == 429
+    assert asking(url, "192.0.2.7", one).get("/v1/blocks/").status_code == 429
+    assert asking(url, "192.0.2.6", two).get("/v1/blocks/").status_code == 200
+
+
+def test_who_tries_keys_is_stopped_and_keeps_nobody_else_out(server: Product, url: str) -> None:
+    good = new_key(server, "read")
+    for n in range(AMOUNT):
+        tried = asking(url, "192.0.2.8", f"{UNKNOWN}{n}").get("/v1/blocks/")
+        assert tried.status_code == 401
+    stopped = asking(url, "192.0.2.8", f"{UNKNOWN}again").get("/v1/blocks/")
+    assert stopped.status_code == 429
+    assert stopped.json().keys() == {"detail"}
+    assert asking(url, "192.0.2.8").get("/v1/blocks/").status_code == 200, "the token's owner"
+    assert asking(url, "192.0.2.9", good).get("/v1/blocks/").status_code == 200
+
+
+def test_one_user_has_so_many_messages_under_way_and_no_more(
+    server: Product, url: str, provider: FakeProvider
+) -> None:
+    secret = new_organization(server, "busy")
+    client = Letta(base_url=url, api_key=secret, max_retries=0)
+    one, two, three = (client.agents.create(model=HANDLE, memory_blocks=[]).id for _ in range(3))
+    gates = [hold(provider, "a long one") for _ in range(2)]
+
+    def send(agent_id: str, text: str) -> httpx.Response:
+        body = {"messages": [{"role": "user", "content": text, "otid": f"{agent_id} {text}"}]}
+        http = asking(url, "192.0.2.20", secret)
+        return http.post(f"/v1/agents/{agent_id}/messages", content=json.dumps(body))
+
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(send, agent_id, "a long one") for agent_id in (one, two)]
+        assert all(gate.reached.wait(60) for gate in gates)
+        with pytest.raises(RateLimitError, match="O_USER_QUEUE_LIMIT") as refused:
+            client.agents.messages.create(three, input="one too many")
+        assert refused.value.response.headers["retry-after"] == "2"
+        again = pool.submit(send, one, "a long one")  # a repeat is no message more
+        for gate in gates:
+            gate.opened.set()
+        answers = [one.result(60) for one in (*waiting, again)]
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert len(server.query("SELECT id FROM runs WHERE agent_id = ANY(%s)", [one, two])) == 2
+
+
+async def test_without_a_proxy_that_is_trusted_nobody_says_who_he_is() -> None:
+    """The application without its parts: a request that gets past the door fails with 500."""
+    settings = Settings(api_token=SecretStr(TOKEN), rate_limit=Rate(2, 3_600.0))
+    transport = httpx.ASGITransport(
+        app=create_app(settings, ProviderSettings()), raise_app_exceptions=False
+    )
+    async with httpx.AsyncClient(transport=transport, base_url="http://o") as http:
+        statuses = [
+            (
+                await http.get(
+                    "/v1/agents/",
+                    headers={"authorization": f"Bearer {TOKEN}", "x-forwarded-for": f"192.0.2.{n}"},
+                )
+            ).status_code
+            for n in range(3)
+        ]
+    assert statuses == [500, 500, 429]

@@ -1,0 +1,57 @@
+"""The files by which O is put on many machines, read as their programs read them."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import AliasChoices
+
+from o.settings import ProviderSettings, Settings
+
+ROOT = Path(__file__).parents[2]
+KUBERNETES = ROOT / "deploy" / "kubernetes"
+
+_EXPANDED = re.compile(r"\$\{([A-Z_]+)(?::([-?])([^}]*))?\}")
+
+
+def compose() -> dict[str, Any]:
+    """docker-compose.yml, with its anchors resolved and its variables as they stand."""
+    found: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return found
+
+
+def variables_of(text: str) -> dict[str, str | None]:
+    """The variables that a compose file asks for, and their defaults; None where it insists."""
+    return {
+        name: default if kind == "-" else None for name, kind, default in _EXPANDED.findall(text)
+    }
+
+
+def manifests() -> Iterator[dict[str, Any]]:
+    """Every object of the manifests that kustomization.yaml names."""
+    for name in kustomization()["resources"]:
+        yield from yaml.safe_load_all((KUBERNETES / name).read_text())
+
+
+def kustomization() -> dict[str, Any]:
+    """kustomization.yaml."""
+    found: dict[str, Any] = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())
+    return found
+
+
+def setting_names() -> set[str]:
+    """Every environment variable that sets something of O."""
+    return {
+        name
+        for kind in (Settings, ProviderSettings)
+        for field, info in kind.model_fields.items()
+        for name in _names(field, info.validation_alias)
+    }
+
+
+def _names(field: str, alias: object) -> list[str]:
+    if isinstance(alias, AliasChoices):
+        return [str(choice) for choice in alias.choices]
+    return [str(alias) if alias else f"O_{field}".upper()]

@@ -1,0 +1,113 @@
+"""`o ingest`, as people with folders of documents run it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from letta_client import Letta
+
+from o.ids import new_id
+from server.ingest import find_files
+from tests.files import made
+from tests.support.ports import own_port
+from tests.support.product import REPOSITORY, Product
+
+
+def ingest(url: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("O_")}
+    return subprocess.run(
+        [sys.executable, "-m", "server.cli", "ingest", *map(str, arguments)],
+        cwd=REPOSITORY,
+        env=env | {"O_BASE_URL": url},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> Path:
+    root = tmp_path / "documents"
+    (root / "deep" / "er").mkdir(parents=True)
+    (root / ".git").mkdir()
+    (root / "a.md").write_text("# A\n\nsomething")
+    (root / "deep" / "a.md").write_text("# Another A")
+    (root / "deep" / "er" / "Grüße 1.txt").write_text("hello")
+    (root / ".git" / "config").write_text("hidden")
+    (root / ".hidden.md").write_text("hidden")
+    return root
+
+
+def names(client: Letta, folder: str) -> list[str]:
+    (found,) = client.folders.list(name=folder).items
+    files = client.folders.files.list(found.id).items
+    return sorted(str(file.file_name).removeprefix(f"{folder}/") for file in files)
+
+
+def test_a_directory_becomes_a_folder_and_is_put_there_once(
+    client: Letta, server: Product, documents: Path
+) -> None:
+    folder = new_id("handbook")
+    first = ingest(server.url, folder, documents)
+    assert first.returncode == 0, first.stderr
+    assert f"{folder}: 3 read, 0 were there, 0 failed; 3 passages" in first.stdout
+    assert names(client, folder) == ["a.md", "deep/a.md", "deep/er/Grüße 1.txt"]
+    (documents / "b.md").write_text("new")
+    (documents / "a.md").write_text("changed and longer than before")
+    second = ingest(server.url, folder, documents)
+    assert f"{folder}: 1 read, 3 were there, 0 failed" in second.stdout
+    assert "1 of those that were there have another size here" in second.stdout
+    third = ingest(server.url, folder, documents, "--on-duplicate", "replace")
+    assert f"{folder}: 4 read, 0 were there, 0 failed" in third.stdout
+    assert len(names(client, folder)) == 4
+
+
+def test_what_failed_is_listed_in_the_end_and_the_others_are_there(
+    client: Letta, server: Product, documents: Path
+) -> None:
+    folder = new_id("handbook")
+    (documents / "scan.pdf").write_bytes(made.scanned_pdf(1))
+    (documents / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    (documents / "locked.txt").symlink_to(documents / "nowhere")
+    done = ingest(server.url, folder, documents)
+    assert done.returncode == 1
+    assert f"{folder}: 3 read, 0 were there, 3 failed" in done.stdout
+    told = {line.split()[0]: line for line in done.stdout.splitlines() if line.startswith("  ")}
+    assert "OCR" in told["scan.pdf"]
+    assert "No text can be made of" in told["picture.png"]
+    assert "It is no file." in told["locked.txt"]
+    assert "a.md" in names(client, folder)
+
+
+def test_a_server_that_is_not_there_is_one_line(documents: Path) -> None:
+    done = ingest(f"http://127.0.0.1:{own_port()}", "folder", documents)
+    assert done.returncode == 1
+    assert "Nobody answers at" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_files_are_called_by_their_places_and_each_name_stands_once(documents: Path) -> None:
+    other = documents.parent / "other"
+    other.mkdir()
+    (other / "a.md").write_text("a third")
+    (documents / "loop").symlink_to(documents)
+    found, failed = find_files([documents, documents / "a.md", other])
+    assert [one.name for one in found] == ["a.md", "deep/a.md", "deep/er/Grüße 1.txt"]
+    assert list(failed.values()) == ["Another file has the name a.md as well."]
+
+
+def test_names_that_are_no_utf_8_are_put_there_as_they_can_be_shown(
+    client: Letta, server: Product, documents: Path
+) -> None:
+    folder = new_id("handbook")
+    old = os.fsencode(documents) + b"/caf\xe9.txt"  # Latin-1, as in the archives of old machines
+    with open(old, "wb") as file:
+        file.write(b"coffee")
+    done = ingest(server.url, folder, documents)
+    assert done.returncode == 0, done.stderr
+    assert "caf\ufffd.txt" in names(client, folder)
+    again = ingest(server.url, folder, documents)
+    assert f"{folder}: 0 read, 4 were there, 0 failed" in again.stdout
