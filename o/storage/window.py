@@ -5,7 +5,7 @@ The window is what stands behind `Conversation.window_start`, with the summary a
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select, update
+from sqlalchemy import RowMapping, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.agents import Conversation
@@ -125,10 +125,10 @@ async def commit_compaction(connection: AsyncConnection, compaction: Compaction)
         run = await get_run(connection, compaction.run_id, lock=True)
         if run is None or not run.status.is_open:
             return False
-    position = await _move(connection, compaction)
-    if position is None:
+    place = await _move(connection, compaction)
+    if place is None:
         return False
-    stored = compaction.summary.model_copy(update={"position": position})
+    stored = compaction.summary.model_copy(update=dict(place))
     await add_messages(connection, [stored])
     await rewrite_system_message(
         connection, stored.conversation_id, compaction.prompt, compaction.prompt_key
@@ -140,10 +140,10 @@ async def commit_compaction(connection: AsyncConnection, compaction: Compaction)
     return True
 
 
-async def _move(connection: AsyncConnection, compaction: Compaction) -> int | None:
-    """Move the window; answers the place in history that the summary gets."""
+async def _move(connection: AsyncConnection, compaction: Compaction) -> RowMapping | None:
+    """Move the window; answers the place in history that the summary gets, and the time."""
     summary = compaction.summary
-    position: int | None = await connection.scalar(
+    moved = await connection.execute(
         update(conversations)
         .where(
             conversations.c.id == summary.conversation_id,
@@ -156,6 +156,9 @@ async def _move(connection: AsyncConnection, compaction: Compaction) -> int | No
             summary_id=summary.id,
             next_position=conversations.c.next_position + 1,
         )
-        .returning(conversations.c.next_position - 1)
+        .returning(
+            (conversations.c.next_position - 1).label("position"),
+            func.clock_timestamp().label("created_at"),
+        )
     )
-    return position
+    return moved.mappings().one_or_none()

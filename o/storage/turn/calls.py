@@ -17,7 +17,12 @@ from o.storage.quick import QuickConnection
 from o.storage.rows import UnreadableJson, model_of_json, models_of_json
 from o.storage.thread_blocks import SEEN_BLOCKS
 from o.storage.tool_variables import SEEN_VARIABLES
-from o.storage.turn.committing import STORE_AND_NOTIFY, STORE_NEW_AND_NOTIFY, store_and_notify
+from o.storage.turn.committing import (
+    LOCKED_AT,
+    STORE_AND_NOTIFY,
+    STORE_NEW_AND_NOTIFY,
+    store_and_notify,
+)
 
 _NAME = "(reply.tool_calls -> CAST(:ordinal AS integer) ->> 'name')"
 _READ_CALL = text(
@@ -59,7 +64,7 @@ _COMMIT_RETURN = text(
     ), conversation AS (
         UPDATE conversations SET next_position = next_position + :message_count
         WHERE conversations.id = :conversation_id
-        RETURNING next_position - :message_count AS position
+        RETURNING next_position - :message_count AS position, {LOCKED_AT}
     ), {STORE_AND_NOTIFY}
     SELECT
     """  # noqa: S608
@@ -77,7 +82,7 @@ _COMMIT_RETURN_ALONE = text(
     ), conversation AS (
         UPDATE conversations SET next_position = next_position + :message_count
         FROM run WHERE conversations.id = :conversation_id
-        RETURNING next_position - :message_count AS position
+        RETURNING next_position - :message_count AS position, {LOCKED_AT}
     ), {STORE_NEW_AND_NOTIFY}
     SELECT first_seq FROM run
     """  # noqa: S608

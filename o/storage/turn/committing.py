@@ -21,13 +21,19 @@ from o.storage.quick import QuickConnection
 _COLUMNS = list(Message.model_fields)
 _STORED_ONES_STAY = " ON CONFLICT (id) DO NOTHING"
 
+LOCKED_AT = "clock_timestamp() AS at"
+"""In SQL, behind the position that an UPDATE of a conversation returns: when it was given. Lists of
+several conversations go by time, and by the clocks of several workers, or by when each began to
+wait for the lock, they would tell another order than that of the history."""
 
-def _insert_messages(place: str, source: str) -> str:
-    """Insert JSON messages whose `position` counts from `place`; a stored id stays as it is."""
-    values = [f"{place} + m.position" if name == "position" else f"m.{name}" for name in _COLUMNS]
+
+def _insert_messages() -> str:
+    """Insert JSON messages at place and time of the row `conversation`; a stored id stays."""
+    given = {"position": "conversation.position + m.position", "created_at": "conversation.at"}
+    values = [given.get(name, f"m.{name}") for name in _COLUMNS]
     return (
         f"INSERT INTO messages ({', '.join(_COLUMNS)}) SELECT {', '.join(values)} "  # noqa: S608
-        f"FROM {source}, jsonb_populate_recordset(NULL::messages, CAST(:messages AS jsonb)) AS m"
+        "FROM conversation, jsonb_populate_recordset(NULL::messages, CAST(:messages AS jsonb)) AS m"
         f"{_STORED_ONES_STAY}"
     )
 
@@ -37,20 +43,20 @@ _APPEND = text(
     WITH conversation AS (
         UPDATE conversations SET next_position = next_position + :count
         WHERE id = :conversation_id
-        RETURNING next_position - :count AS first_position
-    ), stored AS ({_insert_messages("conversation.first_position", "conversation")})
-    SELECT first_position FROM conversation
+        RETURNING next_position - :count AS position, {LOCKED_AT}
+    ), stored AS ({_insert_messages()})
+    SELECT
     """  # noqa: S608
 )
 
 STORE_AND_NOTIFY = f"""
-    stored AS ({_insert_messages("conversation.position", "conversation")}
+    stored AS ({_insert_messages()}
     ), notified AS (
         INSERT INTO run_events (run_id, seq, attempt, kind, body, created_at)
         SELECT :run_id, run.first_seq + event.place - 1, :attempt, event.value ->> 'kind',
             CASE WHEN event.value ->> 'kind' = 'message'
-                THEN jsonb_set(event.value -> 'body', '{{position}}', to_jsonb(
-                    position + CAST(event.value #>> '{{body,position}}' AS bigint)))
+                THEN (event.value -> 'body') || jsonb_build_object('created_at', at, 'position',
+                    position + CAST(event.value #>> '{{body,position}}' AS bigint))
                 ELSE event.value -> 'body' END,
             now()
         FROM run, conversation,
@@ -63,7 +69,8 @@ STORE_AND_NOTIFY = f"""
     )
 """  # noqa: S608
 """Stores `messages` and notes `events`, with positions and numbers that count from those of the
-rows `conversation` and `run`; notes with the agent that the run ends, if there is a `status`.
+rows `conversation` and `run`, and with the time of the former; notes with the agent that the run
+ends, if there is a `status`.
 
 The agent's part reads that of the conversation, which is so locked before it: parts that nothing
 reads are carried out last, and the last of them first."""
@@ -102,7 +109,7 @@ _COMMIT_REPLY = text(
     ), conversation AS (
         UPDATE conversations SET next_position = next_position + :message_count
         FROM run WHERE conversations.id = :conversation_id
-        RETURNING next_position - :message_count AS position
+        RETURNING next_position - :message_count AS position, {LOCKED_AT}
     ), {STORE_AND_NOTIFY}
     SELECT first_seq FROM run
     """  # noqa: S608
@@ -111,18 +118,15 @@ _COMMIT_REPLY = text(
 
 async def append_messages(
     connection: AsyncConnection, conversation_id: str, new: Sequence[Message]
-) -> list[Message]:
+) -> None:
     """Give messages the next places in a conversation, which stays locked until the commit.
 
     Args:
         connection: In a transaction, or committing by itself.
         conversation_id: Whose history grows.
         new: In order, with positions that count from 0.
-
-    Returns:
-        The messages with the positions they have got.
     """
-    first = await connection.scalar(
+    await connection.execute(
         _APPEND,
         {
             "conversation_id": conversation_id,
@@ -130,10 +134,6 @@ async def append_messages(
             "messages": json.dumps([message.model_dump(mode="json") for message in new]),
         },
     )
-    return [
-        message.model_copy(update={"position": int(first or 0) + message.position})
-        for message in new
-    ]
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,12 @@ from o.storage.provider_rests import NOTED
 from o.storage.quick import QuickConnection
 from o.storage.rows import model_of_json, models_of_json
 from o.storage.thread_blocks import SEEN_BLOCKS
+from o.storage.turn.committing import LOCKED_AT
 from o.storage.turn.order import turn_order
 
 # Puts the input of `run` (one row, or none) into history, unless it is there. Where two attempts
 # meet, the second gets the rows of the first.
-_PLACED = """
+_PLACED = f"""
     input AS (
         SELECT o_input_message_id(run.id, said.place - 1) AS id, said.place - 1 AS place,
             said.value AS body
@@ -41,18 +42,18 @@ _PLACED = """
         SET next_position = next_position + (SELECT count(*) FROM input)
         FROM run
         WHERE conversations.id = run.conversation_id AND EXISTS (SELECT FROM input)
-        RETURNING next_position - (SELECT count(*) FROM input) AS position
+        RETURNING next_position - (SELECT count(*) FROM input) AS position, {LOCKED_AT}
     ), placed AS (
         INSERT INTO messages (id, organization_id, agent_id, conversation_id, run_id, position,
                               role, parts, name, otid, sender_id, created_at)
         SELECT input.id, run.organization_id, run.agent_id, run.conversation_id, run.id,
             room.position + input.place, body ->> 'role', body -> 'parts', body ->> 'name',
-            body ->> 'otid', body ->> 'sender_id', now()
+            body ->> 'otid', body ->> 'sender_id', room.at
         FROM input, run, room
         ON CONFLICT (id) DO UPDATE SET id = excluded.id
         RETURNING *
     )
-"""
+"""  # noqa: S608
 
 _PLACE_INPUT = text(
     f"""
