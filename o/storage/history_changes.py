@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.agents import Conversation
 from o.domain.messages import Message
 from o.storage.conditions import is_open
-from o.storage.messages import rewrite_system_message
+from o.storage.messages import is_system_message_of, rewrite_system_message
 from o.storage.rows import row_of
 from o.storage.tables import conversations, messages, runs
 
@@ -64,9 +64,7 @@ _COPY = text(
 async def get_system_prompt(connection: AsyncConnection, conversation_id: str) -> str:
     """The stored prompt of a conversation, as it was last compiled."""
     parts = await connection.scalar(
-        select(messages.c.parts).where(
-            messages.c.conversation_id == conversation_id, messages.c.position == 0
-        )
+        select(messages.c.parts).where(is_system_message_of(conversation_id))
     )
     return "\n".join(part["text"] for part in parts or ())
 

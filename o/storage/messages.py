@@ -54,6 +54,23 @@ NOT_SHARED = or_(
 """Holds for one message of those that a conversation and its forks share: the original while it is
 there. Lists of several conversations show it once, as V1 does."""
 
+
+def is_system_message_of(conversation_id: str) -> ColumnElement[bool]:
+    """Holds for the system message of a conversation.
+
+    Its place alone would do, but PostgreSQL multiplies the part of the table that a conversation
+    has by the part that stands at position 0. Of an agent with most of the messages it expects
+    thousands there, and reads the whole table.
+    """
+    oldest = (
+        select(_first.c.id)
+        .where(_first.c.conversation_id == conversation_id)
+        .order_by(_first.c.position)
+        .limit(1)
+    )
+    return and_(messages.c.id == oldest.scalar_subquery(), messages.c.position == 0)
+
+
 SHOWN_LAST = (NOT_SHARED.nulls_first(), messages.c.id)
 """An order in which, of messages by one shown id, the one that lists show comes last. None of them
 is shown where all are in deleted conversations, and one is a cursor all the same."""
@@ -122,7 +139,7 @@ async def rewrite_system_message(
     )
     await connection.execute(
         update(messages)
-        .where(messages.c.conversation_id == conversation_id, messages.c.position == 0)
+        .where(is_system_message_of(conversation_id))
         .values(parts=[{"type": "text", "text": text}])
         .add_cte(noted)
     )

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.agents import Conversation
 from o.domain.messages import Message, Role
 from o.storage.context_windows import MOST_MESSAGES
-from o.storage.messages import add_messages, rewrite_system_message
+from o.storage.messages import add_messages, is_system_message_of, rewrite_system_message
 from o.storage.rows import columns_of, models_of
 from o.storage.tables import conversations, messages
 from o.storage.turn.events import add_events
@@ -69,7 +69,7 @@ async def read_window(connection: AsyncConnection, conversation: Conversation) -
     start = max(conversation.window_start, conversation.next_position - MOST_MESSAGES - 1)
     behind = messages.c.position.between(start + 1, _LAST)
     rows = await connection.execute(  # each part goes by an index of its own
-        of_thread.where(messages.c.position == 0)
+        stored.where(is_system_message_of(conversation.id))
         .union_all(
             stored.where(messages.c.id == conversation.summary_id),
             of_thread.where(behind, messages.c.role != Role.SUMMARY, ~messages.c.is_aside),

@@ -17,6 +17,8 @@ from o.storage.agents import AgentFilter, get_agent_state, list_agent_states
 from o.storage.context_windows import count_messages, newest_report
 from o.storage.conversations import get_thread
 from o.storage.database import Database
+from o.storage.history_changes import get_system_prompt
+from o.storage.messages import rewrite_system_message
 from o.storage.pages import Page
 from o.storage.turn.opening import Mark, open_step
 from o.storage.window import read_window
@@ -38,6 +40,17 @@ SELECT 'message-' || gen_random_uuid(), organization_id, agent_id, id, n,
     CASE WHEN n %% 2 = 0 THEN 'user' ELSE 'assistant' END, '[{"type": "text", "text": "hello"}]'
 FROM own, generate_series(2, %s) AS n
 """
+_SHORT_LIVES = """
+WITH short AS (
+    INSERT INTO conversations (id, organization_id, agent_id, is_default, next_position)
+    SELECT 'conv-' || gen_random_uuid(), organization_id, id, false, 1
+    FROM agents, generate_series(1, %s) WHERE id = %s RETURNING *
+)
+INSERT INTO messages (id, organization_id, agent_id, conversation_id, position, role, parts)
+SELECT 'message-' || gen_random_uuid(), organization_id, agent_id, id, 0, 'system',
+    '[{"type": "text", "text": "You are brief."}]'
+FROM short
+"""
 _WAITING = """
 INSERT INTO runs (id, organization_id, agent_id, conversation_id, request_key, body_hash, status,
     input)
@@ -56,8 +69,9 @@ Look = Callable[[AsyncConnection, str], Awaitable[Any]]
 
 @pytest.fixture(scope="module")
 def agent_id(server: Product, client: Letta) -> str:
-    """An agent with a long life and a short window."""
+    """An agent with a long life and a short window, beside many short lives."""
     agent_id = client.agents.create(model=HANDLE, tags=["long life"]).id
+    server.query(_SHORT_LIVES, _LIFE // 5, client.agents.create(model=HANDLE).id)
     server.query(_FILL, _LIFE + 1, _LIFE - _WINDOW, agent_id, _LIFE)
     server.query(
         "UPDATE conversations SET summary_id = 'message-summary-' || agent_id WHERE agent_id = %s",
@@ -103,7 +117,14 @@ async def asked(connection: AsyncConnection, agent_id: str) -> Any:
     assert opened.summary is not None
 
 
-@pytest.mark.parametrize("look", [retrieved, listed, looked_at, asked])
+async def prompted(connection: AsyncConnection, agent_id: str) -> Any:
+    conversation = await get_thread(connection, Actor(), Thread(agent_id=agent_id))
+    prompt = await get_system_prompt(connection, conversation.id)
+    await rewrite_system_message(connection, conversation.id, f"{prompt}!", prompt_key="none")
+    assert await get_system_prompt(connection, conversation.id) == f"{prompt}!"
+
+
+@pytest.mark.parametrize("look", [retrieved, listed, looked_at, asked, prompted])
 async def test_nothing_reads_more_than_stands_in_the_window(
     database: Database, agent_id: str, look: Look
 ) -> None:
