@@ -12,7 +12,7 @@ from temporalio.client import Client
 from api.answers.watch import RunWatcher
 from api.callbacks import Callbacks
 from api.deps import Parts
-from api.documentation import ERRORS, document
+from api.documentation import ERRORS, document, serve_document
 from api.edge.allow_header import PREFIXES, AllowedMethods
 from api.edge.front import add_checks
 from api.edge.route_index import find_by_words
@@ -146,6 +146,7 @@ def _with_routes() -> FastAPI:
         redoc_url=None,  # it fetches a picture from elsewhere
         strict_content_type=False,  # as V1; whose page sends is checked by its origin
     )
+    serve_document(app)
     routes = _routes()
     documented, *others = PREFIXES
     app.include_router(routes, prefix=documented, responses=ERRORS)

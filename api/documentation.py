@@ -1,9 +1,11 @@
 """What the OpenAPI document says of every operation beside what its route says."""
 
-from functools import cache
+import asyncio
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.routing import Route
 
 from api.wire.completions import CompletionBody, OpenAIErrorBody
 from api.wire.shown import AnswerBody, ErrorBody, FailedBody, InvalidBody
@@ -119,7 +121,6 @@ def document(app: FastAPI, *, needs_token: bool) -> None:
     """
     plain = app.openapi
 
-    @cache
     def openapi() -> dict[str, Any]:
         found = plain()
         for item in found["paths"].values():
@@ -133,6 +134,30 @@ def document(app: FastAPI, *, needs_token: bool) -> None:
 
     # FastAPI's own way to extend its document.
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def serve_document(app: FastAPI) -> None:
+    """Answer `GET /openapi.json` in the place of FastAPI, which makes it in the event loop.
+
+    It takes seconds of a processor. So a thread makes it, when it is first asked for, and whoever
+    asks for something else is answered meanwhile.
+    """
+    others = [one for one in app.router.routes if getattr(one, "path", "") != app.openapi_url]
+    making = asyncio.Lock()
+    made: list[bytes] = []
+
+    def make() -> bytes:
+        content = bytes(JSONResponse(app.openapi()).body)
+        app.openapi_schema = None  # its text is all that is needed, and a thirtieth of its size
+        return content
+
+    async def show(_: Request) -> Response:
+        async with making:
+            if not made:
+                made.append(await asyncio.to_thread(make))
+        return Response(made[0], media_type="application/json")
+
+    app.router.routes[:] = [*others, Route(str(app.openapi_url), show, include_in_schema=False)]
 
 
 def _without_empty_json(content: dict[str, Any]) -> None:

@@ -24,6 +24,10 @@ class KeyBook:
     def __init__(self) -> None:
         self._known: dict[str, tuple[float, ApiKey]] = {}
 
+    def has_met(self, secret: str) -> bool:
+        """Whether it was a good key when it was last looked up here."""
+        return hash_of(secret) in self._known
+
     async def find(self, database: Database, secret: str) -> ApiKey | None:
         """The key by its text; None where there is none, or it is expired or revoked."""
         hashed, now = hash_of(secret), datetime.now(UTC)

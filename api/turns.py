@@ -170,12 +170,14 @@ class Turns:
         new = request.to_run(actor, run_id)
         if request.decisions is not None:
             return await self._answer(actor, thread, request, new)
-        if (most := self._settings.user_queue_limit) is not None:
+        policy = request.busy_policy or self._settings.busy_policy
+        most = self._settings.user_queue_limit
+        if most is not None and policy != "interrupt":  # that one makes room first
             async with self._database.connect() as connection:
                 if await has_open_runs(connection, actor, most):
                     repeated = await _repeated(connection, actor, thread, request, new)
                     return repeated or _refuse(most)
-        match request.busy_policy or self._settings.busy_policy:
+        match policy:
             case "interrupt":
                 return await self._interrupt(actor, thread, request, new)
             case "reject":
@@ -219,6 +221,9 @@ class Turns:
             with suppress(Conflict):  # there was nothing to interrupt
                 scope = Scope(thread=thread, only_first=True)
                 cancelled = await cancel_runs(connection, actor, scope)
+            most = self._settings.user_queue_limit
+            if most is not None and await has_open_runs(connection, actor, most):
+                _refuse(most)  # and nothing was cancelled
             accepted = await accept_run(connection, actor, thread, new, most_open=self._most_open)
         self.stop(cancelled)
         return accepted

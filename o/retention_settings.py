@@ -2,12 +2,36 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings
 
-_DAYS = 36_500
-_HOURS = 87_600
+_DAY_S = 86_400
+_HOUR_S = 3_600
+_MOST_DAYS = 36_500
+_MOST_HOURS = 87_600
+_LEAST_S = 60
+"""What clients come back for within seconds is there: a run they poll, a stream that broke off, a
+page behind a row that was deleted, a request that they send again."""
+
+
+def _bounds(unit_s: int, most: int) -> AfterValidator:
+    """Keeps a span of so many units within a minute and the most."""
+
+    def check(span: float) -> float:
+        if not _LEAST_S - 0.5 <= span * unit_s <= most * unit_s:
+            raise ValueError(
+                f"{span:g} is not from {_LEAST_S / unit_s:.4f}, a minute, to {most:,}: "
+                "clients come back for what they have just made"
+            )
+        return span
+
+    return AfterValidator(check)
+
+
+Hours = Annotated[float, _bounds(_HOUR_S, _MOST_HOURS)]
+Days = Annotated[float, _bounds(_DAY_S, _MOST_DAYS)]
 
 
 @dataclass(frozen=True)
@@ -38,40 +62,30 @@ class Retention:
 class RetentionSettings(BaseSettings):
     """Settings of what is removed by itself, and when."""
 
-    event_retention_h: float = Field(
+    event_retention_h: Hours = Field(
         24,
-        gt=0,
-        le=_HOURS,
         description="Hours that a run's events are kept once it is finished.",
     )
-    trace_retention_h: float = Field(72, gt=0, le=_HOURS, description="Hours that traces are kept.")
-    keep_runs_days: float | None = Field(
+    trace_retention_h: Hours = Field(72, description="Hours that traces are kept.")
+    keep_runs_days: Days | None = Field(
         None,
-        gt=0,
-        le=_DAYS,
         description="Days that a finished run is kept with its steps; unset: for ever. What was "
         "used is still counted, messages stay, and so does the newest run of each conversation.",
     )
-    keep_audit_days: float | None = Field(
-        None, gt=0, le=_DAYS, description="Days that it is on record who did what; unset: for ever."
+    keep_audit_days: Days | None = Field(
+        None, description="Days that it is on record who did what; unset: for ever."
     )
-    keep_usage_days: float | None = Field(
+    keep_usage_days: Days | None = Field(
         None,
-        gt=0,
-        le=_DAYS,
         description="Days that sums of usage are kept for steps that are gone; unset: for ever.",
     )
-    keep_places_h: float = Field(
+    keep_places_h: Hours = Field(
         24,
-        gt=0,
-        le=_HOURS,
         description="Hours in which a list goes on behind a row that was deleted meanwhile.",
     )
 
-    temporal_retention_h: float | None = Field(
+    temporal_retention_h: Hours | None = Field(
         None,
-        gt=0,
-        le=_HOURS,
         description="Hours that Temporal keeps the histories of executions that have ended; unset: "
         "a day in the one that `o up` brings, and in a server of your own what its namespace says.",
     )

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AliasChoices, Field, FilePath, model_validator
 from pydantic_settings import BaseSettings
 
+from o.retention_settings import Days
 from o.setting_types import HTTP, Places, Ports
 
 
@@ -86,10 +87,8 @@ class SandboxSettings(BaseSettings):
         None, description="A folder of wheels for requirements of tools, beside the index."
     )
 
-    keep_packages_days: float = Field(
+    keep_packages_days: Days = Field(
         30,
-        gt=0,
-        le=36_500,
         description="Days that requirements of tools stay installed after their last use.",
     )
 

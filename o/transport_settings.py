@@ -1,7 +1,7 @@
 """What an operator can set of proxies before the API, and of how often it may be asked."""
 
 import re
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -10,10 +10,13 @@ from pydantic_settings import BaseSettings, NoDecode
 from o.rates import PERIODS_S, Rate
 from o.setting_types import Listed
 
+_MOST_OF_ALL = 1 / 32
+"""Room for several private networks and those of large providers, in IPv4 and in IPv6 each."""
+
 
 def _proxies(entries: tuple[str, ...]) -> tuple[str, ...]:
     """Networks as uvicorn reads them, which takes what it cannot read for a name, silently."""
-    found = []
+    found: list[IPv4Network | IPv6Network] = []
     for entry in entries:
         try:
             network = ip_network(entry, strict=False)
@@ -21,10 +24,16 @@ def _proxies(entries: tuple[str, ...]) -> tuple[str, ...]:
             raise ValueError(
                 f"{entry!r} is no address or network, such as 10.0.0.7 or 10.0.0.0/8"
             ) from None
-        if network.prefixlen == 0:
-            raise ValueError(f"{entry!r} is everybody, who could then say who they are")
-        found.append(str(network))
-    return tuple(found)
+        found.append(network)
+    for kind in (IPv4Network, IPv6Network):
+        ours = collapse_addresses([one for one in found if isinstance(one, kind)])
+        if sum(2.0**-one.prefixlen for one in ours) > _MOST_OF_ALL:
+            raise ValueError(
+                f"{','.join(map(str, found))!r} is nearly everybody, who could then say who they "
+                f"are: name the networks of your proxies, at most a {1 / _MOST_OF_ALL:.0f}th of "
+                "all addresses"
+            )
+    return tuple(map(str, found))
 
 
 def _rate(value: object) -> object:

@@ -9,6 +9,7 @@ from o.metrics.exposition import CONTENT_TYPE
 from o.metrics.neighbours import shown_to_others
 from o.metrics.own import OwnMeasures
 from o.settings import Settings
+from server.up.ports import bind
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -19,7 +20,7 @@ async def worker_measures(settings: Settings, own: OwnMeasures) -> AsyncIterator
     """Show what the worker measures while the block lasts.
 
     Raises:
-        OSError: The port of O_METRICS_PORT cannot be taken.
+        Conflict: The port of O_METRICS_PORT cannot be taken.
     """
     async with shown_to_others(settings.metrics_dir, "worker", own.text) as name:
         if settings.metrics_port is None:
@@ -27,10 +28,13 @@ async def worker_measures(settings: Settings, own: OwnMeasures) -> AsyncIterator
             return
         from aiohttp import web  # noqa: PLC0415 - the server's side, for those that have a port
 
+        variables = "O_METRICS_HOST, O_METRICS_PORT"
+        sockets = bind(settings.metrics_host, settings.metrics_port, variables=variables)
         runner = web.AppRunner(_application(settings, own, name), access_log=None)
         await runner.setup()
         try:
-            await web.TCPSite(runner, settings.metrics_host, settings.metrics_port).start()
+            for one in sockets:
+                await web.SockSite(runner, one).start()
             yield
         finally:
             await runner.cleanup()

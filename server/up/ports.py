@@ -45,11 +45,16 @@ def claim(host: str, port: int | None, variable: str) -> int:
     return port
 
 
-def bind(host: str, port: int) -> list[socket.socket]:
+def bind(host: str, port: int, *, variables: str = "") -> list[socket.socket]:
     """Take the port on every address that `host` has, for the processes that will listen there.
 
     Nobody listens yet, so whoever connects is refused. Once one process listens on a socket, its
     death refuses nobody: connections wait in it for the next one, as long as one has it open.
+
+    Args:
+        host: A name or an address.
+        port: 0 for any that is free.
+        variables: What sets them, for the error; empty where the operator knows.
 
     Raises:
         Conflict: an address is taken, or is none of this machine's.
@@ -64,7 +69,8 @@ def bind(host: str, port: int) -> list[socket.socket]:
     except OSError as error:
         for one in found:
             one.close()
-        raise Conflict(f"cannot listen on {host}, port {port}: {error.strerror}") from None
+        said = f" ({variables})" if variables else ""
+        raise Conflict(f"cannot listen on {host}, port {port}{said}: {error.strerror}") from None
     return found
 
 

@@ -1,5 +1,6 @@
 """What `/docs` and `/openapi.json` say of the API, and that it is so."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -208,8 +209,19 @@ def test_the_example_of_an_operation_works_as_it_stands(
         assert re.search(_DONE, answer.text), answer.text
 
 
-def test_a_server_with_a_token_tells_the_docs_to_ask_for_it() -> None:
-    locked = create_app(Settings(api_token=SecretStr("x")), ProviderSettings()).openapi()
+async def test_a_server_with_a_token_tells_the_docs_to_ask_for_it_and_answers_meanwhile() -> None:
+    app = create_app(Settings(api_token=SecretStr("x")), ProviderSettings())
+    answered = 0
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app), base_url="http://o"
+    ) as http:
+        asked = [asyncio.create_task(http.get("/openapi.json")) for _ in range(2)]
+        while (await asyncio.wait(asked, timeout=0.02))[1]:
+            assert (await http.get("/v1/health")).status_code == 200
+            answered += 1
+    assert answered > 20, "making the document takes seconds, and keeps nobody waiting"
+    locked, again = (one.result().json() for one in asked)
+    assert locked == again
     assert locked["components"]["securitySchemes"] == {
         "token": {"type": "http", "scheme": "bearer"}
     }

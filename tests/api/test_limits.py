@@ -115,7 +115,8 @@ def test_a_key_has_its_own_rate_wherever_it_asks_from(server: Product, url: str)
 
 
 def test_who_tries_keys_is_stopped_and_keeps_nobody_else_out(server: Product, url: str) -> None:
-    good = new_key(server, "read")
+    good, other = (new_key(server, "read") for _ in range(2))
+    assert asking(url, "192.0.2.8", good).get("/v1/blocks/").status_code == 200
     for n in range(AMOUNT):
         tried = asking(url, "192.0.2.8", f"{UNKNOWN}{n}").get("/v1/blocks/")
         assert tried.status_code == 401
@@ -123,7 +124,10 @@ def test_who_tries_keys_is_stopped_and_keeps_nobody_else_out(server: Product, ur
     assert stopped.status_code == 429
     assert stopped.json().keys() == {"detail"}
     assert asking(url, "192.0.2.8").get("/v1/blocks/").status_code == 200, "the token's owner"
-    assert asking(url, "192.0.2.9", good).get("/v1/blocks/").status_code == 200
+    for secret in (good, other):  # of one who asks from there, and of one who comes to it
+        assert asking(url, "192.0.2.8", secret).get("/v1/blocks/").status_code == 200
+    still = asking(url, "192.0.2.8", f"{UNKNOWN}last").get("/v1/blocks/")
+    assert still.status_code == 429
 
 
 def test_one_user_has_so_many_messages_under_way_and_no_more(
@@ -151,6 +155,36 @@ def test_one_user_has_so_many_messages_under_way_and_no_more(
         answers = [one.result(60) for one in (*waiting, again)]
     assert [answer.status_code for answer in answers] == [200] * 3
     assert len(server.query("SELECT id FROM runs WHERE agent_id = ANY(%s)", [one, two])) == 2
+
+
+def test_what_makes_room_is_not_refused_for_want_of_it(
+    server: Product, url: str, provider: FakeProvider
+) -> None:
+    secret = new_organization(server, "full")
+    client = Letta(base_url=url, api_key=secret, max_retries=0)
+    one, two, three = (client.agents.create(model=HANDLE, memory_blocks=[]).id for _ in range(3))
+    gates = [hold(provider, text) for text in ("the first", "the second")]
+    http = asking(url, "192.0.2.21", secret)
+
+    def send(agent_id: str, text: str, policy: str = "interrupt") -> httpx.Response:
+        body = {"input": text, "busy_policy": policy}
+        return http.post(f"/v1/agents/{agent_id}/messages", json=body)
+
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [
+            pool.submit(send, one, "the first", "queue"),
+            pool.submit(send, two, "the second", "queue"),
+        ]
+        assert all(gate.reached.wait(60) for gate in gates)
+        assert send(three, "hello").status_code == 429, "there is nothing that it could interrupt"
+        assert send(one, do(say("instead"))).json()["messages"][-1]["content"] == "instead"
+        client.agents.messages.cancel(two)
+        for gate in gates:
+            gate.opened.set()
+        assert [one.result(60).json()["stop_reason"]["stop_reason"] for one in waiting] == [
+            "cancelled",
+            "cancelled",
+        ]
 
 
 async def test_without_a_proxy_that_is_trusted_nobody_says_who_he_is() -> None:

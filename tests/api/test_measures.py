@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr, ValidationError
 
 from api.app import create_app
+from o.errors import Conflict
 from o.metrics.own import OwnMeasures
 from o.settings import ProviderSettings, Settings
 from server.shown_measures import worker_measures
@@ -210,4 +211,6 @@ async def test_a_worker_shows_its_measures_on_a_port_of_its_own(tmp_path: Path) 
         assert (await http.get("/metrics", headers={b"Authorization": b"\xe4"})).status_code == 401
         header = {"Authorization": "Bearer only for metrics"}
         answer = await http.get("/metrics", headers=header)
+        with pytest.raises(Conflict, match=rf"port {port} \(.*O_METRICS_PORT\): Address already"):
+            await worker_measures(settings, OwnMeasures(lambda: (1, 2, 10))).__aenter__()
     assert 'o_database_connections{process="worker-1",state="idle"} 2.0' in answer.text

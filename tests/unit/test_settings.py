@@ -57,6 +57,44 @@ def test_a_rate_reaches_the_children_as_it_was_set(
     assert of_children(Settings())["O_RATE_LIMIT"] == rate
 
 
+@pytest.mark.parametrize(
+    "networks",
+    [
+        "0.0.0.0/0",
+        "::/0",
+        "0.0.0.0/1,128.0.0.0/1",
+        "10.0.0.0/8,0.0.0.0/4",
+        "2000::/4",
+        ",".join(f"{n}.0.0.0/8" for n in range(16)),
+    ],
+)
+def test_proxies_are_not_everybody_in_pieces(
+    monkeypatch: pytest.MonkeyPatch, networks: str
+) -> None:
+    monkeypatch.setenv("O_TRUSTED_PROXIES", networks)
+    with pytest.raises(ValidationError, match="nearly everybody"):
+        Settings()
+    ours = ("10.0.0.0/8", "172.16.0.0/12", "fc00::/7", "2a06:98c0::/29")
+    monkeypatch.setenv("O_TRUSTED_PROXIES", ",".join(ours))
+    assert Settings().trusted_proxies == ours
+
+
+@pytest.mark.parametrize("unit", ["RUNS_DAYS", "AUDIT_DAYS", "USAGE_DAYS", "PACKAGES_DAYS"])
+@pytest.mark.parametrize("span", ["1e-12", "0.0006", "nan", "inf", "-1", "36501"])
+def test_nothing_is_removed_while_clients_still_come_back_for_it(
+    monkeypatch: pytest.MonkeyPatch, unit: str, span: str
+) -> None:
+    monkeypatch.setenv(f"O_KEEP_{unit}", span)
+    with pytest.raises(ValidationError, match="a minute"):
+        Settings()
+    monkeypatch.setenv(f"O_KEEP_{unit}", str(60 / 86_400))
+    monkeypatch.setenv("O_EVENT_RETENTION_H", str(60 / 3_600))
+    assert Settings().retention.events.total_seconds() == pytest.approx(60)
+    monkeypatch.setenv("O_EVENT_RETENTION_H", "0.01")
+    with pytest.raises(ValidationError, match="a minute"):
+        Settings()
+
+
 @pytest.mark.parametrize("origin", ["example.com", "https://example.com/path", "null", "https:///"])
 def test_an_origin_is_scheme_host_and_port(monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
     monkeypatch.setenv("O_CORS_ORIGINS", origin)
