@@ -189,9 +189,11 @@ def request(asker: Organization, place: Place, given: str) -> httpx.Response:
     return asker.client.request(place.method, path, params=query, json=body)
 
 
-def told(answer: httpx.Response, given: str) -> tuple[int, str]:
-    """What an answer says, whatever ids and times it names."""
-    said = answer.text.replace(given, "<given>")
+def told(answer: httpx.Response, *given: str) -> tuple[int, str]:
+    """What an answer says, whatever ids and times it names, and what was given."""
+    said = answer.text
+    for one in given:
+        said = said.replace(one, "<given>")
     return answer.status_code, TIME.sub("<time>", UUID.sub("<uuid>", said))
 
 
@@ -312,7 +314,7 @@ def test_names_that_only_another_organization_has_are_names_of_nothing(
             ours.client.patch(f"/agents/{agent}/tools/approval/{tool}?requires_approval=true"),
             ours.client.post(f"/agents/{agent}/tools/{tool}/run", json={"args": {}}),
         ]
-        return [(one.status_code, told(one, name)[1].replace(tool, "<given>")) for one in answers]
+        return [told(one, name, tool) for one in answers]
 
     # Twins have the tool's name by itself, as every organization may.
     assert asked(name) == asked(new_id("theirs"))
