@@ -25,7 +25,7 @@ from o.metrics.own import OwnMeasures
 from o.storage.backlog import Backlog, count_backlog
 from o.storage.database import Database
 from o.temporal.connection import check_serving
-from o.temporal.queues import longest_wait_s
+from o.temporal.queues import find_queue
 
 _KEPT_S = 5.0
 _PATIENCE_S = 2.0
@@ -83,15 +83,15 @@ class Measures:
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 await check_serving(self._temporal, timeout_s=_PATIENCE_S)
-                waited_s = await longest_wait_s(
-                    self._temporal, self._task_queue, timeout_s=_PATIENCE_S
-                )
+                queue = await find_queue(self._temporal, self._task_queue, timeout_s=_PATIENCE_S)
         except (RuntimeError, RPCError, TimeoutError):
             return [_answers("temporal", is_well=False)]
         answers = [_answers("temporal", is_well=True)]
-        if waited_s is not None:
+        if queue is not None:
             words = "How long the oldest task has waited for a worker's free slot."
-            answers.append(GaugeMetricFamily("o_oldest_task_seconds", words, waited_s))
+            answers.append(GaugeMetricFamily("o_oldest_task_seconds", words, queue.longest_wait_s))
+            words = "Workers that polled Temporal within the last minute, on whatever machine."
+            answers.append(GaugeMetricFamily("o_workers", words, len(queue.workers)))
         return answers
 
 

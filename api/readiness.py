@@ -16,7 +16,7 @@ from o.storage.database import Database
 from o.storage.sandbox_states import read_sandbox_state
 from o.storage.turn.steps import count_waiting_for_room
 from o.temporal.connection import check_serving
-from o.temporal.queues import longest_wait_s
+from o.temporal.queues import find_queue
 
 _KEPT_S = 2.0
 _PATIENCE_S = 2.0
@@ -69,10 +69,11 @@ class Readiness:
             await asyncio.wait_for(
                 check_serving(self._temporal, timeout_s=_PATIENCE_S), _PATIENCE_S
             )
-            waited_s = await longest_wait_s(self._temporal, self._task_queue, timeout_s=_PATIENCE_S)
+            queue = await find_queue(self._temporal, self._task_queue, timeout_s=_PATIENCE_S)
         except (RuntimeError, RPCError, TimeoutError):
             return Standing("away", waiting_for_room=waiting, sandbox=sandbox)
-        if waited_s is None:
+        if queue is None:
             return Standing(waiting_for_room=waiting, sandbox=sandbox)
+        waited_s = queue.longest_wait_s
         workers: Literal["ok", "full"] = "full" if waited_s > _LONGEST_WAIT_S else "ok"
         return Standing("ok", workers, waited_s, waiting, sandbox)

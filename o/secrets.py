@@ -27,6 +27,7 @@ from o.key_file import alone_with, replace, sync
 
 FILE = "encryption-key"
 
+_Stamp = tuple[int, int, int]
 _FORMAT = "o1"
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
@@ -50,6 +51,7 @@ class Keyring:
         self._file = data_dir / FILE
         self._given = given
         self._keys: dict[str, bytes] = {}
+        self._read: _Stamp | None = None
 
     @property
     def file(self) -> Path:
@@ -88,9 +90,10 @@ class Keyring:
         Raises:
             Unavailable: There is no key, and the file for one cannot be written.
         """
-        if not self._given and not self._file.exists():
-            self._make_file()
         self._load()
+        if not self._keys and not self._given and not self._file.exists():
+            self._make_file()
+            self._load()
         if not self._keys:
             raise Unavailable(f"No encryption key can be read from {self._file}.")
         name, key = next(iter(self._keys.items()))
@@ -187,12 +190,24 @@ class Keyring:
             raise Unavailable(f"{self._file} cannot be read ({type(error).__name__})") from error
 
     def _load(self) -> None:
+        """Have the keys as they stand now; the file is read when it is another than last time."""
+        stamp = self._stamp()
+        if self._keys and stamp == self._read:
+            return
         texts = self._given.get_secret_value().split(",") if self._given else []
         with suppress(OSError, UnicodeDecodeError):
             texts += self._file.read_text(encoding="ascii").splitlines()
         # The order counts: what is given goes before the file.
         made = [_key_of(text) for text in map(str.strip, texts) if text]
-        self._keys = {_name_of(key): key for key in made}
+        self._keys, self._read = {_name_of(key): key for key in made}, stamp
+
+    def _stamp(self) -> _Stamp:
+        """What changes with the file, which is always replaced as a whole; zeros without one."""
+        try:
+            found = self._file.stat()
+        except OSError:
+            return 0, 0, 0
+        return found.st_ino, found.st_ctime_ns, found.st_size
 
     def _make_file(self, text: str = "") -> None:
         """Write a new key, unless somebody else has just done so. It is whole or not there."""

@@ -203,7 +203,8 @@ cli.add_command(secrets)
 def status(url: str | None, *, as_json: bool) -> None:
     """How the server stands: its parts, what waits, what it has done. Ends with 1 if not well.
 
-    Sends O_METRICS_TOKEN or O_API_TOKEN, where one is set. Workers on other machines are not seen.
+    Sends O_METRICS_TOKEN or O_API_TOKEN, where one is set. Workers on other machines count, and
+    are not shown one by one.
     """
     from server.status import show  # noqa: PLC0415
 

@@ -1,13 +1,14 @@
 """`o secrets`: under which keys secrets are stored, and how they come under a new one."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
 
-from o.errors import Conflict
+from o.errors import Conflict, Unavailable
 from o.settings import Settings
 from server.on_database import on_database
 
@@ -59,11 +60,17 @@ def rotate(read_settings: _ReadSettings, /, *, new_key: bool, check: bool) -> No
 
 
 @secrets.command("forget")
+@click.option(
+    "--despite-executions",
+    is_flag=True,
+    help="Go on although executions of Temporal may be under these keys: they begin anew.",
+)
 @click.pass_obj
-def forget(read_settings: _ReadSettings, /) -> None:
+def forget(read_settings: _ReadSettings, /, *, despite_executions: bool) -> None:
     """Take the keys under which nothing is stored any more out of the data directory.
 
-    Backups that are older than the rotation cannot be read without them.
+    With O_TEMPORAL_CODEC, not while an execution is open that began under one of them. Backups that
+    are older than the rotation cannot be read without them, nor histories that have ended.
     """
     settings = read_settings()
     keyring = _keyring(settings)
@@ -76,6 +83,8 @@ def forget(read_settings: _ReadSettings, /) -> None:
     _, *older = keyring.names() or [""]
     used = {key for one in on_database(settings, "o secrets", _count).values() for key in one}
     gone = [name for name in older if name not in used]
+    if gone and settings.temporal_codec != "off" and not despite_executions:
+        asyncio.run(_refuse_beside_executions(settings, keyring))
     if gone:
         keyring.forget(gone)
     for name in gone:
@@ -83,6 +92,48 @@ def forget(read_settings: _ReadSettings, /) -> None:
     for name in older:
         if name in used:
             click.echo(f"kept, since secrets are under it: {name}")
+
+
+async def _refuse_beside_executions(settings: Settings, keyring: "Keyring") -> None:
+    """See that no execution is open that was there before the newest key was.
+
+    What each of them holds would have to be read to know more. Whoever had a key in hand when it
+    became an older one is done after a while.
+
+    Raises:
+        Conflict: There are some.
+        Unavailable: Temporal is away, or it is not known where it is.
+    """
+    from temporalio.service import RPCError  # noqa: PLC0415
+
+    from o.temporal.connection import connect_or_explain  # noqa: PLC0415
+    from o.temporal.open_executions import count_open  # noqa: PLC0415
+
+    since = datetime.now(UTC) - timedelta(seconds=keyring.seconds_unchanged() - _SETTLED_S)
+    client = await connect_or_explain(_with_temporal(settings))
+    try:
+        found = await count_open(client, settings.task_queue, begun_before=since)
+    except RPCError as error:
+        raise Unavailable(f"Temporal failed: {error.status.name}") from error
+    if found:
+        raise Conflict(
+            f"{found} executions of Temporal are open that began before the newest key was in use, "
+            "and may need an older one: nothing is forgotten. Those of conversations end after a "
+            "day of rest or with their approval; --despite-executions has them begun anew"
+        )
+
+
+def _with_temporal(settings: Settings) -> Settings:
+    """Settings that say where Temporal is: as they do, or as the `o up` that runs here has it."""
+    from server.up import state  # noqa: PLC0415
+
+    if settings.temporal_address is not None:
+        return settings
+    try:
+        address = state.read(settings.data_dir.resolve()).temporal_address
+    except (OSError, ValueError, TypeError):
+        raise Unavailable("set TEMPORAL_ADDRESS, or say --despite-executions") from None
+    return settings.model_copy(update={"temporal_address": address})
 
 
 async def _rotate(database: "Database", keyring: "Keyring") -> None:

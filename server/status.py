@@ -26,6 +26,8 @@ class Status:
         database: Whether it answers the API.
         temporal: Likewise.
         processes: Those that answer, each with the bytes of memory it takes.
+        workers: How many polled Temporal within the last minute, on whatever machine; None where it
+            does not tell.
         oldest_task_s: How long a task has waited for a worker; None where Temporal does not tell.
         open_turns: How many wait and run; None while the database is away.
         oldest_waiting_s: How long the first that waits has, and not for a person.
@@ -45,6 +47,7 @@ class Status:
     database: bool = False
     temporal: bool = False
     processes: dict[str, int] = field(default_factory=dict)
+    workers: int | None = None
     oldest_task_s: float | None = None
     open_turns: dict[str, int] | None = None
     oldest_waiting_s: float | None = None
@@ -59,8 +62,8 @@ class Status:
 
     @property
     def is_well(self) -> bool:
-        """Whether turns go on: all parts answer, and there is a worker."""
-        has_worker = any(name.startswith("worker") for name in self.processes)
+        """Whether turns go on: all parts answer, and there is a worker, here or elsewhere."""
+        has_worker = bool(self.workers) or any(one.startswith("worker") for one in self.processes)
         return not self.problem and self.database and self.temporal and has_worker
 
 
@@ -112,6 +115,7 @@ def status_of(url: str, samples: list[Sample]) -> Status:
         database=bool(alone.get("o_database_answers")),
         temporal=bool(alone.get("o_temporal_answers")),
         processes={name: memory.get(name, 0) for name in sorted(names)},
+        workers=int(alone["o_workers"]) if "o_workers" in alone else None,
         oldest_task_s=alone.get("o_oldest_task_seconds"),
         open_turns=_by("o_open_turns", "status", samples) if is_counted else None,
         oldest_waiting_s=alone.get("o_oldest_waiting_turn_seconds"),
@@ -177,6 +181,9 @@ def lines(found: Status) -> list[str]:
         _line("swept", _counts(found.swept)),
         _line("connections", "{} of {} in use".format(*found.connections)),
     ]
+    if found.workers is not None:
+        text = f"{found.workers} polled within the last minute, on all machines"
+        shown.insert(4, _line("workers", text if found.workers else "NONE: turns wait for one"))
     if found.oldest_task_s is not None:
         shown.insert(4, _line("queue", f"the oldest task waits {found.oldest_task_s:.1f} s"))
     return shown

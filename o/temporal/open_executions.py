@@ -1,6 +1,7 @@
 """What is open of O in Temporal, and its end: for a database that is older than Temporal knows."""
 
 import asyncio
+from datetime import datetime
 
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
@@ -9,13 +10,16 @@ _AT_ONCE = 20
 _PAUSE_S = 0.5
 
 
-async def count_open(client: Client, task_queue: str) -> int:
-    """How many executions of O are open.
+async def count_open(
+    client: Client, task_queue: str, *, begun_before: datetime | None = None
+) -> int:
+    """How many executions of O are open; with a time, of those that began before it.
 
     Raises:
         RPCError: Temporal is away.
     """
-    return (await client.count_workflows(_open_of(task_queue))).count
+    older = f" AND StartTime < '{begun_before.isoformat()}'" if begun_before else ""
+    return (await client.count_workflows(_open_of(task_queue) + older)).count
 
 
 async def end_open(client: Client, task_queue: str, reason: str) -> int:

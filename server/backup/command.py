@@ -105,12 +105,17 @@ def restore(read_settings: Callable[..., Settings], /, **flags: Any) -> None:
 
 
 @click.command("reset-temporal")
+@click.option(
+    "--despite-workers",
+    is_flag=True,
+    help="Go on although workers poll, or have within the last minute.",
+)
 @click.pass_obj
-def reset_temporal(read_settings: Callable[..., Settings], /) -> None:
+def reset_temporal(read_settings: Callable[..., Settings], /, *, despite_workers: bool) -> None:
     """End everything that is open in Temporal: workers begin it anew, as the database says.
 
     For a database that was set back in time (point-in-time recovery) beside a Temporal that knows
-    what came later. Steps under way are repeated; nothing else is lost.
+    what came later. Steps under way are repeated; nothing else is lost. Stop the workers first.
     """
     from server.backup.temporal import end_executions  # noqa: PLC0415
 
@@ -120,7 +125,8 @@ def reset_temporal(read_settings: Callable[..., Settings], /) -> None:
             "set TEMPORAL_ADDRESS; the embedded Temporal begins anew when its file, temporal.db in "
             "the data directory, is removed while `o up` does not run"
         )
-    click.echo(f"{asyncio.run(end_executions(settings))} executions ended")
+    ended = asyncio.run(end_executions(settings, despite_workers=despite_workers))
+    click.echo(f"{ended} executions ended")
     leave()
 
 

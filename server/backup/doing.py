@@ -160,7 +160,9 @@ async def _after(settings: Settings, url: str, *, may_end: bool) -> list[str]:
     """
     lines = []
     if may_end and settings.temporal_address is not None:
-        lines.append(f"{await end_executions(settings)} executions ended in Temporal")
+        lines.append(
+            f"{await end_executions(settings, despite_workers=True)} executions ended in Temporal"
+        )
     if settings.database_url is None and (aside := set_file_aside(settings)) is not None:
         lines.append(f"Temporal begins anew; its file is now {aside}")
     database = Database(url, pool_size=2, name=_NAME)

@@ -1,6 +1,7 @@
 """What Temporal knows beside a database that is restored: it must not be ahead of it."""
 
 from collections.abc import Awaitable
+from typing import TypeVar
 
 from temporalio.client import Client
 from temporalio.service import RPCError
@@ -9,7 +10,12 @@ from o.errors import Conflict, Unavailable
 from o.settings import Settings
 from o.temporal.connection import connect_or_explain
 from o.temporal.open_executions import count_open, end_open
+from o.temporal.queues import POLL_S, find_queue
 from server.up import temporal_file
+
+_Answer = TypeVar("_Answer")
+_PATIENCE_S = 10.0
+_NAMED = 5
 
 REASON = "the database of O was restored"
 
@@ -32,13 +38,18 @@ async def check_temporal(settings: Settings, *, may_end: bool) -> None:
         )
 
 
-async def end_executions(settings: Settings) -> int:
+async def end_executions(settings: Settings, *, despite_workers: bool) -> int:
     """End all that is open in the operator's Temporal; workers begin anew what the database says.
 
     Raises:
+        Conflict: A worker polls, or has within the last minute, and that is not said to be meant.
         Unavailable: Temporal is away.
     """
     client: Client = await connect_or_explain(settings)
+    if not despite_workers:
+        queue = await _asked(find_queue(client, settings.task_queue, timeout_s=_PATIENCE_S))
+        if queue is not None and queue.workers:
+            raise Conflict(_at_work(queue.workers, settings.task_queue))
     return await _asked(end_open(client, settings.task_queue, REASON))
 
 
@@ -48,7 +59,16 @@ def set_file_aside(settings: Settings) -> str | None:
     return temporal_file.set_aside(file, "before-restore").name if file.exists() else None
 
 
-async def _asked(call: Awaitable[int]) -> int:
+def _at_work(workers: dict[str, float], task_queue: str) -> str:
+    names = ", ".join(sorted(workers)[:_NAMED])
+    return (
+        f"{len(workers)} workers poll the task queue {task_queue}, or have within the last minute "
+        f"({names}): they would begin anew what the database says now. Stop them, and try again in "
+        f"{POLL_S - min(workers.values()):.0f} s, or say --despite-workers"
+    )
+
+
+async def _asked(call: Awaitable[_Answer]) -> _Answer:
     try:
         return await call
     except RPCError as error:

@@ -2,7 +2,11 @@
 
 import base64
 import json
+import os
 import re
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,6 +15,7 @@ import pytest
 from letta_client import Letta
 from letta_client.types import AgentState
 
+from o.secrets import Keyring
 from tests.support.approvals import (
     GUARDED,
     answer,
@@ -21,7 +26,7 @@ from tests.support.approvals import (
     request_of,
 )
 from tests.support.organizations import new_key
-from tests.support.product import Product, eventually
+from tests.support.product import REPOSITORY, Product, eventually
 from tests.support.provider import FakeProvider
 from tests.support.terminal import history_of, list_workflows, run_in_shell, signal
 
@@ -181,6 +186,40 @@ def test_what_cannot_be_read_is_told(http: httpx.Client, key: str) -> None:
     refused = http.post("/decode", json={"payloads": [{"metadata": metadata, "data": "AAAA"}]})
     assert refused.status_code == 422
     assert "cannot be read" in refused.json()["detail"]
+
+
+def test_a_key_is_not_forgotten_while_an_execution_may_need_it(switched: Switched) -> None:
+    server = switched.server
+    agent = guarded_agent(switched.client)
+    request = request_of(ask(switched.client, agent))
+    keyring = Keyring(server.data_dir)
+    old, *_ = keyring.names()
+    keyring.add_key()
+    settled = time.time() - 600  # what began until now may need the old one
+    os.utime(keyring.file, (settled, settled))
+    refused = forget(server)
+    assert refused.returncode == 1
+    assert "executions of Temporal are open" in refused.stderr
+    assert old in keyring.names()
+    # What goes on is read under the old key and written under the new one.
+    said = answer(switched.client, agent, approval(request.tool_call.tool_call_id))
+    assert said.messages[-1].content == "done"
+    forgotten = forget(server, "--despite-executions")
+    assert f"forgotten: {old}" in forgotten.stdout, forgotten.stderr
+    reply = switched.client.agents.messages.create(guarded_agent(switched.client).id, input="hello")
+    assert reply.messages[-1].content == "You said: hello"
+
+
+def forget(server: Product, *flags: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "server.cli", "secrets", "forget", *flags],
+        cwd=REPOSITORY,
+        env=server.env | {"O_DATA_DIR": str(server.data_dir), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
 
 
 def test_the_ui_may_ask_from_its_own_origin_and_nobody_elses(http: httpx.Client) -> None:

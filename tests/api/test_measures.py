@@ -97,6 +97,7 @@ def test_every_process_of_the_server_is_shown_with_its_own_measures(server: Prod
         assert total(samples, "o_database_connections_max", process=process) > 0
     assert total(samples, "temporal_worker_task_slots_available", process="worker-1") > 0
     assert total(samples, "o_build_info") == 1
+    assert total(samples, "o_workers") == 2
     families = {re.sub("_(?:bucket|count|sum)$", "", name) for name, _, _ in samples}
     only_on_failure = {name for name in OTHERS if "fail" in name}
     assert not sorted(OTHERS - families - only_on_failure)

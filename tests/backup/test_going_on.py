@@ -1,5 +1,6 @@
 """A backup under load, restored beside it with an empty Temporal: every conversation goes on."""
 
+import re
 import subprocess
 import sys
 import threading
@@ -219,7 +220,10 @@ def test_executions_that_may_know_more_than_a_backup_are_in_the_way_of_it_and_ca
     refused = o("restore", str(moved.file), env=product.env | places)
     assert refused.returncode == 1
     assert "open executions of an O on the task queue o" in refused.stderr
-    ended = o("reset-temporal", env=product.env | places)
+    refused = o("reset-temporal", env=product.env | places)
+    assert refused.returncode == 1
+    assert re.search("workers poll the task queue o, .*worker-1.*--despite-workers", refused.stderr)
+    ended = o("reset-temporal", "--despite-workers", env=product.env | places)
     assert ended.stdout.endswith(" executions ended\n"), ended.stderr
     assert int(ended.stdout.split()[0]) > 0
     assert _next(product, agent).startswith("You said: ")

@@ -25,6 +25,7 @@ OTHERS = {
     "o_database_answers",
     "o_temporal_answers",
     "o_oldest_task_seconds",
+    "o_workers",
     "o_process_up",
     "o_build_info",
     "process_resident_memory_bytes",

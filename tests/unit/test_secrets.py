@@ -129,3 +129,26 @@ def test_thirty_two_bytes_in_base64_are_the_key_itself(tmp_path: Path) -> None:
     stored = Keyring(tmp_path).encrypt("sk", of=OF)
     os.unlink(tmp_path / FILE)
     assert Keyring(tmp_path, SecretStr(in_file)).decrypt(stored, of=OF) == "sk"
+
+
+def test_the_file_is_read_once_for_each_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keyring, other = Keyring(tmp_path), Keyring(tmp_path)
+    stored = keyring.encrypt("sk", of=OF)
+    read, plain = [], Path.read_text
+
+    def read_text(path: Path, *args: str, **named: str) -> str:
+        read.append(path.name)
+        return plain(path, *args, **named)
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    for _ in range(20):
+        assert keyring.decrypt(keyring.encrypt("x", of=OF), of=OF) == "x"
+    assert read == []
+    new = other.add_key()
+    read.clear()
+    for _ in range(20):
+        assert keyring.encrypt("x", of=OF).split(":")[1] == new
+    assert keyring.decrypt(stored, of=OF) == "sk"
+    assert read == [FILE]

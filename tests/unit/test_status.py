@@ -53,6 +53,17 @@ def test_a_server_at_work_is_told_in_a_few_lines() -> None:
     assert "model 1.500 s" in said
 
 
+def test_a_worker_of_another_machine_is_a_worker_and_none_is_told() -> None:
+    alone = WELL.replace('o_process_up{process="worker-1"} 1\n', "")
+    assert not status_of("http://o", _samples(alone)).is_well
+    elsewhere = status_of("http://o", _samples(f"{alone}# TYPE o_workers gauge\no_workers 2\n"))
+    assert elsewhere.is_well
+    assert "2 polled within the last minute" in "\n".join(lines(elsewhere))
+    nowhere = status_of("http://o", _samples(f"{alone}# TYPE o_workers gauge\no_workers 0\n"))
+    assert not nowhere.is_well
+    assert "NONE: turns wait" in "\n".join(lines(nowhere))
+
+
 async def test_the_parts_that_are_away_are_named_and_keep_nobody_waiting() -> None:
     database = Database(f"postgresql://nobody@127.0.0.1:{free_port()}/o", pool_size=1)
     temporal = await Client.connect(f"127.0.0.1:{free_port()}", lazy=True)
