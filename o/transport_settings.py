@@ -25,14 +25,13 @@ def _proxies(entries: tuple[str, ...]) -> tuple[str, ...]:
                 f"{entry!r} is no address or network, such as 10.0.0.7 or 10.0.0.0/8"
             ) from None
         found.append(network)
-    for kind in (IPv4Network, IPv6Network):
-        ours = collapse_addresses([one for one in found if isinstance(one, kind)])
-        if sum(2.0**-one.prefixlen for one in ours) > _MOST_OF_ALL:
-            raise ValueError(
-                f"{','.join(map(str, found))!r} is nearly everybody, who could then say who they "
-                f"are: name the networks of your proxies, at most a {1 / _MOST_OF_ALL:.0f}th of "
-                "all addresses"
-            )
+    old = collapse_addresses([one for one in found if isinstance(one, IPv4Network)])
+    new = collapse_addresses([one for one in found if isinstance(one, IPv6Network)])
+    if max(sum(2.0**-one.prefixlen for one in kind) for kind in (old, new)) > _MOST_OF_ALL:
+        raise ValueError(
+            f"{','.join(map(str, found))!r} is nearly everybody, who could then say who they are: "
+            f"name networks of your proxies, at most a {1 / _MOST_OF_ALL:.0f}th of all addresses"
+        )
     return tuple(map(str, found))
 
 

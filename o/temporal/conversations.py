@@ -212,6 +212,11 @@ def _attributes(agent_id: str, agent_name: str, status: str) -> TypedSearchAttri
     )
 
 
+def callback_execution(run_id: str) -> str:
+    """The id of the workflow that notifies a receiver."""
+    return f"callback-{run_id}"
+
+
 async def start_callback(client: Client, task_queue: str, run_id: str, *, agent_id: str) -> None:
     """Have a receiver notified of the end of a run. A repeat changes nothing.
 
@@ -221,7 +226,7 @@ async def start_callback(client: Client, task_queue: str, run_id: str, *, agent_
     await client.start_workflow(
         CallbackWorkflow.run,
         CallbackRef(run_id),
-        id=f"callback-{run_id}",
+        id=callback_execution(run_id),
         task_queue=task_queue,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         # An execution may have ended without result: terminated, or in a database that was lost.

@@ -8,7 +8,8 @@ from temporalio.exceptions import TemporalError
 
 from o.storage.callbacks import list_due_callbacks
 from o.storage.database import Database
-from o.temporal.conversations import start_callback
+from o.temporal.conversations import callback_execution, start_callback
+from server.sweep.executions import end_if_stuck
 
 _log = logging.getLogger(__name__)
 _CALLBACKS_A_SWEEP = 50
@@ -30,6 +31,7 @@ class CallbackSweeper:
         for run_id, agent_id in due:
             try:
                 async with asyncio.timeout(_START_TIMEOUT_S):
+                    await end_if_stuck(self._client, callback_execution(run_id))
                     await start_callback(self._client, self._task_queue, run_id, agent_id=agent_id)
             except (TimeoutError, TemporalError) as error:
                 facts = {"run_id": run_id, "error": type(error).__name__}

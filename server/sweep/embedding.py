@@ -7,10 +7,12 @@ import time
 from temporalio.client import Client
 from temporalio.exceptions import TemporalError
 
+from o.domain.embedding import embedding_execution
 from o.storage.database import Database
 from o.storage.embedding import list_archives_to_embed, take_up_unindexed
 from o.storage.search.space_index import MANY_VECTORS
 from o.temporal.embeddings import start_embedding
+from server.sweep.executions import end_if_stuck
 
 _log = logging.getLogger(__name__)
 _ARCHIVES_A_SWEEP = 50
@@ -53,6 +55,7 @@ class EmbeddingSweeper:
         for archive_id in due:
             try:
                 async with asyncio.timeout(_START_S):
+                    await end_if_stuck(self._client, embedding_execution(archive_id))
                     await start_embedding(self._client, self._task_queue, archive_id)
             except (TimeoutError, TemporalError) as error:
                 facts = {"archive_id": archive_id, "error": type(error).__name__}

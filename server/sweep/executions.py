@@ -1,25 +1,34 @@
-"""How the execution of a conversation stands, as Temporal's server knows it.
+"""How an execution stands, as Temporal's server knows it, and the end of one that cannot go on.
 
 The workflow itself is not asked: under load, a history was seen that does not replay beside a
 query that had raced with the end of an activity.
 """
 
+import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
+from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent, WorkflowTaskFailedEventAttributes
+from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
+from o.secrets import SecretUnreadable
+
+_log = logging.getLogger(__name__)
 _DOUBTFUL_ATTEMPTS = 4
 """Tries at a workflow task, about 15 s, after which its history is read for the reason."""
 _HOPELESS_ATTEMPTS = 9
 """Tries, some minutes, after which the reason does not matter. Temporal gives each more time than
 the one before, so what is only slow is through by then."""
 _EVENTS_READ = 20
+_UNREADABLE = "Failed decoding arguments"
+"""The SDK's words for an activity whose input cannot be read: its key is not here any more."""
 _DEADLOCK = "TMPRL1101"
 """The SDK's mark on a workflow task that it gave up for its slowness."""
 _PASSING_CAUSES = frozenset(
@@ -53,7 +62,7 @@ class Standing(Enum):
 
 @dataclass(frozen=True)
 class Execution:
-    """The newest execution of a conversation.
+    """The newest execution of an id.
 
     Attributes:
         run_id: Temporal's id of it, empty when there was never one.
@@ -63,14 +72,14 @@ class Execution:
     run_id: str = ""
 
 
-async def find_execution(client: Client, conversation_id: str) -> Execution:
-    """How the conversation's execution stands.
+async def find_execution(client: Client, workflow_id: str) -> Execution:
+    """How an execution stands.
 
     Raises:
         RPCError: Temporal is away.
     """
     try:
-        found = await client.get_workflow_handle(conversation_id).describe()
+        found = await client.get_workflow_handle(workflow_id).describe()
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
@@ -81,14 +90,57 @@ async def find_execution(client: Client, conversation_id: str) -> Execution:
     raw = found.raw_description
     attempt = raw.pending_workflow_task.attempt
     if attempt >= _DOUBTFUL_ATTEMPTS and (
-        attempt >= _HOPELESS_ATTEMPTS or await _fails(client, conversation_id, run_id)
+        attempt >= _HOPELESS_ATTEMPTS or await _fails(client, workflow_id, run_id)
     ):
+        return Execution(Standing.STUCK, run_id)
+    if await _asks_what_nobody_reads(client, raw.pending_activities):
         return Execution(Standing.STUCK, run_id)
     in_hand = raw.HasField("pending_workflow_task") or raw.pending_activities
     return Execution(Standing.BUSY if in_hand else Standing.IDLE, run_id)
 
 
-async def _fails(client: Client, conversation_id: str, run_id: str) -> bool:
+async def end_if_stuck(client: Client, workflow_id: str) -> None:
+    """End an execution that cannot go on, so that whoever starts it begins anew by the database.
+
+    Raises:
+        RPCError: Temporal is away.
+    """
+    found = await find_execution(client, workflow_id)
+    if found.standing is Standing.STUCK:
+        await end_stuck(client, workflow_id, found.run_id)
+
+
+async def end_stuck(client: Client, workflow_id: str, run_id: str) -> None:
+    """End an execution that was found to be stuck.
+
+    Raises:
+        RPCError: Temporal is away.
+    """
+    _log.error("stuck execution replaced", extra={"workflow_id": workflow_id})
+    try:
+        await client.get_workflow_handle(workflow_id, run_id=run_id).terminate("stuck: see the log")
+    except RPCError as error:  # it has ended by itself
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+
+
+async def _asks_what_nobody_reads(
+    client: Client, activities: Iterable[PendingActivityInfo]
+) -> bool:
+    """Whether the input of an activity can be read by no worker, however often it is tried."""
+    for one in activities:
+        if one.attempt >= _HOPELESS_ATTEMPTS and one.HasField("last_failure"):
+            failure = Failure.FromString(one.last_failure.SerializeToString())
+            try:
+                error = await client.data_converter.decode_failure(failure)
+            except SecretUnreadable:
+                continue
+            if str(error).startswith(_UNREADABLE):
+                return True
+    return False
+
+
+async def _fails(client: Client, workflow_id: str, run_id: str) -> bool:
     """Whether the workflow task that is tried again and again fails, and is not merely slow.
 
     Only its first try leaves an event: workers do not report the same failure twice, so that the
@@ -96,7 +148,7 @@ async def _fails(client: Client, conversation_id: str, run_id: str) -> bool:
     """
     request = GetWorkflowExecutionHistoryReverseRequest(
         namespace=client.namespace,
-        execution=WorkflowExecution(workflow_id=conversation_id, run_id=run_id),
+        execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
         maximum_page_size=_EVENTS_READ,
     )
     answer = await client.workflow_service.get_workflow_execution_history_reverse(request)

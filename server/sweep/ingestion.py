@@ -8,7 +8,8 @@ from temporalio.exceptions import TemporalError
 
 from o.storage.database import Database
 from o.storage.ingestion import list_files_to_read
-from o.temporal.ingestions import start_ingestion
+from o.temporal.ingestions import ingestion_execution, start_ingestion
+from server.sweep.executions import end_if_stuck
 
 _log = logging.getLogger(__name__)
 _FILES_A_SWEEP = 50
@@ -41,6 +42,7 @@ class IngestionSweeper:
         for file_id in due:
             try:
                 async with asyncio.timeout(_START_S):
+                    await end_if_stuck(self._client, ingestion_execution(file_id))
                     await start_ingestion(self._client, self._task_queue, file_id)
             except (TimeoutError, TemporalError) as error:
                 facts = {"file_id": file_id, "error": type(error).__name__}

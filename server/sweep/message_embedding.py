@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from temporalio.client import Client
 from temporalio.exceptions import TemporalError
 
+from o.domain.embedding import message_embedding_execution
 from o.storage.database import Database
 from o.storage.message_embedding import (
     forget_waiting_messages,
@@ -15,6 +16,7 @@ from o.storage.message_embedding import (
     set_message_model,
 )
 from o.temporal.message_embeddings import start_message_embedding
+from server.sweep.executions import end_if_stuck
 from workflows.options import PATIENT_MESSAGES_S, QUIET_MESSAGES_S
 
 _log = logging.getLogger(__name__)
@@ -74,6 +76,7 @@ class MessageEmbeddingSweeper:
     async def _start(self, organization_id: str) -> None:
         try:
             async with asyncio.timeout(_START_S):
+                await end_if_stuck(self._client, message_embedding_execution(organization_id))
                 await start_message_embedding(self._client, self._task_queue, organization_id)
         except (TimeoutError, TemporalError, RuntimeError) as error:
             facts = {"organization_id": organization_id, "error": type(error).__name__}

@@ -10,7 +10,6 @@ import logging
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 from temporalio.exceptions import TemporalError
-from temporalio.service import RPCError, RPCStatusCode
 
 from o.errors import OError
 from o.storage.database import Database
@@ -19,7 +18,7 @@ from o.storage.turn.closing import close_unreadable_run
 from o.storage.turn.lost import OpenConversation, list_open_conversations
 from o.storage.turn.runs import RunOfAgent, list_runs_in_line
 from o.temporal.conversations import stop_cancelled, submit_run
-from server.sweep.executions import Standing, find_execution
+from server.sweep.executions import Standing, end_stuck, find_execution
 
 _log = logging.getLogger(__name__)
 _CONVERSATIONS_A_SWEEP = 500
@@ -82,7 +81,7 @@ class RunSweeper:
         if conversation.waits and execution.standing is Standing.IDLE:
             return 0
         if execution.standing is Standing.STUCK:
-            await self._terminate(conversation.id, execution.run_id)
+            await end_stuck(self._client, conversation.id, execution.run_id)
         lost = await self._in_line(conversation.id)
         for one in lost:
             await self._submit(one)
@@ -109,15 +108,6 @@ class RunSweeper:
             agent_name=one.agent_name,
             model=one.model,
         )
-
-    async def _terminate(self, conversation_id: str, run_id: str) -> None:
-        _log.error("stuck execution replaced", extra={"conversation_id": conversation_id})
-        handle = self._client.get_workflow_handle(conversation_id, run_id=run_id)
-        try:
-            await handle.terminate("stuck: see the log")
-        except RPCError as error:  # it has ended by itself
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
 
     async def _stop_cancelled(self, conversation_id: str) -> None:
         """What is being worked at is not one of the open runs, which wait for it.

@@ -10,10 +10,13 @@ from letta_client.types import AgentState
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 
+from o.domain.embedding import embedding_execution
 from o.storage.database import libpq_url
+from o.temporal.ingestions import ingestion_execution
 from tests.support.product import Product, eventually
-from tests.support.provider import HANDLE, FakeProvider
+from tests.support.provider import EMBEDDING_HANDLE, HANDLE, FakeProvider
 from tests.sweep.rows import is_there, lost_run, status_of
+from tests.sweep.test_standing import fail_task, started, try_task
 
 
 @pytest.fixture(scope="module")
@@ -137,3 +140,29 @@ def test_a_run_that_cannot_be_read_is_closed_and_those_behind_it_go_on(
     listed = [run.id for run in client.runs.list(agent_id=agent.id)]
     assert bad not in listed
     assert len(listed) == 1
+
+
+async def test_what_reads_files_and_makes_vectors_is_replaced_when_it_cannot_go_on(
+    narrow: Product, client: Letta
+) -> None:
+    """Each is to be found in Temporal, at work for ever."""
+    temporal = await Client.connect(narrow.state["temporal_address"])
+    archive = client.archives.create(name="stuck", embedding=EMBEDDING_HANDLE)
+    folder = client.folders.create(name="stuck", embedding=EMBEDDING_HANDLE)
+    file = client.folders.files.upload(folder.id, file=("a.txt", b"some words"))
+    eventually(lambda: _files(narrow, file.id) == "completed", what="the first reading")
+    for execution in (embedding_execution(archive.id), ingestion_execution(str(file.id))):
+        await started(temporal, execution)
+        for _ in range(3):
+            token, _ = await try_task(temporal, execution)
+            await fail_task(temporal, token, "SecretUnreadable: the encryption key is gone")
+    client.archives.passages.create(archive.id, text="some more words")
+    narrow.query("UPDATE files SET processing_status = 'pending' WHERE id = %s", file.id)
+    eventually(lambda: _files(narrow, file.id) == "completed", what="the second reading")
+    vectors = "SELECT count(*) FROM passage_vectors WHERE archive_id = %s"
+    eventually(lambda: narrow.query(vectors, archive.id) == [(1,)], what="the vector")
+
+
+def _files(product: Product, file_id: str | None) -> str:
+    ((status,),) = product.query("SELECT processing_status FROM files WHERE id = %s", file_id)
+    return str(status)
