@@ -144,7 +144,9 @@ def refusal(called: CalledTool) -> ToolReturn | None:
     agent, call = called.agent, called.call
     is_there = called.tool is not None or call.name in BUILT_IN_TOOLS
     usable = [name for name in agent.tool_names if is_there or name != call.name]
-    reason = rule_state(agent.tool_rules, usable, called.history).refusal(call.name)
+    of_client = [tool.name for tool in called.run.options.client_tools or ()]
+    rules = rule_state(agent.tool_rules, usable, called.history)
+    reason = rules.refusal(call.name, beside=of_client)
     if call.gate == "client":
         reason = f"{REFUSED} {call.name} is the client's own tool, which has not made the call."
     elif reason is None and call.gate is None and gate_of(agent, (), call.name) is not None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import AliasChoices, BaseModel, Field
 
 from api.wire.fields import Json, RequestBody, with_example
 from o.domain.tools import StoredTool
@@ -58,11 +58,13 @@ _AS_THEY_ARE = sorted((set(ToolBody.model_fields) & set(StoredTool.model_fields)
 
 
 class ModifyApprovalBody(RequestBody):
-    """V1's `ModifyApprovalRequest`."""
+    """V1's `ModifyApprovalRequest`; its TypeScript client names the field as its own argument."""
 
     model_config = with_example(requires_approval=True)
 
-    requires_approval: bool
+    requires_approval: bool = Field(
+        validation_alias=AliasChoices("requires_approval", "body_requires_approval")
+    )
 
 
 class RunToolBody(RequestBody):

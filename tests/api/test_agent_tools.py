@@ -93,6 +93,16 @@ def test_approval_is_set_by_the_deprecated_query_too_but_not_by_nothing(
     assert httpx.patch(url, json={"requires_approval": None}).status_code == 422
 
 
+def test_approval_is_set_by_the_name_that_the_typescript_client_sends(
+    server: Product, client: Letta, agent: AgentState
+) -> None:
+    url = f"{server.url}/v1/agents/{agent.id}/tools/approval/memory_insert"
+    assert httpx.patch(url, json={"body_requires_approval": True}).status_code == 200
+    assert rules_of(client, agent.id, "memory_insert") == ["requires_approval"]
+    assert httpx.patch(url, json={"body_requires_approval": False}).status_code == 200
+    assert rules_of(client, agent.id, "memory_insert") == []
+
+
 def test_other_rules_of_a_tool_stay_when_its_approval_is_taken_away(client: Letta) -> None:
     given = client.agents.create(
         model=HANDLE,

@@ -9,7 +9,7 @@ from letta_client.types import AgentState
 
 from o.ids import new_id
 from tests.support.product import Product
-from tests.support.provider import HANDLE, FakeProvider
+from tests.support.provider import HANDLE, FakeProvider, call, do, say
 from tests.support.tools import fresh_name, make_tool, schema_of, source_of
 
 _WITH_TOOLS: Any = ["agent.tools"]
@@ -247,3 +247,16 @@ def test_a_clients_tool_goes_before_one_of_the_agents(
     )
     (request,) = provider.requests[before:]
     assert [one["function"]["description"] for one in request["tools"]] == ["Mine."]
+
+
+def test_who_calls_what_is_not_there_is_told_of_the_clients_tools_too(
+    client: Letta, provider: FakeProvider
+) -> None:
+    agent = client.agents.create(model=HANDLE, tools=["memory_insert"], include_base_tools=False)
+    reply = client.agents.messages.create(
+        agent.id,
+        input=do(call("nothing"), say("done")),
+        client_tools=[{"name": "mine", "description": "Mine.", "parameters": {}}],
+    )
+    (returned,) = [m for m in reply.messages if m.message_type == "tool_return_message"]
+    assert "valid tools include: [memory_insert, mine]" in returned.tool_return

@@ -59,11 +59,16 @@ class RuleState:
         """Arguments that a call of the tool gets whatever the model says; none as a rule."""
         return self.prefilled.get(tool) or {} if tool in self.allowed else {}
 
-    def refusal(self, tool: str) -> str | None:
-        """Why the tool may not be called, in V1's words and our hints; None when it may."""
+    def refusal(self, tool: str, *, beside: Sequence[str] = ()) -> str | None:
+        """Why the tool may not be called, in V1's words and our hints; None when it may.
+
+        Args:
+            tool: What was called.
+            beside: What may be called too, whatever rules say: the client's own tools.
+        """
         if tool in self.allowed:
             return None
-        valid = ", ".join(self.allowed)
+        valid = ", ".join(dict.fromkeys((*self.allowed, *beside)))
         text = f"{REFUSED} Cannot call {tool}, valid tools include: [{valid}]."
         return " ".join((text, *self.hints.get(tool, ())))
 
