@@ -85,7 +85,9 @@ async def check(body: CheckProviderBody, parts: PartsDep, actor: ActorDep) -> Re
     """Ask a provider for its models with this key. Nothing is stored."""
     provider = provider_to_check(body)
     await check_address(parts.outbound, actor, provider.base_url)
-    models = await list_models(provider)
+    # Its name may be another address by now.
+    guard = None if actor.key_id is None else parts.outbound
+    models = await list_models(provider, guard=guard)
     return answer(ProviderCheckedBody.of(body.provider_type, models))
 
 

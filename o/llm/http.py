@@ -22,14 +22,17 @@ _CONNECT_S = 10.0
 _log = logging.getLogger(__name__)
 
 
-def open_session() -> aiohttp.ClientSession:
+def open_session(connector: aiohttp.TCPConnector | None = None) -> aiohttp.ClientSession:
     """A session for the running event loop; how long a call takes in all is its caller's to bound.
 
     It does not unpack answers: `body_of` does, within bounds.
+
+    Args:
+        connector: What connections are made by; None for one that connects to anywhere.
     """
     return aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
-        connector=aiohttp.TCPConnector(limit=0),  # workers limit what runs at once
+        connector=connector or aiohttp.TCPConnector(limit=0),  # workers limit what runs at once
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),  # what one organization is given is not for others
         headers={"Accept-Encoding": ACCEPT_ENCODING},

@@ -14,6 +14,7 @@ from o.llm.catalogue import Catalogue
 from o.llm.listing import ListedModel, list_models
 from o.llm.provider_types import find_type
 from o.llm.providers import Provider, Providers, ProviderSet
+from o.outbound import OutboundGuard
 
 
 class Server:
@@ -95,6 +96,18 @@ async def test_lists_like_openais_are_read(server: Server, name: str) -> None:
     assert (model.id, model.context_window) == (id_, size)
     _, headers, _ = server.asked[0]
     assert headers["authorization"] == "Bearer sk-key"
+
+
+async def test_an_address_that_is_judged_is_judged_when_it_is_connected_to(server: Server) -> None:
+    server.answers["/v1/models"] = [{"id": "a"}]
+    port = server.http.server_address[1]
+    provider = provider_at("openai", f"http://localhost:{port}/v1")
+    with pytest.raises(ModelError, match="failed"):
+        await list_models(provider, guard=OutboundGuard())
+    assert server.asked == []
+    for allowed in ("127.0.0.1, ::1", f"localhost:{port}"):
+        guard = OutboundGuard(allowed.split(", "))
+        assert await list_models(provider, guard=guard) == [ListedModel("a")]
 
 
 async def test_kinds_that_are_told_count_more_than_names(server: Server) -> None:
