@@ -12,9 +12,9 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from api.wire.answers import failure_body
+from api.wire.answers import error_words, failure_body
 from o.domain.runs import RunError
-from o.errors import ApprovalPending, ConversationBusy, OError, TooMany, Unavailable
+from o.errors import ApprovalPending, ConversationBusy, ModelError, OError, TooMany, Unavailable
 from o.storage.database import (
     DISK_IS_FULL,
     is_disk_full,
@@ -40,6 +40,11 @@ _NOT_JSON = "The body is read as JSON only with the header 'content-type: applic
 UNAUTHORIZED = (
     "Unauthorized: send the header 'Authorization: Bearer <token>' with a key that is neither "
     "expired nor revoked, or with the token that the operator of this server has set (O_API_TOKEN)."
+)
+METRICS_UNAUTHORIZED = (
+    "Unauthorized: keys of organizations do not open /metrics, which counts for all of them. Send "
+    "the header 'Authorization: Bearer <token>' with O_METRICS_TOKEN or O_API_TOKEN, as the "
+    "operator of this server has set them."
 )
 _EXAMPLE_UUID = "123e4567-e89b-42d3-8456-426614174000"
 
@@ -70,11 +75,9 @@ def run_failed(error: RunError) -> JSONResponse:
     return JSONResponse(failure_body(error), status_code=error.status, headers=NO_RETRY)
 
 
-def unauthorized() -> JSONResponse:
+def unauthorized(said: str = UNAUTHORIZED) -> JSONResponse:
     """V1's answer to a request without a valid token, and how to send one."""
-    return JSONResponse(
-        {"detail": UNAUTHORIZED}, status_code=401, headers={"www-authenticate": "Bearer"}
-    )
+    return JSONResponse({"detail": said}, status_code=401, headers={"www-authenticate": "Bearer"})
 
 
 def asked_too_often(wait_s: float) -> JSONResponse:
@@ -127,6 +130,8 @@ def _body(error: OError) -> dict[str, object]:
             "pending_request_id": error.request_id,
         }
         return {"detail": detail}
+    if isinstance(error, ModelError):
+        return {"detail": error_words(error.message, error.detail)}
     return {"detail": error.message}
 
 

@@ -12,6 +12,7 @@ from api.answers.chunks import DONE, ChunkRenderer, frame
 from api.answers.live_response import Events, Following
 from api.bodies import answer
 from api.errors import run_failed
+from api.wire.answers import error_words
 from api.wire.completions import (
     CalledTool,
     ChatUsage,
@@ -22,7 +23,6 @@ from api.wire.completions import (
     ReplyBody,
     chunk_body,
     completion_id,
-    error_words,
 )
 from api.wire.messages import WireMessage
 from o.domain.messages import Message, Role

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.edge.allow_header import PREFIXES
-from api.wire.completions import error_words
+from api.wire.answers import error_words
 
 _ADDRESSES = ("/chat/completions", "/embeddings", "/responses", "/completions")
 _OF_V1 = ("/models/", "/models/embedding", "/models/embedding/")

@@ -6,7 +6,7 @@ from fastapi.responses import PlainTextResponse, Response
 from api.auth import may
 from api.deps import PartsDep
 from api.edge.calls import call_of
-from api.errors import unauthorized
+from api.errors import METRICS_UNAUTHORIZED, unauthorized
 from o.metrics.exposition import CONTENT_TYPE
 
 router = APIRouter(include_in_schema=False)
@@ -22,5 +22,5 @@ async def show(request: Request, parts: PartsDep) -> Response:
     tokens = [token for token in (settings.api_token, settings.metrics_token) if token is not None]
     is_let_in = not tokens or any(may(request.scope, token) for token in tokens)
     if call_of(request.scope) is not None or not is_let_in:
-        return unauthorized()
+        return unauthorized(METRICS_UNAUTHORIZED)
     return PlainTextResponse(await parts.measures.text(), media_type=CONTENT_TYPE)

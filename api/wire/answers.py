@@ -47,3 +47,9 @@ def answer_body(
 def failure_body(error: RunError) -> dict[str, Any]:
     """V1's answer when a run failed."""
     return {"error": {"type": error.type, "message": error.message, "detail": error.detail}}
+
+
+def error_words(message: str | None, detail: str | None) -> str:
+    """What a failure says in one text: ours, and behind it the provider's where it says more."""
+    said = message or ""
+    return f"{said} {detail}".strip() if detail and detail not in said else said

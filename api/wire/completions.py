@@ -12,12 +12,6 @@ Delta = dict[str, Any]
 """What a piece adds to a reply: `content`, `reasoning_content` or `tool_calls`."""
 
 
-def error_words(message: str | None, detail: str | None) -> str:
-    """What a failed run says, in the one text that OpenAI has for it."""
-    said = message or ""
-    return f"{said} {detail}".strip() if detail and detail not in said else said
-
-
 class CalledFunction(BaseModel):
     """What is called, and with what: JSON as the model wrote it."""
 

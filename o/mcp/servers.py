@@ -43,6 +43,14 @@ class McpLimits:
     most: int = 8 * 1024 * 1024
 
 
+@dataclass(frozen=True)
+class _Phase:
+    """A part of a session: the seconds it has, and the variable in which an operator sets them."""
+
+    limit_s: float
+    variable: str
+
+
 class McpServers:
     """Asks servers. Each request has a session of its own, so that nothing is left behind.
 
@@ -82,7 +90,8 @@ class McpServers:
             tools: list[McpTool] = await session.list_tools()
             return tools
 
-        return await self._ask(target, listing, self._limits.list_s)
+        phase = _Phase(self._limits.list_s, "O_MCP_LIST_TIMEOUT_S")
+        return await self._ask(target, listing, phase)
 
     async def call(
         self,
@@ -120,7 +129,8 @@ class McpServers:
             return returned
 
         try:
-            return await self._ask(target, calling, self._limits.call_s)
+            phase = _Phase(self._limits.call_s, "O_MCP_CALL_TIMEOUT_S")
+            return await self._ask(target, calling, phase)
         except McpFailed:
             if forbidden is not None:  # it says nothing of the server
                 raise forbidden from None
@@ -134,7 +144,7 @@ class McpServers:
             await asyncio.wait(self._sessions, timeout=_ENDING_S)
 
     async def _ask(
-        self, target: McpTarget, talk: Callable[[Any], Awaitable[_T]], limit_s: float
+        self, target: McpTarget, talk: Callable[[Any], Awaitable[_T]], behind: "_Phase"
     ) -> _T:
         """What comes of a talk with a server. The limits hold, whatever the session does."""
         package = await self._package()
@@ -142,14 +152,14 @@ class McpServers:
             raise McpBusy(target.name)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[_T] = loop.create_future()
-        left_s = self._limits.connect_s
-        limit = asyncio.timeout(left_s)
+        phase = connecting = _Phase(self._limits.connect_s, "O_MCP_CONNECT_TIMEOUT_S")
+        limit = asyncio.timeout(phase.limit_s)
 
         async def greeted(session: Any) -> _T:
-            nonlocal left_s
-            if left_s != limit_s and not answer.done():
-                left_s = limit_s
-                limit.reschedule(loop.time() + limit_s)
+            nonlocal phase
+            if phase is connecting and not answer.done():
+                phase = behind
+                limit.reschedule(loop.time() + phase.limit_s)
             return await talk(session)
 
         self._under_way[target.id] += 1
@@ -160,7 +170,8 @@ class McpServers:
             async with limit:
                 return await answer
         except TimeoutError:
-            raise McpFailed(f"it did not answer within {left_s:g} s") from None
+            within = f"{phase.limit_s:g} s ({phase.variable})"
+            raise McpFailed(f"it did not answer within {within}") from None
         finally:
             if not answer.done() or answer.cancelled():
                 session.cancel()

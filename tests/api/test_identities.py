@@ -171,6 +171,25 @@ def test_agents_are_found_by_their_identities(
     assert http.get(f"{PATH}{org['id']}").json()["agent_ids"] == []
 
 
+def test_the_client_of_today_makes_and_finds_them_by_its_plain_requests(
+    client: Letta, key: str
+) -> None:
+    """As docs/identities.md has it, since the client lost its own functions for that."""
+    assert not hasattr(client, "identities")
+    assert not hasattr(client, "groups")
+    body = {"identifier_key": key, "name": "Caren", "identity_type": "user"}
+    identity: Any = client.put(PATH, body=body, cast_to=object)
+    agent = client.agents.create(model=HANDLE, identity_ids=[identity["id"]])
+    assert [one.id for one in client.agents.list(identifier_keys=[key])] == [agent.id]
+    query = {"params": {"identifier_key": key}}
+    assert client.get(PATH, cast_to=object, options=query) == [identity | {"agent_ids": [agent.id]}]
+    group: Any = client.post(
+        "/v1/groups/", body={"agent_ids": [agent.id], "description": key}, cast_to=object
+    )
+    assert group["agent_ids"] == [agent.id]
+    client.delete(f"/v1/groups/{group['id']}", cast_to=object)
+
+
 def test_an_agent_shows_its_identities_to_who_asks_for_them(
     http: httpx.Client, client: Letta, key: str
 ) -> None:

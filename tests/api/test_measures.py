@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr, ValidationError
 
 from api.app import create_app
+from o.domain.keys import SECRET_PREFIX
 from o.errors import Conflict
 from o.metrics.own import OwnMeasures
 from o.settings import ProviderSettings, Settings
@@ -150,6 +151,7 @@ def test_no_address_and_no_id_becomes_a_label(
     [
         ({}, False),
         ({"Authorization": "Bearer wrong"}, False),
+        ({"Authorization": f"Bearer {SECRET_PREFIX}of-an-organization"}, False),
         ({"Authorization": "Bearer open sesame"}, True),
         ({"Authorization": "Bearer only for metrics"}, True),
     ],
@@ -166,6 +168,8 @@ async def test_the_servers_token_and_that_of_metrics_open_it(
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
         answer = await http.get("/metrics", headers=header)
         assert answer.status_code == (200 if is_let_in else 401)
+        said = "keys of organizations do not open /metrics.*O_METRICS_TOKEN or O_API_TOKEN"
+        assert is_let_in or re.search(said, answer.json()["detail"])
         other = await http.get("/v1/agents/", headers={"Authorization": "Bearer only for metrics"})
         assert other.status_code == 401, "it opens nothing else"
 

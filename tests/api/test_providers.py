@@ -203,6 +203,8 @@ def test_a_check_asks_the_provider_with_the_key_and_stores_nothing(
     bad = http.post("/providers/check", json=body | {"api_key": "wrong-key"})
     assert bad.status_code == 401
     assert "wrong-key" not in bad.text
+    assert "answered with status 401" in bad.json()["detail"]
+    assert "bad key [key]" in bad.json()["detail"], "the provider's words, as a turn shows them"
     away = http.post("/providers/check", json=body | {"base_url": "http://127.0.0.1:9/v1"})
     assert away.status_code == 500
     assert "refused" in away.json()["detail"]
@@ -228,8 +230,9 @@ def test_an_existing_provider_is_checked_and_refreshed(
     assert handles() == ["fresh/new"]
     assert http.post(f"{path}/check").status_code == 200
     north.key = "another"
-    assert http.post(f"{path}/check").status_code == 401
-    assert http.patch(f"{path}/refresh").status_code == 401
+    for refusal in (http.post(f"{path}/check"), http.patch(f"{path}/refresh")):
+        assert refusal.status_code == 401
+        assert "bad key [key]" in refusal.json()["detail"]
 
 
 def test_a_provider_without_a_list_takes_any_model(

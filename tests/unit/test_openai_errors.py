@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.wire.completions import error_words
+from api.wire.answers import error_words
 
 
 @pytest.mark.parametrize(
