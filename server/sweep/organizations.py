@@ -39,7 +39,7 @@ class OrganizationSweeper:
                     connection, organization_id, limit=_ROWS_A_BATCH
                 ):
                     break
-        async with self._database.connect() as connection:
+        async with self._database.begin() as connection:
             if await has_contents(connection, organization_id):
                 return
         if await self._purge_rest(organization_id):
@@ -58,6 +58,6 @@ class OrganizationSweeper:
                         connection, table, organization_id, limit=_ROWS_A_BATCH
                     )
                 gone += purged
-                if purged < _ROWS_A_BATCH:
+                if not purged:
                     break
         return gone

@@ -49,6 +49,7 @@ RELEASED = {
     "0029_api_keys.py": "1cdb1ab8179e1b80",
     "0030_organizations_users.py": "a5e24881d292709c",
     "0031_retention.py": "29eb0d51a6634829",
+    "0032_purges.py": "8e49550a552fc989",
 }
 """Somebody's database was made by them: they are never changed, nor numbered anew."""
 
