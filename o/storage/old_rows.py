@@ -17,17 +17,25 @@ _ORGANIZATIONS = text(
 
 _OLD_RUNS = text(
     """
-    SELECT id, created_at FROM runs
+    SELECT id, conversation_id, created_at FROM runs
     WHERE organization_id = :organization_id AND created_at < now() - CAST(:kept AS interval)
       AND (created_at, id) > (CAST(:after AS timestamptz), :after_id)
     ORDER BY created_at, id LIMIT :limit
     """
 ).bindparams(_LIMIT)
 
+# Before their runs, as `o.storage.locks` has it; a run stays while somebody holds one of its own.
+_DECIDED = text(
+    """
+    SELECT id, run_id FROM approvals
+    WHERE conversation_id = ANY(:conversation_ids) AND run_id = ANY(:ids) AND status <> 'pending'
+    ORDER BY created_at, id FOR UPDATE SKIP LOCKED
+    """
+)
 # The runs of one request go on from one another's steps: none goes before all are finished.
 _TO_GO = text(
     """
-    SELECT id, conversation_id FROM runs
+    SELECT id FROM runs
     WHERE id = ANY(:ids)
       AND status NOT IN ('created', 'running')
       AND completed_at < now() - CAST(:kept AS interval)
@@ -36,6 +44,11 @@ _TO_GO = text(
           SELECT FROM runs AS newer
           WHERE newer.conversation_id = runs.conversation_id
             AND (newer.created_at, newer.id) > (runs.created_at, runs.id)
+      )
+      AND NOT EXISTS (
+          SELECT FROM approvals
+          WHERE approvals.conversation_id = runs.conversation_id
+            AND approvals.run_id = runs.id AND approvals.id <> ALL(:decided)
       )
       AND NOT EXISTS (
           SELECT FROM (
@@ -60,13 +73,7 @@ _TO_GO = text(
 )
 # Steps before their runs, all at once: a cascade would count what each run used by itself.
 _GO = (
-    text(
-        """
-        DELETE FROM approvals
-        WHERE conversation_id = ANY(:conversation_ids) AND run_id = ANY(:ids)
-          AND status <> 'pending'
-        """
-    ),
+    text("DELETE FROM approvals WHERE id = ANY(:decided)"),
     text("DELETE FROM steps WHERE run_id = ANY(:ids)"),
     text("DELETE FROM run_events WHERE run_id = ANY(:ids)"),
     text("DELETE FROM runs WHERE id = ANY(:ids)"),
@@ -151,15 +158,18 @@ async def purge_runs(
     old = (await connection.execute(_OLD_RUNS, of_it | place)).all()
     if not old:
         return PurgedRuns(0, 0, after)
-    ids = [row.id for row in old]
-    to_go = (await connection.execute(_TO_GO, {"ids": ids, "kept": kept})).all()
+    of_old = {"ids": [row.id for row in old]}
+    threads = {"conversation_ids": list({row.conversation_id for row in old})}
+    decided = (await connection.execute(_DECIDED, of_old | threads)).all()
+    held = {"decided": [row.id for row in decided], "kept": kept}
+    to_go = set((await connection.execute(_TO_GO, of_old | held)).scalars())
     if to_go:
-        given = {
-            "ids": [row.id for row in to_go],
-            "conversation_ids": list({row.conversation_id for row in to_go}),
+        of_gone = {
+            "ids": list(to_go),
+            "decided": [row.id for row in decided if row.run_id in to_go],
         }
         for statement in _GO:
-            await connection.execute(statement, given)
+            await connection.execute(statement, of_gone)
     return PurgedRuns(len(old), len(to_go), Place(old[-1].created_at, old[-1].id))
 
 

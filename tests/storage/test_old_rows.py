@@ -54,7 +54,7 @@ INSERT INTO agent_waits (awaited_run_id, run_id) VALUES ('run-1-agent-4', 'run-2
 UPDATE runs SET created_at = now() - interval '20 days' WHERE agent_id = 'agent-7';
 INSERT INTO audit_records (id, organization_id, what, created_at)
 SELECT 'audit-' || n || '-' || id, id, 'key.create', now() - make_interval(days => n)
-FROM organizations, generate_series(0, 9) AS n WHERE id LIKE 'org-%';
+FROM organizations, generate_series(0, 29) AS n WHERE id LIKE 'org-%';
 INSERT INTO other_usage (organization_id, agent_id, model, day, calls)
 SELECT organization_id, id, 'openai/y', current_date - n, 1 FROM agents, generate_series(0, 9) AS n
 """
@@ -66,6 +66,7 @@ _STAY = {
     "run-1-agent-4",  # a run that is under way waits for it
 }
 _GROWING = {"runs", "steps", "run_events", "approvals", "audit_records", "other_usage"}
+_HELD = "SELECT FROM {} WHERE {} = 'run-1-agent-120'"
 _LEFT = text("SELECT id FROM runs WHERE created_at < now() - interval '5 days' ORDER BY id")
 
 
@@ -85,6 +86,7 @@ async def test_what_is_old_goes_and_what_somebody_needs_stays(database: Database
     kept = timedelta(days=5)
     for statement, plan in (await plans_of(database, kept)).items():
         assert not read_whole(plan), statement
+    await hold_a_decision_and_then_its_run(database, kept)
     is_done = f"SELECT (SELECT count(*) <= {3_000 + len(_STAY)} FROM runs)"
     is_done += " AND (SELECT count(*) <= 605 FROM audit_records)"
     await go_round(database, Retention(runs=kept, audit=kept), is_done)
@@ -104,6 +106,15 @@ async def test_what_is_old_goes_and_what_somebody_needs_stays(database: Database
     await go_round(database, Retention(usage=kept), days)
     async with database.connect() as connection:
         assert await connection.scalar(text(days))
+
+
+async def hold_a_decision_and_then_its_run(database: Database, kept: timedelta) -> None:
+    """In the order of all locks: the purge waits for neither, and keeps nobody from the second."""
+    async with database.begin() as holding, database.begin() as purging:
+        await holding.execute(text(f"{_HELD.format('approvals', 'run_id')} FOR UPDATE"))
+        purged = await purge_runs(purging, "org-1", kept=kept, after=Place(), limit=2)
+        assert (purged.looked_at, purged.gone) == (2, 1)
+        await holding.execute(text(f"{_HELD.format('runs', 'id')} FOR UPDATE NOWAIT"))
 
 
 async def plans_of(database: Database, kept: timedelta) -> dict[str, Any]:
@@ -130,7 +141,7 @@ async def plans_of(database: Database, kept: timedelta) -> dict[str, Any]:
                     f"EXPLAIN (FORMAT JSON) {statement}", parameters
                 )
                 found[statement] = plan.scalar_one()
-    assert len(found) == 9
+    assert len(found) == 10
     return found
 
 
