@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import text
+from psycopg import Error
+from psycopg.rows import namedtuple_row
 
 from o.storage.database import Database
+from o.storage.quick import as_sqlalchemy_error
 
 _MOST = 10_000
 
 # Both tables have an index of what is open alone, so that this costs no more than what is open.
-_COUNT = text(
-    f"""
+_COUNT = f"""
     WITH run AS (
         SELECT status, created_at, conversation_id FROM runs
         WHERE status IN ('created', 'running') ORDER BY created_at LIMIT {_MOST}
@@ -26,7 +27,6 @@ _COUNT = text(
         (SELECT count(*) FROM asked) AS approvals,
         (SELECT extract(epoch FROM now() - min(created_at)) FROM asked) AS oldest_approval_s
     """  # noqa: S608 - a number of ours
-)
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,19 @@ class Backlog:
 async def count_backlog(database: Database, *, timeout_s: float) -> Backlog:
     """Count, and have PostgreSQL break off what takes longer than `timeout_s`.
 
+    On a connection beside the pool, so that one that is used up does not look like a database
+    that is away.
+
     Raises:
         SQLAlchemyError: It is away, or took too long.
     """
-    async with database.begin() as connection:
-        await connection.execute(text(f"SET LOCAL statement_timeout = {int(timeout_s * 1_000)}"))
-        row: Any = (await connection.execute(_COUNT)).one()
+    try:
+        async with await database.connect_alone("counts") as connection:
+            await connection.execute(f"SET statement_timeout = {int(timeout_s * 1_000)}")
+            rows = await connection.cursor(row_factory=namedtuple_row).execute(_COUNT)
+            row: Any = await rows.fetchone()
+    except Error as error:
+        raise as_sqlalchemy_error(error, is_lost=True) from error
     return Backlog(
         row.waiting,
         row.running,

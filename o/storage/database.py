@@ -6,9 +6,10 @@ import math
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 from psycopg import AsyncConnection as PlainConnection
 from psycopg import Error, ProgrammingError
@@ -49,6 +50,10 @@ _LIMITS = "54"  # the class of what is beyond a limit of PostgreSQL, such as a k
 _FULL_S = 10.0
 NOTIFY_CHANNEL = "o_run_events"
 _CONNECT_TIMEOUT_S = 5
+
+
+_FOLLOW: WeakKeyDictionary[AsyncConnection, list[Callable[[], None]]] = WeakKeyDictionary()
+"""What follows the commits of transactions that are under way."""
 
 
 def sqlalchemy_url(database_url: str) -> str:
@@ -187,9 +192,14 @@ class Database:
                 entry.invalidate()
             entry.close()
 
-    def begin(self) -> AbstractAsyncContextManager[AsyncConnection]:
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
         """A connection in a transaction, which commits at the end of `async with`."""
-        return self._transactional.begin()
+        async with self._transactional.begin() as connection:
+            follow = _FOLLOW[connection] = []
+            yield connection
+        for call in follow:
+            call()
 
     def pool_standing(self) -> tuple[int, int, int]:
         """Connections of the pool that are in use, that are idle, and the most that it has."""
@@ -262,6 +272,21 @@ def _prefer_ordered_reads(connection: Any, record: object) -> None:
     """
     with connection.cursor() as cursor:
         cursor.execute("SET enable_bitmapscan = off")
+
+
+def after_commit(connection: AsyncConnection, call: Callable[[], None]) -> None:
+    """Call when what was written is there for good, and never where it is not.
+
+    Args:
+        connection: In a transaction of `Database.begin`; on another one each statement commits by
+            itself, and the call is made at once.
+        call: Must not raise.
+    """
+    follow = _FOLLOW.get(connection)
+    if follow is None:
+        call()
+    else:
+        follow.append(call)
 
 
 def is_disk_full(error: BaseException | None) -> bool:

@@ -1,9 +1,12 @@
 """What is counted for those who watch the server."""
 
+import asyncio
+
 from sqlalchemy import text
 
 from migrations.upgrade import migrate
 from o.storage.backlog import count_backlog
+from o.storage.database import Database
 from tests.storage.bare import BareServer
 
 # Each agent has a turn that waits: for an hour behind an approval request, for a minute by itself.
@@ -38,3 +41,7 @@ async def test_a_turn_behind_an_approval_request_is_none_that_workers_are_late_f
     found = await count_backlog(bare.database, timeout_s=10)
     assert (found.waiting, found.approvals) == (2, 1)
     assert 60 <= found.oldest_waiting_s < 600
+    full = Database(bare.database.url, pool_size=1)  # which is not what is asked about
+    async with full.connect(), asyncio.timeout(10):
+        assert (await count_backlog(full, timeout_s=10)).waiting == 2
+    await full.close()

@@ -1,11 +1,15 @@
 """Whose turn is first: what has begun, else an answer to an approval request, else the oldest."""
 
+from contextlib import suppress
+
 import httpx
 from letta_client.types import AgentState
 
+from o.domain.runs import RunClosed, StopReason, Usage
 from o.ids import new_id
+from o.metrics.measures import REGISTRY
 from o.storage.database import Database
-from o.storage.turn.runs import first_open_run, list_runs_in_line
+from o.storage.turn.runs import advance_run, first_open_run, list_runs_in_line
 from tests.support.product import Product
 
 
@@ -52,3 +56,28 @@ async def test_everybody_goes_by_the_same_order(server: Product, agent: AgentSta
             server.query("UPDATE runs SET status = 'running' WHERE id = %s", begun)
     await database.close()
     server.query("DELETE FROM runs WHERE agent_id = %s", agent.id)
+
+
+async def test_a_turn_is_counted_once_its_end_is_written_for_good(
+    server: Product, agent: AgentState
+) -> None:
+    run_id = open_run(server, agent, 10)
+    closed = RunClosed(stop_reason=StopReason.CANCELLED, usage=Usage())
+    database = Database(server.state["database_url"])
+    before = counted(closed)
+    for is_lost in (True, False):
+        with suppress(ConnectionError):
+            async with database.begin() as connection:
+                assert await advance_run(connection, run_id, events=1, closed=closed)
+                assert counted(closed) == before
+                if is_lost:
+                    raise ConnectionError
+        assert counted(closed) == before + (0 if is_lost else 1)
+    await database.close()
+    server.query("DELETE FROM runs WHERE agent_id = %s", agent.id)
+
+
+def counted(closed: RunClosed) -> float:
+    """How many turns this process has seen end so."""
+    labels = {"outcome": closed.stop_reason.value}
+    return REGISTRY.get_sample_value("o_turns_total", labels) or 0.0

@@ -1,6 +1,7 @@
 """The ends of things: a tool call that has returned, a run that is finished without a step."""
 
 from datetime import UTC, datetime
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -10,6 +11,7 @@ from o.domain.runs import Run, RunClosed, RunError, StopReason, Usage
 from o.memory.legacy_events import heartbeat_message
 from o.metrics.measures import turn_ended
 from o.storage.approvals import get_approval
+from o.storage.database import after_commit
 from o.storage.quick import QuickConnection
 from o.storage.turn.calls import append_return_alone, append_returns
 from o.storage.turn.events import add_events
@@ -44,7 +46,7 @@ async def commit_return(
     shown = new if then.is_shown else new[:1]
     await append_returns(connection, run, new, shown, closed)
     if closed:
-        turn_ended(closed.stop_reason, run.created_at)
+        after_commit(connection, partial(turn_ended, closed.stop_reason, run.created_at))
     if closed and run.steps_done == 0:  # what was said with the answer to an approval request
         await place_input(connection, run.id)
 

@@ -1,6 +1,7 @@
 """Statements about single runs, and about those of a conversation whose turns come."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import RowMapping, Select, and_, func, or_, select, text, update
@@ -12,6 +13,7 @@ from o.domain.runs import Run, RunClosed, RunStatus
 from o.metrics.measures import turn_ended
 from o.storage.agents import is_thread
 from o.storage.conditions import IS_OPEN
+from o.storage.database import after_commit
 from o.storage.rows import columns_of, model_of, sort_out, without_json
 from o.storage.tables import agents, conversations, runs
 from o.storage.turn.order import turn_order
@@ -187,5 +189,5 @@ async def advance_run(
         )
     first: int | None = await connection.scalar(statement)
     if closed is not None and first is not None:
-        turn_ended(closed.stop_reason)
+        after_commit(connection, partial(turn_ended, closed.stop_reason))
     return first
