@@ -1,10 +1,13 @@
 """The activity that makes passages of a file."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from temporalio import activity
 
 from activities.errors import as_activity_failure
@@ -15,7 +18,7 @@ from o.domain.file_reading import FileReader, FileRefused, FileText, chunk_token
 from o.domain.ingestion import FileToRead
 from o.errors import OError
 from o.ids import derived_id
-from o.storage.database import Database, is_unfit
+from o.storage.database import Database, is_unfit, with_patience
 from o.storage.ingestion import (
     complete_file,
     content_of,
@@ -78,14 +81,21 @@ class IngestionActivities:
 
     @asynccontextmanager
     async def _counted(self, file: FileToRead) -> AsyncIterator[None]:
-        """Whatever leaves here leaves a worker that lives, so that the attempt does not count."""
+        """Whatever leaves here leaves a worker that lives, so that the attempt does not count.
+
+        A database that is away is waited for: until it is back, nobody could read the file.
+        """
         try:
             yield
-        except BaseException:  # a worker that is stopped cancels what it does
-            with suppress(DBAPIError, OError):
-                async with self._database.connect() as connection:
-                    await forget_attempt(connection, file.id)
+        except BaseException as error:  # a worker that is stopped cancels what it does
+            patience_s = math.inf if isinstance(error, Exception) else 0.0
+            with suppress(DBAPIError, PoolTimeout, OError):
+                await with_patience(partial(self._forget, file.id), patience_s=patience_s)
             raise
+
+    async def _forget(self, file_id: str) -> None:
+        async with self._database.connect() as connection:
+            await forget_attempt(connection, file_id)
 
     async def _ingest(self, file: FileToRead) -> FileOutcome:
         try:

@@ -70,9 +70,6 @@ async def take_file(connection: AsyncConnection, file_id: str) -> FileToRead | N
         connection: On which each statement commits.
         file_id: Which.
     """
-    attempt = await connection.scalar(_TAKE, {"id": file_id})
-    if attempt is None:
-        return None
     has_upload = select(func.count()).where(
         file_uploads.c.file_id == file_id, file_uploads.c.ordinal == 0
     )
@@ -91,7 +88,9 @@ async def take_file(connection: AsyncConnection, file_id: str) -> FileToRead | N
             .where(files.c.id == file_id, archives.c.deleted_at.is_(None))
         )
     ).one_or_none()
-    if row is None:
+    # Counted last: a database that goes away before leaves no attempt behind.
+    attempt = None if row is None else await connection.scalar(_TAKE, {"id": file_id})
+    if row is None or attempt is None:
         return None
     found = row._mapping
     return FileToRead(
