@@ -36,7 +36,7 @@ async def take(
     Raises:
         OError: It cannot be taken; there is no file of that name then.
     """
-    keys = keyring_of(settings).texts() if with_key else []
+    before = keyring_of(settings).texts() if with_key else []
 
     def work(stop: Stop) -> list[str]:
         with (
@@ -46,7 +46,9 @@ async def take(
             stop.hold(connection)
             snapshot = Snapshot(connection)
             advance = begin(sum(snapshot.tables.values()))
-            header = replace(snapshot.header, keys=keys)
+            # What was stored meanwhile is under a key of now, what is being put under it is not.
+            now = keyring_of(settings).texts() if with_key else []
+            header = replace(snapshot.header, keys=list(dict.fromkeys([*now, *before])))
 
             def tell(done: int) -> None:
                 stop.check()

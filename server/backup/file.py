@@ -3,7 +3,8 @@ r"""The file of a backup: what is in it, in which order, and how damage to it sh
     O backup 1\n                  the number is the format's
     H  JSON                      what it is a backup of (`Header`)
     T  JSON                      a table follows: its name and columns
-    D  rows of it                as PostgreSQL's COPY writes them, packed by zlib; often
+    D  rows of it, or parts of    as PostgreSQL's COPY writes them, packed by zlib; often
+       a large one
     E  JSON                      what there is in all (`Totals`)
     32 bytes                     SHA-256 of everything before
 
@@ -103,10 +104,11 @@ class Writer:
         self._part(b"T", _json(asdict(table)))
 
     def add(self, rows: bytes | bytearray | memoryview) -> None:
-        """Some of its rows, as COPY writes them."""
-        self._rows += rows
-        if len(self._rows) >= _PIECE_BYTES:
-            self._flush()
+        """Some of its rows, as COPY writes them. A large one goes into several parts."""
+        for start in range(0, len(rows), _PIECE_BYTES):
+            self._rows += memoryview(rows)[start : start + _PIECE_BYTES]
+            if len(self._rows) >= _PIECE_BYTES:
+                self._flush()
 
     def finish(self, totals: Totals) -> None:
         """Only now it is a backup."""

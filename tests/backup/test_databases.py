@@ -240,6 +240,28 @@ async def test_secrets_need_their_key_which_is_in_a_backup_only_when_it_is_asked
         await fourth.restore(with_key)
 
 
+async def test_a_key_that_comes_while_a_backup_begins_is_in_it_with_those_that_were_there(
+    full: Place, tmp_path: Path
+) -> None:
+    keyring = Keyring(full.settings.data_dir)
+    old = keyring.encrypt("sk-1", of="providers:1")
+    with full.connect() as connection, connection.transaction():
+        connection.execute("LOCK TABLE providers")
+        connection.execute("UPDATE providers SET api_key = %s", (old,))
+        taking = asyncio.create_task(full.take(tmp_path / "a.backup", with_key=True))
+        async with asyncio.timeout(20):
+            while not _waits(full):
+                await asyncio.sleep(0.02)
+        keyring.add_key()
+        new = keyring.encrypt("sk-2", of="providers:1")
+        connection.execute("UPDATE providers SET access_key = %s", (new,))
+    await taking
+    other = _copy(full.url, tmp_path, "other")
+    await other.restore(tmp_path / "a.backup")
+    there = Keyring(other.settings.data_dir)
+    assert [there.decrypt(one, of="providers:1") for one in (old, new)] == ["sk-1", "sk-2"]
+
+
 def _begun(file: Path, place: Place, command: str) -> "subprocess.Popen[bytes]":
     env = os.environ | {"DATABASE_URL": place.url, "O_DATA_DIR": str(place.settings.data_dir)}
     argv = [sys.executable, "-m", "server.cli", command, str(file)]

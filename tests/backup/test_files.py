@@ -1,7 +1,9 @@
 """What a backup's file must not let pass: anything that `o backup` did not write to its end."""
 
+import hashlib
 import io
 import random
+import tracemalloc
 
 import pytest
 
@@ -54,8 +56,34 @@ def test_a_file_in_which_any_bit_was_flipped_is_refused() -> None:
             _read(bytes(flipped))
 
 
-def test_what_is_small_and_unpacks_to_much_comes_in_pieces() -> None:
-    much = _written(bytes(64 << 20))
+def test_a_large_row_is_written_and_read_in_pieces_of_which_none_is_large() -> None:
+    row = random.Random(7).randbytes(16 << 20)
+    out = io.BytesIO(bytes(20 << 20))  # which has its room
+    tracemalloc.start()
+    try:
+        writer = Writer(out, HEADER)
+        writer.begin(Table("agents", ["id", "name"]))
+        writer.add(row)
+        writer.finish(TOTALS)
+        out.truncate()
+        out.seek(0)
+        reading = hashlib.sha256()
+        for piece in Reader(out, "some.backup").parts():
+            if isinstance(piece, bytes):
+                reading.update(piece)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert reading.digest() == hashlib.sha256(row).digest()
+    assert peak < 8 << 20
+
+
+def test_what_is_small_and_unpacks_to_much_comes_in_pieces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as larger:
+        larger.setattr("server.backup.file._PIECE_BYTES", 64 << 20)
+        much = _written(bytes(64 << 20))
     assert len(much) < 1 << 20
     sizes = [len(piece) for piece in _read(much) if isinstance(piece, bytes)]
     assert (sum(sizes), max(sizes)) == (64 << 20, 1 << 20)
