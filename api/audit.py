@@ -6,7 +6,6 @@ has transactions of its own, or is no request, calls `put_on_record`.
 """
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -59,6 +58,5 @@ async def put_request_on_record(connection: AsyncConnection, request: Request) -
         replace(actor, organization_id=owner),
         request.scope["route"].operation_id,
         target and target[:_ID_CHARS],
-        datetime.now(UTC),
         {"by_tool_of": call.agent_id} if call is not None else None,
     )

@@ -89,7 +89,7 @@ class McpBook:
         )
         async with self._database.begin() as connection:
             await stored.add_mcp_server(connection, new)
-            await put_on_record(connection, actor, "mcp_create_mcp_server", new.id, now)
+            await put_on_record(connection, actor, "mcp_create_mcp_server", new.id)
         with suppress(McpFailed, Unavailable):  # the row says why
             await self.refresh(actor, new.id)
         async with self._database.connect() as connection:
@@ -137,8 +137,7 @@ class McpBook:
             secrets = body.new_secrets(kept)
             if secrets != old_secrets:
                 changes["secrets"] = seal(server_id, secrets, self._keyring)
-            now = datetime.now(UTC)
-            await put_on_record(connection, actor, "mcp_update_mcp_server", server_id, now)
+            await put_on_record(connection, actor, "mcp_update_mcp_server", server_id)
             return await stored.change_mcp_server(connection, actor, server_id, changes)
 
     async def refresh(self, actor: Actor, server_id: str) -> ToolChanges:

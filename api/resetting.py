@@ -67,5 +67,5 @@ async def _begin_anew(
     first = first_messages(state.agent, thread, state.blocks, initial, now, directories)
     key = prompt_key(state.agent, state.blocks, files)
     await reset_history(connection, thread, first, prompt_key=key)
-    await put_on_record(connection, actor, "reset_messages", agent_id, now)
+    await put_on_record(connection, actor, "reset_messages", agent_id)
     return await get_agent_state(connection, actor, agent_id)

@@ -110,7 +110,7 @@ async def _create(database: "Database", flags: dict[str, Any]) -> "tuple[ApiKey,
         await add_key(connection, made, hash_of(secret))
         scopes: list[str] = [*made.scopes]
         details = {"prefix": made.prefix, "scopes": scopes, "by": "o key"}
-        await put_on_record(connection, actor, "create_key", made.id, now, details)
+        await put_on_record(connection, actor, "create_key", made.id, details)
     return made, secret
 
 
@@ -132,7 +132,7 @@ async def _revoke(database: "Database", key_id: str) -> "ApiKey":
         revoked = await revoke_key(connection, None, key_id, now)
         owner = Actor(revoked.user_id, revoked.organization_id)
         details = {"prefix": revoked.prefix, "by": "o key"}
-        await put_on_record(connection, owner, "revoke_key", key_id, now, details)
+        await put_on_record(connection, owner, "revoke_key", key_id, details)
     return revoked
 
 

@@ -147,8 +147,8 @@ async def _rotate(database: "Database", keyring: "Keyring") -> None:
             left = f", {found.unreadable} cannot be read" if found.unreadable else ""
             click.echo(f"{where}: {found.done} encrypted anew{left}")
     async with database.begin() as connection:
-        key, now = keyring.names()[0], datetime.now(UTC)
-        await put_on_record(connection, Actor(), "rotate_secrets", key, now, {"by": "o secrets"})
+        key = keyring.names()[0]
+        await put_on_record(connection, Actor(), "rotate_secrets", key, {"by": "o secrets"})
 
 
 async def _count(database: "Database") -> "dict[SealedColumn, Counter[str]]":

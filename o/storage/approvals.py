@@ -6,7 +6,7 @@ transaction that completes the answer makes the run that carries on with it.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import RowMapping, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -203,8 +203,7 @@ async def _put_on_record(
         "denied": [one.tool_call_id for one in new if not one.approve],
     }
     actor = Actor(answer.decided_by, approval.organization_id, answer.key_id)
-    now = datetime.now(UTC)
-    await put_on_record(connection, actor, "decide_approval", approval.id, now, details)
+    await put_on_record(connection, actor, "decide_approval", approval.id, details)
 
 
 async def _add_run(connection: AsyncConnection, approval: Approval, new: NewRun) -> Run:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, insert, select, true
+from sqlalchemy import and_, func, insert, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
@@ -32,17 +32,18 @@ async def put_on_record(
     actor: Actor,
     what: str,
     target_id: str | None,
-    now: datetime,
     details: Mapping[str, object] | None = None,
 ) -> None:
     """Keep that something was done, in the transaction that does it.
+
+    Its time is the database's, of this statement: machines' clocks differ, and of two who wait for
+    one another the first to begin may be the last to do it.
 
     Args:
         connection: In a transaction.
         actor: Who did it, or for whom it was done.
         what: The operation, as the API's document names it.
         target_id: To what; None where it is nothing that has an id.
-        now: When.
         details: More of it, and never contents or secrets.
     """
     values = {
@@ -53,7 +54,7 @@ async def put_on_record(
         "what": what,
         "target_id": target_id,
         "details": dict(details or {}),
-        "created_at": now,
+        "created_at": func.clock_timestamp(),
     }
     await connection.execute(insert(audit_records).values(**values))
 

@@ -127,8 +127,7 @@ class Variables:
             )
         )
         ids = {row.key: row.id for row in rows}
-        now = datetime.now(UTC)
-        await put_on_record(connection, actor, "set_secrets_of_agent", agent_id, now)
+        await put_on_record(connection, actor, "set_secrets_of_agent", agent_id)
         for key, value in values.items():
             id_ = ids.get(key) or new_id("agent-env")
             row = row_of(tool_variables, self._new(actor, id_, key, value, agent_id=agent_id))
