@@ -1,7 +1,7 @@
 """The encryption keys of a backup's secrets: what must be at hand where it is restored."""
 
 from o.errors import Conflict
-from o.secrets import Keyring
+from o.secrets import FILE, Keyring
 from o.settings import Settings
 from server.backup.file import Header, Totals
 
@@ -17,15 +17,16 @@ def words_for(totals: Totals, header: Header, settings: Settings) -> list[str]:
         return ["It holds no secrets."]
     if header.keys:
         return ["IT HOLDS THE ENCRYPTION KEY OF ITS SECRETS: whoever has it can read them all."]
-    where = (
-        "O_ENCRYPTION_KEY"
-        if settings.encryption_key is not None
-        else f"the file {keyring_of(settings).file}"
-    )
+    if settings.encryption_key is not None:
+        where, told = "O_ENCRYPTION_KEY", "Set the same before `o restore`."
+    else:
+        where = f"the file {keyring_of(settings).file}"
+        told = f"Copy it to NEW/{FILE} before `o restore --data-dir NEW`."
     return [
         f"ITS SECRETS (keys of providers, tokens, variables) ARE READ WITH {where} ALONE,",
         "which is not in it: keep that in another place, or they are lost "
         f"(key {', '.join(totals.sealed_by)}).",
+        told,
     ]
 
 
@@ -44,7 +45,10 @@ def check_keys(totals: Totals, header: Header, settings: Settings) -> list[str]:
         return []
     if header.keys and not here.names():
         return header.keys
-    told = "give O_ENCRYPTION_KEY as it was where the backup was taken"
+    told = (
+        "set O_ENCRYPTION_KEY as it was where the backup was taken, or, where it was not set, "
+        f"copy the file {FILE} of that data directory to {here.file}"
+    )
     if header.keys:
         told = "this machine has a key of its own; take O_ENCRYPTION_KEY, or its file, away"
     raise Conflict(

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -227,10 +229,17 @@ async def test_secrets_need_their_key_which_is_in_a_backup_only_when_it_is_asked
     key = keyring.file.read_bytes().strip()
     assert key not in without.read_bytes()
     assert key in with_key.read_bytes()
+    assert "Copy it to NEW/encryption-key before `o restore --data-dir NEW`" in said
     other = _copy(full.url, tmp_path, "other")
-    with pytest.raises(Conflict, match="give O_ENCRYPTION_KEY as it was"):
+    missing = Keyring(other.settings.data_dir).file
+    told = re.escape(f"copy the file encryption-key of that data directory to {missing}")
+    with pytest.raises(Conflict, match=f"set O_ENCRYPTION_KEY as it was .*{told}"):
         await other.restore(without)
     await other.restore(without, without_key=True)
+    copied = _copy(full.url, tmp_path, "copied")
+    _as_told(keyring.file, Keyring(copied.settings.data_dir).file)
+    await copied.restore(without)
+    assert Keyring(copied.settings.data_dir).decrypt(sealed, of="providers:1") == "sk-1"
     third = _copy(full.url, tmp_path, "third")
     await third.restore(with_key)
     assert Keyring(third.settings.data_dir).decrypt(sealed, of="providers:1") == "sk-1"
@@ -260,6 +269,12 @@ async def test_a_key_that_comes_while_a_backup_begins_is_in_it_with_those_that_w
     await other.restore(tmp_path / "a.backup")
     there = Keyring(other.settings.data_dir)
     assert [there.decrypt(one, of="providers:1") for one in (old, new)] == ["sk-1", "sk-2"]
+
+
+def _as_told(key: Path, target: Path) -> None:
+    """Copy a key's file as the message says."""
+    target.parent.mkdir(exist_ok=True)
+    shutil.copy(key, target)
 
 
 def _begun(file: Path, place: Place, command: str) -> "subprocess.Popen[bytes]":

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from o.storage.database import libpq_url
+from server.up.embedded_postgres import find_binaries
 from tests.support.ports import own_port
 from tests.support.product import REPOSITORY, Product
 
@@ -21,21 +22,22 @@ DOC = (REPOSITORY / "docs" / "operations.md").read_text()
 WALK = DOC.split("## From nothing to two organizations\n")[1].split("\n## ")[0]
 BLOCKS = re.findall(r"```sh\n(.*?)```", WALK, re.DOTALL)
 _DATABASE = "postgresql://o:secret@127.0.0.1:5432/o"
+_SUPERUSER = "sudo -u postgres psql"
 _TEMPORAL = "127.0.0.1:7233"
 _API = "http://127.0.0.1:8283"
 _MARK = "--- a block is done ---"
 
 
 @pytest.fixture
-def database_url(server: Product) -> str:
-    """An empty database in the PostgreSQL of the tests, reached through its socket."""
+def socket(server: Product) -> str:
+    """Where the PostgreSQL of the tests is reached, in which nothing is left of an earlier walk."""
     server.query("DROP DATABASE IF EXISTS walk WITH (FORCE)")
-    server.query("CREATE DATABASE walk")
+    server.query("DROP ROLE IF EXISTS walker")
     known = libpq_url(server.state["database_url"])
     with psycopg.connect(known) as connection:
         socket, port = connection.info.host, connection.info.port
     assert port == 5432, "what is after & in an address would need quotes"
-    return f"postgresql://o@/walk?host={socket}"
+    return socket
 
 
 def walk(commands: str, place: Path, env: dict[str, str]) -> list[str]:
@@ -72,14 +74,18 @@ def organizations_in(records: list[dict[str, Any]]) -> set[str]:
 
 
 def test_a_new_user_gets_from_nothing_to_two_organizations(
-    server: Product, database_url: str, tmp_path: Path
+    server: Product, socket: str, tmp_path: Path
 ) -> None:
     # What a shell that fails has started would keep its pipes open.
     commands = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"
     commands += "".join(f"{block}echo '{_MARK}'\n" for block in BLOCKS)
     api = f"http://127.0.0.1:{(port := own_port())}"
     for said, here in (
-        (_DATABASE, database_url),
+        (_SUPERUSER, f"{find_binaries()}/psql -h {socket} -U o -d postgres"),
+        ("CREATE USER o ", "CREATE USER walker "),
+        ("CREATE DATABASE o OWNER o", "CREATE DATABASE walk OWNER walker"),
+        ("-d o -c", "-d walk -c"),
+        (_DATABASE, f"postgresql://walker@/walk?host={socket}"),
         (_TEMPORAL, server.state["temporal_address"]),
         (_API, api),
     ):
@@ -92,9 +98,10 @@ def test_a_new_user_gets_from_nothing_to_two_organizations(
         "O_PORT": str(port),
         "O_TASK_QUEUE": "walk",
     }
-    settings, started, organizations, talk, record, measures, _saved, stopped, rest = walk(
+    made, settings, started, organizations, talk, record, measures, _saved, stopped, rest = walk(
         commands, tmp_path, env
     )
+    assert made.split("\n") == ["CREATE ROLE", "CREATE DATABASE", "CREATE EXTENSION", ""]
     assert not settings
     assert (tmp_path / "o.env").stat().st_mode & 0o777 == 0o600
     assert "schema: empty -> " in started
