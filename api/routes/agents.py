@@ -175,10 +175,10 @@ async def retrieve(
     parts: PartsDep,
 ) -> Response:
     """One agent; 1.x clients see its blocks, tools, tags and secrets when `include` names them."""
-    async with parts.database.quick() as quick:
-        state = await stored.get_agent_state(
-            quick, actor, agent_id, with_blocks=shown.blocks, with_tools=shown.tools
-        )
+    reads = parts.database.shared_reads
+    state = await stored.read_agent_state(
+        reads, actor, agent_id, with_blocks=shown.blocks, with_tools=shown.tools
+    )
     if not shown.are_beside:
         return answer(AgentBody.of(state, shown))
     async with parts.database.connect() as connection:

@@ -6,9 +6,12 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Select,
+    Text,
     and_,
+    any_,
     bindparam,
     exists,
     func,
@@ -29,8 +32,8 @@ from o.storage.held_tools import SHOWN_TOOLS
 from o.storage.identity_links import AGENTS, identity_conditions
 from o.storage.memory_tables import agent_archives
 from o.storage.pages import Page, page_of_rows
-from o.storage.quick import AnyConnection
 from o.storage.rows import columns_of, model_of, model_of_json, readable, row_of
+from o.storage.shared_reads import SharedReads
 from o.storage.tables import agent_blocks, agents, conversations
 
 _SORT_KEYS: dict[str, ColumnElement[Any]] = {
@@ -85,7 +88,7 @@ _STATES = {
 }
 _STATE = {
     shown: statement.where(
-        agents.c.id == bindparam("agent_id"),
+        agents.c.id == any_(bindparam("ids", type_=ARRAY(Text))),
         agents.c.organization_id == bindparam("organization_id"),
     )
     for shown, statement in _STATES.items()
@@ -185,27 +188,34 @@ async def lock_agents(
     return ids
 
 
-async def get_agent_state(
-    connection: AnyConnection,
-    actor: Actor,
-    agent_id: str,
-    *,
-    with_blocks: bool = True,
-    with_tools: bool = True,
-) -> AgentState:
+async def get_agent_state(connection: AsyncConnection, actor: Actor, agent_id: str) -> AgentState:
     """The agent by that id, with what is shown beside it, in one statement.
 
     Raises:
         NotFound: There is none for this actor.
     """
     rows = await connection.execute(
-        _STATE[with_blocks, with_tools],
-        {"agent_id": agent_id, "organization_id": actor.organization_id},
+        _STATE[True, True], {"ids": [agent_id], "organization_id": actor.organization_id}
     )
-    found = rows.one_or_none()
-    if found is None:
+    return _state_of(rows.one_or_none(), agent_id)
+
+
+async def read_agent_state(
+    reads: SharedReads, actor: Actor, agent_id: str, *, with_blocks: bool, with_tools: bool
+) -> AgentState:
+    """The same outside of a transaction, in a statement that others may share.
+
+    Raises:
+        NotFound: There is none for this actor.
+    """
+    statement = _STATE[with_blocks, with_tools]
+    return _state_of(await reads.row(statement, actor.organization_id, agent_id), agent_id)
+
+
+def _state_of(row: Any, agent_id: str) -> AgentState:
+    if row is None:
         raise agent_not_found(agent_id)
-    return model_of_json(AgentState, found.state, agent_id)
+    return model_of_json(AgentState, row.state, agent_id)
 
 
 async def list_agent_states(

@@ -33,6 +33,7 @@ from o.disk import is_full
 from o.errors import InvalidInput, OError, Unavailable
 from o.storage.quick import QuickConnection, as_sqlalchemy_error
 from o.storage.rows import read_json
+from o.storage.shared_reads import SharedReads
 
 _log = logging.getLogger(__name__)
 set_json_loads(read_json)  # several times as fast as the standard library's
@@ -156,6 +157,7 @@ class Database:
         event.listen(self.engine.sync_engine, "checkin", self._drop_outdated)
         event.listen(self.engine.sync_engine, "handle_error", self._note_full_disk)
         self._transactional = self.engine.execution_options(isolation_level="READ COMMITTED")
+        self.shared_reads = SharedReads(self.quick)
 
     def connect(self) -> AsyncConnection:
         """A connection, for `async with`, on which each statement commits by itself."""
