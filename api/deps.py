@@ -70,9 +70,14 @@ class Parts:
     message_search: MessageSearch
 
 
-async def _parts(request: Request) -> Parts:
+def parts_of(request: Request) -> Parts:
+    """What the application is made of, for a route that is too frequent to be given it."""
     parts: Parts = request.app.state.parts
     return parts
+
+
+async def _parts(request: Request) -> Parts:
+    return parts_of(request)
 
 
 PartsDep = Annotated[Parts, Depends(_parts)]
@@ -81,14 +86,14 @@ PartsDep = Annotated[Parts, Depends(_parts)]
 async def _transaction(request: Request) -> AsyncIterator[AsyncConnection]:
     # First, here and below: who has a connection and waits for another one may wait for itself.
     await current_actor(request)
-    async with (await _parts(request)).database.begin() as connection:
+    async with parts_of(request).database.begin() as connection:
         yield connection
         await put_request_on_record(connection, request)
 
 
 async def _reads(request: Request) -> AsyncIterator[AsyncConnection]:
     await current_actor(request)
-    async with (await _parts(request)).database.connect() as connection:
+    async with parts_of(request).database.connect() as connection:
         yield connection
 
 
@@ -98,7 +103,7 @@ async def refuse_category(request: Request) -> None:
     Raises:
         InvalidInput: The request holds it, and the operator does.
     """
-    if not (await _parts(request)).settings.strict_provider_category:
+    if not parts_of(request).settings.strict_provider_category:
         return
     held = "provider_category" in request.query_params
     if not held and request.method in ("POST", "PATCH") and (content := await request.body()):
@@ -186,7 +191,7 @@ async def _run_id(run_id: str) -> str:
 RunId = Annotated[str, Depends(_run_id)]
 
 
-async def is_current_client(request: Request) -> bool:
+def is_current_client(request: Request) -> bool:
     """Whether V1 takes the caller for a client of release 1 or later (or for no client at all)."""
     if "x-stainless-package-version" in request.headers:
         return True
@@ -197,27 +202,29 @@ async def is_current_client(request: Request) -> bool:
     return found is not None and int(found[1]) >= 1
 
 
-CurrentClientDep = Annotated[bool, Depends(is_current_client)]
+async def _is_current_client(request: Request) -> bool:
+    return is_current_client(request)
 
 
-async def _relations(
-    request: Request,
-    include: Annotated[list[str] | None, Query()] = None,
-    include_relationships: Annotated[list[str] | None, Query(deprecated=True)] = None,
-) -> Relations:
+CurrentClientDep = Annotated[bool, Depends(_is_current_client)]
+
+
+def relations_of(request: Request) -> Relations:
     """What V1 shows beside an agent: what `include` names to 1.x clients, else everything.
 
     Clients before release 1 can name what they want in `include_relationships`, in older words.
     A tool is shown no secrets: it has those of its own agent. Neither is a key that only reads.
+    Routes that go by it are documented with `RELATIONS`.
     """
     key = key_of(request.scope)
     sees_none = call_of(request.scope) is not None or not (key is None or key.opens(_WRITES))
-    if await is_current_client(request):
-        names = {name.removeprefix("agent.") for name in include or ()}
-    elif include_relationships is None:
+    if is_current_client(request):
+        include = request.query_params.getlist("include")
+        names = {name.removeprefix("agent.") for name in include}
+    elif not (older := request.query_params.getlist("include_relationships")):
         return replace(EVERYTHING, secrets=not sees_none)
     else:
-        names = {"blocks" if name == "memory" else name for name in include_relationships}
+        names = {"blocks" if name == "memory" else name for name in older}
     if "tool_exec_environment_variables" in names:
         names.add("secrets")
     if "multi_agent_group" in names:
@@ -231,6 +238,10 @@ async def _relations(
         groups="managed_group" in names,
         sources="sources" in names,
     )
+
+
+async def _relations(request: Request) -> Relations:
+    return relations_of(request)
 
 
 RelationsDep = Annotated[Relations, Depends(_relations)]

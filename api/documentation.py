@@ -81,6 +81,18 @@ OUTDATED: Responses = {
 }
 
 
+def _names(parameter: str, **more: Any) -> dict[str, Any]:
+    kinds = [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]
+    schema = {"anyOf": kinds, "title": parameter.replace("_", " ").title()}
+    return {"name": parameter, "in": "query", "required": False, "schema": schema | more} | more
+
+
+RELATIONS: dict[str, Any] = {
+    "parameters": [_names("include"), _names("include_relationships", deprecated=True)]
+}
+"""What a route reads of its query that goes by `api.deps.relations_of`."""
+
+
 OPENAI_ERRORS: Responses = {
     status: {"model": OpenAIErrorBody, "description": said["description"]}
     for status, said in ERRORS.items()

@@ -3,9 +3,10 @@
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.auth import current_actor
 from api.block_limits import check_limits
 from api.bodies import answer
 from api.deps import (
@@ -17,7 +18,10 @@ from api.deps import (
     ReadsDep,
     RelationsDep,
     TransactionDep,
+    parts_of,
+    relations_of,
 )
+from api.documentation import RELATIONS
 from api.held_tools import tools_named
 from api.new_agents import agent_changes, model_asked_for, model_of_new, new_agent
 from api.shown_agents import agent_answer, agents_answer
@@ -132,7 +136,13 @@ async def create(
         return await agent_answer(connection, state, shown, variables)
 
 
-@router.get("/", operation_id="list_agents", summary="List agents", response_model=list[AgentBody])
+@router.get(
+    "/",
+    operation_id="list_agents",
+    summary="List agents",
+    response_model=list[AgentBody],
+    openapi_extra=RELATIONS,
+)
 async def index(
     connection: ReadsDep,
     actor: ActorDep,
@@ -167,17 +177,17 @@ async def count(connection: ReadsDep, actor: ActorDep, wanted: FilterDep) -> Res
     operation_id="retrieve_agent",
     summary="Retrieve an agent",
     response_model=AgentBody,
+    openapi_extra=RELATIONS,
 )
-async def retrieve(
-    agent_id: AgentId,
-    actor: ActorDep,
-    shown: RelationsDep,
-    parts: PartsDep,
-) -> Response:
+async def retrieve(agent_id: AgentId, request: Request) -> Response:
     """One agent; 1.x clients see its blocks, tools, tags and secrets when `include` names them."""
-    reads = parts.database.shared_reads
+    parts, actor, shown = parts_of(request), await current_actor(request), relations_of(request)
     state = await stored.read_agent_state(
-        reads, actor, agent_id, with_blocks=shown.blocks, with_tools=shown.tools
+        parts.database.shared_reads,
+        actor,
+        agent_id,
+        with_blocks=shown.blocks,
+        with_tools=shown.tools,
     )
     if not shown.are_beside:
         return answer(AgentBody.of(state, shown))

@@ -4,8 +4,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
+from api.auth import current_actor
 from api.block_limits import check_limits
 from api.bodies import answer, block_answer
 from api.deps import (
@@ -17,8 +18,9 @@ from api.deps import (
     ReadsDep,
     RelationsDep,
     TransactionDep,
+    parts_of,
 )
-from api.documentation import OUTDATED
+from api.documentation import OUTDATED, RELATIONS
 from api.shown_agents import agents_answer
 from api.wire.agents import AgentBody
 from api.wire.blocks import BlockBody, CreateBlockBody, UpdateBlockBody, block_bodies
@@ -125,9 +127,10 @@ async def count(connection: ReadsDep, actor: ActorDep, wanted: FilterDep) -> Res
     summary="Retrieve a memory block",
     response_model=BlockBody,
 )
-async def retrieve(block_id: BlockId, connection: ReadsDep, actor: ActorDep) -> Response:
+async def retrieve(block_id: BlockId, request: Request) -> Response:
     """One block."""
-    return block_answer(await stored.get_block(connection, actor, block_id))
+    reads, actor = parts_of(request).database.shared_reads, await current_actor(request)
+    return block_answer(await stored.read_block(reads, actor, block_id))
 
 
 @router.patch(
@@ -171,6 +174,7 @@ async def delete(block_id: BlockId, connection: TransactionDep, actor: ActorDep)
     operation_id="list_agents_for_block",
     summary="List the agents that have a memory block",
     response_model=list[AgentBody],
+    openapi_extra=RELATIONS,
 )
 async def agents(
     block_id: BlockId,

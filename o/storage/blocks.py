@@ -4,7 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Select,
+    Text,
+    any_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,7 +28,13 @@ from o.storage.deleted_rows import deleted_by_time
 from o.storage.identity_links import BLOCKS, identity_conditions
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of, row_of
+from o.storage.shared_reads import SharedReads
 from o.storage.tables import agent_blocks, agents, blocks, conversation_blocks
+
+_BY_ID = select(*columns_of(blocks, Block)).where(
+    blocks.c.id == any_(bindparam("ids", type_=ARRAY(Text))),
+    blocks.c.organization_id == bindparam("organization_id"),
+)
 
 
 @dataclass(frozen=True)
@@ -72,6 +91,18 @@ async def get_block(
     if row is None:
         raise block_not_found(block_id)
     return model_of(Block, row)
+
+
+async def read_block(reads: SharedReads, actor: Actor, block_id: str) -> Block:
+    """The block by that id, in a statement that others may share.
+
+    Raises:
+        NotFound: There is none for this actor.
+    """
+    row = await reads.row(_BY_ID, actor.organization_id, block_id)
+    if row is None:
+        raise block_not_found(block_id)
+    return model_of(Block, row._asdict())
 
 
 async def get_blocks(

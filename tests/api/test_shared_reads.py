@@ -15,6 +15,7 @@ from o.domain.agents import AgentState
 from o.errors import NotFound, Unreadable
 from o.ids import new_id
 from o.storage.agents import read_agent_state
+from o.storage.blocks import read_block
 from o.storage.database import Database, is_unreachable
 from o.storage.quick import QuickConnection
 from o.storage.shared_reads import SharedReads
@@ -76,6 +77,19 @@ async def test_organizations_share_no_statement(counted: Counted) -> None:
     ours, theirs = await asyncio.gather(counted.number("1"), counted.number("1", "theirs"))
     assert (ours, theirs) == (12, None)
     assert counted.count == 2
+
+
+async def test_blocks_are_read_together_and_each_as_it_is(
+    server: Product, counted: Counted, agent: ShownAgent
+) -> None:
+    ids = [str(block.id) for block in agent.blocks]
+    found = await asyncio.gather(*(read_block(counted.reads, Actor(), one) for one in ids))
+    assert [block.id for block in found] == ids
+    assert counted.count == 1
+    with pytest.raises(NotFound):
+        await read_block(counted.reads, Actor(organization_id=new_id("org")), ids[0])
+    shown = server.client().blocks.retrieve(ids[0])
+    assert shown.value == agent.blocks[0].value
 
 
 async def test_each_is_told_of_its_own_agent(
