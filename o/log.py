@@ -93,6 +93,8 @@ def configure_logging(level: str = "INFO", log_format: LogFormat = "text") -> No
     """Send records at or above `level` to standard error. Called once, by `server.cli`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(TextLines() if log_format == "text" else JsonLines())
+    # Which no format shows, and every record would look up.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for noisy in ("httpx", "httpcore", "LiteLLM", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]]+)(?::\d{1,5})?")
+_USUAL_NAMES = frozenset({"localhost", "127.0.0.1"})
 _WHAT_TO_DO = "An operator may name it in {setting}, or set O_API_TOKEN."
 
 
@@ -64,7 +65,9 @@ class BrowserCheck:
 
 def is_loopback(name: str) -> bool:
     """Whether a name can only mean this machine."""
+    if name in _USUAL_NAMES or name.endswith(".localhost"):
+        return True
     try:
         return ip_address(name).is_loopback
     except ValueError:
-        return name == "localhost" or name.endswith(".localhost")
+        return False

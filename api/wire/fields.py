@@ -35,7 +35,7 @@ def with_example(**fields: Any) -> ConfigDict:
 
 
 def _entity_time(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{_zoneless_time(moment)}Z"
 
 
 EntityTime = Annotated[datetime, PlainSerializer(_entity_time, return_type=str)]
@@ -43,7 +43,8 @@ EntityTime = Annotated[datetime, PlainSerializer(_entity_time, return_type=str)]
 
 
 def _zoneless_time(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    # Half of what `strftime` costs, in bodies with many times.
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
 ZonelessTime = Annotated[datetime, PlainSerializer(_zoneless_time, return_type=str)]

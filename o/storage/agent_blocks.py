@@ -14,6 +14,21 @@ from o.storage.rows import columns_of, model_of, models_of
 from o.storage.tables import agent_blocks, agents, blocks
 
 # Made once: to put a statement together costs more than to read the answer.
+_ALL = (
+    select(agents.c.id.label("holder_id"), *columns_of(blocks, Block))
+    .select_from(
+        agents.outerjoin(
+            agent_blocks.join(blocks, blocks.c.id == agent_blocks.c.block_id),
+            agent_blocks.c.agent_id == agents.c.id,
+        )
+    )
+    .where(
+        agents.c.id == bindparam("agent_id"),
+        agents.c.organization_id == bindparam("organization_id"),
+        agents.c.deleted_at.is_(None),
+    )
+    .order_by(agent_blocks.c.position, agent_blocks.c.label)
+)
 _READ_BY_LABEL = (
     select(*columns_of(blocks, Block))
     .join(agent_blocks, agent_blocks.c.block_id == blocks.c.id)
@@ -39,16 +54,8 @@ async def list_agent_blocks(
     Raises:
         NotFound: There is no such agent for this actor.
     """
-    held = agent_blocks.join(blocks, blocks.c.id == agent_blocks.c.block_id)
     rows = await connection.execute(
-        select(agents.c.id.label("holder_id"), *columns_of(blocks, Block))
-        .select_from(agents.outerjoin(held, agent_blocks.c.agent_id == agents.c.id))
-        .where(
-            agents.c.id == agent_id,
-            agents.c.organization_id == actor.organization_id,
-            agents.c.deleted_at.is_(None),
-        )
-        .order_by(agent_blocks.c.position, agent_blocks.c.label)
+        _ALL, {"agent_id": agent_id, "organization_id": actor.organization_id}
     )
     found = rows.mappings().all()
     if not found:
