@@ -25,6 +25,7 @@ from o.metrics.own import OwnMeasures
 from o.storage.backlog import Backlog, count_backlog
 from o.storage.database import Database
 from o.temporal.connection import check_serving
+from o.temporal.namespace import is_prepared
 from o.temporal.queues import find_queue
 
 _KEPT_S = 5.0
@@ -83,10 +84,16 @@ class Measures:
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 await check_serving(self._temporal, timeout_s=_PATIENCE_S)
-                queue = await find_queue(self._temporal, self._task_queue, timeout_s=_PATIENCE_S)
+                queue, prepared = await asyncio.gather(
+                    find_queue(self._temporal, self._task_queue, timeout_s=_PATIENCE_S),
+                    is_prepared(self._temporal, timeout_s=_PATIENCE_S),
+                )
         except (RuntimeError, RPCError, TimeoutError):
             return [_answers("temporal", is_well=False)]
         answers = [_answers("temporal", is_well=True)]
+        if prepared is not None:
+            words = "Whether Temporal's namespace has O's search attributes; else no turn begins."
+            answers.append(GaugeMetricFamily("o_temporal_prepared", words, int(prepared)))
         if queue is not None:
             words = "How long the oldest task has waited for a worker's free slot."
             answers.append(GaugeMetricFamily("o_oldest_task_seconds", words, queue.longest_wait_s))

@@ -16,6 +16,7 @@ from o.storage.database import Database
 from o.storage.sandbox_states import read_sandbox_state
 from o.storage.turn.steps import count_waiting_for_room
 from o.temporal.connection import check_serving
+from o.temporal.namespace import is_prepared
 from o.temporal.queues import find_queue
 
 _KEPT_S = 2.0
@@ -28,14 +29,15 @@ class Standing:
     """What was found by one look.
 
     Attributes:
-        temporal: Whether it serves. While it is away, messages are kept.
+        temporal: Whether it serves. While it is away, messages are kept; so they are where its
+            namespace is unprepared, which lacks O's search attributes.
         workers: Whether any has a free slot; unknown where Temporal does not tell.
         longest_wait_s: How long the oldest task has waited for a slot.
         waiting_for_room: How many model calls wait for room at their provider, by provider.
         sandbox: What workers run tools in, a `SandboxState`; None while they have not said.
     """
 
-    temporal: Literal["ok", "away"] = "ok"
+    temporal: Literal["ok", "unprepared", "away"] = "ok"
     workers: Literal["ok", "full", "unknown"] = "unknown"
     longest_wait_s: float | None = None
     waiting_for_room: dict[str, int] = field(default_factory=dict)
@@ -69,11 +71,15 @@ class Readiness:
             await asyncio.wait_for(
                 check_serving(self._temporal, timeout_s=_PATIENCE_S), _PATIENCE_S
             )
-            queue = await find_queue(self._temporal, self._task_queue, timeout_s=_PATIENCE_S)
+            queue, prepared = await asyncio.gather(
+                find_queue(self._temporal, self._task_queue, timeout_s=_PATIENCE_S),
+                is_prepared(self._temporal, timeout_s=_PATIENCE_S),
+            )
         except (RuntimeError, RPCError, TimeoutError):
             return Standing("away", waiting_for_room=waiting, sandbox=sandbox)
+        temporal: Literal["ok", "unprepared"] = "unprepared" if prepared is False else "ok"
         if queue is None:
-            return Standing(waiting_for_room=waiting, sandbox=sandbox)
+            return Standing(temporal, waiting_for_room=waiting, sandbox=sandbox)
         waited_s = queue.longest_wait_s
         workers: Literal["ok", "full"] = "full" if waited_s > _LONGEST_WAIT_S else "ok"
-        return Standing("ok", workers, waited_s, waiting, sandbox)
+        return Standing(temporal, workers, waited_s, waiting, sandbox)

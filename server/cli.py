@@ -155,7 +155,7 @@ def migrate(is_plan: bool) -> None:
     from migrations.plan import plan  # noqa: PLC0415
     from migrations.upgrade import migrate as upgrade  # noqa: PLC0415
     from o.storage.availability import reach  # noqa: PLC0415
-    from o.temporal.connection import register  # noqa: PLC0415
+    from o.temporal.namespace import register  # noqa: PLC0415
 
     settings = _with_database(_settings())
 
@@ -167,8 +167,7 @@ def migrate(is_plan: bool) -> None:
             return
         before, after = await upgrade(database)
         click.echo(f"schema: {before or 'empty'} -> {after}")
-        for line in await register(settings):
-            click.echo(line)
+        await register(settings, click.echo)
 
     _on_database(settings, "o migrate", run)
     leave()

@@ -29,6 +29,7 @@ from o.storage.database import Database, libpq_url
 from o.storage.providers import provider_reader
 from o.storage.sealed import SEALED, count_by_key
 from o.temporal.connection import connect_or_explain
+from o.temporal.namespace import is_prepared
 from sandbox.choice import survey
 from server.start_files import strange_start_files
 from server.up import (
@@ -44,6 +45,8 @@ from server.up import (
 )
 
 _TIMEOUT_S = 10
+_UNPREPARED = "it lacks O's search attributes"
+_MIGRATE = "run `o migrate`"
 _ROTATE = "`o secrets rotate` puts them under the first one"
 
 
@@ -147,6 +150,8 @@ def _running(settings: Settings) -> Finding:
         return Finding("bad", f"`o up` is not ready: {_detail(answer)}", logs)
     if _says(answer, "temporal") == "away":
         return Finding("bad", "Temporal is away: messages wait until it is back", logs)
+    if _says(answer, "temporal") == "unprepared":
+        return Finding("bad", f"no turn begins in Temporal: {_UNPREPARED}", _MIGRATE)
     if _says(answer, "workers") == "full":
         start = "start more workers (O_WORKERS), or see what theirs are taken by"
         return Finding("warn", "no worker has a free slot: messages are kept", start)
@@ -261,11 +266,16 @@ async def _count_secrets(url: str) -> Counter[str]:
 
 
 def _temporal_server(settings: Settings) -> Finding:
+    async def look() -> bool | None:
+        return await is_prepared(await connect_or_explain(settings))
+
     try:
-        asyncio.run(connect_or_explain(settings))
+        prepared = asyncio.run(look())
     except OError as error:
         return Finding("bad", error.message)
     where = f"{settings.temporal_address}, namespace {settings.temporal_namespace}"
+    if prepared is False:
+        return Finding("bad", f"no turn begins in Temporal at {where}: {_UNPREPARED}", _MIGRATE)
     return Finding("ok", f"Temporal answers at {where}")
 
 

@@ -25,6 +25,8 @@ class Status:
         problem: Why there is nothing else; empty where the API answered.
         database: Whether it answers the API.
         temporal: Likewise.
+        temporal_prepared: Whether its namespace has O's search attributes, without which no turn
+            begins; None where it does not tell.
         processes: Those that answer, each with the bytes of memory it takes.
         workers: How many polled Temporal within the last minute, on whatever machine; None where it
             does not tell.
@@ -46,6 +48,7 @@ class Status:
     release: str = ""
     database: bool = False
     temporal: bool = False
+    temporal_prepared: bool | None = None
     processes: dict[str, int] = field(default_factory=dict)
     workers: int | None = None
     oldest_task_s: float | None = None
@@ -64,7 +67,8 @@ class Status:
     def is_well(self) -> bool:
         """Whether turns go on: all parts answer, and there is a worker, here or elsewhere."""
         has_worker = bool(self.workers) or any(one.startswith("worker") for one in self.processes)
-        return not self.problem and self.database and self.temporal and has_worker
+        begins = self.temporal and self.temporal_prepared is not False
+        return not self.problem and self.database and begins and has_worker
 
 
 def show(settings: Settings, url: str | None, *, as_json: bool) -> bool:
@@ -114,6 +118,9 @@ def status_of(url: str, samples: list[Sample]) -> Status:
         release=release,
         database=bool(alone.get("o_database_answers")),
         temporal=bool(alone.get("o_temporal_answers")),
+        temporal_prepared=None
+        if (told := alone.get("o_temporal_prepared")) is None
+        else bool(told),
         processes={name: memory.get(name, 0) for name in sorted(names)},
         workers=int(alone["o_workers"]) if "o_workers" in alone else None,
         oldest_task_s=alone.get("o_oldest_task_seconds"),
@@ -170,7 +177,7 @@ def lines(found: Status) -> list[str]:
     shown = [
         _line("API", f"{found.url} answers, release {found.release}"),
         _line("database", "answers" if found.database else "AWAY: requests get 503 meanwhile"),
-        _line("Temporal", "answers" if found.temporal else "AWAY: messages are kept meanwhile"),
+        _line("Temporal", _temporal(found)),
         _line("processes", memory if found.processes else "none"),
         _line("turns", _turns(found)),
         _line("approvals", _approvals(found)),
@@ -187,6 +194,14 @@ def lines(found: Status) -> list[str]:
     if found.oldest_task_s is not None:
         shown.insert(4, _line("queue", f"the oldest task waits {found.oldest_task_s:.1f} s"))
     return shown
+
+
+def _temporal(found: Status) -> str:
+    if not found.temporal:
+        return "AWAY: messages are kept meanwhile"
+    if found.temporal_prepared is False:
+        return "LACKS O's search attributes: no turn begins until `o migrate` is run"
+    return "answers"
 
 
 def _turns(found: Status) -> str:

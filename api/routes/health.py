@@ -46,7 +46,8 @@ class Ready(BaseModel):
     server's token, where it has one.
 
     Attributes:
-        temporal: `away` means that messages are kept until it is back.
+        temporal: `away` means that messages are kept until it is back; `unprepared` that its
+            namespace lacks O's search attributes, so that no turn begins until `o migrate` is run.
         workers: `full` means that none has a free slot; `unknown` that Temporal does not tell.
         longest_wait_s: How long the oldest task has waited for a slot.
         waiting_for_room: How many model calls wait because as many are under way to their provider
@@ -56,7 +57,7 @@ class Ready(BaseModel):
 
     version: str = V1_RELEASE
     status: Literal["ok"] = "ok"
-    temporal: Literal["ok", "away"]
+    temporal: Literal["ok", "unprepared", "away"]
     workers: Literal["ok", "full", "unknown"]
     longest_wait_s: float | None = None
     waiting_for_room: dict[str, int] | None = None

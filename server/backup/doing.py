@@ -20,7 +20,7 @@ from server.backup.opening import open_source, open_target
 from server.backup.place import STDOUT, place
 from server.backup.stopping import Stop, in_thread
 from server.backup.taking import Snapshot
-from server.backup.temporal import check_temporal, end_executions, set_file_aside
+from server.backup.temporal import check_temporal, end_before_restored, set_file_aside
 
 Begin = Callable[[int], Callable[[int], None]]
 """Is told how many bytes there are, about; answers what is told of each piece."""
@@ -114,7 +114,7 @@ async def put_back(
         OError: It cannot be restored; no row is changed then.
     """
     keys = [] if without_key else check_keys(checked.totals, checked.header, settings)
-    await check_temporal(settings, may_end=may_end)
+    left_to_do = await check_temporal(settings, may_end=may_end)
 
     def work(stop: Stop) -> None:
         engine = create_engine(
@@ -143,7 +143,7 @@ async def put_back(
         await in_thread(work)
         lines = [f"restored: {_words(checked.totals)}", *(_words_of_kept(settings) if keys else ())]
         lines += await _after(settings, url, may_end=may_end)
-    return lines
+    return lines + left_to_do
 
 
 def _words_of_kept(settings: Settings) -> list[str]:
@@ -162,9 +162,7 @@ async def _after(settings: Settings, url: str, *, may_end: bool) -> list[str]:
     """
     lines = []
     if may_end and settings.temporal_address is not None:
-        lines.append(
-            f"{await end_executions(settings, despite_workers=True)} executions ended in Temporal"
-        )
+        lines.append(await end_before_restored(settings))
     if settings.database_url is None and (aside := set_file_aside(settings)) is not None:
         lines.append(f"Temporal begins anew; its file is now {aside}")
     database = Database(url, pool_size=2, name=_NAME)

@@ -8,7 +8,7 @@ from temporalio.service import RPCError
 
 from o.errors import Conflict, Unavailable
 from o.settings import Settings
-from o.temporal.connection import connect_or_explain
+from o.temporal.connection import NamespaceMissing, connect_or_explain
 from o.temporal.open_executions import count_open, end_open
 from o.temporal.queues import POLL_S, find_queue
 from server.up import temporal_file
@@ -20,22 +20,29 @@ _NAMED = 5
 REASON = "the database of O was restored"
 
 
-async def check_temporal(settings: Settings, *, may_end: bool) -> None:
+async def check_temporal(settings: Settings, *, may_end: bool) -> list[str]:
     """Make sure that no execution is open which knows more than the backup.
+
+    Returns:
+        What is to be done in Temporal once the backup is restored.
 
     Raises:
         Conflict: There are some.
         Unavailable: Temporal is away.
     """
     if settings.temporal_address is None or may_end:
-        return
-    client = await connect_or_explain(settings)
+        return []
+    try:
+        client = await connect_or_explain(settings)
+    except NamespaceMissing as missing:  # nothing is open in it
+        return [missing.message]
     if found := await _asked(count_open(client, settings.task_queue)):
         raise Conflict(
             f"Temporal has {found} open executions of an O on the task queue "
             f"{settings.task_queue}. If they are of the O that you restore, say --end-executions; "
             "if another O is at work there, give this one a TEMPORAL_NAMESPACE of its own"
         )
+    return []
 
 
 async def end_executions(settings: Settings, *, despite_workers: bool) -> int:
@@ -51,6 +58,19 @@ async def end_executions(settings: Settings, *, despite_workers: bool) -> int:
         if queue is not None and queue.workers:
             raise Conflict(_at_work(queue.workers, settings.task_queue))
     return await _asked(end_open(client, settings.task_queue, REASON))
+
+
+async def end_before_restored(settings: Settings) -> str:
+    """End all that was open before a restore; answers what the operator is to know.
+
+    Raises:
+        Unavailable: Temporal is away.
+    """
+    try:
+        ended = await end_executions(settings, despite_workers=True)
+    except NamespaceMissing as missing:
+        return missing.message
+    return f"{ended} executions ended in Temporal"
 
 
 def set_file_aside(settings: Settings) -> str | None:

@@ -16,7 +16,8 @@ from temporalio.service import RPCError
 
 from o.errors import Unavailable
 from o.settings import Settings
-from o.temporal.connection import check_serving, keep_ended
+from o.temporal.connection import check_serving
+from o.temporal.namespace import keep_ended
 from server.up import environment, ports, temporal_file
 from server.up.child import Child
 from server.up.launch import Program, guarded

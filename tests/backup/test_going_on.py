@@ -229,6 +229,26 @@ def test_executions_that_may_know_more_than_a_backup_are_in_the_way_of_it_and_ca
     assert _next(product, agent).startswith("You said: ")
 
 
+def test_a_namespace_that_is_not_there_yet_is_in_nobodys_way(moved: Moved, tmp_path: Path) -> None:
+    product = moved.restored
+    product.query("CREATE DATABASE beside")
+    url = product.state["database_url"].replace("/o?", "/beside?", 1)
+    places = {
+        "TEMPORAL_ADDRESS": product.state["temporal_address"],
+        "TEMPORAL_NAMESPACE": "nowhere",
+        "DATABASE_URL": url,
+        "O_DATA_DIR": str(tmp_path),
+    }
+    refused = o("reset-temporal", env=product.env | places)
+    assert "has no namespace nowhere: `o migrate` registers it" in refused.stderr
+    done = o("restore", str(moved.file), env=product.env | places)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1].endswith(
+        "has no namespace nowhere: `o migrate` registers it, or set TEMPORAL_NAMESPACE to one that "
+        "is there"
+    )
+
+
 def test_processes_of_this_release_serve_on_the_schema_of_a_later_one(moved: Moved) -> None:
     """While a release is rolled out: it has expanded the schema, and the old ones still run."""
     product, agent = moved.restored, moved.load.talkers[0].agent

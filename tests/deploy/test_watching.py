@@ -24,6 +24,7 @@ OTHERS = {
     "o_oldest_approval_seconds",
     "o_database_answers",
     "o_temporal_answers",
+    "o_temporal_prepared",
     "o_oldest_task_seconds",
     "o_workers",
     "o_process_up",

@@ -1,19 +1,29 @@
 """What the commands say where they cannot work: one line that tells what to do, no traceback."""
 
+import asyncio
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
+from temporalio.client import Client
+from temporalio.service import RPCError
 
 from tests.support.disk import small_disk
 from tests.support.ports import own_port
+from tests.support.product import eventually
 from tests.support.refusing import refusing_temporal
 from tests.up.conftest import NewProduct
 
+_O = (sys.executable, "-m", "server.cli")
 NO_URL = "mysql://o:hush@127.0.0.1/o"
 NOBODY = "postgresql://o:hush@127.0.0.1:9/o"
 
@@ -25,7 +35,7 @@ def o(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         if not name.startswith("O_") and "_API_KEY" not in name
     }
     return subprocess.run(
-        [sys.executable, "-m", "server.cli", *arguments],
+        [*_O, *arguments],
         env=kept | environment,
         capture_output=True,
         text=True,
@@ -120,6 +130,69 @@ def test_a_temporal_that_does_not_let_us_in_is_one_line_at_once(product: NewProd
                 f"o: the Temporal server at {address} does not let us into the namespace default: "
                 "set O_TEMPORAL_API_KEY, or O_TEMPORAL_CERT_FILE and O_TEMPORAL_KEY_FILE"
             )
+
+
+def test_a_new_namespace_is_whole_when_it_is_migrated(product: NewProduct) -> None:
+    up = product().start()
+    given = {"DATABASE_URL": up.state["database_url"], "TEMPORAL_NAMESPACE": "new"}
+    given["TEMPORAL_ADDRESS"] = up.state["temporal_address"]
+    done = o("migrate", **given)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("done: temporal operator search-attribute create") == 3
+
+
+async def test_a_namespace_that_lacks_what_turns_need_is_seen_by_all_who_look(
+    product: NewProduct, tmp_path: Path
+) -> None:
+    up = product().start()
+    await _fill_namespace(up.state["temporal_address"])
+    given = {"DATABASE_URL": up.state["database_url"], "O_DATA_DIR": str(tmp_path / "other")}
+    given |= {"TEMPORAL_ADDRESS": up.state["temporal_address"], "TEMPORAL_NAMESPACE": "full"}
+    given |= {"O_PORT": str(own_port()), "O_SANDBOX_BACKEND": "unsafe-subprocess"}
+    refused = o("migrate", **given)
+    assert the_line(refused).startswith("o: Temporal refused what O needs in the namespace full")
+    assert refused.stdout.count("run: temporal operator search-attribute create --name ") == 3
+    found = o("doctor", **given)
+    assert found.returncode == 1
+    assert "namespace full: it lacks O's search attributes\n      run `o migrate`" in found.stdout
+    api = subprocess.Popen([*_O, "api"], env=os.environ | given)
+    try:
+        url = f"http://127.0.0.1:{given['O_PORT']}/v1/ready/"
+        eventually(lambda: _temporal_of(url) == "unprepared", what="word of it")
+        shown = o("status", **given)
+        assert shown.returncode == 1
+        assert "Temporal     LACKS O's search attributes: no turn begins until" in shown.stdout
+    finally:
+        api.terminate()
+        api.wait()
+
+
+async def _fill_namespace(address: str) -> None:
+    """Have a namespace in which there is no room for O's search attributes."""
+    client = await Client.connect(address, namespace="full")
+    kept = Duration(seconds=86_400)
+    await client.workflow_service.register_namespace(
+        RegisterNamespaceRequest(namespace="full", workflow_execution_retention_period=kept)
+    )
+    keyword = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+    request = AddSearchAttributesRequest(
+        namespace="full", search_attributes={f"Somebodys{n}": keyword for n in range(10)}
+    )
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await client.operator_service.add_search_attributes(request)
+            except RPCError:  # it is not known everywhere yet
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+
+def _temporal_of(url: str) -> str | None:
+    try:
+        return str(httpx.get(url, timeout=5).json()["temporal"])
+    except (httpx.HTTPError, KeyError):
+        return None
 
 
 def test_a_log_level_that_there_is_not_is_one_line(tmp_path: Path) -> None:

@@ -1,0 +1,187 @@
+"""What a namespace of Temporal needs before O's executions begin in it, and how it gets that."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import partial
+
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.namespace.v1 import NamespaceConfig
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import (
+    DescribeNamespaceRequest,
+    RegisterNamespaceRequest,
+    UpdateNamespaceRequest,
+)
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from o.errors import Unavailable
+from o.settings import Settings
+from o.temporal.connection import check_serving, connect, explained
+from workflows.temporal_ui import AGENT_ID, AGENT_NAME, RUN_STATUS
+
+ATTRIBUTES = (AGENT_ID.name, AGENT_NAME.name, RUN_STATUS.name)
+
+_RETENTION_S = 7 * 24 * 3600
+_LIMIT_S = 40.0
+"""Servers look for new namespaces and search attributes every ten seconds, each by itself."""
+_PAUSE_S = 0.2
+_PASSING = (RPCStatusCode.NOT_FOUND, RPCStatusCode.UNAVAILABLE)
+_NAMES_ALL = " AND ".join(f"{name} = 'o'" for name in ATTRIBUTES)
+
+
+async def is_prepared(client: Client, *, timeout_s: float = 5.0) -> bool | None:
+    """Whether the client's namespace is there with O's search attributes.
+
+    No turn begins in one without them. None where Temporal does not say, because its list of
+    executions is away or closed to us.
+    """
+    try:
+        await client.count_workflows(_NAMES_ALL, rpc_timeout=timedelta(seconds=timeout_s))
+    except RPCError as error:
+        is_lacking = error.status in (RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.NOT_FOUND)
+        return False if is_lacking else None
+    return True
+
+
+async def register(settings: Settings, tell: Callable[[str], None]) -> None:
+    """Make the namespace and O's search attributes known to Temporal; repeating it is harmless.
+
+    Waits until Temporal knows what was made, 40 s at most.
+
+    Args:
+        settings: Where Temporal is, and how it knows us.
+        tell: Is told what was done, or the commands for an operator where we may not do it.
+
+    Raises:
+        Unavailable: Nothing answers at the address, it does not let us in, or something is left
+            to do.
+    """
+    try:
+        client = await connect(settings)
+        is_registered = await _is_registered(client)
+    except (RPCError, RuntimeError) as error:
+        raise explained(settings, error) from error
+    steps = _Steps(client.namespace, tell)
+    kept_s = settings.temporal_retention_s or _RETENTION_S
+    if not is_registered:
+        await steps.make(
+            partial(_create, client, kept_s), f"namespace create --retention {kept_s}s"
+        )
+    elif settings.temporal_retention_h is not None and await _kept_s(client) != kept_s:
+        await steps.make(
+            partial(keep_ended, client, kept_s), f"namespace update --retention {kept_s}s"
+        )
+    if await is_prepared(client) is not True:
+        await _add_attributes(client, steps)
+    if steps.refused:
+        raise Unavailable(
+            f"Temporal refused what O needs in the namespace {client.namespace}: have somebody "
+            "who may do it run the commands above, and run `o migrate` again"
+        )
+
+
+class _Steps:
+    """What is done one after the other, until Temporal does it or refuses."""
+
+    def __init__(self, namespace: str, tell: Callable[[str], None]) -> None:
+        self.refused = False
+        self._namespace = namespace
+        self._tell = tell
+        self._limit = time.monotonic() + _LIMIT_S
+
+    @property
+    def is_late(self) -> bool:
+        return time.monotonic() >= self._limit
+
+    async def make(self, call: Callable[[], Awaitable[object]], command: str) -> None:
+        """Do it, or name the command that somebody with the right to do it can run.
+
+        A namespace that was made a moment ago is not found everywhere yet.
+        """
+        command = f"temporal operator {command} --namespace {self._namespace}"
+        while True:
+            try:
+                await call()
+            except RPCError as error:
+                if error.status is RPCStatusCode.ALREADY_EXISTS:
+                    return
+                if error.status in _PASSING and not (self.is_late or self.refused):
+                    await asyncio.sleep(_PAUSE_S)
+                    continue
+                self.refused = True
+                self._tell(f"Temporal refused ({error.status.name}); run: {command}")
+            else:
+                self._tell(f"done: {command}")
+            return
+
+
+async def _add_attributes(client: Client, steps: _Steps) -> None:
+    for name in ATTRIBUTES:
+        request = AddSearchAttributesRequest(
+            namespace=client.namespace,
+            search_attributes={name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD},
+        )
+        await steps.make(
+            partial(client.operator_service.add_search_attributes, request),
+            f"search-attribute create --name {name} --type Keyword",
+        )
+    while not steps.refused and await is_prepared(client) is not True:
+        if steps.is_late:
+            raise Unavailable(
+                f"Temporal does not find O's search attributes ({', '.join(ATTRIBUTES)}, of the "
+                f"type Keyword) in the namespace {client.namespace}: see whether another program "
+                "has made them with another type, and run `o migrate` again"
+            )
+        await asyncio.sleep(_PAUSE_S)
+
+
+async def _create(client: Client, kept_s: int) -> None:
+    await client.workflow_service.register_namespace(
+        RegisterNamespaceRequest(
+            namespace=client.namespace,
+            workflow_execution_retention_period=Duration(seconds=kept_s),
+        )
+    )
+
+
+async def keep_ended(client: Client, kept_s: int) -> None:
+    """Have Temporal keep the histories of executions that have ended for `kept_s` seconds.
+
+    Those that end from now on; a repeat is harmless.
+
+    Raises:
+        RPCError: We may not do it, or it takes no so short a time.
+    """
+    await client.workflow_service.update_namespace(
+        UpdateNamespaceRequest(
+            namespace=client.namespace,
+            config=NamespaceConfig(
+                workflow_execution_retention_ttl=Duration(seconds=kept_s),
+            ),
+        )
+    )
+
+
+async def _kept_s(client: Client) -> int:
+    """How long they are kept now; 0 where it does not say."""
+    try:
+        found = await client.workflow_service.describe_namespace(
+            DescribeNamespaceRequest(namespace=client.namespace)
+        )
+    except RPCError:
+        return 0
+    return found.config.workflow_execution_retention_ttl.seconds
+
+
+async def _is_registered(client: Client) -> bool:
+    try:
+        await check_serving(client)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return False
+    return True
