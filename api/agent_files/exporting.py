@@ -1,6 +1,7 @@
 """Exports: an agent and those of its groups as a file that V1 reads, and that loses nothing."""
 
 import asyncio
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -215,7 +216,16 @@ def _written(read: _Read, wanted: Export) -> bytes:
     file["o_identities"] = [show_identity(one, ids) for one in read.identities]
     if wanted.skills is not None:
         file["skills"] = wanted.skills
-    return json.dumps(file, ensure_ascii=False, indent=2).encode()
+    return _encoded(file)
+
+
+def _encoded(file: dict[str, Any]) -> bytes:
+    """As JSON, piece by piece: `json.dumps` keeps all of them, which are many times the whole."""
+    out = io.BytesIO()
+    with io.TextIOWrapper(out, encoding="utf-8", newline="") as text:
+        text.writelines(json.JSONEncoder(ensure_ascii=False, indent=2).iterencode(file))
+        text.flush()
+        return out.getvalue()
 
 
 def _add_agent(file: dict[str, Any], found: _Found, read: _Read, ids: LocalIds) -> None:
