@@ -34,7 +34,6 @@ def on_database(
     from migrations.schema import is_migrated  # noqa: PLC0415
     from o.storage.availability import reason_of  # noqa: PLC0415
     from o.storage.database import Database  # noqa: PLC0415
-    from server.letta_import.opening import target_url  # noqa: PLC0415
 
     async def run() -> _Result:
         database = Database(target_url(settings), pool_size=1, name=name)
@@ -49,3 +48,24 @@ def on_database(
         return asyncio.run(run())
     except SQLAlchemyError as error:
         raise Unavailable(f"the database cannot be used: {reason_of(error)}") from None
+
+
+def target_url(settings: Settings) -> str:
+    """O's database: that of the settings, else that of the `o up` whose directory they name.
+
+    Raises:
+        Unavailable: There is none.
+    """
+    # Imported when it is needed: see above.
+    from o.storage.database import libpq_url  # noqa: PLC0415
+    from server.up import state  # noqa: PLC0415
+
+    if settings.database_url is not None:
+        return libpq_url(settings.database_url.get_secret_value())
+    try:
+        return libpq_url(state.read(settings.data_dir.resolve()).database_url)
+    except (OSError, ValueError, TypeError):
+        raise Unavailable(
+            f"nothing is up in {settings.data_dir}: start `o up` (its directory is --data-dir), or "
+            "set DATABASE_URL to the database of your O"
+        ) from None

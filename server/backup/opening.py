@@ -8,7 +8,7 @@ from pathlib import Path
 
 from o.settings import Settings
 from o.storage.database import libpq_url
-from server.letta_import.opening import target_url
+from server.on_database import target_url
 from server.up import embedded_postgres, locks, postgres_account, supervisor
 from server.up.child import Child
 from server.up.launch import Launcher

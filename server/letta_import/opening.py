@@ -16,7 +16,7 @@ from server.letta_import.kind import Context, Kind
 from server.letta_import.kinds.order import ALWAYS, KINDS, OPTIONAL
 from server.letta_import.source import open_source
 from server.letta_import.target import open_target
-from server.up import state
+from server.on_database import target_url
 
 
 def chosen_kinds(only: Sequence[str], *, with_runs: bool) -> list[Kind]:
@@ -53,23 +53,6 @@ def open_context(
     with open_source(libpq_url(url)) as source, open_target(into, is_dry=is_dry) as target:
         keyring = Keyring(settings.data_dir, settings.encryption_key)
         yield Context(source, target, settings, keyring, encryption_key, is_dry)
-
-
-def target_url(settings: Settings) -> str:
-    """O's database: that of the settings, else that of the `o up` whose directory they name.
-
-    Raises:
-        Unavailable: There is none.
-    """
-    if settings.database_url is not None:
-        return libpq_url(settings.database_url.get_secret_value())
-    try:
-        return libpq_url(state.read(settings.data_dir.resolve()).database_url)
-    except (OSError, ValueError, TypeError):
-        raise Unavailable(
-            f"nothing is up in {settings.data_dir}: start `o up` (its directory is --data-dir), or "
-            "set DATABASE_URL to the database of your O"
-        ) from None
 
 
 async def _check_schema(url: str) -> None:
