@@ -7,7 +7,7 @@ own.
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -25,6 +25,11 @@ _STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {
     "temporal_workflow",
     "temporal_activity",
 }
+_OF_TEMPORAL = {
+    "temporal_workflow": ("workflow_id",),
+    "temporal_activity": ("workflow_id", "activity_type", "attempt"),
+}
+"""What is worth a fact of all that the loggers of Temporal hang on a record."""
 _MOST_CHARS = 2_000
 
 
@@ -104,9 +109,12 @@ def _facts(record: logging.LogRecord) -> dict[str, Any]:
     """What a record tells, and before that what the work is about in which it was made."""
     own = {key: value for key, value in vars(record).items() if key not in _STANDARD}
     ids: dict[str, Any] = dict(_ABOUT.get() or {})
-    of_workflow = getattr(record, "temporal_workflow", None)
-    if isinstance(of_workflow, dict) and "workflow_id" in of_workflow:
-        ids.setdefault("workflow_id", of_workflow["workflow_id"])
+    for kind, names in _OF_TEMPORAL.items():
+        if isinstance(details := getattr(record, kind, None), Mapping):
+            told = {name: details[name] for name in names if name in details}
+            if told.get("workflow_id") == ids.get("conversation_id"):
+                told.pop("workflow_id", None)
+            ids = told | ids
     return ids | own
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from temporalio import activity
+from temporalio import activity, workflow
 from temporalio.worker import (
     ActivityInboundInterceptor,
     ExecuteActivityInput,
@@ -19,7 +19,15 @@ from workflows.traces import TurnTraces
 
 
 class ActivityLogs(Interceptor):
-    """Names conversation and run in each record of an activity, and traces it if anything is."""
+    """Names conversation and run in each record of an activity, and traces it if anything is.
+
+    Temporal's loggers, which would repeat all that they know behind each sentence, leave that to
+    the facts of a record (`o.log`).
+    """
+
+    def __init__(self) -> None:
+        activity.logger.activity_info_on_message = False
+        workflow.logger.workflow_info_on_message = False
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
         """Stand before the activity."""

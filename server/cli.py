@@ -20,6 +20,7 @@ from o.log import configure_logging
 from o.process_memory import load_without_collector, spare_collector
 from o.settings import STARTUP_PATIENCE_S, ProviderSettings, Settings
 from o.tracing import hand_over, trace_to
+from server.api_address import address_of_api, url_option
 from server.backup.command import backup, reset_temporal, restore
 from server.container import check_complete, run_as_init
 from server.export.command import export
@@ -197,7 +198,7 @@ cli.add_command(secrets)
 
 
 @cli.command()
-@click.option("--url", envvar="O_BASE_URL", help="Where the API is [O_BASE_URL; this machine].")
+@url_option
 @click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
 def status(url: str | None, *, as_json: bool) -> None:
     """How the server stands: its parts, what waits, what it has done. Ends with 1 if not well.
@@ -213,7 +214,7 @@ def status(url: str | None, *, as_json: bool) -> None:
 @cli.command()
 @click.argument("folder")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--url", envvar="O_BASE_URL", help="Where the API is [O_BASE_URL; this machine].")
+@url_option
 @click.option("--embedding", help="Handle of the model for a folder that is made.")
 @click.option(
     "--on-duplicate",
@@ -233,8 +234,8 @@ def ingest(folder: str, paths: tuple[Path, ...], url: str | None, **options: Any
 
     settings = _settings()
     token = settings.api_token.get_secret_value() if settings.api_token else None
-    url = url or settings.url_of_api
-    result = asyncio.run(put(folder, paths, url=url, token=token, **options))
+    address = address_of_api(settings, url)
+    result = asyncio.run(put(folder, paths, url=address, token=token, **options))
     leave(1 if result.failed else 0)
 
 

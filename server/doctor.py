@@ -47,6 +47,8 @@ from server.up import (
 _TIMEOUT_S = 10
 _UNPREPARED = "it lacks O's search attributes"
 _MIGRATE = "run `o migrate`"
+_GLANCE_S = 2
+"""For what answers at once, if it is ours."""
 _ROTATE = "`o secrets rotate` puts them under the first one"
 
 
@@ -72,11 +74,9 @@ def examine(settings: Settings, providers: ProviderSettings) -> list[Finding]:
         _names,
         _start_files,
         lambda: _data_dir(settings.data_dir.resolve()),
-        lambda: _api_port(settings),
     ]
     runs = locks.holder(settings.data_dir.resolve()) is not None
-    if runs:
-        looks.append(lambda: _running(settings))
+    looks.append(lambda: _running(settings) if runs else _api_port(settings))
     if settings.database_url is None:
         looks.append(_embedded_postgres)
     else:
@@ -133,9 +133,26 @@ def _api_port(settings: Settings) -> Finding:
     where = f"port {settings.port} on {settings.host}"
     if settings.port == 0 or ports.is_free(settings.host, settings.port):
         return Finding("ok", f"{where} is free")
-    if locks.holder(settings.data_dir.resolve()) is not None:
-        return Finding("ok", f"{where} is taken, as it is while `o up` runs")
-    return Finding("bad", f"{where} is taken", "set O_PORT to another one")
+    api = f"http://{ports.reachable_host(settings.host)}:{settings.port}"
+    if not _is_o(api):
+        return Finding("bad", f"{where} is taken", "set O_PORT to another one")
+    if settings.database_url is not None:  # its parts are started one by one, this one among them
+        return _readiness(api, f"O, which has {where},", "see what it logs")
+    instead = "set O_PORT to another one, or O_DATA_DIR to where that one keeps its data"
+    return Finding("bad", f"{where} is taken: another O answers there", instead)
+
+
+def _is_o(api: str) -> bool:
+    """Whether a server of O answers there, be it ready or not. V1's has no second route."""
+    try:
+        health, ready = (
+            httpx.get(f"{api}/v1/{what}/", timeout=_GLANCE_S, trust_env=False)
+            for what in ("health", "ready")
+        )
+    except httpx.HTTPError:
+        return False
+    is_known = ready.status_code == 503 or _says(ready, "temporal") is not None
+    return _says(health, "status") == "ok" and is_known
 
 
 def _running(settings: Settings) -> Finding:
@@ -143,11 +160,19 @@ def _running(settings: Settings) -> Finding:
     logs = f"it starts, or see the logs in {settings.data_dir.resolve() / 'logs'}"
     try:
         api = state.read(settings.data_dir.resolve()).api
-        answer = httpx.get(f"{api}/v1/ready/", timeout=_TIMEOUT_S, trust_env=False)
-    except (OSError, ValueError, TypeError, httpx.HTTPError) as error:
+    except (OSError, ValueError, TypeError) as error:
         return Finding("bad", f"`o up` does not serve ({type(error).__name__})", logs)
+    return _readiness(api, "`o up`", logs)
+
+
+def _readiness(api: str, who: str, logs: str) -> Finding:
+    """What a server says of itself; `logs` is where to look if it cannot serve."""
+    try:
+        answer = httpx.get(f"{api}/v1/ready/", timeout=_TIMEOUT_S, trust_env=False)
+    except httpx.HTTPError as error:
+        return Finding("bad", f"{who} does not serve ({type(error).__name__})", logs)
     if answer.status_code != 200:
-        return Finding("bad", f"`o up` is not ready: {_detail(answer)}", logs)
+        return Finding("bad", f"{who} is not ready: {_detail(answer)}", logs)
     if _says(answer, "temporal") == "away":
         return Finding("bad", "Temporal is away: messages wait until it is back", logs)
     if _says(answer, "temporal") == "unprepared":
@@ -155,7 +180,7 @@ def _running(settings: Settings) -> Finding:
     if _says(answer, "workers") == "full":
         start = "start more workers (O_WORKERS), or see what theirs are taken by"
         return Finding("warn", "no worker has a free slot: messages are kept", start)
-    return Finding("ok", f"`o up` serves at {api}")
+    return Finding("ok", f"{who} serves at {api}")
 
 
 def _detail(answer: httpx.Response) -> str:
@@ -255,11 +280,12 @@ def _secrets(settings: Settings, *, runs: bool) -> list[Finding]:
 
 
 async def _count_secrets(url: str) -> Counter[str]:
-    """How many stored secrets are under each key, by its name."""
+    """How many secrets that somebody has entrusted to O are under each key, by its name."""
     database = Database(url, pool_size=1, name="o-doctor")
     try:
         async with asyncio.timeout(_TIMEOUT_S), database.connect() as connection:
-            counts = [await count_by_key(connection, where) for where in SEALED]
+            kept = [where for where in SEALED if not where.is_passing]
+            counts = [await count_by_key(connection, where) for where in kept]
             return sum(counts, Counter())
     finally:
         await database.close()

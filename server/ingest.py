@@ -13,6 +13,7 @@ import click
 import httpx
 
 from o.errors import InvalidInput, Unavailable
+from server.progress import progress_bar
 
 _AT_ONCE = 4
 _TRIES = 4
@@ -269,7 +270,7 @@ async def _each(
 
 @contextmanager
 def _bar(length: int, label: str) -> Iterator[Callable[[], None]]:
-    with click.progressbar(length=length, label=f"{label:8}", show_pos=True) as bar:
+    with progress_bar(length, f"{label:8}", show_pos=True) as bar:
         yield lambda: bar.update(1)
 
 

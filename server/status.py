@@ -10,6 +10,7 @@ import click
 from prometheus_client.parser import text_string_to_metric_families
 
 from o.settings import Settings
+from server.api_address import address_of_api
 
 _PATIENCE_S = 10.0
 
@@ -73,7 +74,7 @@ class Status:
 
 def show(settings: Settings, url: str | None, *, as_json: bool) -> bool:
     """Print how the server stands; answers whether it is well."""
-    found = asyncio.run(look(settings, (url or settings.url_of_api).rstrip("/")))
+    found = asyncio.run(look(settings, address_of_api(settings, url)))
     if as_json:
         click.echo(json.dumps({**vars(found), "is_well": found.is_well}, indent=2))
     else:

@@ -14,26 +14,29 @@ _BATCH = 100
 
 @dataclass(frozen=True)
 class SealedColumn:
-    """A column of secrets, each of which belongs to `<id of its row>/<name of the column>`."""
+    """A column of secrets, each of which belongs to `<id of its row>/<name of the column>`.
+
+    Attributes:
+        is_passing: Whether it holds what O itself hands from process to process and forgets within
+            the hour, rather than what somebody has entrusted to it.
+    """
 
     table: str
     column: str
+    is_passing: bool = False
 
     def __str__(self) -> str:
         """As statements and people name it."""
         return f"{self.table}.{self.column}"
 
 
-SEALED = tuple(
-    SealedColumn(*where.split("."))
-    for where in (
-        "providers.api_key",
-        "providers.access_key",
-        "mcp_servers.secrets",
-        "tool_variables.value",
-        "worker_requests.request",
-        "worker_requests.result",
-    )
+SEALED = (
+    SealedColumn("providers", "api_key"),
+    SealedColumn("providers", "access_key"),
+    SealedColumn("mcp_servers", "secrets"),
+    SealedColumn("tool_variables", "value"),
+    SealedColumn("worker_requests", "request", is_passing=True),
+    SealedColumn("worker_requests", "result", is_passing=True),
 )
 """All of them; tests look for others."""
 

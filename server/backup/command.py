@@ -12,6 +12,7 @@ import click
 from o.errors import InvalidInput
 from o.settings import Settings
 from server.leaving import leave
+from server.progress import progress_bar
 
 # What it works with is imported when it runs: `o --help` is quick.
 
@@ -144,9 +145,9 @@ def _bar(label: str, *, quiet: bool) -> Iterator[Callable[[int], Callable[[int],
     bars: list[Any] = []
 
     def begin(length: int) -> Callable[[int], None]:
-        if quiet or not sys.stderr.isatty():
+        if quiet:
             return lambda done: None
-        bar = click.progressbar(length=max(1, length), label=label, file=sys.stderr)
+        bar = progress_bar(max(1, length), label, file=sys.stderr)
         bars.append(bar)
         bar.render_progress()
         return bar.update

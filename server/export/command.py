@@ -10,6 +10,8 @@ import click
 
 from o.errors import InvalidInput, NotFound, OError, Unavailable
 from o.settings import Settings
+from server.api_address import address_of_api, url_option
+from server.progress import progress_bar
 
 if TYPE_CHECKING:
     from server.export.agent import Exported
@@ -45,7 +47,7 @@ def export() -> None:
     help="The directory that they are put into; it is made.",
 )
 @click.option("--overwrite", is_flag=True, help="Write anew what is there already.")
-@click.option("--url", envvar="O_BASE_URL", help="Where the API is [O_BASE_URL; this machine].")
+@url_option
 @click.pass_obj
 def agent(
     read_settings: Callable[..., Settings],
@@ -68,7 +70,7 @@ def agent(
         raise click.UsageError("name agents, or say --all")
     settings = read_settings()
     token = settings.api_token.get_secret_value() if settings.api_token else None
-    raise SystemExit(_export(agents, directory, url or settings.url_of_api, token, overwrite))
+    raise SystemExit(_export(agents, directory, address_of_api(settings, url), token, overwrite))
 
 
 def _export(
@@ -134,7 +136,7 @@ def _each(
     def show(_: object = None) -> str:
         return f"{at['agent'][:40]}: {at['what']}" if at["agent"] else ""
 
-    with click.progressbar(length=count, label="export", item_show_func=show) as bar:
+    with progress_bar(count, "export", item_show_func=show) as bar:
 
         def tell(what: str) -> None:
             at["what"] = what

@@ -6,6 +6,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from server.up import locks
+
 NAME = "up.json"
 
 
@@ -45,6 +47,15 @@ def read(data_dir: Path) -> State:
     noted = json.loads((data_dir / NAME).read_text())
     noted.pop("pid")
     return State(**noted)
+
+
+def running(data_dir: Path) -> State | None:
+    """The same of a supervisor that is alive, whatever a killed one has left; None without one."""
+    try:
+        found = read(data_dir)
+    except (OSError, ValueError, TypeError):
+        return None
+    return found if locks.holder(data_dir) is not None else None
 
 
 def remove(data_dir: Path) -> None:

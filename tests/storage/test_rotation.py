@@ -1,5 +1,6 @@
 """`o secrets rotate`: everything comes under a new key while the server runs, whatever happens."""
 
+import asyncio
 import os
 import re
 import subprocess
@@ -18,7 +19,7 @@ from o.settings import ProviderSettings, Settings
 from o.storage.database import Database, libpq_url
 from o.storage.sealed import SEALED
 from o.storage.worker_requests import WorkerRequest, add_worker_request, finish_worker_request
-from server.doctor import examine
+from server.doctor import Finding, examine
 from tests.support.product import REPOSITORY, Product, eventually
 from tests.support.provider import HANDLE
 
@@ -180,6 +181,9 @@ async def test_every_column_that_holds_ciphertext_is_one_that_rotation_knows(
         await add_worker_request(connection, own, request)
         await finish_worker_request(connection, own, request.id, {"b": 2})
     await database.close()
+    secrets(server, "rotate")
+    settings = Settings(data_dir=server.data_dir, sandbox_backend="unsafe-subprocess")
+    looked = await asyncio.to_thread(examine, settings, ProviderSettings())
     columns = server.query(
         "SELECT table_name, column_name FROM information_schema.columns "
         "WHERE table_schema = 'public' AND data_type IN ('text', 'jsonb', 'json', 'ARRAY', 'bytea')"
@@ -191,6 +195,12 @@ async def test_every_column_that_holds_ciphertext_is_one_that_rotation_knows(
             f'SELECT 1 FROM "{table}" WHERE "{column}"::text ~ \'o1:[0-9a-f]{{16}}:\' LIMIT 1'
         )
     }
+    entrusted = sum(
+        server.query(f"SELECT count({one.column}) FROM {one.table}")[0][0]
+        for one in SEALED
+        if one.table != "worker_requests"  # what processes ask of each other is nobody's secret
+    )
     http.delete(f"/v1/providers/{made['id']}", cast_to=object)
     client.mcp_servers.delete(str(mcp.id))
     assert found == {str(one) for one in SEALED}
+    assert Finding("ok", f"{entrusted} stored secrets can be read") in looked

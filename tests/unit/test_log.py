@@ -102,6 +102,22 @@ def test_a_record_names_what_the_work_is_about(formatter: logging.Formatter) -> 
     assert "run" not in formatter.format(record_of())
 
 
+def test_what_temporal_knows_of_an_activity_is_facts_and_no_fact_twice() -> None:
+    details = {
+        "workflow_id": "conv-1",
+        "activity_type": "take_step",
+        "attempt": 2,
+        "activity_id": 7,
+    }
+    record = record_of(temporal_activity=details)
+    line = TextLines().format(record)
+    assert line.endswith("tool returned workflow_id=conv-1 activity_type=take_step attempt=2")
+    with about(conversation_id="conv-1"):
+        found = json.loads(JsonLines().format(record))
+    assert (found["conversation_id"], found["attempt"]) == ("conv-1", 2)
+    assert not {"workflow_id", "activity_id"} & found.keys()
+
+
 async def test_tasks_side_by_side_are_each_about_their_own() -> None:
     async def work(name: str) -> str:
         with about(run_id=name):

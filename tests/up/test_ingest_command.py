@@ -1,26 +1,39 @@
-"""`o ingest`, as people with folders of documents run it."""
+"""`o ingest` as people with folders run it, and how commands like it find their server."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from letta_client import Letta
+from pydantic import SecretStr
 
 from o.ids import new_id
+from o.settings import ProviderSettings, Settings
+from server.api_address import address_of_api
+from server.doctor import Finding, examine
 from server.ingest import find_files
+from server.up import state
+from server.up.state import State
 from tests.files import made
 from tests.support.ports import own_port
 from tests.support.product import REPOSITORY, Product
+from tests.support.provider import HANDLE
 
 
 def ingest(url: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return o("ingest", *arguments, O_BASE_URL=url)
+
+
+def o(*arguments: str | Path, **given: str) -> subprocess.CompletedProcess[str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("O_")}
     return subprocess.run(
-        [sys.executable, "-m", "server.cli", "ingest", *map(str, arguments)],
+        [sys.executable, "-m", "server.cli", *map(str, arguments)],
         cwd=REPOSITORY,
-        env=env | {"O_BASE_URL": url},
+        env=env | given,
         capture_output=True,
         text=True,
         timeout=100,
@@ -87,6 +100,54 @@ def test_a_server_that_is_not_there_is_one_line(documents: Path) -> None:
     assert done.returncode == 1
     assert "Nobody answers at" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_commands_speak_to_the_server_of_their_data_directory_unless_told_otherwise(
+    client: Letta, server: Product, documents: Path, tmp_path: Path
+) -> None:
+    here = {"O_DATA_DIR": str(server.data_dir)}
+    shown = o("status", "--json", **here)
+    assert json.loads(shown.stdout)["url"] == server.state["api"]
+    folder = new_id("handbook")
+    done = o("ingest", folder, documents, **here)
+    first = f"{folder}: 3 read, 0 were there, 0 failed; 3 passages"
+    assert done.stdout.startswith(first), "no bars, where there is no terminal"
+    agent = client.agents.create(name=new_id("found"), model=HANDLE)
+    done = o("export", "agent", agent.id, "--to", tmp_path / "out", **here)
+    (line,) = done.stdout.splitlines()
+    assert line.startswith("1 agents in ")
+    nobody = f"http://127.0.0.1:{own_port()}"
+    for told in ({"O_BASE_URL": nobody}, {"O_API_URL": nobody}, {"O_PORT": nobody[-5:]}):
+        other = json.loads(o("status", "--json", **here, **told).stdout)
+        assert other["url"] == nobody, told
+
+
+def test_what_a_killed_server_has_left_is_no_address(tmp_path: Path) -> None:
+    noted = State("http://127.0.0.1:9", "127.0.0.1:9", None, "postgresql://nobody@127.0.0.1/o", {})
+    state.write(tmp_path, noted)
+    (tmp_path / "lock").touch()
+    assert address_of_api(Settings(data_dir=tmp_path)) == "http://127.0.0.1:8283"
+
+
+def test_the_doctor_knows_its_own_server_on_a_port_and_another_one(
+    server: Product, tmp_path: Path
+) -> None:
+    def look(**own: Any) -> Finding:
+        settings = Settings(
+            data_dir=tmp_path, port=server.port, sandbox_backend="unsafe-subprocess", **own
+        )
+        found = examine(settings, ProviderSettings(_env_file=None))
+        return next(one for one in found if f"port {server.port}" in one.what)
+
+    of_parts = look(
+        database_url=SecretStr(server.state["database_url"]),
+        temporal_address=server.state["temporal_address"],
+    )
+    assert of_parts.level == "ok"
+    assert f"serves at {server.url}" in of_parts.what
+    alone = look()
+    assert (alone.level, "another O answers there" in alone.what) == ("bad", True)
+    assert "O_DATA_DIR" in alone.what_to_do
 
 
 def test_files_are_called_by_their_places_and_each_name_stands_once(documents: Path) -> None:

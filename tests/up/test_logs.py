@@ -133,13 +133,14 @@ def test_each_request_is_a_line_without_content_and_the_log_stays_small(chatty: 
         for line in _whole(chatty, "worker-1").splitlines():
             if line.startswith("{"):
                 record = json.loads(line)
-                found.setdefault(record["message"].partition(" (")[0], []).append(record)
+                found.setdefault(record["message"], []).append(record)
         is_told = len(found.get("model replied", ())) >= 3 and "tool returned" in found
         return found if is_told else None
 
     records = eventually(of_worker, what="what the worker did")
     for record in records["model replied"] + records["tool returned"]:
         assert record["conversation_id"] == conversation
+        assert record["attempt"] == 1
     assert {record["run_id"] for record in records["model replied"]} == {run, second}
     assert {record["run_id"] for record in records["tool returned"]} == {second}
     for process in ("api", "worker-1", "temporal", "postgres", "migrate"):
