@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,7 +17,9 @@ from tests.support.ports import own_port
 from tests.support.product import eventually
 
 TOKEN = "token-of-the-compose-test"
+KEY = "w6eVbN0dF3vLr4hJ9yS2qTzKxUcPm1AgB7oRi5ZEtHk="
 _MODEL_PORT = "9000"
+_SHIPPED = ("docker-compose.yml", "deploy/Caddyfile", "deploy/temporal.yaml")
 
 
 def compose_command() -> list[str] | None:
@@ -27,6 +31,42 @@ def compose_command() -> list[str] | None:
     return ["docker-compose"] if shutil.which("docker-compose") else None
 
 
+def filled(settings: dict[str, str]) -> str:
+    """.env.example with values for what it names, and behind it what it does not name."""
+    text = (ROOT / ".env.example").read_text()
+    for name, value in settings.items():
+        line = f"{name}={value}"
+        text, times = re.subn(rf"(?m)^{name}=.*$", line, text)
+        text += "" if times else f"{line}\n"
+    return text
+
+
+def lay_out(folder: Path, settings: dict[str, str]) -> dict[str, str]:
+    """Make a folder as a user has it: what the file needs, and .env; the environment to run it in.
+
+    The commands of the page work there as they are written, also with Compose's older name.
+    """
+    for name in _SHIPPED:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    (folder / ".env").write_text(filled(settings))
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in ("PATH", "HOME") or name.startswith("DOCKER_")
+    }
+    if compose_command() == ["docker-compose"]:
+        docker = (folder / "bin" / "docker").resolve()
+        docker.parent.mkdir()
+        docker.write_text(
+            '#!/bin/sh\nif [ "$1" = compose ]; then shift; exec docker-compose "$@"; fi\n'
+            f'exec {shutil.which("docker")} "$@"\n'
+        )
+        docker.chmod(0o755)
+        kept["PATH"] = f"{docker.parent}:{kept['PATH']}"
+    return kept
+
+
 class Stack:
     """All services of the compose file, and a provider of models beside them."""
 
@@ -34,28 +74,22 @@ class Stack:
         """Nothing runs yet.
 
         Args:
-            folder: For its settings and for what workers share with sandboxes.
+            folder: Becomes what a user has, with a folder that workers share with sandboxes.
             image: O's.
         """
         self.folder = folder
         self.port = own_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._image = image
-        command = compose_command()
-        assert command is not None, "apt-get install docker-compose"
-        self._command = [
-            *command,
-            *("--project-name", f"o-test-{os.getpid()}", "--project-directory", str(ROOT)),
-            *("--env-file", str(folder / "env")),
-            *("--file", str(ROOT / "docker-compose.yml"), "--file", str(folder / "more.yml")),
-        ]
+        self._name = f"o-test-{os.getpid()}"
+        self._env: dict[str, str] = {}
 
     def start(self) -> None:
         """Do what the page says, with settings of a user."""
         (self.folder / "sandboxes").mkdir(parents=True)
         settings = {
             "O_API_TOKEN": TOKEN,
-            "O_ENCRYPTION_KEY": "w6eVbN0dF3vLr4hJ9yS2qTzKxUcPm1AgB7oRi5ZEtHk=",
+            "O_ENCRYPTION_KEY": KEY,
             "POSTGRES_PASSWORD": "4f1c9e",
             "TEMPORAL_POSTGRES_PASSWORD": "7a2b8d",
             "OPENAI_API_KEY": "sk-test",
@@ -66,8 +100,10 @@ class Stack:
             "O_SANDBOX_DIR": str(self.folder / "sandboxes"),
             "DOCKER_GID": str(Path("/var/run/docker.sock").stat().st_gid),
         }
-        lines = "".join(f"{name}={value}\n" for name, value in settings.items())
-        (self.folder / "env").write_text(lines)
+        self._env = lay_out(self.folder, settings) | {
+            "COMPOSE_PROJECT_NAME": self._name,
+            "COMPOSE_FILE": "docker-compose.yml:more.yml",
+        }
         (self.folder / "more.yml").write_text(yaml.safe_dump({"services": self._changed()}))
         self("up", "--detach")
 
@@ -89,11 +125,30 @@ class Stack:
 
     def __call__(self, *arguments: str) -> str:
         """What Docker Compose prints, which must be content."""
+        return self.shell(shlex.join(["docker", "compose", *arguments]))
+
+    def shell(self, commands: str) -> str:
+        """What commands print in a user's shell, there; each must be content."""
         done = subprocess.run(
-            [*self._command, *arguments], capture_output=True, text=True, check=False
+            ["bash", "-euo", "pipefail", "-c", commands],
+            cwd=self.folder,
+            env=self._env,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         return done.stdout.strip()
+
+    def at_a_terminal(self, commands: str) -> str:
+        """The same as of a user who sits before it."""
+        shell = f"bash -euo pipefail -c {shlex.quote(commands)}"
+        return self.shell(shlex.join(["script", "-qec", shell, "/dev/null"])).replace("\r", "")
+
+    def set(self, name: str, value: str) -> None:
+        """Write another value into .env."""
+        told = self.folder / ".env"
+        told.write_text(re.sub(rf"(?m)^{name}=.*$", f"{name}={value}", told.read_text()))
 
     def inspect(self, service: str) -> dict[str, Any]:
         """What the engine knows of a service's container, one that has ended too."""
@@ -103,10 +158,6 @@ class Stack:
         )  # fmt: skip
         [found] = json.loads(docker("inspect", *known.split()))
         return dict(found)
-
-    @property
-    def _name(self) -> str:
-        return self._command[self._command.index("--project-name") + 1]
 
     def wait_healthy(self, service: str) -> None:
         """Wait until the engine finds a service so, by its own check."""

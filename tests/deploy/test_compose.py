@@ -4,6 +4,8 @@ It takes minutes, so CI reads the file instead (test_files.py).
 """
 
 import os
+import re
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +13,8 @@ from pathlib import Path
 import pytest
 from letta_client import Letta
 
-from tests.deploy.stack import TOKEN, Stack, compose_command
-from tests.support.product import eventually
+from tests.deploy.stack import KEY, TOKEN, Stack, compose_command, lay_out
+from tests.support.product import REPOSITORY, eventually
 from tests.support.provider import HANDLE, call, do, say
 
 IMAGE = os.environ.get("O_TEST_IMAGE", "")
@@ -22,6 +24,16 @@ pytestmark = [
     pytest.mark.timeout(900),
 ]
 _PARTS = ("worker-1", "api-1", "worker-2", "api-2")
+_PAGE = (REPOSITORY / "docs" / "operations.md").read_text()
+_SECTION = _PAGE.split("### Docker Compose\n")[1].split("\n### ")[0]
+_LOOK_AFTER, _RESTORE, _ROTATE = re.findall(r"```sh\n(.*?)```", _SECTION, re.DOTALL)[2:]
+_NEEDED = {
+    "O_API_TOKEN": "x",
+    "O_ENCRYPTION_KEY": KEY,
+    "POSTGRES_PASSWORD": "x",
+    "TEMPORAL_POSTGRES_PASSWORD": "x",
+    "DOCKER_GID": "0",
+}
 _TOOL = '''
 def where_am_i(name: str) -> str:
     """Greet.
@@ -95,6 +107,15 @@ class Talk:
         ]
 
 
+@pytest.mark.parametrize("missing", _NEEDED)
+def test_a_setting_that_was_left_empty_is_named(missing: str, tmp_path: Path) -> None:
+    env = lay_out(tmp_path, _NEEDED | {missing: ""})
+    asked = ["docker", "compose", "config", "--quiet"]
+    done = subprocess.run(asked, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert missing in done.stderr
+
+
 def test_parts_that_die_are_started_again_while_people_talk(stack: Stack, client: Letta) -> None:
     talks = [Talk(client, f"talk-{n}") for n in range(3)]
     for part in _PARTS:
@@ -148,6 +169,27 @@ def test_databases_are_reached_by_nobody_outside_and_all_is_in_named_volumes(
         state = stack.inspect(service)["State"]
         assert (state["Status"], state["ExitCode"]) == ("exited", 0)
     assert Path("/var/run/docker.sock").exists()
+
+
+def test_the_commands_of_the_page_do_what_it_says(stack: Stack, client: Letta) -> None:
+    agent = client.agents.create(model=HANDLE, secrets={"PIN": "1234"})
+    client.agents.messages.create(agent.id, input="Remember me")
+    printed = stack.at_a_terminal(_LOOK_AFTER)
+    assert "Acme's first" in printed
+    assert "whole: " in printed
+    [key] = re.findall(r"(?m)^osk_\S+$", printed)
+    assert client.with_options(api_key=key).agents.list().items == []
+    assert (stack.folder / "monday.backup").stat().st_mode & 0o777 == 0o600
+
+    client.agents.delete(agent.id)
+    new = KEY[::-1].strip("=") + "="
+    stack.set("O_ENCRYPTION_KEY", f"{new},{KEY}")
+    assert "restored: " in stack.at_a_terminal(_RESTORE)
+    assert re.search(r"first +[1-9]", stack.at_a_terminal(_ROTATE))
+    stack.wait_healthy("api-1")
+    reply = client.agents.messages.create(agent.id, input="Are you there?")
+    assert "You said: Are you there?" in str(reply.messages)
+    assert "Remember me" in str(client.agents.messages.list(agent.id).items)
 
 
 def test_what_is_stopped_and_started_again_has_everything(stack: Stack, client: Letta) -> None:

@@ -58,6 +58,14 @@ def test_a_service_of_o_runs_a_command_that_is_there_with_settings_that_are_ther
     assert {"DATABASE_URL", "TEMPORAL_ADDRESS", "O_ENCRYPTION_KEY"} <= set(service["environment"])
 
 
+@pytest.mark.parametrize("name", _RUN_O)
+def test_every_setting_of_the_env_file_reaches_every_process(name: str) -> None:
+    service = _RUN_O[name]
+    assert service["env_file"] == [".env"]
+    # One without a value would be taken from the shell of whoever starts it, and else be empty.
+    assert all(value is not None for value in service["environment"].values())
+
+
 def test_one_key_and_one_token_for_all_and_none_in_the_file() -> None:
     for name in ("O_ENCRYPTION_KEY", "O_API_TOKEN", "DATABASE_URL"):
         said = {service["environment"][name] for service in _RUN_O.values()}
@@ -123,8 +131,7 @@ def test_the_example_names_every_variable_and_holds_no_secret() -> None:
     given = {name: value for name, _, value in lines}
     asked = variables_of(text)
     assert {name for name, default in asked.items() if default is None} <= set(given)
-    passed_on = {name for one in _RUN_O.values() for name in one["environment"]}
-    assert set(given) <= set(asked) | passed_on
+    assert set(given) <= set(asked) | setting_names()
     for name, value in given.items():
         assert value == (asked.get(name) or "")
 

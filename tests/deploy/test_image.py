@@ -152,6 +152,15 @@ def test_without_settings_it_says_in_words_what_is_missing() -> None:
     assert "Commands:" in _docker("run", "--rm", "--network", "none", IMAGE)
 
 
+def test_its_library_is_compiled_since_nobody_can_do_that_in_it_later() -> None:
+    looked_at = (
+        "import os, sys, asyncio, urllib.request; print([name for name, one in sys.modules.items() "
+        "if getattr(one, '__cached__', None) and not os.path.exists(one.__cached__)])"
+    )
+    asked = ["run", "--rm", "--network", "none", "--entrypoint", "python3", IMAGE, "-c", looked_at]
+    assert _docker(*asked) == "[]"
+
+
 def test_it_can_be_stopped_while_it_waits_for_a_database() -> None:
     settings = {
         "DATABASE_URL": "postgresql://o:secret@127.0.0.1:9/o",

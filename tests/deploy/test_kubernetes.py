@@ -4,13 +4,17 @@ No cluster and none of its schemas is at hand, so what of them is used here is w
 """
 
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from o.settings import STARTUP_PATIENCE_S, Settings
-from tests.deploy.files import kustomization, manifests
+from tests.deploy.files import ROOT, kustomization, manifests, setting_names
 
 _OBJECTS = list(manifests())
 _NAMED = {f"{one['kind']}/{one['metadata']['name']}": one for one in _OBJECTS}
@@ -84,6 +88,7 @@ _POD = {
                 "topologyKey": None,
                 "whenUnsatisfiable": None,
                 "labelSelector": _SELECTOR,
+                "matchLabelKeys": None,
             }
         ],
         "containers": [_CONTAINER],
@@ -99,7 +104,11 @@ _SPECS = {
     },
     "Job": {"backoffLimit": None, "ttlSecondsAfterFinished": None, "template": _POD},
     "Service": {"selector": _ANY, "ports": [{"name": None, "port": None, "targetPort": None}]},
-    "PodDisruptionBudget": {"minAvailable": None, "selector": _SELECTOR},
+    "PodDisruptionBudget": {
+        "maxUnavailable": None,
+        "unhealthyPodEvictionPolicy": None,
+        "selector": _SELECTOR,
+    },
     "NetworkPolicy": {
         "podSelector": _SELECTOR,
         "policyTypes": None,
@@ -111,6 +120,8 @@ _SPECS = {
         ],
     },
 }
+_PAGE = (ROOT / "docs" / "operations.md").read_text()
+_SECTION = _PAGE.split("### Kubernetes\n")[1].split("\n### ")[0]
 _UNITS = {"m": 1e-3, "": 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
 
@@ -200,9 +211,16 @@ def test_a_rollout_or_a_drained_node_takes_nothing_below_what_is_needed(name: st
         if one["kind"] == "PodDisruptionBudget" and one["spec"]["selector"]["matchLabels"] == labels
     ]
     assert len(budgets) == 1
-    assert 1 <= budgets[0]["minAvailable"] < spec["replicas"], "or no node is ever drained"
-    [spread] = spec["template"]["spec"]["topologySpreadConstraints"]
-    assert spread["labelSelector"]["matchLabels"] == labels
+    # A least number that stay would keep the node of an only pod from ever being drained, as would
+    # a pod that never gets ready.
+    assert budgets[0]["maxUnavailable"] == 1
+    assert budgets[0]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+    spreads = spec["template"]["spec"]["topologySpreadConstraints"]
+    assert {one["topologyKey"].rpartition("/")[2] for one in spreads} == {"zone", "hostname"}
+    for spread in spreads:
+        assert spread["labelSelector"]["matchLabels"] == labels
+        assert spread["matchLabelKeys"] == ["pod-template-hash"]
+        assert spread["whenUnsatisfiable"] == "ScheduleAnyway", "one node is enough to begin with"
 
 
 def test_an_api_pod_is_out_of_the_service_before_it_stops_and_stops_before_it_is_killed() -> None:
@@ -223,6 +241,22 @@ def test_probes_wait_for_the_schema_and_tell_a_slow_database_from_a_dead_process
     assert ready["timeoutSeconds"] <= ready["periodSeconds"]
     ports = {one["name"] for one in _API["ports"]}
     assert {probe["httpGet"]["port"] for probe in (startup, live, ready)} <= ports
+
+
+def test_a_worker_that_cannot_start_replaces_nobody_and_one_that_hangs_is_started_again() -> None:
+    [worker] = _PODS["Deployment/o-worker"]["containers"]
+    startup, live, ready = (worker[f"{kind}Probe"] for kind in ("startup", "liveness", "readiness"))
+    # It waits for the schema, and then for Temporal.
+    assert startup["periodSeconds"] * startup["failureThreshold"] > 2 * STARTUP_PATIENCE_S + 30
+    assert live["periodSeconds"] * live["failureThreshold"] >= 60, "or a busy minute ends it"
+    assert ready["timeoutSeconds"] <= ready["periodSeconds"]
+    [port] = worker["ports"]
+    for probe in (startup, live, ready):
+        assert probe["httpGet"] == {"path": "/health", "port": port["name"]}
+
+
+def test_the_log_of_a_migration_that_failed_stays() -> None:
+    assert _PODS["Job/o-migrate"]["restartPolicy"] == "Never"
 
 
 def test_ports_are_one_from_the_setting_to_the_service_and_its_policy() -> None:
@@ -266,3 +300,39 @@ def test_what_is_a_text_to_kubernetes_is_written_as_one() -> None:
         for kind in ("labels", "annotations"):
             texts = [value for part in metadata for value in part.get(kind, {}).values()]
             assert all(isinstance(text, str) for text in texts)
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="it is kubectl that builds overlays")
+def test_the_overlay_of_the_page_is_built_and_reaches_every_pod(tmp_path: Path) -> None:
+    (tmp_path / "o").symlink_to(ROOT)
+    (tmp_path / "overlay").mkdir()
+    [overlay] = re.findall(r"```yaml\n(.*?)```", _SECTION, re.DOTALL)
+    (tmp_path / "overlay" / "kustomization.yaml").write_text(overlay)
+    built = subprocess.run(
+        ["kubectl", "kustomize", "overlay"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    objects = {
+        (one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(built.stdout)
+    }
+    [(name, settings)] = [
+        (name, one["data"]) for (kind, name), one in objects.items() if kind == "ConfigMap"
+    ]
+    assert settings["O_RATE_LIMIT"] == "600/minute"
+    assert settings["O_LOG_FORMAT"] == "json", "the base's are there as well"
+    for kind, of in (("Deployment", "o-api"), ("Deployment", "o-worker"), ("Job", "o-migrate")):
+        [container] = objects[kind, of]["spec"]["template"]["spec"]["containers"]
+        assert container["image"].startswith("registry.example.com/o-server:")
+        assert {"configMapRef": {"name": name}} in container["envFrom"]
+
+
+def test_the_secret_and_the_overlay_of_the_page_hold_settings_that_are_there() -> None:
+    [secret] = re.findall(r"<<END\n(.*?)END\n", _SECTION, re.DOTALL)
+    names = set(re.findall(r"(?m)^([A-Z_]+)=", secret))
+    assert {"DATABASE_URL", "O_API_TOKEN", "O_ENCRYPTION_KEY"} <= names
+    public = set(re.findall(r"- ([A-Z_]+)=", _SECTION))
+    assert names | public <= setting_names()
+    assert not names & public
