@@ -176,6 +176,7 @@ def test_the_commands_of_the_page_do_what_it_says(stack: Stack, client: Letta) -
     client.agents.messages.create(agent.id, input="Remember me")
     printed = stack.at_a_terminal(_LOOK_AFTER)
     assert "Acme's first" in printed
+    assert "custom tools run in docker" in printed
     assert "whole: " in printed
     [key] = re.findall(r"(?m)^osk_\S+$", printed)
     assert client.with_options(api_key=key).agents.list().items == []
