@@ -7,17 +7,18 @@ these functions make: FastAPI would otherwise check and write every body a secon
 from collections.abc import Sequence
 
 from fastapi import Response
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from pydantic_core import to_json
 
 from api.wire.blocks import BlockBody
-from api.wire.messages import V1_VIEW, MessageView, shown_types, wire_messages
+from api.wire.messages import V1_VIEW, MessageView, WireMessage, shown_types, wire_messages
 from o.domain.blocks import Block
 from o.domain.messages import Message
 
 
-def answer(body: BaseModel | Sequence[BaseModel] | Sequence[str] | int | None) -> Response:
+def answer(
+    body: BaseModel | Sequence[BaseModel] | Sequence[WireMessage] | Sequence[str] | int | None,
+) -> Response:
     """The body as JSON."""
     return Response(to_json(body), media_type="application/json")
 
@@ -46,4 +47,4 @@ def messages_answer(
     """
     parts = (wire_messages(message, view) for message in found)
     shown = [one for each in parts for one in (each[::-1] if newest_part_first else each)]
-    return JSONResponse(shown_types(shown, types))
+    return answer(shown_types(shown, types))

@@ -41,8 +41,9 @@ def derived_id(prefix: str, *parts: str | int) -> str:
 
 def part_otid(message_id: str, part: int) -> str:
     """V1's `otid` of the n-th part (0 to 127) that a stored message is shown as."""
-    number = uuid.UUID(message_id.removeprefix("message-")).int
-    return str(uuid.UUID(int=(number & ~_PART_MASK) | (part & _PART_MASK)))
+    text = message_id.removeprefix("message-")
+    last = (int(text[-2:], 16) & ~_PART_MASK) | (part & _PART_MASK)
+    return f"{text[:-2]}{last:02x}"
 
 
 def request_key(otids: Sequence[str]) -> str:
