@@ -6,8 +6,10 @@ import ctypes
 import os
 import platform
 import resource
+import shutil
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +21,8 @@ from o.errors import ToolFailed
 MAX_BYTES = 1024 * 1024 * 1024
 """Of all that one installation writes; a single file has half of it."""
 LOOK_EVERY_S = 0.5
+COMPILE_S = 60.0
+"""How long the sources of one installation may take to compile."""
 _PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
@@ -105,26 +109,9 @@ class Uv:
         from uv import find_uv_bin  # noqa: PLC0415  (only a worker that installs needs it)
 
         (folder / "tmp").mkdir(exist_ok=True)
-        process = await asyncio.create_subprocess_exec(
-            find_uv_bin(),
-            "pip",
-            *arguments,
-            *self._options,
-            cwd=folder,
-            env=_environment(folder),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-            preexec_fn=_end_with_the_worker,
-        )
-        try:
-            said = await _watched(process, folder)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-        if process.returncode:
+        command = (find_uv_bin(), "pip", *arguments, *self._options)
+        status, said = await _run_bounded(command, folder)
+        if status:
             raise InstallFailed(self._words(said))
 
     def _words(self, said: bytes) -> str:
@@ -132,6 +119,59 @@ class Uv:
         text = said.decode(errors="replace").replace("\0", "").strip()
         text = text.replace(self._source.index_url, "the index") if self._source.index_url else text
         return text[-2000:] or "uv ended without a word"
+
+
+async def compile_sources(folder: Path, python: str) -> None:
+    """Write the bytecode of what was installed into `folder / "target"`, as far as time allows.
+
+    Sandboxes see the folder read-only, and would compile all that they import at each call. The
+    sources are parsed and not run. Where the sandbox has another Python than the worker it is left
+    to them, and what cannot be compiled too: nothing depends on it.
+
+    Args:
+        folder: What was installed holds no links.
+        python: The sandbox's Python, as `3.11`.
+    """
+    if python != f"{sys.version_info.major}.{sys.version_info.minor}":
+        return
+    # Nobody changes the sources any more, so nobody need compare them with their bytecode.
+    command = (
+        sys.executable,
+        *["-I", "-S", "-m", "compileall", "-qq", "--invalidation-mode", "unchecked-hash"],
+    )
+    try:
+        async with asyncio.timeout(COMPILE_S):
+            await _run_bounded((*command, str(folder / "target")), folder)
+    except TimeoutError:
+        pass  # what it had no time for is compiled at each call
+    except InstallFailed:  # sources that become a thousand times as large
+        for caches in list((folder / "target").rglob("__pycache__")):
+            await asyncio.to_thread(shutil.rmtree, caches, ignore_errors=True)
+
+
+async def _run_bounded(command: Sequence[str], folder: Path) -> tuple[int, bytes]:
+    """Run a program in a folder with bounds of what it writes; its status, and what it said.
+
+    Raises:
+        InstallFailed: It writes too much.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=folder,
+        env=_environment(folder),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=_end_with_the_worker,
+    )
+    try:
+        said = await _watched(process, folder)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+    return process.returncode or 0, said
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from o.errors import InvalidArgument
-from sandbox.installer import Installer, InstallFailed, Source, Uv
+from sandbox.installer import Installer, InstallFailed, Source, Uv, compile_sources
 from sandbox.requirements import check
 
 logger = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ class Packages:
     ) -> None:
         self._root = root.absolute()
         self._source = source
+        self._python = python
         self._build = f"{python} {platform.machine()}"
         self._installer = installer or Uv(source, python)
         self._timeout_s = timeout_s
@@ -101,6 +102,8 @@ class Packages:
             async with self._alone(folder.name):  # nobody removes it meanwhile
                 if not folder.is_dir():
                     await self._installer.install(resolved, work)
+                    await asyncio.to_thread(_look_through, work)
+                    await compile_sources(work, self._python)
                     await asyncio.to_thread(_finish, work, folder)
                 _write(self._root / "wanted" / wanted, folder.name)
             return folder
@@ -143,8 +146,12 @@ def _told(reason: str) -> InstallFailed:
     return InstallFailed(f"The tool's requirements cannot be installed: {reason}")
 
 
-def _finish(work: Path, folder: Path) -> None:
-    """Look through what was installed, make it read-only, and give it its name."""
+def _look_through(work: Path) -> None:
+    """See that what was installed is in its folder, holds no links, and hides nothing of Python's.
+
+    Raises:
+        InstallFailed: It is not so.
+    """
     target = work / "target"
     beside = {path.name for path in work.iterdir()}
     if beside - {"target", "tmp", "wanted.txt", "pinned.txt", "install.txt"}:
@@ -155,10 +162,18 @@ def _finish(work: Path, folder: Path) -> None:
             raise InstallFailed(f"a package would take the place of Python's own {module!r}")
     for parent, folders, files in os.walk(target):
         for name in folders + files:
-            path = Path(parent, name)
-            mode = path.lstat().st_mode
+            mode = Path(parent, name).lstat().st_mode
             if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
                 raise InstallFailed("a package has links or devices")
+
+
+def _finish(work: Path, folder: Path) -> None:
+    """Make what was installed read-only, and give it its name."""
+    target = work / "target"
+    for parent, folders, files in os.walk(target):
+        for name in folders + files:
+            path = Path(parent, name)
+            mode = path.lstat().st_mode
             path.chmod(0o555 if stat.S_ISDIR(mode) or mode & 0o100 else 0o444)
     target.rename(folder)
     folder.chmod(0o555)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from importlib.util import MAGIC_NUMBER, cache_from_source
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,41 @@ async def test_requirements_are_installed_once_and_read_only(
     other = await packages.prepared([{"name": "beta", "version": "2.0"}])
     assert other not in {folder, None}
     assert await packages.prepared([]) is None
+
+
+async def test_they_are_compiled_for_the_sandboxs_python_if_it_is_the_workers(
+    packages: Packages, wheels: Path, tmp_path: Path
+) -> None:
+    ran = tmp_path / "ran"
+    evil = f"open({str(ran)!r}, 'w')\n"
+    files = {"alpha/__init__.py": evil, "alpha/old.py": "print 'for Python 2'\n"}
+    make_wheel(wheels, "alpha", files=files)
+    folder = await packages.prepared([{"name": "alpha"}])
+    assert folder is not None
+    (bytecode,) = folder.rglob("*.pyc")
+    assert bytecode == Path(cache_from_source(str(folder / "alpha" / "__init__.py")))
+    assert bytecode.read_bytes()[:8] == MAGIC_NUMBER + b"\1\0\0\0", "no source is compared"
+    assert not ran.exists(), "it was not run"
+    other = Packages(tmp_path / "other", Source("", str(wheels)), python="3.9")
+    elsewhere = await other.prepared([{"name": "alpha"}])
+    assert elsewhere is not None
+    assert not list(elsewhere.rglob("*.pyc"))
+
+
+@pytest.mark.parametrize("bound", ["COMPILE_S", "MAX_BYTES"])
+async def test_what_takes_too_much_to_compile_is_installed_without(
+    packages: Packages, wheels: Path, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    texts = (f"'{n:04}' * 1000" for n in range(500))
+    grows = f"x = [{', '.join(texts)}]\n"  # 2 MB of constants
+    files = {f"alpha/part{n}.py": grows for n in range(32)}
+    make_wheel(wheels, "alpha", files=files)
+    monkeypatch.setattr(sandbox.installer, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(sandbox.installer, bound, 0.05 if bound == "COMPILE_S" else 16_000_000)
+    folder = await packages.prepared([{"name": "alpha"}])
+    assert folder is not None
+    assert len(list(folder.rglob("*.py"))) == 32
+    assert len(list(folder.rglob("*.pyc"))) < 32
 
 
 class Slow(Uv):
