@@ -7,7 +7,7 @@ from typing import Any
 
 from api.held_tools import NamedTools
 from api.wire.agent_requests import CreateAgentBody, UpdateAgentBody, random_name
-from api.wire.llm import ModelFields
+from api.wire.llm import EmbeddingFields, ModelFields
 from o.domain.actors import Actor
 from o.domain.agents import Agent
 from o.domain.blocks import Block
@@ -20,6 +20,9 @@ from o.llm.catalogue import Catalogue, CatalogueEntry
 from o.tools.agent_types import SERVED_TYPES
 
 _A_HANDLE = "model must be a handle 'provider/model' that GET /v1/models/ lists"
+_AN_EMBEDDING_HANDLE = (
+    "embedding must be a handle 'provider/model' that GET /v1/models/embedding lists"
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,22 @@ async def find_model(handle: str, actor: Actor, catalogue: Catalogue) -> Catalog
     if "/" not in handle:
         raise InvalidArgument(f"INVALID_ARGUMENT: {_A_HANDLE}")
     return await catalogue.get(handle, actor.organization_id)
+
+
+async def check_embedding(body: EmbeddingFields, actor: Actor, catalogue: Catalogue) -> None:
+    """See that the embedding model that a request names by its handle is there.
+
+    An `embedding_config` says by itself where its model is, and is kept as it comes.
+
+    Raises:
+        InvalidArgument: It is no handle.
+        NotFound: There is no such model.
+    """
+    if not body.embedding:
+        return
+    if "/" not in body.embedding:
+        raise InvalidArgument(f"INVALID_ARGUMENT: {_AN_EMBEDDING_HANDLE}")
+    await catalogue.check_embedding(body.embedding, actor.organization_id)
 
 
 async def model_of_new(body: CreateAgentBody, actor: Actor, catalogue: Catalogue) -> CatalogueEntry:

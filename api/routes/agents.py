@@ -23,7 +23,13 @@ from api.deps import (
 )
 from api.documentation import RELATIONS
 from api.held_tools import tools_named
-from api.new_agents import agent_changes, model_asked_for, model_of_new, new_agent
+from api.new_agents import (
+    agent_changes,
+    check_embedding,
+    model_asked_for,
+    model_of_new,
+    new_agent,
+)
 from api.shown_agents import agent_answer, agents_answer
 from api.wire.agent_requests import CreateAgentBody, UpdateAgentBody
 from api.wire.agents import EVERYTHING, AgentBody
@@ -92,6 +98,7 @@ async def create(
 ) -> Response:
     """Create an agent with its blocks and its own thread."""
     entry = await model_of_new(body, actor, parts.catalogue)
+    await check_embedding(body, actor, parts.catalogue)
     async with parts.database.begin() as connection:
         attached = await get_blocks(connection, actor, body.block_ids or ())
         tools = await tools_named(
@@ -204,6 +211,7 @@ async def update(
 ) -> Response:
     """Change an agent. Its next turn goes by what it is then."""
     entry = await model_asked_for(body, actor, parts.catalogue)
+    await _check_embedding_of(agent_id, body, actor, parts)
     async with parts.database.begin() as connection:
         await stored.get_agent(connection, actor, agent_id)  # that it is missing is said first
         blocks = await get_blocks(connection, actor, body.block_ids or ())
@@ -225,6 +233,18 @@ async def update(
         variables = await _set_variables(parts, connection, actor, agent_id, body)
         state = await stored.get_agent_state(connection, actor, agent_id)
         return await agent_answer(connection, state, variables=variables)
+
+
+async def _check_embedding_of(
+    agent_id: str, body: UpdateAgentBody, actor: Actor, parts: Parts
+) -> None:
+    """See that another embedding model is there; one that came with an import may be kept."""
+    if body.embedding is None:
+        return
+    async with parts.database.connect() as connection:
+        agent = await stored.get_agent(connection, actor, agent_id)
+    if body.embedding != agent.embedding:
+        await check_embedding(body, actor, parts.catalogue)
 
 
 @router.delete("/{agent_id}", operation_id="delete_agent", summary="Delete an agent")

@@ -22,6 +22,11 @@ _AWAY_S = 5.0
 _FORGOTTEN_S = 600.0
 """After how long the answer of a provider is dropped that nobody asks for any more."""
 
+OPENAI_EMBEDDINGS = frozenset(
+    f"openai/text-embedding-{name}" for name in ("3-small", "3-large", "ada-002")
+)
+"""What V1 lists as embedding models of `openai`, whatever its address answers."""
+
 _EMBEDDING = re.compile(r"embed(?!ded)|minilm|(?:^|[/:_.-])(?:bge|gte|e5)-", re.IGNORECASE)
 
 
@@ -161,6 +166,25 @@ class Catalogue:
         if any("*" in one and fnmatchcase(model, one) for one in listed):  # LiteLLM's proxy
             return CatalogueEntry(provider, model)
         raise NotFound(f"Handle {handle} not found: {provider.name} offers no such model")
+
+    async def check_embedding(self, handle: str, organization_id: str = "") -> None:
+        """See that an agent's embedding model is there.
+
+        V1's own handles (`letta/…`) mean the default one. V1 lists OpenAI's three models at every
+        address that `OPENAI_BASE_URL` names, so clients name them: where there is an `openai`, they
+        are taken, and passages are found by words if it does not have them.
+
+        Raises:
+            NotFound: No such provider is set up, or it says that it has no such model.
+        """
+        if handle.startswith("letta/"):
+            return
+        try:
+            await self.get(handle, organization_id)
+        except NotFound:
+            known = await self._providers.providers_of(organization_id)
+            if handle not in OPENAI_EMBEDDINGS or known.get("openai") is None:
+                raise
 
     async def default(self, organization_id: str = "") -> CatalogueEntry | None:
         """The model of those who name none, None where the operator has set none.

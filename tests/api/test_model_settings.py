@@ -9,7 +9,7 @@ from letta_client import Letta
 from letta_client.types import AgentState
 
 from tests.support.product import Product
-from tests.support.provider import HANDLE, OTHER_HANDLE, FakeProvider, do, say
+from tests.support.provider import EMBEDDING_HANDLE, HANDLE, OTHER_HANDLE, FakeProvider, do, say
 
 SCHEMA = {
     "type": "json_schema",
@@ -188,6 +188,28 @@ def test_an_embedding_config_of_an_older_client_keeps_what_it_says(http: httpx.C
     assert agent["embedding"] == "ollama/nomic"
     assert config.items() <= agent["embedding_config"].items()
     assert agent["embedding_config"]["handle"] == "ollama/nomic"
+
+
+def test_an_embedding_model_that_nobody_has_is_refused_as_a_model_is(http: httpx.Client) -> None:
+    agent = made(http)
+    for handle, status in (("openai/none", 404), ("nobody/embed", 404), ("none", 400)):
+        body = {"model": HANDLE, "embedding": handle}
+        for answer in (
+            http.post("/v1/agents/", json=body),
+            http.patch(f"/v1/agents/{agent['id']}", json={"embedding": handle}),
+        ):
+            assert answer.status_code == status, answer.text
+            assert "embedding must be a handle" in answer.text or handle in answer.text
+    assert http.get(f"/v1/agents/{agent['id']}").json()["embedding"] is None
+    for handle in (EMBEDDING_HANDLE, "letta/letta-free"):
+        assert made(http, embedding=handle)["embedding"] == handle
+
+
+def test_an_embedding_model_that_an_agent_has_may_be_said_again(http: httpx.Client) -> None:
+    config = {"embedding_endpoint_type": "nobody", "embedding_model": "m", "embedding_dim": 3}
+    agent = made(http, embedding_config=config)
+    same = http.patch(f"/v1/agents/{agent['id']}", json={"embedding": "nobody/m", "name": "same"})
+    assert (same.status_code, same.json()["name"]) == (200, "same")
 
 
 def test_no_embedding_is_no_config(http: httpx.Client) -> None:
