@@ -17,16 +17,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from migrations.schema import MINIMUM_POSTGRES, NEWEST_TESTED_POSTGRES, is_migrated
 from o.errors import Conflict, OError
-from o.ids import DEFAULT_ORGANIZATION_ID
-from o.llm.catalogue import Catalogue, ProviderState
 from o.llm.local_embedding import default_embedding, is_installed
-from o.llm.provider_rows import ProviderRows
-from o.llm.providers import Providers
 from o.secrets import Keyring
 from o.settings import ProviderSettings, Settings
 from o.storage.availability import reason_of
 from o.storage.database import Database, libpq_url
-from o.storage.providers import provider_reader
 from o.storage.sealed import SEALED, count_by_key
 from o.temporal.connection import connect_or_explain
 from o.temporal.namespace import is_prepared
@@ -43,6 +38,7 @@ from server.up import (
     state,
     temporal_file,
 )
+from server.up.provider_states import ToldState, provider_states
 
 _TIMEOUT_S = 10
 _UNPREPARED = "it lacks O's search attributes"
@@ -329,11 +325,7 @@ def _embedding(providers: ProviderSettings) -> Finding:
 def _models(settings: Settings, providers: ProviderSettings, *, runs: bool) -> list[Finding]:
     """Ask the providers, as the API does: the rows too, where they can be read."""
     url = _database_url(settings, runs=runs)
-    keyring = Keyring(settings.data_dir, settings.encryption_key)
-    try:
-        states = asyncio.run(_survey(providers, (url, keyring) if url else None))
-    except (OError, SQLAlchemyError, TimeoutError):  # a line above says so of the database
-        states = asyncio.run(_survey(providers, None))
+    states = asyncio.run(provider_states(settings, providers, url))
     if states:
         return [_provider(state) for state in states]
     keys = f"set {console.BETTER}"
@@ -358,23 +350,8 @@ def _database_url(settings: Settings, *, runs: bool) -> str | None:
         return None
 
 
-async def _survey(
-    providers: ProviderSettings, stored: tuple[str, Keyring] | None
-) -> list[ProviderState]:
-    if stored is None:
-        return await Catalogue(Providers(providers)).survey()
-    url, keyring = stored
-    database = Database(url, pool_size=1, name="o-doctor")
-    try:
-        async with asyncio.timeout(_TIMEOUT_S):
-            rows = ProviderRows(providers, keyring, provider_reader(database))
-            return await Catalogue(rows).survey(DEFAULT_ORGANIZATION_ID)
-    finally:
-        await database.close()
-
-
-def _provider(found: ProviderState) -> Finding:
-    what = console.provider_words(found)
+def _provider(told: ToldState) -> Finding:
+    what, found = console.provider_words(told), told.state
     if found.count or not (found.problem or found.count == 0):
         return Finding("ok", what)
     return Finding("warn", what, "its agents cannot answer until it does")

@@ -11,6 +11,7 @@ from o.llm.provider_types import PROVIDER_TYPES
 from o.settings import Settings
 from sandbox.protocol import SandboxState
 from server.up.local_model import HANDLE
+from server.up.provider_states import ToldState
 
 BETTER = "OPENAI_API_KEY or OPENAI_BASE_URL, ANTHROPIC_API_KEY, GROQ_API_KEY or OLLAMA_BASE_URL"
 """The variables that bring a provider."""
@@ -23,15 +24,16 @@ _HOLDERS = {
 _INDENT = "\n               "
 
 
-def model_words(states: Sequence[ProviderState], *, bundled: bool) -> str:
+def model_words(states: Sequence[ToldState], *, bundled: bool) -> str:
     """Which models there are, and how to get something better.
 
     Args:
-        states: How each provider of the operator's stands.
+        states: How each provider of the environment stands, and each that the API made.
         bundled: Whether the bundled model runs.
     """
     if states:
-        return _INDENT.join(map(provider_words, states))
+        too = [f"{HANDLE}, bundled, is there too"] if bundled else []
+        return _INDENT.join([*map(provider_words, states), *too])
     if bundled:
         return (
             f"{HANDLE}, bundled: 135M parameters prove that O works,{_INDENT}"
@@ -43,8 +45,16 @@ def model_words(states: Sequence[ProviderState], *, bundled: bool) -> str:
     )
 
 
-def provider_words(state: ProviderState) -> str:
+def provider_words(told: ToldState) -> str:
     """How a provider stands."""
+    provider, words = told.state.provider, _state_words(told.state)
+    if not told.shadows:
+        return words
+    kind = PROVIDER_TYPES[provider.name]
+    return f"{words}{_INDENT}(made over the API: {kind.variables} of the environment is not used)"
+
+
+def _state_words(state: ProviderState) -> str:
     provider, count = state.provider, state.count
     if state.problem and provider.of_environment:
         kind = PROVIDER_TYPES[provider.provider_type]

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 from pydantic import SecretStr
 
-from o.llm.catalogue import Catalogue
+from o.errors import Unavailable
 from o.llm.providers import Providers
 from o.settings import ProviderSettings, Settings
 from o.storage.availability import reach
@@ -33,6 +33,7 @@ from server.up.forks import ForkServer
 from server.up.launch import Launcher, Program
 from server.up.locks import PATIENCE_S
 from server.up.logs import keep_small
+from server.up.provider_states import provider_states
 from server.up.recovery import Recovery
 
 _log = logging.getLogger(__name__)
@@ -80,10 +81,9 @@ class Processes:
             if settings.temporal_address is None
             else None
         )
-        known = Providers(providers)
-        weights = None if known.all() else local_model.find_weights()
+        weights = None if Providers(providers).all() else local_model.find_weights()
         self._model_port = None if weights is None else ports.free_port()
-        self._catalogue = Catalogue(known)
+        self._providers = providers
         self._settings = self._with_addresses(settings)
         self._sockets = ports.bind(settings.host, self._settings.port)
         self._database: Child | None = None
@@ -107,14 +107,16 @@ class Processes:
         if self._forks is not None:
             self._forks.keep(self._note_state)
         env = self._environment()
-        counting = asyncio.create_task(self._catalogue.survey())
         # Workers load for seconds before they need anything, so they go first.
         for number in range(1, self._settings.workers + 1):
             program = Program(f"worker-{number}", self._commands.worker, env)
             self._workers.append(self._begin(program, worker=True))
-        await _together(self._start_database(), self._start_temporal(), self._start_model(env))
+        await _together(self._start_database(), self._start_temporal())
         await self._launcher.run(Program("migrate", self._commands.migrate, env))
         self._screen.done("schema migrated")
+        counting = asyncio.create_task(
+            provider_states(self._settings, self._providers, self._database_url)
+        )
         if self._recovery is not None:
             await self._recovery.warm_up()
         ui = None if self._server is None else self._server.ui
@@ -123,6 +125,7 @@ class Processes:
         await _together(self._wait_for_apis(), self._wait_for_a_worker())
         self._screen.done("API and workers")
         self._up = True
+        self._start_model(env)
         self._note_state()
         words = console.model_words(await counting, bundled=self._model_port is not None)
         self._screen.addresses(self._api_url, ui, words)
@@ -234,11 +237,19 @@ class Processes:
         self._recovery = Recovery(client, self._database_url)
         self._screen.done("Temporal")
 
-    async def _start_model(self, env: dict[str, str]) -> None:
+    def _start_model(self, env: dict[str, str]) -> None:
+        """Have the bundled model loaded behind the start: who calls it meanwhile waits for it."""
         if self._model_port is not None:
             argv = [*self._commands.local_model, str(self._model_port)]
             self._model = self._begin(Program("local-model", argv, env))
-            await self._model.wait_ready()
+            self._watching.append(asyncio.create_task(self._tell_of_model(self._model)))
+
+    async def _tell_of_model(self, model: Child) -> None:
+        try:
+            await model.wait_ready(_START_TIMEOUT_S)
+        except Unavailable as error:
+            self._screen.say(f"The bundled model does not answer: {error.message}")
+        else:
             self._screen.done("local model")
 
     async def _tell_of_sandbox(self) -> None:

@@ -1,6 +1,7 @@
 """A handle goes to the very provider that it names, through every change, in each worker."""
 
 import itertools
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -243,6 +244,11 @@ def test_what_the_environment_no_longer_names_is_hidden_and_its_name_free(
     product.start()
     talk = _again(product, talk)
     assert talk.hear("openai/m") == "south|m|sk-openai", "the row was made by somebody"
+    said = eventually(lambda: _banner(product), what="the addresses")
+    assert "forgets answers: 3 models" in said, "those made over the API are told of too"
+    assert re.search(
+        r"openai answers: 3.*\n +\(made over the API: .*OPENAI_API_KEY.* not used", said
+    )
     talk.http.delete(f"/providers/{own}").raise_for_status()
     assert talk.hear("openai/m") == "north|m|sk-env"
     again = talk.http.get("/providers/", params={"name": "openai"}).json()
@@ -257,6 +263,12 @@ def test_keys_stand_nowhere_in_plain(product: Product) -> None:
     for log in (product.data_dir / "logs").iterdir():
         text = log.read_text(errors="replace")
         assert not any(key in text for key in keys), log.name
+
+
+def _banner(product: Product) -> str:
+    """What the last start has said of models; nothing until all of it is there."""
+    last = product.log_path.read_text().rpartition("O keeps its data in")[2]
+    return last.partition("  Model  ")[2] if "Ctrl-C stops everything" in last else ""
 
 
 def _again(product: Product, talk: Talk) -> Talk:

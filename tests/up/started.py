@@ -19,7 +19,7 @@ def main() -> int:
         api=(*stub, "api"),
         worker=(*stub, wanted.pop("worker", "worker")),
         migrate=(*stub, "migrate"),
-        local_model=(*stub, "worker"),
+        local_model=(*stub, wanted.pop("local_model", "worker")),
     )
     private = {name: wanted.pop(name) for name in ("namespaces", "patience_s") if name in wanted}
     processes.WORKER_GRACE_S = wanted.pop("worker_grace_s", processes.WORKER_GRACE_S)

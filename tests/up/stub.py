@@ -1,4 +1,4 @@
-"""Stands in for O's own processes, which live and die as it does: `stub.py api|worker|migrate`."""
+"""Stands in for O's own processes, living and dying as it does: `stub.py api|worker|migrate|…`."""
 
 import os
 import signal
@@ -43,9 +43,14 @@ def _stubborn() -> None:
     _worker()
 
 
+def _silent() -> None:
+    threading.Event().wait()
+
+
 def main() -> None:
     lifeline.follow_supervisor()
-    {"api": _api, "worker": _worker, "stubborn": _stubborn, "migrate": _migrate}[sys.argv[1]]()
+    parts = {"api": _api, "worker": _worker, "migrate": _migrate}
+    (parts | {"stubborn": _stubborn, "silent": _silent})[sys.argv[1]]()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Which models there are is told by `o up` and `o doctor`, who ask for them."""
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -8,11 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from o.domain.llm import ModelRequest
 from o.llm.catalogue import Catalogue, embeds_text
+from o.llm.models import Models
 from o.llm.providers import Providers
 from o.settings import ProviderSettings, Settings
 from server.doctor import examine
-from tests.support.product import Product
+from server.up import local_model
+from tests.support.ports import own_port
+from tests.support.product import Product, eventually
 from tests.support.provider import FakeProvider
 from tests.up.conftest import NewProduct
 
@@ -95,6 +100,36 @@ def test_a_start_says_who_answered_and_the_end_is_told(product: NewProduct, keyl
     said = up.process.stdout.read()
     assert "ollama does NOT answer" in said
     assert said.rstrip().endswith("stopped")
+
+
+@pytest.mark.skipif(local_model.find_weights() is None, reason="it is not installed")
+def test_a_start_does_not_wait_for_the_bundled_model(product: NewProduct) -> None:
+    up = product(environment={"OPENAI_BASE_URL": ""}, local_model="silent").start()
+    eventually(lambda: up.pid("local-model"), what="the process that would load it")
+    up.stop()
+    said = up.process.stdout.read()
+    assert f"Model        {local_model.HANDLE}, bundled" in said
+    assert " s  local model" not in said
+
+
+async def test_who_calls_the_bundled_model_while_it_loads_waits_for_it() -> None:
+    port = own_port()
+    models = Models(
+        Providers(ProviderSettings(local_model_url=f"http://127.0.0.1:{port}/v1")), timeout_s=60
+    )
+    request = ModelRequest(
+        handle=local_model.HANDLE, prompt=[{"role": "user", "content": "hello"}], tools=[]
+    )
+    call = asyncio.create_task(models.complete(request))
+    await asyncio.wait({call}, timeout=0.5)
+    assert not call.done()
+    late = FakeProvider(port=port)
+    late.start()
+    try:
+        assert (await call).text == "You said: hello"
+    finally:
+        await models.close()
+        late.stop()
 
 
 def test_an_agent_talks_through_a_server_without_a_key(
