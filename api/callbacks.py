@@ -11,6 +11,7 @@ from api.answers.watch import RunWatcher
 from o.domain.runs import Run
 from o.errors import OError
 from o.temporal.conversations import start_callback
+from o.temporal.failures import facts_of
 
 _log = logging.getLogger(__name__)
 _IDLE_S = 60.0  # thousands may wait, and none of them has anything to do in between
@@ -42,5 +43,5 @@ class Callbacks:
         except (OError, SQLAlchemyError, TemporalError, RuntimeError) as error:
             _log.warning(
                 "callback was not started; the sweeper will",
-                extra={"run_id": run_id, "error": type(error).__name__},
+                extra={"run_id": run_id, **facts_of(error)},
             )

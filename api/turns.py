@@ -39,6 +39,7 @@ from o.storage.turn.accepting import (
 from o.storage.turn.cancelling import Cancelled, Scope, cancel_runs
 from o.storage.turn.runs import RunOfAgent
 from o.temporal.conversations import stop_cancelled, submit_run
+from o.temporal.failures import facts_of
 
 _log = logging.getLogger(__name__)
 _USER_RETRY_S = 2
@@ -249,7 +250,7 @@ class Turns:
             except (TemporalError, RuntimeError) as error:
                 _log.warning(
                     "conversation was not notified; the sweeper will do it",
-                    extra={"conversation_id": conversation_id, "error": type(error).__name__},
+                    extra={"conversation_id": conversation_id, **facts_of(error)},
                 )
 
         task = asyncio.create_task(notify())

@@ -8,6 +8,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import TemporalError
 
 from o.domain.embedding import embedding_execution
+from o.temporal.failures import facts_of
 from workflows import options
 from workflows.embedding import EmbeddingWorkflow
 from workflows.text_contract import ArchiveRef
@@ -49,7 +50,7 @@ class EmbeddingStarter:
                     self._client, self._task_queue, archive_id, is_changed=is_changed
                 )
         except (TimeoutError, TemporalError, RuntimeError) as error:
-            facts = {"archive_id": archive_id, "error": type(error).__name__}
+            facts = {"archive_id": archive_id, **facts_of(error)}
             _log.warning("embedding was not started; the sweeper will", extra=facts)
 
 

@@ -7,6 +7,7 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import TemporalError
 
+from o.temporal.failures import facts_of
 from workflows import options
 from workflows.ingestion import IngestionWorkflow
 from workflows.text_contract import FileRef
@@ -38,7 +39,7 @@ class IngestionStarter:
             async with asyncio.timeout(_START_S):
                 await start_ingestion(self._client, self._task_queue, file_id)
         except (TimeoutError, TemporalError, RuntimeError) as error:
-            facts = {"file_id": file_id, "error": type(error).__name__}
+            facts = {"file_id": file_id, **facts_of(error)}
             _log.warning("ingestion was not started; the sweeper will", extra=facts)
 
 

@@ -33,6 +33,7 @@ from o.temporal.conversations import (
     shown_waiting_among,
     submit_run,
 )
+from o.temporal.failures import facts_of
 from workflows import contract
 
 _log = logging.getLogger(__name__)
@@ -124,7 +125,7 @@ class ApprovalSweeper:
                     model=first.model,
                 )
         except (TimeoutError, TemporalError) as error:
-            facts = {"run_id": first.run.id, "error": type(error).__name__}
+            facts = {"run_id": first.run.id, **facts_of(error)}
             _log.warning("conversation was not notified of an expiry; it will be", extra=facts)
 
     async def _show(self) -> set[str]:
@@ -153,7 +154,7 @@ class ApprovalSweeper:
                 async with asyncio.timeout(_SUBMIT_TIMEOUT_S):
                     await show_pending(self._client, self._task_queue, approval, request, name)
             except (TimeoutError, TemporalError) as error:
-                facts = {"approval_id": approval.id, "error": type(error).__name__}
+                facts = {"approval_id": approval.id, **facts_of(error)}
                 _log.warning("approval could not be shown", extra=facts)
         return {approval.conversation_id for approval, _, _ in shown}
 
@@ -178,5 +179,5 @@ class ApprovalSweeper:
             async with limit, asyncio.timeout(_REFRESH_TIMEOUT_S):
                 await refresh(self._client, conversation_id)
         except (TimeoutError, TemporalError) as error:  # the others do not wait
-            facts = {"conversation_id": conversation_id, "error": type(error).__name__}
+            facts = {"conversation_id": conversation_id, **facts_of(error)}
             _log.warning("conversation was not refreshed; it will be", extra=facts)

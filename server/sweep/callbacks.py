@@ -9,6 +9,7 @@ from temporalio.exceptions import TemporalError
 from o.storage.callbacks import list_due_callbacks
 from o.storage.database import Database
 from o.temporal.conversations import callback_execution, start_callback
+from o.temporal.failures import facts_of
 from server.sweep.executions import end_if_stuck
 
 _log = logging.getLogger(__name__)
@@ -34,5 +35,5 @@ class CallbackSweeper:
                     await end_if_stuck(self._client, callback_execution(run_id))
                     await start_callback(self._client, self._task_queue, run_id, agent_id=agent_id)
             except (TimeoutError, TemporalError) as error:
-                facts = {"run_id": run_id, "error": type(error).__name__}
+                facts = {"run_id": run_id, **facts_of(error)}
                 _log.warning("callback could not be started", extra=facts)

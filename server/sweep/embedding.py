@@ -12,6 +12,7 @@ from o.storage.database import Database
 from o.storage.embedding import list_archives_to_embed, take_up_unindexed
 from o.storage.search.space_index import MANY_VECTORS
 from o.temporal.embeddings import start_embedding
+from o.temporal.failures import facts_of
 from server.sweep.executions import end_if_stuck
 
 _log = logging.getLogger(__name__)
@@ -58,5 +59,5 @@ class EmbeddingSweeper:
                     await end_if_stuck(self._client, embedding_execution(archive_id))
                     await start_embedding(self._client, self._task_queue, archive_id)
             except (TimeoutError, TemporalError) as error:
-                facts = {"archive_id": archive_id, "error": type(error).__name__}
+                facts = {"archive_id": archive_id, **facts_of(error)}
                 _log.warning("embedding could not be started", extra=facts)

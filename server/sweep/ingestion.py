@@ -8,6 +8,7 @@ from temporalio.exceptions import TemporalError
 
 from o.storage.database import Database
 from o.storage.ingestion import list_files_to_read
+from o.temporal.failures import facts_of
 from o.temporal.ingestions import ingestion_execution, start_ingestion
 from server.sweep.executions import end_if_stuck
 
@@ -45,5 +46,5 @@ class IngestionSweeper:
                     await end_if_stuck(self._client, ingestion_execution(file_id))
                     await start_ingestion(self._client, self._task_queue, file_id)
             except (TimeoutError, TemporalError) as error:
-                facts = {"file_id": file_id, "error": type(error).__name__}
+                facts = {"file_id": file_id, **facts_of(error)}
                 _log.warning("ingestion could not be started", extra=facts)

@@ -15,6 +15,7 @@ from o.storage.message_embedding import (
     queue_old_messages,
     set_message_model,
 )
+from o.temporal.failures import facts_of
 from o.temporal.message_embeddings import start_message_embedding
 from server.sweep.executions import end_if_stuck
 from workflows.options import PATIENT_MESSAGES_S, QUIET_MESSAGES_S
@@ -79,5 +80,5 @@ class MessageEmbeddingSweeper:
                 await end_if_stuck(self._client, message_embedding_execution(organization_id))
                 await start_message_embedding(self._client, self._task_queue, organization_id)
         except (TimeoutError, TemporalError, RuntimeError) as error:
-            facts = {"organization_id": organization_id, "error": type(error).__name__}
+            facts = {"organization_id": organization_id, **facts_of(error)}
             _log.warning("embedding of messages could not be started", extra=facts)

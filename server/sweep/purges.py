@@ -17,6 +17,7 @@ from o.storage.database import Database
 from o.storage.files import purge_files
 from o.storage.purges import Deleted, list_deleted, purge
 from o.temporal.conversations import close
+from o.temporal.failures import facts_of
 
 _log = logging.getLogger(__name__)
 _DELETED_A_SWEEP = 50
@@ -51,7 +52,7 @@ class PurgeSweeper:
                 async with asyncio.timeout(_PURGE_TIMEOUT_S):
                     await self._purge(gone)
             except (TimeoutError, TemporalError, SQLAlchemyError) as error:
-                facts = {"id": gone.id, "error": type(error).__name__}
+                facts = {"id": gone.id, **facts_of(error)}
                 _log.warning("deleted rows could not be purged", extra=facts)
             else:
                 _log.info("deleted rows purged", extra={"id": gone.id})

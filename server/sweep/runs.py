@@ -18,6 +18,7 @@ from o.storage.turn.closing import close_unreadable_run
 from o.storage.turn.lost import OpenConversation, list_open_conversations
 from o.storage.turn.runs import RunOfAgent, list_runs_in_line
 from o.temporal.conversations import stop_cancelled, submit_run
+from o.temporal.failures import facts_of
 from server.sweep.executions import Standing, end_stuck, find_execution
 
 _log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class RunSweeper:
                     return await self._rescue(conversation)
             # The others are not kept: whatever leaves here, nobody waits for them any more.
             except (TimeoutError, TemporalError, OError, SQLAlchemyError) as error:
-                facts = {"conversation_id": conversation.id, "error": type(error).__name__}
+                facts = {"conversation_id": conversation.id, **facts_of(error)}
                 _log.warning("conversation could not be rescued", extra=facts)
                 return 0
 

@@ -15,6 +15,7 @@ from temporalio.client import Client
 from o.metrics.measures import SWEEP_FAILURES, SWEPT
 from o.retention_settings import Retention
 from o.storage.database import Database
+from o.temporal.failures import facts_of
 from server.sweep.approvals import ApprovalSweeper
 from server.sweep.callbacks import CallbackSweeper
 from server.sweep.embedding import EmbeddingSweeper
@@ -96,7 +97,7 @@ class Sweeper:
             try:
                 await self._sweep_on(lock, duties)
             except Exception as error:  # the top of a background job, which must never end
-                _log.warning("sweep failed", extra={"error": type(error).__name__})
+                _log.warning("sweep failed", extra=facts_of(error))
             await asyncio.sleep(self._interval_s)
 
     async def _sweep_on(self, lock: int, duties: Sequence[_Duty]) -> None:
@@ -126,6 +127,6 @@ async def _do_each(duties: Sequence[_Duty]) -> None:
             if isinstance(found, int):
                 SWEPT.labels(name).inc(found)
         except Exception as error:  # the top of a background job; see above
-            facts = {"duty": name, "error": type(error).__name__}
+            facts = {"duty": name, **facts_of(error)}
             _log.warning("part of a sweep failed", extra=facts)
             SWEEP_FAILURES.labels(name).inc()

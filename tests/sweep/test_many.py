@@ -1,11 +1,14 @@
 """Sweeps of much: each looks at some of it, the next ones at the rest; failures keep nothing."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from letta_client.types import AgentState
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import (
     Client,
     DescribeWorkflowInput,
@@ -218,3 +221,37 @@ async def test_what_temporal_shows_to_wait_is_compared_some_at_a_time_whatever_f
     await database.close()
     assert set(descriptions.signalled) == ids
     assert set(descriptions.signalled.values()) == {1}
+
+
+async def test_why_temporal_takes_no_run_is_in_the_log_without_what_was_said(
+    product: Product, agent: AgentState, caplog: pytest.LogCaptureFixture
+) -> None:
+    temporal = await Client.connect(product.state["temporal_address"], namespace="bare")
+    await temporal.workflow_service.register_namespace(
+        RegisterNamespaceRequest(
+            namespace="bare", workflow_execution_retention_period=Duration(seconds=86_400)
+        )
+    )
+    run_id = lost_run(product, agent, "a secret word")
+    database = Database(product.state["database_url"])
+    sweeper = RunSweeper(database, temporal, "o", older_than_s=1.0)
+    try:
+        async with asyncio.timeout(30):
+            while not (told := _refused(caplog)):
+                assert await sweeper.sweep() == 0
+    finally:
+        await database.close()
+        product.query("DELETE FROM runs WHERE id = %s", run_id)
+    assert vars(told[0])["error"] == "RPCError"
+    assert "AgentId" in vars(told[0])["reason"]
+    assert "a secret word" not in str(vars(told[0]))
+
+
+def _refused(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """What was said of runs that Temporal knew the namespace of, and did not take."""
+    return [
+        one
+        for one in caplog.records
+        if one.message == "conversation could not be rescued"
+        and vars(one)["status"] == "INVALID_ARGUMENT"
+    ]
