@@ -6,18 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from o.errors import InvalidInput, NotFound
+from o.errors import Conflict, InvalidInput, NotFound
 from o.log import printable
 from o.settings import Settings
 from server.on_database import on_database
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from o.domain.actors import Actor
     from o.domain.keys import ApiKey
     from o.storage.database import Database
 
 _ReadSettings = Callable[..., Settings]
 _MOST = 10_000
 _SCOPES = ("admin", "write", "read", "approve")
+_MOST_NAMED = 5
+_HEADER = ("KEY", "BEGINS", "STATE", "SCOPES", "USED", "ORGANIZATION", "USER", "NAME")
 
 # What it works with is imported when it runs: `o --help` is quick.
 
@@ -37,7 +42,7 @@ def key() -> None:
     "--new-user",
     "new_user",
     metavar="ORGANIZATION",
-    help="Make an organization with a user for it.",
+    help="Make an organization of that name, which is new, with a user for it.",
 )
 @click.option(
     "--scope",
@@ -62,8 +67,11 @@ def create(read_settings: _ReadSettings, /, **flags: Any) -> None:
 @click.pass_obj
 def index(read_settings: _ReadSettings, /) -> None:
     """Show the keys of all organizations, the newest first; at most 10,000."""
-    for one in on_database(read_settings(), "o key", _list):
-        click.echo(_line(one))
+    found, names = on_database(read_settings(), "o key", _list)
+    if not found:
+        click.echo("There are no keys: `o key create NAME` makes one.", err=True)
+        return
+    _show(found, names)
 
 
 @key.command("revoke")
@@ -71,8 +79,10 @@ def index(read_settings: _ReadSettings, /) -> None:
 @click.pass_obj
 def revoke(read_settings: _ReadSettings, /, key_id: str) -> None:
     """Have a key open nothing any more, within seconds, in every process."""
-    revoked = on_database(read_settings(), "o key", lambda database: _revoke(database, key_id))
-    click.echo(_line(revoked))
+    revoked, names = on_database(
+        read_settings(), "o key", lambda database: _revoke(database, key_id)
+    )
+    _show([revoked], names)
 
 
 async def _create(database: "Database", flags: dict[str, Any]) -> "tuple[ApiKey, str]":
@@ -81,7 +91,11 @@ async def _create(database: "Database", flags: dict[str, Any]) -> "tuple[ApiKey,
     from o.ids import new_id  # noqa: PLC0415
     from o.storage.audit import put_on_record  # noqa: PLC0415
     from o.storage.keys import add_key  # noqa: PLC0415
-    from o.storage.users import add_organization, find_actor  # noqa: PLC0415
+    from o.storage.users import (  # noqa: PLC0415
+        add_organization,
+        find_actor,
+        users_of_organizations,
+    )
 
     if flags["user_id"] is not None and flags["new_user"] is not None:
         raise InvalidInput("--user and --new-user are two ways to say whose it is: give one")
@@ -90,6 +104,8 @@ async def _create(database: "Database", flags: dict[str, Any]) -> "tuple[ApiKey,
     now, secret = datetime.now(UTC), new_secret()
     async with database.begin() as connection:
         if flags["new_user"]:
+            if there := await users_of_organizations(connection, flags["new_user"]):
+                raise Conflict(_named_already(flags["new_user"], there))
             actor = await add_organization(connection, flags["new_user"], now)
         else:
             wanted = flags["user_id"] or Actor().user_id
@@ -114,15 +130,23 @@ async def _create(database: "Database", flags: dict[str, Any]) -> "tuple[ApiKey,
     return made, secret
 
 
-async def _list(database: "Database") -> "list[ApiKey]":
+async def _list(database: "Database") -> "tuple[list[ApiKey], dict[str, str]]":
     from o.storage.keys import list_keys  # noqa: PLC0415
     from o.storage.pages import Page  # noqa: PLC0415
 
     async with database.connect() as connection:
-        return await list_keys(connection, None, Page(limit=_MOST))
+        found = await list_keys(connection, None, Page(limit=_MOST))
+        return found, await _names(connection, found)
 
 
-async def _revoke(database: "Database", key_id: str) -> "ApiKey":
+async def _names(connection: "AsyncConnection", keys: "list[ApiKey]") -> dict[str, str]:
+    from o.storage.users import names_of  # noqa: PLC0415
+
+    owners = {id_ for one in keys for id_ in (one.organization_id, one.user_id)}
+    return await names_of(connection, owners)
+
+
+async def _revoke(database: "Database", key_id: str) -> "tuple[ApiKey, dict[str, str]]":
     from o.domain.actors import Actor  # noqa: PLC0415
     from o.storage.audit import put_on_record  # noqa: PLC0415
     from o.storage.keys import revoke_key  # noqa: PLC0415
@@ -133,16 +157,35 @@ async def _revoke(database: "Database", key_id: str) -> "ApiKey":
         owner = Actor(revoked.user_id, revoked.organization_id)
         details = {"prefix": revoked.prefix, "by": "o key"}
         await put_on_record(connection, owner, "revoke_key", key_id, details)
-    return revoked
+        return revoked, await _names(connection, [revoked])
 
 
-def _line(one: "ApiKey") -> str:
-    """What is known of a key, which is never its text."""
+def _named_already(name: str, users: "list[Actor]") -> str:
+    """Why there is no second organization of a name: nobody could tell them apart."""
+    whose = ", ".join(f"--user {one.user_id}" for one in users[:_MOST_NAMED])
+    return (
+        f"there is an organization {name!r} already: make a key of a user in it with {whose}, or "
+        "give the new one another name"
+    )
+
+
+def _show(keys: "list[ApiKey]", names: dict[str, str]) -> None:
+    """Print a table of what is known of keys, which is never their text."""
+    rows = [_HEADER, *(_cells(one, names) for one in keys)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+def _cells(one: "ApiKey", names: dict[str, str]) -> tuple[str, ...]:
     state = "revoked" if one.revoked_at else "good"
     if not one.is_good(datetime.now(UTC)) and not one.revoked_at:
         state = "expired"
     used = one.last_used_at.strftime("%Y-%m-%d %H:%M") if one.last_used_at else "never"
-    scopes = ",".join(one.scopes)
     # A name is anybody's text, and must not write lines of its own on the operator's terminal.
-    name = printable(one.name)
-    return f"{one.id}  {one.prefix}…  {state:8}  {scopes}  used {used}  {one.user_id}  {name}"
+    organization, user = (
+        f"{printable(names.get(id_, ''))} ({id_})" for id_ in (one.organization_id, one.user_id)
+    )
+    scopes = ",".join(one.scopes)
+    return one.id, f"{one.prefix}…", state, scopes, used, organization, user, printable(one.name)

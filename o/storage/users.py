@@ -35,3 +35,26 @@ async def add_organization(connection: AsyncConnection, name: str, now: datetime
     owned = {"id": made.user_id, "organization_id": made.organization_id}
     await connection.execute(insert(users).values(**owned, name=name, created_at=now))
     return made
+
+
+async def users_of_organizations(connection: AsyncConnection, name: str) -> list[Actor]:
+    """The users of every organization that has this name, the oldest first."""
+    found = await connection.execute(
+        select(users.c.id, users.c.organization_id)
+        .join(organizations, organizations.c.id == users.c.organization_id)
+        .where(organizations.c.name == name)
+        .where(organizations.c.deleted_at.is_(None), users.c.deleted_at.is_(None))
+        .order_by(users.c.created_at, users.c.id)
+    )
+    return [Actor(row.id, row.organization_id) for row in found]
+
+
+async def names_of(connection: AsyncConnection, ids: set[str]) -> dict[str, str]:
+    """What organizations and users are called, by their ids; those that were deleted too."""
+    names: dict[str, str] = {}
+    for table in (organizations, users):
+        found = await connection.execute(
+            select(table.c.id, table.c.name).where(table.c.id.in_(ids))
+        )
+        names |= {row.id: row.name for row in found}
+    return names

@@ -172,6 +172,23 @@ def test_a_key_of_nobody_is_not_made_for_the_default_user(server: Product, flag:
     assert "leave them out, or name one" in done.stderr
 
 
+def test_the_list_tells_organizations_apart_and_a_second_of_a_name_is_not_made(
+    server: Product,
+) -> None:
+    acme, user = new_id("Acme"), r"user-\S+"
+    o(server, "key", "create", "of the\x1b first", "--new-user", acme)
+    again = run_o(server, "key", "create", "of the second", "--new-user", acme)
+    assert (again.returncode, again.stdout) == (1, "")
+    hint = re.search(rf"an organization '{acme}' already.* --user ({user}),", again.stderr)
+    assert hint is not None, again.stderr
+    o(server, "key", "create", "second", "--user", hint[1])
+    header, *lines = o(server, "key", "list").splitlines()
+    mine = [line for line in lines if acme in line]
+    at = header.index("ORGANIZATION")
+    assert all(re.match(rf"{acme} \(org-\S+\) +{acme} \({hint[1]}\)  ", line[at:]) for line in mine)
+    assert [line[header.index("NAME") :] for line in mine] == ["second", r"of the\x1b first"]
+
+
 def test_the_command_says_what_to_do_about_a_database_without_our_schema(server: Product) -> None:
     server.query("CREATE DATABASE nothing_in_it")
     url = make_url(server.state["database_url"]).set(database="nothing_in_it")
