@@ -29,6 +29,7 @@ from server.leaving import leave
 from server.letta_import.command import import_
 from server.lifeline import REFUSED, follow_supervisor, inherited_sockets, report_ready
 from server.secrets import secrets
+from server.unknown_settings import unknown_settings, warn_of_unknown
 
 if TYPE_CHECKING:
     from o.storage.database import Database
@@ -76,6 +77,7 @@ def up(**flags: Any) -> None:
                 await forks.close()
 
     settings, providers = _settings(**flags), _providers()
+    warn_of_unknown(os.environ, Path.cwd())
     forks = ForkServer.start(main)
     follow_supervisor()
     spare_collector()
@@ -96,6 +98,7 @@ def api(**flags: Any) -> None:
     from server.serving import serve  # noqa: PLC0415
 
     settings, sockets = _with_database(_settings(**flags)), inherited_sockets()
+    warn_of_unknown(os.environ, Path.cwd())
     if settings.container and "host" not in settings.model_fields_set:
         settings = settings.model_copy(update={"host": "0.0.0.0"})  # noqa: S104  nobody is inside
     if settings.api_processes > 1 and not sockets:
@@ -138,6 +141,7 @@ def worker() -> None:
     from server.worker import run_worker  # noqa: PLC0415
 
     settings = _with_database(_settings())
+    warn_of_unknown(os.environ, Path.cwd())
     if settings.otlp_endpoint:
         trace_to(settings.otlp_endpoint, "worker")
 
@@ -179,7 +183,8 @@ def doctor() -> None:
     """Say what is wrong with this installation, and what to do."""
     from server.doctor import examine  # noqa: PLC0415
 
-    findings = examine(_settings(), _providers())
+    settings, providers = _settings(), _providers()
+    findings = examine(settings, providers, unknown_settings(os.environ, Path.cwd()))
     for finding in findings:
         click.echo(f"{finding.level:4}  {finding.what}")
         if finding.what_to_do:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -27,6 +27,7 @@ from o.temporal.connection import connect_or_explain
 from o.temporal.namespace import is_prepared
 from sandbox.choice import survey
 from server.start_files import strange_start_files
+from server.unknown_settings import Unknown
 from server.up import (
     clash,
     console,
@@ -63,8 +64,16 @@ class Finding:
     what_to_do: str = ""
 
 
-def examine(settings: Settings, providers: ProviderSettings) -> list[Finding]:
-    """Look at everything that `o up` and the other commands need with these settings."""
+def examine(
+    settings: Settings, providers: ProviderSettings, unknown: Iterable[Unknown] = ()
+) -> list[Finding]:
+    """Look at everything that `o up` and the other commands need with these settings.
+
+    Args:
+        settings: What they say.
+        providers: Where models come from.
+        unknown: What was meant to be a setting, perhaps.
+    """
     looks: list[Callable[[], Finding]] = [
         _python,
         _names,
@@ -87,7 +96,13 @@ def examine(settings: Settings, providers: ProviderSettings) -> list[Finding]:
     looks.append(lambda: _sandbox(settings))
     looks.append(lambda: _embedding(providers))
     found = [look() for look in looks]
+    found += map(_unknown_setting, unknown)
     return [*found, *_secrets(settings, runs=runs), *_models(settings, providers, runs=runs)]
+
+
+def _unknown_setting(one: Unknown) -> Finding:
+    way_out = f"did you mean {one.nearest}?" if one.nearest else "README.md and docs/ name settings"
+    return Finding("warn", f"{one.variable} in {one.place} is no setting of O", way_out)
 
 
 def _python() -> Finding:

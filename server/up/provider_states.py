@@ -39,7 +39,10 @@ async def provider_states(
     environment = Providers(providers)
     if database_url is None:
         return [ToldState(state) for state in await Catalogue(environment).survey()]
-    database = Database(database_url, pool_size=1, name="o-providers")
+    try:
+        database = Database(database_url, pool_size=1, name="o-providers")
+    except OError:  # no address of a database, which is told of elsewhere
+        return await provider_states(settings, providers, None)
     keyring = Keyring(settings.data_dir, settings.encryption_key)
     rows = ProviderRows(providers, keyring, provider_reader(database))
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from temporalio.service import RPCError
 
 from tests.support.disk import small_disk
 from tests.support.ports import own_port
-from tests.support.product import eventually
+from tests.support.product import REPOSITORY, eventually
 from tests.support.refusing import refusing_temporal
 from tests.up.conftest import NewProduct
 
@@ -76,6 +77,32 @@ def test_a_wrong_setting_is_named_as_it_was_written(
 ) -> None:
     line = the_line(o("up", *arguments, **({"O_DATA_DIR": str(tmp_path)} | environment)))
     assert f"Error: {said}" in line
+
+
+@pytest.mark.parametrize("command", ["up", "api", "worker", "doctor"])
+def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("O_IMAGE=mine\nexport O_API_TOKN=hush\n")
+    given = {
+        "O_SANDBOX_NETWRK": "hush",
+        "O_TEST_DOCKER": "1",
+        "O_DATA_DIR": "data",
+        "O_PORT": "0",
+        "O_SANDBOX_BACKEND": "unsafe-subprocess",
+        "DATABASE_URL": NO_URL,  # so that it ends
+        "PYTHONPATH": str(REPOSITORY),
+    }
+    done = o(command, **given)
+    told = [line for line in (done.stdout + done.stderr).splitlines() if "_NETWRK" in line]
+    assert len(told) == 1, "once, in a line"
+    said = done.stdout + done.stderr
+    assert re.search("O_SANDBOX_NETWRK.*[^_]O_SANDBOX_NETWORK|_NETWRK.*\n.*O_SANDBOX_NETWORK", said)
+    assert re.search("O_API_TOKN.*O_API_TOKEN|_TOKN in .env.*\n.*O_API_TOKEN", said)
+    assert "hush" not in said
+    for known in given.keys() - {"O_SANDBOX_NETWRK"} | {"O_IMAGE"}:
+        assert not re.search(rf"variable={known}|{known} in ", said)
 
 
 @pytest.mark.parametrize("command", ["up", "api", "worker", "migrate"])

@@ -1,0 +1,94 @@
+"""Variables that look like settings of O and are none: misspelt, most often, and without effect."""
+
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from pydantic import AliasChoices
+
+from o.settings import ProviderSettings, Settings
+
+_log = logging.getLogger(__name__)
+
+_PREFIX = "O_"
+_ALIKE = 0.75
+"""How alike, of 1, names are of which one may be meant for the other: a few letters apart."""
+_OF_COMMANDS = frozenset({"O_BASE_URL", "O_LETTA_ENCRYPTION_KEY"})
+_ELSEWHERE = re.compile(
+    # Of docker-compose.yml and of what builds images.
+    r"O_(IMAGE|PUBLISH|PUBLISH_UI|SANDBOX_DIR|IMAGE_FROM|SANDBOX_IMAGE_FROM)"
+    # What a supervisor hands to its processes.
+    r"|O_(LIFELINE_FD|READY_FD|SOCKET_FD_\d+)"
+    # Of tests.
+    r"|O_(TEST|KILL|FUZZ)_\w+|O_LONG_TURNS|O_HOSTILE_SECRET"
+    # What Kubernetes tells each container of a service that is called o, or o-….
+    r"|O_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)"
+)
+"""What others read, or nobody has set by hand."""
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A variable that nothing reads.
+
+    Attributes:
+        variable: Its name.
+        nearest: The setting that is called most alike; empty where none is.
+        place: Where it is set.
+    """
+
+    variable: str
+    nearest: str
+    place: str
+
+
+def unknown_settings(environment: Mapping[str, str], directory: Path) -> list[Unknown]:
+    """What is set in the environment, or in a `.env` that lies in `directory`, and is no setting.
+
+    Docker Compose reads such a file; O does not.
+    """
+    known = _known()
+    # `O_API_PORT=tcp://…` is of Kubernetes as well, and a name that somebody may have misspelt.
+    set_by_hand = (name for name, text in environment.items() if not text.startswith("tcp://"))
+    places = dict.fromkeys(set_by_hand, "the environment")
+    places = dict.fromkeys(_names_in(directory / ".env"), ".env") | places
+    return [
+        Unknown(
+            name, next(iter(get_close_matches(name.upper(), known, n=1, cutoff=_ALIKE)), ""), place
+        )
+        for name, place in sorted(places.items())
+        if _is_unknown(name.upper(), known)
+    ]
+
+
+def warn_of_unknown(environment: Mapping[str, str], directory: Path) -> None:
+    """Log a line for each of them."""
+    for one in unknown_settings(environment, directory):
+        facts = {"variable": one.variable, "nearest": one.nearest, "place": one.place}
+        _log.warning("no setting has this name", extra=facts)
+
+
+def _is_unknown(name: str, known: Iterable[str]) -> bool:
+    return name.startswith(_PREFIX) and name not in known and not _ELSEWHERE.fullmatch(name)
+
+
+def _known() -> set[str]:
+    """Every name by which a setting is read."""
+    found = set(_OF_COMMANDS)
+    for kind in (Settings, ProviderSettings):
+        for field, info in kind.model_fields.items():
+            alias = info.validation_alias
+            names = alias.choices if isinstance(alias, AliasChoices) else [alias]
+            found |= {str(name).upper() for name in (*names, f"{_PREFIX}{field}")}
+    return {name for name in found if name.startswith(_PREFIX)}
+
+
+def _names_in(file: Path) -> list[str]:
+    try:
+        text = file.read_text(errors="replace")
+    except OSError:
+        return []
+    return re.findall(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=", text, re.MULTILINE)
