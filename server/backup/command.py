@@ -150,7 +150,8 @@ def _bar(label: str, *, quiet: bool) -> Iterator[Callable[[int], Callable[[int],
         bar = progress_bar(max(1, length), label, file=sys.stderr)
         bars.append(bar)
         bar.render_progress()
-        return bar.update
+        update: Callable[[int], None] = bar.update
+        return update
 
     try:
         yield begin

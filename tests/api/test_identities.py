@@ -181,7 +181,7 @@ def test_the_client_of_today_makes_and_finds_them_by_its_plain_requests(
     identity: Any = client.put(PATH, body=body, cast_to=object)
     agent = client.agents.create(model=HANDLE, identity_ids=[identity["id"]])
     assert [one.id for one in client.agents.list(identifier_keys=[key])] == [agent.id]
-    query = {"params": {"identifier_key": key}}
+    query: Any = {"params": {"identifier_key": key}}
     assert client.get(PATH, cast_to=object, options=query) == [identity | {"agent_ids": [agent.id]}]
     group: Any = client.post(
         "/v1/groups/", body={"agent_ids": [agent.id], "description": key}, cast_to=object
