@@ -86,7 +86,7 @@ class Measures:
                 await check_serving(self._temporal, timeout_s=_PATIENCE_S)
                 queue, prepared = await asyncio.gather(
                     find_queue(self._temporal, self._task_queue, timeout_s=_PATIENCE_S),
-                    is_prepared(self._temporal, timeout_s=_PATIENCE_S),
+                    is_prepared(self._temporal, timeout_s=_PATIENCE_S / 2),
                 )
         except (RuntimeError, RPCError, TimeoutError):
             return [_answers("temporal", is_well=False)]

@@ -73,7 +73,7 @@ class Readiness:
             )
             queue, prepared = await asyncio.gather(
                 find_queue(self._temporal, self._task_queue, timeout_s=_PATIENCE_S),
-                is_prepared(self._temporal, timeout_s=_PATIENCE_S),
+                is_prepared(self._temporal, timeout_s=_PATIENCE_S / 2),
             )
         except (RuntimeError, RPCError, TimeoutError):
             return Standing("away", waiting_for_room=waiting, sandbox=sandbox)

@@ -28,6 +28,7 @@ from o.key_file import alone_with, replace, sync
 FILE = "encryption-key"
 
 _Stamp = tuple[int, int, int]
+_NO_FILE: _Stamp = (0, 0, 0)
 _FORMAT = "o1"
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
@@ -191,22 +192,25 @@ class Keyring:
 
     def _load(self) -> None:
         """Have the keys as they stand now; the file is read when it is another than last time."""
-        stamp = self._stamp()
+        stamp: _Stamp | None = self._stamp()
         if self._keys and stamp == self._read:
             return
         texts = self._given.get_secret_value().split(",") if self._given else []
-        with suppress(OSError, UnicodeDecodeError):
+        try:
             texts += self._file.read_text(encoding="ascii").splitlines()
+        except (OSError, UnicodeDecodeError):
+            if stamp != _NO_FILE:  # the next time it may be read
+                stamp = None
         # The order counts: what is given goes before the file.
         made = [_key_of(text) for text in map(str.strip, texts) if text]
         self._keys, self._read = {_name_of(key): key for key in made}, stamp
 
     def _stamp(self) -> _Stamp:
-        """What changes with the file, which is always replaced as a whole; zeros without one."""
+        """What changes with the file, which is replaced as a whole; `_NO_FILE` without one."""
         try:
             found = self._file.stat()
         except OSError:
-            return 0, 0, 0
+            return _NO_FILE
         return found.st_ino, found.st_ctime_ns, found.st_size
 
     def _make_file(self, text: str = "") -> None:

@@ -83,7 +83,9 @@ def forget(read_settings: _ReadSettings, /, *, despite_executions: bool) -> None
     _, *older = keyring.names() or [""]
     used = {key for one in on_database(settings, "o secrets", _count).values() for key in one}
     gone = [name for name in older if name not in used]
-    if gone and settings.temporal_codec != "off" and not despite_executions:
+    # Keys that the setting names are none that could be forgotten here, whatever is open.
+    is_own = settings.encryption_key is None
+    if gone and is_own and settings.temporal_codec != "off" and not despite_executions:
         asyncio.run(_refuse_beside_executions(settings, keyring))
     if gone:
         keyring.forget(gone)

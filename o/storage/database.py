@@ -328,11 +328,14 @@ async def with_patience(call: Callable[[], Awaitable[_Result]], *, patience_s: f
     For calls that bear repeating only. The last error is raised when patience runs out.
     """
     deadline = time.monotonic() + patience_s
+    is_told = False
     while True:
         try:
             return await call()
         except (DBAPIError, PoolTimeout) as error:
             if not is_unreachable(error) or time.monotonic() > deadline:
                 raise
-            _log.warning("database is away", extra={"error": type(error).__name__})
+            if not is_told:  # once, however long it is away
+                _log.warning("database is away", extra={"error": type(error).__name__})
+                is_told = True
             await asyncio.sleep(0.1)

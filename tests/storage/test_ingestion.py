@@ -67,6 +67,7 @@ async def test_a_database_that_goes_away_is_no_worker_that_died_of_the_file(
             await under_way
         async with database.connect() as connection:
             assert await connection.scalar(text("SELECT attempts FROM files")) == 0
+        assert caplog.messages.count("database is away") == 1
 
 
 @asynccontextmanager

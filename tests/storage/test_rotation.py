@@ -27,20 +27,21 @@ MANY = 3_000
 INCLUDE: Any = ["agent.secrets"]
 
 
-def start(server: Product, *arguments: str) -> "subprocess.Popen[str]":
+def start(server: Product, *arguments: str, **more: str) -> "subprocess.Popen[str]":
+    places = {"O_DATA_DIR": str(server.data_dir), "PATH": os.environ["PATH"]}
     return subprocess.Popen(
         [sys.executable, "-m", "server.cli", "secrets", *arguments],
         cwd=REPOSITORY,
-        env=server.env | {"O_DATA_DIR": str(server.data_dir), "PATH": os.environ["PATH"]},
+        env=server.env | places | more,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
 
 
-def secrets(server: Product, *arguments: str) -> str:
+def secrets(server: Product, *arguments: str, **more: str) -> str:
     """What it says. It ends with 1 where a secret is left, as one that another test damaged."""
-    process = start(server, *arguments)
+    process = start(server, *arguments, **more)
     said, _ = process.communicate(timeout=180)
     assert process.returncode in (0, 1), said
     return said
@@ -147,6 +148,12 @@ def test_a_key_is_forgotten_only_when_nothing_needs_it(server: Product, client: 
     assert old not in keyring(server).names()
     shown = client.agents.retrieve(agent.id, include=INCLUDE).secrets or []
     assert [one.value for one in shown] == ["berlin"]
+
+
+def test_keys_that_the_setting_names_are_forgotten_there(server: Product) -> None:
+    given = {"O_ENCRYPTION_KEY": f"{'n' * 32},{'o' * 32}", "O_TEMPORAL_CODEC": "encrypt"}
+    said = secrets(server, "forget", **given)
+    assert said.splitlines()[-1].startswith("o: the keys are those of O_ENCRYPTION_KEY: take the")
 
 
 async def test_every_column_that_holds_ciphertext_is_one_that_rotation_knows(

@@ -1,4 +1,4 @@
-"""A Temporal server that lets nobody in: it answers every call with gRPC's UNAUTHENTICATED."""
+"""A Temporal server that refuses every call, for the reason that it is given."""
 
 import contextlib
 import socketserver
@@ -7,37 +7,64 @@ from collections.abc import Iterator
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import StreamEnded
+from h2.events import RequestReceived, StreamEnded
 
-_ANSWER = [
-    (":status", "200"),
-    ("content-type", "application/grpc"),
-    ("grpc-status", "16"),
-    ("grpc-message", "who is there?"),
-]
+UNAUTHENTICATED, UNAVAILABLE = "16", "14"
+_GREETING = "GetSystemInfo"
+_HEADERS = [(":status", "200"), ("content-type", "application/grpc")]
+_EMPTY_MESSAGE = bytes(5)  # not packed, and of no length
 
 
 class _Refusing(socketserver.BaseRequestHandler):
+    server: "_Server"
+
     def handle(self) -> None:
         """One connection, until its client leaves."""
         connection = H2Connection(H2Configuration(client_side=False))
         connection.initiate_connection()
         self.request.sendall(connection.data_to_send())
+        calls: dict[int, str] = {}
         while data := self.request.recv(65536):
             for event in connection.receive_data(data):
-                if isinstance(event, StreamEnded):
-                    connection.send_headers(event.stream_id, _ANSWER, end_stream=True)
+                if isinstance(event, RequestReceived):
+                    path = dict(event.headers)[b":path"].decode()
+                    calls[event.stream_id] = path.rpartition("/")[2]
+                elif isinstance(event, StreamEnded):
+                    self._answer(connection, event.stream_id, calls.pop(event.stream_id))
             self.request.sendall(connection.data_to_send())
+
+    def _answer(self, connection: H2Connection, stream: int, call: str) -> None:
+        status = self.server.status
+        self.server.asked.append(call)
+        if call == _GREETING and status != UNAUTHENTICATED:  # with which clients begin
+            connection.send_headers(stream, _HEADERS)
+            connection.send_data(stream, _EMPTY_MESSAGE)
+            connection.send_headers(stream, [("grpc-status", "0")], end_stream=True)
+            return
+        refusal = [*_HEADERS, ("grpc-status", status), ("grpc-message", "not you, or not now")]
+        connection.send_headers(stream, refusal, end_stream=True)
 
 
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
 
+    def __init__(self, status: str, asked: list[str]) -> None:
+        super().__init__(("127.0.0.1", 0), _Refusing)
+        self.status = status
+        self.asked = asked
+
 
 @contextlib.contextmanager
-def refusing_temporal() -> Iterator[str]:
-    """Its address."""
-    with _Server(("127.0.0.1", 0), _Refusing) as server:
+def refusing_temporal(
+    status: str = UNAUTHENTICATED, asked: list[str] | None = None
+) -> Iterator[str]:
+    """Its address.
+
+    Args:
+        status: What it answers, as gRPC numbers it; unless it is said, nobody is let in.
+        asked: Gets the names of the calls.
+    """
+    with _Server(status, [] if asked is None else asked) as server:
         serving = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         serving.start()
         yield f"127.0.0.1:{server.server_address[1]}"

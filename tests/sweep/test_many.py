@@ -253,5 +253,5 @@ def _refused(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
         one
         for one in caplog.records
         if one.message == "conversation could not be rescued"
-        and vars(one)["status"] == "INVALID_ARGUMENT"
+        and vars(one).get("status") == "INVALID_ARGUMENT"
     ]

@@ -1,5 +1,6 @@
 """Secrets at rest: encrypted under a named key, which rotates and which processes make once."""
 
+import errno
 import multiprocessing
 import os
 import stat
@@ -131,6 +132,22 @@ def test_thirty_two_bytes_in_base64_are_the_key_itself(tmp_path: Path) -> None:
     assert Keyring(tmp_path, SecretStr(in_file)).decrypt(stored, of=OF) == "sk"
 
 
+def test_a_file_that_could_not_be_read_is_read_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = Keyring(tmp_path).encrypt("sk", of=OF)
+    keyring = Keyring(tmp_path, GIVEN)
+
+    def read_text(*_: object, **__: object) -> str:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    with monkeypatch.context() as used_up:
+        used_up.setattr(Path, "read_text", read_text)
+        with pytest.raises(SecretUnreadable):
+            keyring.decrypt(stored, of=OF)
+    assert keyring.decrypt(stored, of=OF) == "sk"
+
+
 def test_the_file_is_read_once_for_each_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,3 +169,7 @@ def test_the_file_is_read_once_for_each_change(
         assert keyring.encrypt("x", of=OF).split(":")[1] == new
     assert keyring.decrypt(stored, of=OF) == "sk"
     assert read == [FILE]
+    without = Keyring(tmp_path / "nowhere", GIVEN)
+    for _ in range(20):
+        without.encrypt("x", of=OF)
+    assert read == [FILE, FILE]

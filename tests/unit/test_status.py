@@ -11,8 +11,10 @@ from temporalio.client import Client
 from api.measures import Measures
 from o.settings import Settings
 from o.storage.database import Database
+from o.temporal.namespace import is_prepared
 from server.status import Sample, lines, look, status_of
 from server.up.ports import free_port
+from tests.support.refusing import UNAVAILABLE, refusing_temporal
 
 WELL = """\
 # TYPE o_process_up gauge
@@ -79,6 +81,13 @@ async def test_the_parts_that_are_away_are_named_and_keep_nobody_waiting() -> No
     assert "not known while the database is away" in said
     assert list(found.processes) == ["api-1"]
     await database.close()
+
+
+async def test_a_temporal_that_lists_no_executions_is_asked_once_whether_it_is_prepared() -> None:
+    asked: list[str] = []
+    with refusing_temporal(UNAVAILABLE, asked) as address:
+        assert await is_prepared(await Client.connect(address)) is None
+    assert asked.count("CountWorkflowExecutions") == 1
 
 
 async def test_an_address_where_nobody_or_somebody_else_answers_is_a_status_as_well() -> None:
