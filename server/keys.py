@@ -104,7 +104,8 @@ async def _create(database: "Database", flags: dict[str, Any]) -> "tuple[ApiKey,
     now, secret = datetime.now(UTC), new_secret()
     async with database.begin() as connection:
         if flags["new_user"]:
-            if there := await users_of_organizations(connection, flags["new_user"]):
+            there = await users_of_organizations(connection, flags["new_user"])
+            if there is not None:
                 raise Conflict(_named_already(flags["new_user"], there))
             actor = await add_organization(connection, flags["new_user"], now)
         else:
@@ -163,10 +164,8 @@ async def _revoke(database: "Database", key_id: str) -> "tuple[ApiKey, dict[str,
 def _named_already(name: str, users: "list[Actor]") -> str:
     """Why there is no second organization of a name: nobody could tell them apart."""
     whose = ", ".join(f"--user {one.user_id}" for one in users[:_MOST_NAMED])
-    return (
-        f"there is an organization {name!r} already: make a key of a user in it with {whose}, or "
-        "give the new one another name"
-    )
+    instead = f"make a key of a user in it with {whose}, or " if whose else ""
+    return f"there is an organization {name!r} already: {instead}give the new one another name"
 
 
 def _show(keys: "list[ApiKey]", names: dict[str, str]) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import and_, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
@@ -37,16 +37,20 @@ async def add_organization(connection: AsyncConnection, name: str, now: datetime
     return made
 
 
-async def users_of_organizations(connection: AsyncConnection, name: str) -> list[Actor]:
-    """The users of every organization that has this name, the oldest first."""
+async def users_of_organizations(connection: AsyncConnection, name: str) -> list[Actor] | None:
+    """The users of every organization that has this name, the oldest first.
+
+    None where no organization has it; one whose users were all deleted has it too.
+    """
+    is_in_it = and_(users.c.organization_id == organizations.c.id, users.c.deleted_at.is_(None))
     found = await connection.execute(
-        select(users.c.id, users.c.organization_id)
-        .join(organizations, organizations.c.id == users.c.organization_id)
-        .where(organizations.c.name == name)
-        .where(organizations.c.deleted_at.is_(None), users.c.deleted_at.is_(None))
+        select(organizations.c.id, users.c.id.label("user_id"))
+        .select_from(organizations.outerjoin(users, is_in_it))
+        .where(organizations.c.name == name, organizations.c.deleted_at.is_(None))
         .order_by(users.c.created_at, users.c.id)
     )
-    return [Actor(row.id, row.organization_id) for row in found]
+    rows = found.all()
+    return [Actor(row.user_id, row.id) for row in rows if row.user_id] if rows else None
 
 
 async def names_of(connection: AsyncConnection, ids: set[str]) -> dict[str, str]:

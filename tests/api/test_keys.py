@@ -187,6 +187,9 @@ def test_the_list_tells_organizations_apart_and_a_second_of_a_name_is_not_made(
     at = header.index("ORGANIZATION")
     assert all(re.match(rf"{acme} \(org-\S+\) +{acme} \({hint[1]}\)  ", line[at:]) for line in mine)
     assert [line[header.index("NAME") :] for line in mine] == ["second", r"of the\x1b first"]
+    server.query("UPDATE users SET deleted_at = now() WHERE id = %s", hint[1])
+    last = run_o(server, "key", "create", "of the third", "--new-user", acme)
+    assert last.stderr.endswith(f"'{acme}' already: give the new one another name\n"), last.stderr
 
 
 def test_the_command_says_what_to_do_about_a_database_without_our_schema(server: Product) -> None:
