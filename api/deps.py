@@ -3,11 +3,15 @@
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.datastructures import QueryParams
 from temporalio.client import Client
 
 from api.audit import put_request_on_record
@@ -40,6 +44,7 @@ from o.storage.tool_variables import Variables
 from o.temporal.embeddings import EmbeddingStarter
 from o.temporal.ingestions import IngestionStarter
 
+_NO_QUERY = QueryParams()
 _WRITES: frozenset[Scope] = frozenset({"write"})
 _CLIENT = re.compile(r"(?:@letta-ai/)?letta-client/(\d+)")
 
@@ -156,6 +161,27 @@ ThreadId = Annotated[
 AgentOfThread = Annotated[str | None, Query(alias="agent_id", pattern=pattern("agent"))]
 
 
+def id_in_path(request: Request, kind: str) -> str:
+    """An id of the path, for a route that is too frequent to be given it.
+
+    Routes that go by it are documented with `in_path`.
+
+    Raises:
+        RequestValidationError: It is no id of that kind.
+    """
+    name = f"{kind}_id"
+    try:
+        return _ids(kind).validate_python(request.path_params[name])
+    except ValidationError as error:
+        wrong = [{**one, "loc": ("path", name)} for one in error.errors(include_url=False)]
+        raise RequestValidationError(wrong) from None
+
+
+@cache
+def _ids(kind: str) -> TypeAdapter[str]:
+    return TypeAdapter(Annotated[str, Field(pattern=pattern(kind))])
+
+
 def thread_of(thread_id: str, agent_id: str | None) -> Thread:
     """The thread that a path names; `default` is the own thread of `agent_id`.
 
@@ -218,10 +244,10 @@ def relations_of(request: Request) -> Relations:
     """
     key = key_of(request.scope)
     sees_none = call_of(request.scope) is not None or not (key is None or key.opens(_WRITES))
+    query = request.query_params if request.scope["query_string"] else _NO_QUERY
     if is_current_client(request):
-        include = request.query_params.getlist("include")
-        names = {name.removeprefix("agent.") for name in include}
-    elif not (older := request.query_params.getlist("include_relationships")):
+        names = {name.removeprefix("agent.") for name in query.getlist("include")}
+    elif not (older := query.getlist("include_relationships")):
         return replace(EVERYTHING, secrets=not sees_none)
     else:
         names = {"blocks" if name == "memory" else name for name in older}

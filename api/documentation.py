@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from api.wire.completions import CompletionBody, OpenAIErrorBody
 from api.wire.shown import AnswerBody, ErrorBody, FailedBody, InvalidBody
+from o.ids import pattern
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -87,10 +88,19 @@ def _names(parameter: str, **more: Any) -> dict[str, Any]:
     return {"name": parameter, "in": "query", "required": False, "schema": schema | more} | more
 
 
-RELATIONS: dict[str, Any] = {
-    "parameters": [_names("include"), _names("include_relationships", deprecated=True)]
-}
+RELATIONS = (_names("include"), _names("include_relationships", deprecated=True))
 """What a route reads of its query that goes by `api.deps.relations_of`."""
+
+
+def in_path(kind: str) -> dict[str, Any]:
+    """What a route reads of its path that goes by `api.deps.id_in_path`."""
+    schema = {"type": "string", "pattern": pattern(kind), "title": f"{kind.title()} Id"}
+    return {"name": f"{kind}_id", "in": "path", "required": True, "schema": schema}
+
+
+def documented(*parameters: dict[str, Any]) -> dict[str, Any]:
+    """What a route reads by itself, for its `openapi_extra`."""
+    return {"parameters": list(parameters)}
 
 
 OPENAI_ERRORS: Responses = {

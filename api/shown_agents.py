@@ -1,8 +1,10 @@
 """Agents as answers, with what V1's `AgentState` shows beside each."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from fastapi import Response
+from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.bodies import answer
@@ -11,8 +13,32 @@ from api.wire.agents import EVERYTHING, AgentBody, Relations
 from o.domain.agents import AgentState
 from o.domain.tool_variables import ToolVariable
 from o.storage.agent_folders import folders_of_agents
+from o.storage.agents import state_of
 from o.storage.groups import groups_managed_by
 from o.storage.identity_links import identities_of_agents
+
+_MOST_CHARS = 16_000
+"""Of an agent as it is stored, whose answer is kept; so that all of them take a few megabytes."""
+
+
+def stored_agent_answer(text: str, agent_id: str, shown: Relations) -> Response:
+    """One agent with nothing but what is read of it in one statement.
+
+    Agents are asked for far more often than they change, so the answer is kept by the text that it
+    is made from, and made anew when that is another one.
+
+    Raises:
+        Unreadable: It is stored, and cannot be read.
+    """
+    made = _kept_body if len(text) <= _MOST_CHARS else _body
+    return Response(made(text, agent_id, shown), media_type="application/json")
+
+
+def _body(text: str, agent_id: str, shown: Relations) -> bytes:
+    return to_json(AgentBody.of(state_of(text, agent_id), shown))
+
+
+_kept_body = lru_cache(maxsize=256)(_body)
 
 
 async def agent_answer(

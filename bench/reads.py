@@ -90,22 +90,26 @@ async def _reads(
     agents = [await client.create_agent(api[0]) for _ in range(_AGENTS)]
     agent = agents[0]
     fill(product, agent, _HISTORY)
-    blocks = f"/v1/agents/{agent}/core-memory/blocks"
-    found = json.loads((await api[0].ask(request("GET", blocks))).content)
+    own = agents[1 : 1 + _READERS]  # each reader asks for its own, so that no row serves two
+    blocks = [f"/v1/agents/{one}/core-memory/blocks" for one in own]
+    found = [json.loads((await api[0].ask(request("GET", path))).content)[0] for path in blocks]
     asked = {
-        RETRIEVE: (f"/v1/agents/{agent}", agent),
-        WHOLE: (f"/v1/agents/{agent}?{_RELATED}", agent),
-        BLOCK: (f"/v1/blocks/{found[0]['id']}", found[0]["id"]),
-        BLOCKS: (blocks, found[0]["id"]),
-        PAGE: (f"/v1/agents/{agent}/messages?limit=50", "message-"),
-        AGENTS: (f"/v1/agents/?limit={_AGENTS}", agent),
+        RETRIEVE: [(f"/v1/agents/{one}", one) for one in own],
+        WHOLE: [(f"/v1/agents/{one}?{_RELATED}", one) for one in own],
+        BLOCK: [(f"/v1/blocks/{one['id']}", one["id"]) for one in found],
+        BLOCKS: [(path, one["id"]) for path, one in zip(blocks, found, strict=True)],
+        PAGE: [(f"/v1/agents/{agent}/messages?limit=50", "message-")] * _READERS,
+        AGENTS: [(f"/v1/agents/?limit={_AGENTS}", agent)] * _READERS,
     }
     hello = request("GET", web.HELLO), "world"
     select = request("GET", web.SELECT), web.SELECTED
     operations = {HELLO: [repeat(one, *hello) for one in beside]}
     operations[SELECT] = [repeat(one, *select) for one in beside]
-    for name, (path, mark) in asked.items():
-        operations[name] = [repeat(one, request("GET", path), mark) for one in api]
+    for name, shares in asked.items():
+        operations[name] = [
+            repeat(one, request("GET", path), mark)
+            for one, (path, mark) in zip(api, shares, strict=True)
+        ]
     return operations
 
 

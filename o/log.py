@@ -6,6 +6,7 @@ own.
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ _OF_TEMPORAL = {
 }
 """What is worth a fact of all that the loggers of Temporal hang on a record."""
 _MOST_CHARS = 2_000
+_PARTING = re.compile('[ "=]')
 
 
 class TextLines(logging.Formatter):
@@ -98,8 +100,9 @@ def configure_logging(level: str = "INFO", log_format: LogFormat = "text") -> No
     """Send records at or above `level` to standard error. Called once, by `server.cli`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(TextLines() if log_format == "text" else JsonLines())
-    # Which no format shows, and every record would look up.
+    # Which no format shows, and every record would look up; the last is who called.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # as Python's own documentation has it
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for noisy in ("httpx", "httpcore", "LiteLLM", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -128,7 +131,7 @@ def _plain(value: Any) -> Any:
 def _fact(value: Any) -> str:
     """A value that cannot be taken for two facts, or for a fact and something behind it."""
     text = str(value)[:_MOST_CHARS]
-    is_plain = text.isprintable() and not any(char in text for char in ' "=')
+    is_plain = text.isprintable() and _PARTING.search(text) is None
     return text if is_plain else json.dumps(text)
 
 

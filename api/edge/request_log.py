@@ -15,6 +15,7 @@ _log = logging.getLogger(__name__)
 _RUN = "o.run_id"
 _CONVERSATION = "o.conversation_id"
 _MOST_CHARS = 300
+_QUIET = {*HEALTH_PATHS, METRICS_PATH}  # monitors ask again and again
 
 
 class RequestLog:
@@ -60,8 +61,7 @@ class RequestLog:
                 facts["run_id"] = str(run_id)[:_MOST_CHARS]
             if (conversation_id := scope.get(_CONVERSATION)) is not None:
                 facts["conversation_id"] = conversation_id
-            # Monitors ask again and again.
-            is_quiet = path.removesuffix("/") in {*HEALTH_PATHS, METRICS_PATH}
+            is_quiet = path.removesuffix("/") in _QUIET
             _log.log(logging.DEBUG if is_quiet else logging.INFO, "request answered", extra=facts)
 
 

@@ -18,10 +18,11 @@ from api.deps import (
     ReadsDep,
     RelationsDep,
     TransactionDep,
+    id_in_path,
     parts_of,
     relations_of,
 )
-from api.documentation import RELATIONS
+from api.documentation import RELATIONS, documented, in_path
 from api.held_tools import tools_named
 from api.new_agents import (
     agent_changes,
@@ -30,7 +31,7 @@ from api.new_agents import (
     model_of_new,
     new_agent,
 )
-from api.shown_agents import agent_answer, agents_answer
+from api.shown_agents import agent_answer, agents_answer, stored_agent_answer
 from api.wire.agent_requests import CreateAgentBody, UpdateAgentBody
 from api.wire.agents import EVERYTHING, AgentBody
 from o.domain.actors import Actor
@@ -148,7 +149,7 @@ async def create(
     operation_id="list_agents",
     summary="List agents",
     response_model=list[AgentBody],
-    openapi_extra=RELATIONS,
+    openapi_extra=documented(*RELATIONS),
 )
 async def index(
     connection: ReadsDep,
@@ -184,12 +185,13 @@ async def count(connection: ReadsDep, actor: ActorDep, wanted: FilterDep) -> Res
     operation_id="retrieve_agent",
     summary="Retrieve an agent",
     response_model=AgentBody,
-    openapi_extra=RELATIONS,
+    openapi_extra=documented(in_path("agent"), *RELATIONS),
 )
-async def retrieve(agent_id: AgentId, request: Request) -> Response:
+async def retrieve(request: Request) -> Response:
     """One agent; 1.x clients see its blocks, tools, tags and secrets when `include` names them."""
+    agent_id = id_in_path(request, "agent")
     parts, actor, shown = parts_of(request), await current_actor(request), relations_of(request)
-    state = await stored.read_agent_state(
+    text = await stored.read_agent_state(
         parts.database.shared_reads,
         actor,
         agent_id,
@@ -197,7 +199,8 @@ async def retrieve(agent_id: AgentId, request: Request) -> Response:
         with_tools=shown.tools,
     )
     if not shown.are_beside:
-        return answer(AgentBody.of(state, shown))
+        return stored_agent_answer(text, agent_id, shown)
+    state = stored.state_of(text, agent_id)
     async with parts.database.connect() as connection:
         variables = await parts.variables.of_agents(connection, [agent_id]) if shown.secrets else {}
         return await agent_answer(connection, state, shown, variables.get(agent_id, ()))

@@ -17,7 +17,7 @@ from api.deps import (
     RelationsDep,
     TransactionDep,
 )
-from api.documentation import RELATIONS
+from api.documentation import RELATIONS, documented
 from api.shown_agents import agents_answer
 from api.wire.agents import AgentBody
 from api.wire.archives import ArchiveBody, CreateArchiveBody, UpdateArchiveBody
@@ -120,7 +120,7 @@ async def delete(archive_id: ArchiveId, connection: TransactionDep, actor: Actor
     operation_id="list_agents_for_archive",
     summary="List the agents that have an archive",
     response_model=list[AgentBody],
-    openapi_extra=RELATIONS,
+    openapi_extra=documented(*RELATIONS),
 )
 async def agents(
     archive_id: ArchiveId,

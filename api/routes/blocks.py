@@ -18,9 +18,10 @@ from api.deps import (
     ReadsDep,
     RelationsDep,
     TransactionDep,
+    id_in_path,
     parts_of,
 )
-from api.documentation import OUTDATED, RELATIONS
+from api.documentation import OUTDATED, RELATIONS, documented, in_path
 from api.shown_agents import agents_answer
 from api.wire.agents import AgentBody
 from api.wire.blocks import BlockBody, CreateBlockBody, UpdateBlockBody, block_bodies
@@ -126,9 +127,11 @@ async def count(connection: ReadsDep, actor: ActorDep, wanted: FilterDep) -> Res
     operation_id="retrieve_block",
     summary="Retrieve a memory block",
     response_model=BlockBody,
+    openapi_extra=documented(in_path("block")),
 )
-async def retrieve(block_id: BlockId, request: Request) -> Response:
+async def retrieve(request: Request) -> Response:
     """One block."""
+    block_id = id_in_path(request, "block")
     reads, actor = parts_of(request).database.shared_reads, await current_actor(request)
     return block_answer(await stored.read_block(reads, actor, block_id))
 
@@ -174,7 +177,7 @@ async def delete(block_id: BlockId, connection: TransactionDep, actor: ActorDep)
     operation_id="list_agents_for_block",
     summary="List the agents that have a memory block",
     response_model=list[AgentBody],
-    openapi_extra=RELATIONS,
+    openapi_extra=documented(*RELATIONS),
 )
 async def agents(
     block_id: BlockId,

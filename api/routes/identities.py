@@ -16,7 +16,7 @@ from api.deps import (
     RelationsDep,
     TransactionDep,
 )
-from api.documentation import RELATIONS
+from api.documentation import RELATIONS, documented
 from api.shown_agents import agents_answer
 from api.wire.agents import AgentBody
 from api.wire.blocks import BlockBody, block_bodies
@@ -188,7 +188,7 @@ async def delete(identity_id: IdentityId, connection: TransactionDep, actor: Act
     operation_id="list_agents_for_identity",
     summary="List the agents that have an identity",
     response_model=list[AgentBody],
-    openapi_extra=RELATIONS,
+    openapi_extra=documented(*RELATIONS),
 )
 async def agents(
     identity_id: IdentityId,

@@ -197,25 +197,38 @@ async def get_agent_state(connection: AsyncConnection, actor: Actor, agent_id: s
     rows = await connection.execute(
         _STATE[True, True], {"ids": [agent_id], "organization_id": actor.organization_id}
     )
-    return _state_of(rows.one_or_none(), agent_id)
+    return state_of(_text_of(rows.one_or_none(), agent_id), agent_id)
 
 
 async def read_agent_state(
     reads: SharedReads, actor: Actor, agent_id: str, *, with_blocks: bool, with_tools: bool
-) -> AgentState:
+) -> str:
     """The same outside of a transaction, in a statement that others may share.
+
+    Returns:
+        What `state_of` reads: equal texts are equal agents.
 
     Raises:
         NotFound: There is none for this actor.
     """
     statement = _STATE[with_blocks, with_tools]
-    return _state_of(await reads.row(statement, actor.organization_id, agent_id), agent_id)
+    return _text_of(await reads.row(statement, actor.organization_id, agent_id), agent_id)
 
 
-def _state_of(row: Any, agent_id: str) -> AgentState:
+def state_of(text: str, agent_id: str) -> AgentState:
+    """The agent by that id, as it was read.
+
+    Raises:
+        Unreadable: It is stored, and cannot be read.
+    """
+    return model_of_json(AgentState, text, agent_id)
+
+
+def _text_of(row: Any, agent_id: str) -> str:
     if row is None:
         raise agent_not_found(agent_id)
-    return model_of_json(AgentState, row.state, agent_id)
+    text: str = row.state
+    return text
 
 
 async def list_agent_states(

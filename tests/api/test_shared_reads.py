@@ -1,11 +1,12 @@
 """Rows that are asked for at once are read together, and each request is answered for itself."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from letta_client import Letta, NotFoundError
 from letta_client.types import AgentState as ShownAgent
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -14,7 +15,7 @@ from o.domain.actors import Actor
 from o.domain.agents import AgentState
 from o.errors import NotFound, Unreadable
 from o.ids import new_id
-from o.storage.agents import read_agent_state
+from o.storage.agents import read_agent_state, state_of
 from o.storage.blocks import read_block
 from o.storage.database import Database, is_unreachable
 from o.storage.quick import QuickConnection
@@ -47,10 +48,11 @@ class Counted:
         row = await self.reads.row(_NUMBERS, organization_id, row_id)
         return row and row.state
 
-    def agent(self, agent_id: str, actor: Actor | None = None) -> Awaitable[AgentState]:
-        return read_agent_state(
+    async def agent(self, agent_id: str, actor: Actor | None = None) -> AgentState:
+        text = await read_agent_state(
             self.reads, actor or Actor(), agent_id, with_blocks=True, with_tools=True
         )
+        return state_of(text, agent_id)
 
 
 @pytest.fixture
@@ -151,6 +153,25 @@ async def test_who_has_written_reads_it_however_many_read(
             reader.cancel()
         await asyncio.gather(*readers, return_exceptions=True)
         await database.close()
+
+
+def test_an_answer_that_is_kept_is_of_the_agent_as_it_is_and_as_it_is_asked_for(
+    server: Product, client: Letta, agent: ShownAgent
+) -> None:
+    block = client.blocks.create(label="notes", value="first")
+    client.agents.blocks.attach(block.id, agent_id=agent.id)
+
+    def notes() -> list[str]:
+        shown = client.agents.retrieve(agent.id, include=["agent.blocks"]).blocks
+        return [one.value for one in shown if one.label == "notes"]
+
+    for value in ("second", "third", "second"):
+        client.blocks.update(block.id, value=value)
+        assert [notes(), notes()] == [[value], [value]]
+        assert client.agents.retrieve(agent.id).blocks == []
+    client.agents.delete(agent.id)
+    with pytest.raises(NotFoundError):
+        notes()
 
 
 async def test_all_are_told_that_the_database_is_away() -> None:
