@@ -87,22 +87,21 @@ def test_a_thousand_idle_streams_cost_one_statement_a_second_and_others_nothing(
     client = product.client()
     agents = [new_agent(product) for _ in range(_RUNS)]
     held = [Held(product, provider, agent) for agent in agents]
-    crowd = Crowd(product)
-    crowd.join([held[n % _RUNS].run_id for n in range(_FOLLOWERS)])
-    log = StatementLog(product)
-    eventually(lambda: looks(log) >= 1, what="a look for all")
-    client.agents.retrieve(agents[0].id)
-    eventually(lambda: looks(log) >= 4, what="three looks more")
-    statements = log.sent_by(FOLLOWING)
-    assert len(statements) <= 6, f"{len(statements)} statements in about three seconds"
-    assert all("unnest" in text for _, text in statements)
-    assert len(log.sent_by(REQUESTS)) == 1, "the request's own, on a connection of the pool"
-    ends = crowd.ends()
-    for one in held:
-        one.gate.opened.set()
-        assert is_done(without_pings(one.stream)[-1][1])
-    assert set(ends.result(30)) == {b"data: [DONE]\n\n"}
-    crowd.leave()
+    with Crowd(product) as crowd:
+        crowd.join([held[n % _RUNS].run_id for n in range(_FOLLOWERS)])
+        log = StatementLog(product)
+        eventually(lambda: looks(log) >= 1, what="a look for all")
+        client.agents.retrieve(agents[0].id)
+        eventually(lambda: looks(log) >= 4, what="three looks more")
+        statements = log.sent_by(FOLLOWING)
+        assert len(statements) <= 6, f"{len(statements)} statements in about three seconds"
+        assert all("unnest" in text for _, text in statements)
+        assert len(log.sent_by(REQUESTS)) == 1, "the request's own, on a connection of the pool"
+        ends = crowd.ends()
+        for one in held:
+            one.gate.opened.set()
+            assert is_done(without_pings(one.stream)[-1][1])
+        assert set(ends.result(30)) == {b"data: [DONE]\n\n"}
 
 
 def test_nobody_asks_for_a_client_that_has_hung_up(

@@ -5,7 +5,7 @@ import json
 import threading
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from tests.support.product import Product
 
@@ -31,8 +31,11 @@ class Crowd:
         """The last event of each stream, once it has come."""
         return self._run(self._read_on())
 
-    def leave(self) -> None:
-        """Hang up."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Hang up, whatever happened: a thousand connections are too many for the next test."""
         self._run(self._close()).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
