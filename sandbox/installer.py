@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +24,8 @@ MAX_BYTES = 1024 * 1024 * 1024
 LOOK_EVERY_S = 0.5
 COMPILE_S = 60.0
 """How long the sources of one installation may take to compile."""
+_COMPILE_BYTES = 2**30
+"""Of memory for that; the parser takes a thousand times the size of some sources."""
 _PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
@@ -141,7 +144,9 @@ async def compile_sources(folder: Path, python: str) -> None:
     )
     try:
         async with asyncio.timeout(COMPILE_S):
-            await _run_bounded((*command, str(folder / "target")), folder)
+            await _run_bounded(
+                (*command, str(folder / "target")), folder, memory_bytes=_COMPILE_BYTES
+            )
     except TimeoutError:
         pass  # what it had no time for is compiled at each call
     except InstallFailed:  # sources that become a thousand times as large
@@ -149,8 +154,12 @@ async def compile_sources(folder: Path, python: str) -> None:
             await asyncio.to_thread(shutil.rmtree, caches, ignore_errors=True)
 
 
-async def _run_bounded(command: Sequence[str], folder: Path) -> tuple[int, bytes]:
+async def _run_bounded(
+    command: Sequence[str], folder: Path, *, memory_bytes: int | None = None
+) -> tuple[int, bytes]:
     """Run a program in a folder with bounds of what it writes; its status, and what it said.
+
+    With `memory_bytes`, it gets no more address space than that.
 
     Raises:
         InstallFailed: It writes too much.
@@ -163,7 +172,7 @@ async def _run_bounded(command: Sequence[str], folder: Path) -> tuple[int, bytes
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
-        preexec_fn=_end_with_the_worker,
+        preexec_fn=partial(_bounded, memory_bytes),
     )
     try:
         said = await _watched(process, folder)
@@ -184,10 +193,13 @@ def _environment(folder: Path) -> dict[str, str]:
     return passed_on | own | bounds
 
 
-def _end_with_the_worker() -> None:
+def _bounded(memory_bytes: int | None) -> None:
+    """In the new process: it ends with the worker, and keeps within bounds."""
     ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
     resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_BYTES // 2, MAX_BYTES // 2))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if memory_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
 
 
 async def _watched(process: asyncio.subprocess.Process, folder: Path) -> bytes:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import ClauseElement
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError
 
 from o.storage.quick import QuickConnection
 
@@ -52,8 +52,8 @@ class SharedReads:
         batch, reading = self._joined(statement, organization_id, row_id)
         try:
             rows = await asyncio.shield(reading)  # others may wait for it
-        except DBAPIError as error:
-            if len(batch.ids) == 1 or error.connection_invalidated:
+        except DataError:  # of one of the rows; whatever else failed would fail again
+            if len(batch.ids) == 1:
                 raise
             rows = await self._read(_Batch(statement, organization_id, {row_id: None}))
         return rows.get(row_id)

@@ -122,6 +122,15 @@ async def test_a_row_that_fails_its_statement_fails_alone(counted: Counted) -> N
     assert "division by zero" in str(found[1])
 
 
+async def test_a_statement_that_fails_for_all_is_not_sent_again(counted: Counted) -> None:
+    wrong = text("SELECT id, nowhere(:ids, :organization_id) FROM agents")
+    found = await asyncio.gather(
+        *(counted.reads.row(wrong, "ours", one) for one in ("1", "2", "3")), return_exceptions=True
+    )
+    assert all(isinstance(one, DBAPIError) for one in found)
+    assert counted.count == 1
+
+
 async def test_who_leaves_takes_nobody_along(counted: Counted) -> None:
     tasks = [asyncio.create_task(counted.number(one)) for one in ("1", "2", "3")]
     await asyncio.sleep(0)  # all have asked

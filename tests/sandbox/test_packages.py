@@ -103,6 +103,16 @@ async def test_what_takes_too_much_to_compile_is_installed_without(
     assert len(list(folder.rglob("*.pyc"))) < 32
 
 
+async def test_a_source_that_takes_much_memory_to_compile_is_installed_without(
+    packages: Packages, wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_wheel(wheels, "alpha", files={"alpha/big.py": f"x = [{'[],' * 200_000}]\n"})
+    monkeypatch.setattr(sandbox.installer, "_COMPILE_BYTES", 100_000_000)
+    folder = await packages.prepared([{"name": "alpha"}])
+    assert folder is not None
+    assert not list(folder.rglob("big*.pyc"))
+
+
 class Slow(Uv):
     """Counts, and takes its time until all callers wait."""
 
