@@ -142,7 +142,7 @@ async def list_agent_ids(
         (agents.c.created_at, agents.c.id),
         id_=agents.c.id,
         among=agents.c.organization_id == actor.organization_id,
-        deleted=deleted_by_time(agents, actor),
+        deleted=lambda: deleted_by_time(agents, actor),
     )
     return list((await connection.execute(statement)).scalars())
 
@@ -177,7 +177,7 @@ async def list_agent_files(
         (files.c.created_at, files.c.id),
         id_=files.c.id,
         among=files.c.organization_id == actor.organization_id,
-        deleted=deleted_by_time(files, actor),
+        deleted=lambda: deleted_by_time(files, actor),
     )
     rows = (await connection.execute(paged)).mappings()
     return [_held(agent_id, row) for row in rows]

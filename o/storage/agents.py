@@ -262,7 +262,7 @@ async def list_agent_states(
         (_SORT_KEYS[sort_by], agents.c.id),
         id_=agents.c.id,
         among=agents.c.organization_id == actor.organization_id,
-        deleted=deleted_by_time(agents, actor, sort_by),
+        deleted=lambda: deleted_by_time(agents, actor, sort_by),
     )
     found = await connection.execute(statement)
     return readable(found, lambda row: model_of_json(AgentState, row.state, row.id))

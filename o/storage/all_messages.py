@@ -1,8 +1,9 @@
 """Messages wherever they are: one by its id, and those of all agents together."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, Text, and_, any_, exists, literal, select, true
+from sqlalchemy import ColumnElement, Select, Text, and_, any_, exists, literal, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -81,17 +82,22 @@ async def list_all_messages(
     Raises:
         NotFound: A cursor names no message of this actor.
     """
-    deleted = places_of_deleted(messages, actor, *DELETED_AGE)
     only: list[ColumnElement[bool]] = []
     if conversation_id is not None:
         only = [messages.c.conversation_id == conversation_id]
-        deleted = deleted.where(deleted_rows.c.conversation_id == conversation_id)
     wanted = _visible(actor)
     if own_threads_of is not None:
         only.append(_IN_AN_OWN_THREAD)
         wanted = and_(wanted, agents.c.id == any_(literal(list(own_threads_of), ARRAY(Text))))
     owned = messages.c.organization_id == actor.organization_id
     alive = select(SHOWN_ID, *AGE).where(owned, named_by(page), *only).order_by(*SHOWN_LAST)
+
+    def deleted() -> Select[Any]:
+        found = places_of_deleted(messages, actor, *DELETED_AGE)
+        if conversation_id is None:
+            return found
+        return found.where(deleted_rows.c.conversation_id == conversation_id)
+
     places = await find_places(connection, page, alive, deleted, what=CURSOR)
     of_agent = select(*columns_of(messages, Message)).where(
         messages.c.agent_id == agents.c.id,

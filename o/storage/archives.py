@@ -98,7 +98,7 @@ async def list_archives(
         (archives.c.created_at, archives.c.id),
         id_=archives.c.id,
         among=archives.c.organization_id == actor.organization_id,
-        deleted=deleted_by_time(archives, actor),
+        deleted=lambda: deleted_by_time(archives, actor),
     )
     return models_of(Archive, (await connection.execute(statement)).mappings().all())
 

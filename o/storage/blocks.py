@@ -143,7 +143,7 @@ async def list_blocks(
         (blocks.c.created_at, blocks.c.id),
         id_=blocks.c.id,
         among=blocks.c.organization_id == actor.organization_id,
-        deleted=deleted_by_time(blocks, actor),
+        deleted=lambda: deleted_by_time(blocks, actor),
     )
     return models_of(Block, (await connection.execute(statement)).mappings().all())
 

@@ -127,7 +127,7 @@ async def list_conversation_states(
         (_SORT_KEYS[sort_by], conversations.c.id),
         id_=conversations.c.id,
         among=conversations.c.organization_id == actor.organization_id,
-        deleted=deleted_by_time(conversations, actor, sort_by),
+        deleted=lambda: deleted_by_time(conversations, actor, sort_by),
     )
     found = await connection.execute(statement)
     return readable(found, lambda row: model_of_json(ConversationState, row.state, row.id))

@@ -102,7 +102,7 @@ async def list_files(
         (files.c.created_at, files.c.id),
         id_=files.c.id,
         among=files.c.organization_id == actor.organization_id,
-        deleted=deleted_by_time(files, actor),
+        deleted=lambda: deleted_by_time(files, actor),
     )
     return models_of(File, (await connection.execute(statement)).mappings().all())
 

@@ -200,7 +200,7 @@ async def list_folders(
         (folders.c.created_at, folders.c.id),
         id_=folders.c.id,
         among=folders.c.organization_id == actor.organization_id,
-        deleted=deleted_by_time(folders, actor),
+        deleted=lambda: deleted_by_time(folders, actor),
     )
     return models_of(Folder, (await connection.execute(statement)).mappings().all())
 

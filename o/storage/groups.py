@@ -113,7 +113,7 @@ async def list_groups(
         (groups.c.created_at, groups.c.id),
         id_=groups.c.id,
         among=_is_of(actor),
-        deleted=deleted_by_time(groups, actor),
+        deleted=lambda: deleted_by_time(groups, actor),
     )
     return models_of(Group, (await connection.execute(statement)).mappings().all())
 

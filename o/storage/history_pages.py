@@ -39,6 +39,7 @@ from o.storage.rows import models_of
 from o.storage.tables import agents, conversations, deleted_rows, messages
 
 _PLACE: Keys = (messages.c.position,)  # within one conversation
+_OF_AGENT: BindParameter[str] = bindparam("agent_id")
 
 
 async def list_agent_messages(
@@ -174,14 +175,17 @@ async def _places_of(
     named = {"before": page.before, "after": page.after}
     alive = select(SHOWN_ID, *shape.keys).where(named_by(page))
     if shape.thread is None:
-        of_agent: BindParameter[str] = bindparam("agent_id")
-        alive = alive.where(messages.c.agent_id == of_agent).order_by(*SHOWN_LAST)
-        deleted = places_of_deleted(messages, actor, *DELETED_AGE)
-        deleted = deleted.where(deleted_rows.c.agent_id == of_agent)
+        alive = alive.where(messages.c.agent_id == _OF_AGENT).order_by(*SHOWN_LAST)
     else:
         alive = alive.where(shape.mine)
-        deleted = places_of_deleted(messages, actor, place_of_deleted(page.after))
-        deleted = deleted.where(deleted_rows.c.conversation_id == shape.conversation)
+
+    def deleted() -> Select[Any]:
+        if shape.thread is None:
+            ages = places_of_deleted(messages, actor, *DELETED_AGE)
+            return ages.where(deleted_rows.c.agent_id == _OF_AGENT)
+        found = places_of_deleted(messages, actor, place_of_deleted(page.after))
+        return found.where(deleted_rows.c.conversation_id == shape.conversation)
+
     places = await find_places(connection, page, alive, deleted, what=CURSOR, given=given)
     return {
         f"{name}_{key.name}": value

@@ -131,7 +131,7 @@ async def list_identities(
         (identities.c.created_at, identities.c.id),
         id_=identities.c.id,
         among=_is_of(actor),
-        deleted=deleted_by_time(identities, actor),
+        deleted=lambda: deleted_by_time(identities, actor),
     )
     return models_of(Identity, (await connection.execute(statement)).mappings().all())
 

@@ -216,7 +216,7 @@ async def _list_of(
         [messages.c.position],
         id_=SHOWN_ID,
         among=and_(owned, named_by(page)),
-        deleted=places_of_deleted(messages, actor, place).where(
+        deleted=lambda: places_of_deleted(messages, actor, place).where(
             *(deleted_rows.c[column] == value for column, value in of.items())
         ),
         what=CURSOR,

@@ -8,7 +8,7 @@ something else by `after`, and only looks its cursors up here; lists that are at
 by `api.pagination`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -25,6 +25,9 @@ Keys = Sequence[ColumnElement[Any]]
 
 Places = Mapping[str, tuple[Any, ...]]
 """The values of the keys by the id of the row."""
+
+Deleted = Callable[[], Select[Any]]
+"""Makes a statement of ids and keys of deleted rows (see `deleted_rows`), which few pages need."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ async def page_of_rows(
     *,
     id_: ColumnElement[str],
     among: ColumnElement[bool],
-    deleted: Select[Any],
+    deleted: Deleted,
     what: str = "Cursor",
 ) -> Select[Any]:
     """`statement` narrowed to a page.
@@ -64,7 +67,7 @@ async def page_of_rows(
         keys: What the list is ordered by, together different for each row; never null.
         id_: The id, which cursors name.
         among: Holds for the rows that a cursor may name, shown or not.
-        deleted: The ids and keys of deleted rows that a cursor may name: see `deleted_rows`.
+        deleted: The deleted rows that a cursor may name.
         what: What a cursor is called when it names none.
 
     Raises:
@@ -91,18 +94,21 @@ async def page_of_kept_rows(
         NotFound: A cursor names none of the rows.
     """
     keys = (table.c.created_at, table.c.id)
-    places = (deleted_rows.c.shown_id, deleted_rows.c.created_at, deleted_rows.c.id)
-    nowhere = select(*places).where(false())
     return await page_of_rows(
-        connection, statement, page, keys, id_=table.c.id, among=among, deleted=nowhere
+        connection, statement, page, keys, id_=table.c.id, among=among, deleted=_none_deleted
     )
+
+
+def _none_deleted() -> Select[Any]:
+    places = (deleted_rows.c.shown_id, deleted_rows.c.created_at, deleted_rows.c.id)
+    return select(*places).where(false())
 
 
 async def find_places(
     connection: AsyncConnection,
     page: Page,
     alive: Select[Any],
-    deleted: Select[Any],
+    deleted: Deleted,
     *,
     what: str,
     given: Mapping[str, Any] = MappingProxyType({}),
@@ -125,7 +131,7 @@ async def find_places(
         return {}
     places = _by_id(await connection.execute(alive, dict(given)))
     if missing := [cursor for cursor in cursors if cursor not in places]:
-        named = deleted.where(deleted_rows.c.shown_id.in_(missing))
+        named = deleted().where(deleted_rows.c.shown_id.in_(missing))
         places |= _by_id(await connection.execute(named, dict(given)))
     for cursor in cursors:
         if cursor not in places:

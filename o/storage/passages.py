@@ -124,7 +124,7 @@ async def list_passages(
         passages.c.id.in_([cursor for cursor in (page.before, page.after) if cursor is not None]),
     )
     places = await find_places(
-        connection, page, alive, deleted_by_time(passages, actor), what="Passage"
+        connection, page, alive, lambda: deleted_by_time(passages, actor), what="Passage"
     )
     ids = func.unnest(literal(list(archive_ids), ARRAY(Text)))
     archive = ids.table_valued(column("id", Text)).render_derived()

@@ -67,7 +67,7 @@ async def list_providers(
         (providers.c.created_at, providers.c.id),
         id_=providers.c.id,
         among=providers.c.organization_id == actor.organization_id,
-        deleted=deleted_by_time(providers, actor),
+        deleted=lambda: deleted_by_time(providers, actor),
     )
     return models_of(ProviderRecord, (await connection.execute(statement)).mappings().all())
 

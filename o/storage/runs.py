@@ -92,7 +92,7 @@ async def list_runs(
         (runs.c.created_at, runs.c.id),
         id_=runs.c.id,
         among=runs.c.organization_id == actor.organization_id,
-        deleted=deleted_by_time(runs, actor),
+        deleted=lambda: deleted_by_time(runs, actor),
     )
     rows = await connection.execute(statement)
     return models_of(Run, rows.mappings().all())

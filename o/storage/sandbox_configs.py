@@ -77,7 +77,7 @@ async def list_configs(
         (sandbox_configs.c.created_at, sandbox_configs.c.id),
         id_=sandbox_configs.c.id,
         among=mine,
-        deleted=deleted_by_time(sandbox_configs, actor),
+        deleted=lambda: deleted_by_time(sandbox_configs, actor),
     )
     return models_of(SandboxConfig, (await connection.execute(statement)).mappings().all())
 

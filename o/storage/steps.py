@@ -67,7 +67,7 @@ async def list_steps(
         (steps.c.created_at, steps.c.id),
         id_=steps.c.id,
         among=steps.c.organization_id == actor.organization_id,
-        deleted=deleted_by_time(steps, actor),
+        deleted=lambda: deleted_by_time(steps, actor),
     )
     rows = await connection.execute(statement)
     return models_of(Step, rows.mappings().all())

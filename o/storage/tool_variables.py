@@ -217,7 +217,7 @@ class Variables:
             (tool_variables.c.created_at, tool_variables.c.id),
             id_=tool_variables.c.id,
             among=mine,
-            deleted=deleted_by_time(tool_variables, actor),
+            deleted=lambda: deleted_by_time(tool_variables, actor),
         )
         rows = (await connection.execute(statement)).mappings().all()
         return self.opened(all_models_of(ToolVariable, rows))

@@ -152,7 +152,7 @@ async def list_tools(
         (tools.c.created_at, tools.c.id),
         id_=tools.c.id,
         among=tools.c.organization_id == actor.organization_id,
-        deleted=deleted_by_time(tools, actor),
+        deleted=lambda: deleted_by_time(tools, actor),
     )
     return models_of(StoredTool, (await connection.execute(statement)).mappings().all())
 
