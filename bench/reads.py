@@ -33,8 +33,9 @@ COMPARED = (SELECT, RETRIEVE, WHOLE, BLOCK, BLOCKS, PAGE, AGENTS)
 
 _CAN_PIN = hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1
 _ROUNDS, _QUICK_ROUNDS = 30, 8
-_READERS, _READS_EACH = 8, 25
-_AGENTS = 20
+_READERS, _READS_EACH = 32, 25
+"""So many that the servers' core always has something to do while PostgreSQL is asked."""
+
 _HISTORY = 200
 _RELATED = "&".join(f"include=agent.{name}" for name in ("blocks", "tools", "tags"))
 
@@ -43,6 +44,7 @@ def main() -> None:
     """Measure and print a table. It judges nothing: exits 0."""
     parser = argparse.ArgumentParser(prog="python -m bench.reads", description=main.__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    parser.add_argument("--readers", type=int, default=_READERS, help=f"connections [{_READERS}]")
     parser.add_argument("--rounds", type=int, help=f"[{_ROUNDS}; {_QUICK_ROUNDS} with --quick]")
     options = parser.parse_args()
     rounds = options.rounds or (_QUICK_ROUNDS if options.quick else _ROUNDS)
@@ -54,13 +56,13 @@ def main() -> None:
         product = Product(Path(folder) / "o", env | {"O_WORKERS": "1", "O_SWEEP_INTERVAL_S": "3"})
         try:
             product.start()
-            series = uvloop.run(measure(product, rounds))
+            series = uvloop.run(measure(product, rounds, options.readers))
         finally:
             product.stop()
-    print("\n".join(as_table(series)))
+    print("\n".join(as_table(series, options.readers)))
 
 
-async def measure(product: Product, rounds: int) -> dict[str, Series]:
+async def measure(product: Product, rounds: int, readers: int) -> dict[str, Series]:
     """Take so many rounds of every read, with a product that nobody else uses."""
     with child("bench.web", product.state["database_url"]) as (web_pid, web_url):
         api_pid = product.pid_of("api")
@@ -70,8 +72,8 @@ async def measure(product: Product, rounds: int) -> dict[str, Series]:
             name: Series(name, CpuMeter({"server": [meters.get(name, api_pid)]}))
             for name in (HELLO, *COMPARED)
         }
-        api = [Connection(product.url) for _ in range(_READERS)]
-        beside = [Connection(web_url) for _ in range(_READERS)]
+        api = [Connection(product.url) for _ in range(readers)]
+        beside = [Connection(web_url) for _ in range(readers)]
         reads = await _reads(product, api, beside)
         for operations in reads.values():  # statements are prepared, code is warm
             await Series("warm", CpuMeter({})).record_crowd(5, operations)
@@ -87,10 +89,9 @@ async def measure(product: Product, rounds: int) -> dict[str, Series]:
 async def _reads(
     product: Product, api: list[Connection], beside: list[Connection]
 ) -> dict[str, list[Operation]]:
-    agents = [await client.create_agent(api[0]) for _ in range(_AGENTS)]
-    agent = agents[0]
+    # Each reader asks for its own, so that no row serves two.
+    agent, *own = [await client.create_agent(api[0]) for _ in (None, *api)]
     fill(product, agent, _HISTORY)
-    own = agents[1 : 1 + _READERS]  # each reader asks for its own, so that no row serves two
     blocks = [f"/v1/agents/{one}/core-memory/blocks" for one in own]
     found = [json.loads((await api[0].ask(request("GET", path))).content)[0] for path in blocks]
     asked = {
@@ -98,8 +99,8 @@ async def _reads(
         WHOLE: [(f"/v1/agents/{one}?{_RELATED}", one) for one in own],
         BLOCK: [(f"/v1/blocks/{one['id']}", one["id"]) for one in found],
         BLOCKS: [(path, one["id"]) for path, one in zip(blocks, found, strict=True)],
-        PAGE: [(f"/v1/agents/{agent}/messages?limit=50", "message-")] * _READERS,
-        AGENTS: [(f"/v1/agents/?limit={_AGENTS}", agent)] * _READERS,
+        PAGE: [(f"/v1/agents/{agent}/messages?limit=50", "message-")] * len(own),
+        AGENTS: [("/v1/agents/?limit=20", "agent-")] * len(own),
     }
     hello = request("GET", web.HELLO), "world"
     select = request("GET", web.SELECT), web.SELECTED
@@ -113,10 +114,10 @@ async def _reads(
     return operations
 
 
-def as_table(series: dict[str, Series]) -> Iterator[str]:
+def as_table(series: dict[str, Series], readers: int) -> Iterator[str]:
     """Ratios to the hello of the same round: the median, and the tenth worst and best."""
     yield (
-        f"{_READERS} connections, {len(series[HELLO].rounds)} rounds; load average "
+        f"{readers} connections, {len(series[HELLO].rounds)} rounds; load average "
         f"{os.getloadavg()[0]:.1f}; servers {'pinned to one core' if _CAN_PIN else 'not pinned'}."
     )
     yield ""

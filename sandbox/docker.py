@@ -16,8 +16,6 @@ from sandbox.protocol import Job, JobResult, Limits, SandboxState, SandboxUnavai
 
 _log = logging.getLogger(__name__)
 _TEND_S = 30.0
-_TIDY_AFTER_S = 0.2
-"""An engine takes a tenth of a second of CPU or more to start a container or to remove one."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,6 @@ class DockerSandbox:
             egress=self._egress,
             size=self._options.pool,
             idle_s=self._options.idle_s,
-            tidy_after_s=_TIDY_AFTER_S,
         )
         if not (await self.look()).problem:
             await self._reap_or_say()

@@ -12,6 +12,10 @@ from sandbox.frames import died, out_of_cpu, out_of_memory, was_killed
 from sandbox.pool import Box, Launcher, Pool, Spec
 from sandbox.protocol import Job, JobResult, Limits, SandboxLost
 
+_TIDY_AFTER_S = 0.2
+"""What a call leaves to be done (to take its sandbox away, to start another) is done so long after
+it: both take more of the machine than most calls, and the turn that called goes on meanwhile."""
+
 
 class Exit(Protocol):
     """The way out of one sandbox, shut until a job is admitted.
@@ -53,7 +57,6 @@ class PooledJobs:
         egress: Egress | None = None,
         size: int = 2,
         idle_s: float = 600.0,
-        tidy_after_s: float = 0.0,
     ) -> None:
         """Start nothing yet.
 
@@ -62,17 +65,13 @@ class PooledJobs:
             egress: The way out of each sandbox.
             size: How many of a kind are kept ready.
             idle_s: For how long, when none is used.
-            tidy_after_s: What a call leaves to be done (to take its sandbox away, to start
-                another) is done so long after it, where that takes much of the machine: the turn
-                that called goes on meanwhile.
         """
         self.pool = Pool(
             lambda spec: _launched(launcher, egress, spec),
             size=size,
             idle_s=idle_s,
-            refill_after_s=tidy_after_s,
+            refill_after_s=_TIDY_AFTER_S,
         )
-        self._tidy_after_s = tidy_after_s
         self._is_closing = asyncio.Event()
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -109,7 +108,7 @@ class PooledJobs:
             is_over: Whether the guest has replied, and so ends by itself with all that is in its
                 sandbox: the way out is shut at once, and the rest has time.
         """
-        task = asyncio.create_task(self._ended(taken, self._tidy_after_s if is_over else 0.0))
+        task = asyncio.create_task(self._ended(taken, _TIDY_AFTER_S if is_over else 0.0))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
         return task

@@ -76,6 +76,31 @@ async def test_what_is_held_is_said(jobs: Jobs) -> None:
     assert (jobs.caps.words == "watcher") is (jobs.caps.cgroups is None)
 
 
+async def _filled(pooled: PooledJobs) -> None:
+    async with asyncio.timeout(30):
+        while pooled.pool.ready < 2:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_call_has_the_machine_for_itself_while_another_sandbox_is_ready() -> None:
+    pooled = PooledJobs(BubblewrapLauncher(look(), Caps(None)), size=2)
+    pooled.warm()
+    await _filled(pooled)
+    before = sandboxes_of(os.getpid())
+    while_it_runs: list[int] = []
+
+    async def look_around() -> None:
+        await asyncio.sleep(0)  # what would be started with the call is started now
+        while_it_runs.extend(sandboxes_of(os.getpid()))
+
+    job = Job("test", "def tool():\n    return 1\n", "tool", {})
+    done = await pooled.run(job, look_around)
+    await _filled(pooled)
+    await pooled.close()
+    assert done.result == 1
+    assert while_it_runs == before
+
+
 async def test_memory_is_held_in_sum(jobs: Jobs) -> None:
     """Twenty children take 16 MiB each, more than all may together; no one of them too much."""
     done = await jobs.run(
