@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -42,13 +43,23 @@ class TextLines(logging.Formatter):
     """
 
     def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
+        super().__init__()
+        self._last_second = (0, "")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         """The line, without what stands behind it."""
-        record.message = printable(record.message)
+        said = (self._time(record), record.levelname, record.name, printable(record.message))
         facts = [f"{key}={_fact(value)}" for key, value in _facts(record).items()]
-        return " ".join([super().formatMessage(record), *facts])
+        return " ".join([*said, *facts])
+
+    def _time(self, record: logging.LogRecord) -> str:
+        """When the record was made, to the millisecond, in the time of this machine."""
+        second, text = self._last_second
+        if second != int(record.created):  # which are many records in a row
+            second = int(record.created)
+            text = time.strftime(self.default_time_format, time.localtime(second))
+            self._last_second = (second, text)
+        return f"{text},{int(record.msecs):03}"
 
     def formatException(self, ei: Any) -> str:  # noqa: N802
         """A traceback, each line of it behind a bar."""
@@ -110,15 +121,16 @@ def configure_logging(level: str = "INFO", log_format: LogFormat = "text") -> No
 
 def _facts(record: logging.LogRecord) -> dict[str, Any]:
     """What a record tells, and before that what the work is about in which it was made."""
-    own = {key: value for key, value in vars(record).items() if key not in _STANDARD}
-    ids: dict[str, Any] = dict(_ABOUT.get() or {})
+    known = vars(record)
+    facts: dict[str, Any] = dict(_ABOUT.get() or {})
     for kind, names in _OF_TEMPORAL.items():
-        if isinstance(details := getattr(record, kind, None), Mapping):
+        if kind in known and isinstance(details := known[kind], Mapping):
             told = {name: details[name] for name in names if name in details}
-            if told.get("workflow_id") == ids.get("conversation_id"):
+            if told.get("workflow_id") == facts.get("conversation_id"):
                 told.pop("workflow_id", None)
-            ids = told | ids
-    return ids | own
+            facts = told | facts
+    facts |= {key: value for key, value in known.items() if key not in _STANDARD}
+    return facts
 
 
 def _plain(value: Any) -> Any:

@@ -22,8 +22,8 @@ class BodyBounds:
 
     def __init__(self, app: ASGIApp, max_bytes: int, upload_bytes: int) -> None:
         self._app = app
-        self._max_bytes = max_bytes
-        self._upload_bytes = upload_bytes
+        self._of_bodies = (max_bytes, too_large(max_bytes))
+        self._of_files = (upload_bytes + _FORM_BYTES, file_too_large(upload_bytes))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on; its body is held to the bounds while the application reads it."""
@@ -32,9 +32,8 @@ class BodyBounds:
             return
         headers = dict(scope["headers"])
         length = headers.get(b"content-length", b"0")
-        max_bytes, said = self._max_bytes, too_large(self._max_bytes)
-        if _UPLOAD.fullmatch(scope["path"]):
-            max_bytes, said = self._upload_bytes + _FORM_BYTES, file_too_large(self._upload_bytes)
+        is_file = _UPLOAD.fullmatch(scope["path"]) is not None
+        max_bytes, said = self._of_files if is_file else self._of_bodies
         if length.isdigit() and int(length) > max_bytes:
             refusal = JSONResponse({"detail": said}, status_code=413)
             await refusal(scope, receive, send)

@@ -42,6 +42,14 @@ def test_a_fact_or_a_sentence_is_one_printable_line(
         assert len(line.splitlines()) == 1
 
 
+def test_a_line_begins_with_the_time_of_its_record() -> None:
+    lines = TextLines()
+    for created in (1.25, 1.999, 2.0, 1.0, 1_700_000_000.5):  # records of threads may change places
+        record = record_of()
+        record.created, record.msecs = created, created % 1 * 1_000
+        assert lines.format(record).startswith(f"{logging.Formatter().formatTime(record)} INFO ")
+
+
 def test_a_fact_does_not_pass_for_another() -> None:
     line = TextLines().format(record_of(tool="a status=200", status=500, plain="memory_insert"))
     assert line.endswith('tool returned tool="a status=200" status=500 plain=memory_insert')
