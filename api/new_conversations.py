@@ -19,7 +19,7 @@ from o.storage.agents import add_conversation, get_agent_state
 from o.storage.conversations import get_thread
 from o.storage.directories import read_directories
 from o.storage.history_changes import copy_history
-from o.storage.messages import add_messages
+from o.storage.messages import add_first_messages
 from o.storage.thread_blocks import add_isolated_blocks, list_isolated_blocks
 
 
@@ -102,7 +102,7 @@ async def _begin(
     stored = {"prompt_key": prompt_key(agent, blocks, files), "next_position": len(first)}
     await add_conversation(connection, conversation.model_copy(update=stored))
     await add_isolated_blocks(connection, conversation.id, list(copies.values()))
-    await add_messages(connection, first)
+    await add_first_messages(connection, first)
     return conversation.id
 
 

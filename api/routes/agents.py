@@ -48,7 +48,7 @@ from o.storage.blocks import add_blocks, get_blocks
 from o.storage.folders import get_folders
 from o.storage.identities import get_identities
 from o.storage.identity_links import set_identities_of_agent
-from o.storage.messages import add_messages
+from o.storage.messages import add_first_messages
 from o.storage.open_files import lock_open_files
 from o.tools.files import with_file_tools
 
@@ -131,7 +131,7 @@ async def create(
         await stored.add_conversation(
             connection, thread.model_copy(update={"next_position": len(first)})
         )
-        await add_messages(connection, first)
+        await add_first_messages(connection, first)
         if folders:
             await set_folders(connection, agent, folders)
         await _set_identities(connection, actor, agent.id, body)

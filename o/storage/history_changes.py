@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, exists, func, insert, select, text, update
+from sqlalchemy import delete, exists, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.agents import Conversation
 from o.domain.messages import Message
 from o.storage.conditions import is_open
-from o.storage.messages import is_system_message_of, rewrite_system_message
-from o.storage.rows import row_of
+from o.storage.messages import add_first_messages, is_system_message_of, rewrite_system_message
 from o.storage.tables import conversations, messages, runs
 
 # The ids of runs and steps stay with the originals, and so do the `otid`s: a copy answers nobody.
@@ -104,9 +103,8 @@ async def reset_history(
         .values(epoch=conversations.c.epoch + 1, window_start=0, summary_id=None)
     )
     if not await connection.scalar(select(func.count()).where(behind)):
-        others = [row_of(messages, message) for message in first[1:]]
-        if others:
-            await connection.execute(insert(messages).values(others))
+        if first[1:]:
+            await add_first_messages(connection, first[1:])
         await connection.execute(
             update(conversations)
             .where(conversations.c.id == conversation.id)

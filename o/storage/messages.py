@@ -103,11 +103,24 @@ def place_of_deleted(forward: str | None) -> ColumnElement[int]:
     return case((deleted_rows.c.shown_id == forward, 0), else_=1)
 
 
-async def add_messages(connection: AsyncConnection, new: Sequence[Message]) -> None:
-    """Store messages; storing the same id again changes nothing (activities are retried)."""
-    rows = [row_of(messages, message) for message in new]
+async def add_first_messages(connection: AsyncConnection, first: Sequence[Message]) -> None:
+    """Store what a conversation begins with, at the time of the database, as what follows has it.
+
+    Args:
+        connection: In the transaction that makes the conversation, or has locked it: the time is
+            that of this statement, so nothing that was said before the lock is newer.
+        first: With their positions.
+    """
+    now = {"created_at": func.statement_timestamp()}
+    rows = [row_of(messages, message) | now for message in first]
+    await connection.execute(insert(messages).values(rows))
+
+
+async def add_message(connection: AsyncConnection, message: Message) -> None:
+    """Store a message; storing the same id again changes nothing (activities are retried)."""
+    row = row_of(messages, message)
     await connection.execute(
-        insert(messages).values(rows).on_conflict_do_nothing(index_elements=["id"])
+        insert(messages).values(row).on_conflict_do_nothing(index_elements=["id"])
     )
 
 

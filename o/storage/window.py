@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.agents import Conversation
 from o.domain.messages import Message, Role
 from o.storage.context_windows import MOST_MESSAGES
-from o.storage.messages import add_messages, is_system_message_of, rewrite_system_message
+from o.storage.messages import add_message, is_system_message_of, rewrite_system_message
 from o.storage.rows import columns_of, models_of
 from o.storage.tables import conversations, messages
 from o.storage.turn.events import add_events
@@ -129,7 +129,7 @@ async def commit_compaction(connection: AsyncConnection, compaction: Compaction)
     if place is None:
         return False
     stored = compaction.summary.model_copy(update=dict(place))
-    await add_messages(connection, [stored])
+    await add_message(connection, stored)
     await rewrite_system_message(
         connection, stored.conversation_id, compaction.prompt, compaction.prompt_key
     )

@@ -1,7 +1,9 @@
-"""Workers' clocks disagree, and calls made at once begin in one order and end in another."""
+"""Clocks disagree, and calls made at once begin in one order and end in another."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from letta_client import Letta
 from sqlalchemy import text
 
@@ -14,6 +16,7 @@ from o.storage.pages import Page
 from o.storage.turn.committing import append_messages
 from tests.support.product import Product
 from tests.support.provider import HANDLE
+from tests.support.two_apis import AnotherApi
 
 
 async def test_history_is_listed_in_its_own_order_whatever_clocks_say(
@@ -42,6 +45,38 @@ async def test_history_is_listed_in_its_own_order_whatever_clocks_say(
     await database.close()
     listed = [m.id for m in client.agents.messages.list(agent.id, order="asc").items]
     assert listed[-3:] == ids
+
+
+@pytest.fixture(scope="module")
+def ahead(server: Product) -> Iterator[Letta]:
+    """An API whose clock is an hour ahead of that of PostgreSQL."""
+    api = AnotherApi(server, "tests.support.hour_ahead")
+    yield Letta(base_url=api.url, api_key="none", max_retries=0)
+    api.stop()
+
+
+def test_what_an_api_with_a_clock_ahead_puts_into_histories_is_no_newer_than_what_follows(
+    server: Product, client: Letta, ahead: Letta
+) -> None:
+    agent = ahead.agents.create(
+        model=HANDLE, initial_message_sequence=[{"role": "user", "content": "the first"}]
+    )
+    agent_ids = [agent.id, _legacy(ahead), _legacy(client)]
+    ahead.agents.messages.reset(agent_ids[-1], add_default_initial_messages=True)
+    for agent_id in agent_ids:
+        ahead.conversations.create(agent_id=agent_id)
+        ahead.conversations.fork("default", agent_id=agent_id)
+    later = server.query(
+        "SELECT role FROM messages WHERE agent_id = ANY(%s) AND created_at > now()", agent_ids
+    )
+    assert later == []
+    answered = client.agents.messages.create(agent.id, input="the last").messages
+    listed = client.agents.messages.list(agent.id, order="asc").items
+    assert listed[-1].id == answered[-1].id
+
+
+def _legacy(api: Letta) -> str:
+    return api.agents.create(model=HANDLE, agent_type="memgpt_v2_agent").id
 
 
 async def test_what_was_done_is_on_record_in_the_order_in_which_it_was_done(

@@ -24,8 +24,8 @@ _PATIENCE_S = 20.0
 class AnotherApi:
     """`o api` on a port of its own, beside those of a product; it serves once this is made."""
 
-    def __init__(self, product: Product, **settings: str) -> None:
-        """Start it, with settings beside those of the product."""
+    def __init__(self, product: Product, program: str = "server.cli", **settings: str) -> None:
+        """Start it, with settings beside those of the product; `program` is what it runs."""
         self.port = own_port()
         self.url = f"http://127.0.0.1:{self.port}"
         environment = product.env | {
@@ -37,7 +37,7 @@ class AnotherApi:
         }
         lifeline, self._life = os.pipe()  # it ends with the tests
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "server.cli", "api", "--port", str(self.port)],
+            [sys.executable, "-m", program, "api", "--port", str(self.port)],
             cwd=REPOSITORY,
             env=environment | settings | {"O_LIFELINE_FD": str(lifeline)},
             stdout=subprocess.DEVNULL,
