@@ -10,29 +10,51 @@ from pydantic_settings import BaseSettings, NoDecode
 from o.rates import PERIODS_S, Rate
 from o.setting_types import Listed
 
-_MOST_OF_ALL = 1 / 32
-"""Room for several private networks and those of large providers, in IPv4 and in IPv6 each."""
+Network = IPv4Network | IPv6Network
+
+_MAPPED = IPv6Network("::ffff:0:0/96")
+_MOST_SHARES = {
+    ip_network("0.0.0.0/0"): 1 / 32,
+    # By which IPv6 spells all of IPv4: as sockets do, and translators (RFC 6052).
+    _MAPPED: 1 / 32,
+    ip_network("64:ff9b::/96"): 1 / 32,
+    # Of those that are given out, and sparsely: continents have a /12, the largest providers a /18.
+    ip_network("2000::/3"): 2.0**-14,
+}
+"""Room for several private networks and those of large providers, by what all of it would be."""
 
 
 def _proxies(entries: tuple[str, ...]) -> tuple[str, ...]:
     """Networks as uvicorn reads them, which takes what it cannot read for a name, silently."""
-    found: list[IPv4Network | IPv6Network] = []
-    for entry in entries:
-        try:
-            network = ip_network(entry, strict=False)
-        except ValueError:
-            raise ValueError(
-                f"{entry!r} is no address or network, such as 10.0.0.7 or 10.0.0.0/8"
-            ) from None
-        found.append(network)
-    old = collapse_addresses([one for one in found if isinstance(one, IPv4Network)])
-    new = collapse_addresses([one for one in found if isinstance(one, IPv6Network)])
-    if max(sum(2.0**-one.prefixlen for one in kind) for kind in (old, new)) > _MOST_OF_ALL:
+    found = [_network(entry) for entry in entries]
+    if any(_share(found, whole) > most for whole, most in _MOST_SHARES.items()):
         raise ValueError(
             f"{','.join(map(str, found))!r} is nearly everybody, who could then say who they are: "
-            f"name networks of your proxies, at most a {1 / _MOST_OF_ALL:.0f}th of all addresses"
+            "name networks of your proxies, together at most a 32nd of all IPv4 addresses and a "
+            "/17 of the public ones of IPv6"
         )
     return tuple(map(str, found))
+
+
+def _network(entry: str) -> Network:
+    """An entry as a network: of IPv4 too where it is spelled in IPv6 (`::ffff:10.0.0.7`)."""
+    try:
+        network = ip_network(entry, strict=False)
+    except ValueError:
+        raise ValueError(
+            f"{entry!r} is no address or network, such as 10.0.0.7 or 10.0.0.0/8"
+        ) from None
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        length = network.prefixlen - _MAPPED.prefixlen
+        return IPv4Network((network.network_address.packed[12:], length))
+    return network
+
+
+def _share(networks: list[Network], whole: Network) -> float:
+    """How much of `whole` they are together."""
+    same = [one for one in networks if one.version == whole.version and one.overlaps(whole)]
+    each = collapse_addresses(same)  # type: ignore[type-var]  # of one version
+    return sum(2.0 ** -max(0, one.prefixlen - whole.prefixlen) for one in each)
 
 
 def _rate(value: object) -> object:

@@ -15,7 +15,7 @@ import click
 import uvloop
 from pydantic import AliasChoices, ValidationError
 
-from o.errors import OError, Unavailable
+from o.errors import Conflict, OError, Unavailable
 from o.log import configure_logging
 from o.process_memory import load_without_collector, spare_collector
 from o.settings import STARTUP_PATIENCE_S, ProviderSettings, Settings
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from o.storage.database import Database
 
 _Kind = TypeVar("_Kind", Settings, ProviderSettings)
+_ADDRESS = "O_HOST, O_PORT"
 
 # Each command imports what it runs when it runs: the parts are heavy, and `o --help` is not.
 
@@ -77,7 +78,7 @@ def up(**flags: Any) -> None:
                 await forks.close()
 
     settings, providers = _settings(**flags), _providers()
-    warn_of_unknown(os.environ, Path.cwd())
+    warn_of_unknown(os.environ)
     forks = ForkServer.start(main)
     follow_supervisor()
     spare_collector()
@@ -96,19 +97,19 @@ def api(**flags: Any) -> None:
     from api.edge.descriptors import raise_limit  # noqa: PLC0415
     from migrations.schema import wait_for_schema  # noqa: PLC0415
     from server.serving import serve  # noqa: PLC0415
+    from server.up.ports import bind  # noqa: PLC0415
 
     settings, sockets = _with_database(_settings(**flags)), inherited_sockets()
-    warn_of_unknown(os.environ, Path.cwd())
+    warn_of_unknown(os.environ)
     if settings.container and "host" not in settings.model_fields_set:
         settings = settings.model_copy(update={"host": "0.0.0.0"})  # noqa: S104  nobody is inside
     if settings.api_processes > 1 and not sockets:
         from server.split import split  # noqa: PLC0415
-        from server.up.ports import bind  # noqa: PLC0415
 
         # Whichever of them is asked has to show all: a count must not fall from one to the next.
         place = settings.metrics_dir or settings.data_dir / "metrics"
         settings = settings.model_copy(update={"metrics_dir": place})
-        sockets = bind(settings.host, settings.port)
+        sockets = bind(settings.host, settings.port, variables=_ADDRESS)
         prepare()
         split(settings.api_processes)
     _on_database(settings, "o api start", partial(wait_for_schema, patience_s=STARTUP_PATIENCE_S))
@@ -116,6 +117,7 @@ def api(**flags: Any) -> None:
     if settings.otlp_endpoint:
         trace_to(settings.otlp_endpoint, "api")
     app = create_app(settings, _providers(), on_ready=report_ready)
+    sockets = sockets or bind(settings.host, settings.port, variables=_ADDRESS)
     spare_collector()
     config = uvicorn.Config(
         app,
@@ -141,7 +143,7 @@ def worker() -> None:
     from server.worker import run_worker  # noqa: PLC0415
 
     settings = _with_database(_settings())
-    warn_of_unknown(os.environ, Path.cwd())
+    warn_of_unknown(os.environ)
     if settings.otlp_endpoint:
         trace_to(settings.otlp_endpoint, "worker")
 
@@ -184,7 +186,7 @@ def doctor() -> None:
     from server.doctor import examine  # noqa: PLC0415
 
     settings, providers = _settings(), _providers()
-    findings = examine(settings, providers, unknown_settings(os.environ, Path.cwd()))
+    findings = examine(settings, providers, unknown_settings(os.environ))
     for finding in findings:
         click.echo(f"{finding.level:4}  {finding.what}")
         if finding.what_to_do:
@@ -280,6 +282,12 @@ def _main() -> None:
 def _settings(**flags: Any) -> Settings:
     settings = _read(Settings, {name: value for name, value in flags.items() if value is not None})
     configure_logging(settings.log_level, settings.log_format)
+    try:
+        settings.data_dir.absolute()
+    except FileNotFoundError:
+        raise Conflict(
+            "the working directory is gone: go to another one, or set O_DATA_DIR to a whole path"
+        ) from None
     return settings
 
 

@@ -16,7 +16,7 @@ import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 
 from migrations.schema import MINIMUM_POSTGRES, NEWEST_TESTED_POSTGRES, is_migrated
-from o.errors import Conflict, OError
+from o.errors import Conflict, OError, Unavailable
 from o.llm.local_embedding import default_embedding, is_installed
 from o.secrets import Keyring
 from o.settings import ProviderSettings, Settings
@@ -171,8 +171,8 @@ def _running(settings: Settings) -> Finding:
     logs = f"it starts, or see the logs in {settings.data_dir.resolve() / 'logs'}"
     try:
         api = state.read(settings.data_dir.resolve()).api
-    except (OSError, ValueError, TypeError) as error:
-        return Finding("bad", f"`o up` does not serve ({type(error).__name__})", logs)
+    except Unavailable as error:
+        return Finding("bad", f"`o up` does not serve ({error.message})", logs)
     return _readiness(api, "`o up`", logs)
 
 
@@ -361,7 +361,7 @@ def _database_url(settings: Settings, *, runs: bool) -> str | None:
         return None
     try:
         return state.read(settings.data_dir.resolve()).database_url
-    except (OSError, ValueError, TypeError):
+    except Unavailable:  # a line above says so
         return None
 
 

@@ -64,8 +64,8 @@ def target_url(settings: Settings) -> str:
         return libpq_url(settings.database_url.get_secret_value())
     try:
         return libpq_url(state.read(settings.data_dir.resolve()).database_url)
-    except (OSError, ValueError, TypeError):
+    except Unavailable as error:
         raise Unavailable(
-            f"nothing is up in {settings.data_dir}: start `o up` (its directory is --data-dir), or "
-            "set DATABASE_URL to the database of your O"
+            f"{error.message}: start `o up` (its directory is --data-dir), or set DATABASE_URL to "
+            "the database of your O"
         ) from None

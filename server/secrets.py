@@ -133,8 +133,10 @@ def _with_temporal(settings: Settings) -> Settings:
         return settings
     try:
         address = state.read(settings.data_dir.resolve()).temporal_address
-    except (OSError, ValueError, TypeError):
-        raise Unavailable("set TEMPORAL_ADDRESS, or say --despite-executions") from None
+    except Unavailable as error:
+        raise Unavailable(
+            f"{error.message}: set TEMPORAL_ADDRESS, or say --despite-executions"
+        ) from None
     return settings.model_copy(update={"temporal_address": address})
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import AliasChoices
 
 from o.settings import ProviderSettings, Settings
+from server.small_files import read_small
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +29,9 @@ _ELSEWHERE = re.compile(
     r"|O_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)"
 )
 """What others read, or nobody has set by hand."""
+_MOST = 50
+"""Told of: where there are more, another program's names begin as ours do."""
+_ASSIGNED = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=")
 
 
 @dataclass(frozen=True)
@@ -45,28 +49,28 @@ class Unknown:
     place: str
 
 
-def unknown_settings(environment: Mapping[str, str], directory: Path) -> list[Unknown]:
-    """What is set in the environment, or in a `.env` that lies in `directory`, and is no setting.
+def unknown_settings(environment: Mapping[str, str]) -> list[Unknown]:
+    """What is set in the environment, or in a `.env` that lies here, and is no setting.
 
-    Docker Compose reads such a file; O does not.
+    At most 50 of them. Docker Compose reads such a file; O does not.
     """
     known = _known()
     # `O_API_PORT=tcp://…` is of Kubernetes as well, and a name that somebody may have misspelt.
     set_by_hand = (name for name, text in environment.items() if not text.startswith("tcp://"))
     places = dict.fromkeys(set_by_hand, "the environment")
-    places = dict.fromkeys(_names_in(directory / ".env"), ".env") | places
+    places = dict.fromkeys(_names_in(Path(".env")), ".env") | places
+    found = [one for one in sorted(places.items()) if _is_unknown(one[0].upper(), known)]
     return [
         Unknown(
             name, next(iter(get_close_matches(name.upper(), known, n=1, cutoff=_ALIKE)), ""), place
         )
-        for name, place in sorted(places.items())
-        if _is_unknown(name.upper(), known)
+        for name, place in found[:_MOST]
     ]
 
 
-def warn_of_unknown(environment: Mapping[str, str], directory: Path) -> None:
+def warn_of_unknown(environment: Mapping[str, str]) -> None:
     """Log a line for each of them."""
-    for one in unknown_settings(environment, directory):
+    for one in unknown_settings(environment):
         facts = {"variable": one.variable, "nearest": one.nearest, "place": one.place}
         _log.warning("no setting has this name", extra=facts)
 
@@ -88,7 +92,7 @@ def _known() -> set[str]:
 
 def _names_in(file: Path) -> list[str]:
     try:
-        text = file.read_text(errors="replace")
+        text = read_small(file).decode(errors="replace")
     except OSError:
         return []
-    return re.findall(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=", text, re.MULTILINE)
+    return [found[1] for line in text.splitlines() if (found := _ASSIGNED.match(line))]

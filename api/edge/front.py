@@ -1,5 +1,8 @@
 """All that a request passes before it reaches a route, in order."""
 
+from collections.abc import Iterable, Iterator
+from ipaddress import ip_network
+
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -52,4 +55,12 @@ def add_checks(app: FastAPI, settings: Settings) -> None:
     )
     app.add_middleware(RequestLog)
     if settings.trusted_proxies:
-        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
+        trusted = [*settings.trusted_proxies, *_in_ipv6(settings.trusted_proxies)]
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
+
+
+def _in_ipv6(networks: Iterable[str]) -> Iterator[str]:
+    """Networks of IPv4 as what speaks IPv6 spells them: `::ffff:10.0.0.0/104`."""
+    for one in map(ip_network, networks):
+        if one.version == 4:
+            yield f"::ffff:{one.network_address}/{96 + one.prefixlen}"

@@ -6,9 +6,17 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
+from o.errors import Unavailable
+from server.small_files import read_small
 from server.up import locks
 
 NAME = "up.json"
+
+
+class NothingUp(Unavailable):
+    """No supervisor has noted anything."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,9 @@ class State:
     processes: dict[str, int | None]
 
 
+_FORM = TypeAdapter(State)
+
+
 def write(data_dir: Path, state: State) -> None:
     """Replace the file in one step, so that a reader never sees half of it."""
     new = data_dir / f"{NAME}.new"
@@ -40,22 +51,32 @@ def read(data_dir: Path) -> State:
     """What the supervisor noted last.
 
     Raises:
-        OSError: nothing is up.
-        ValueError: it is no such file.
-        TypeError: it was written by another release.
+        NothingUp: There is no such file.
+        Unavailable: It cannot be read, or is another release's, or nobody's.
     """
-    noted = json.loads((data_dir / NAME).read_text())
-    noted.pop("pid")
-    return State(**noted)
+    file = data_dir / NAME
+    try:
+        return _FORM.validate_json(read_small(file))
+    except FileNotFoundError:
+        raise NothingUp(f"nothing is up in {data_dir}") from None
+    except OSError as error:
+        raise Unavailable(f"{file} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise Unavailable(f"{file} is not what this release's `o up` writes") from None
 
 
 def running(data_dir: Path) -> State | None:
-    """The same of a supervisor that is alive, whatever a killed one has left; None without one."""
-    try:
-        found = read(data_dir)
-    except (OSError, ValueError, TypeError):
+    """The same of a supervisor that is alive, whatever a killed one has left; None without one.
+
+    Raises:
+        Unavailable: One is, and its file cannot be read.
+    """
+    if locks.holder(data_dir) is None:
         return None
-    return found if locks.holder(data_dir) is not None else None
+    try:
+        return read(data_dir)
+    except NothingUp:  # it starts, or ends
+        return None
 
 
 def remove(data_dir: Path) -> None:

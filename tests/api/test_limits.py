@@ -79,6 +79,7 @@ def test_monitors_are_always_answered(url: str) -> None:
     [
         ("192.0.2.99, 192.0.2.10", "192.0.2.10"),  # what the client itself has said is not believed
         ("192.0.2.11, 10.1.2.3", "192.0.2.11"),  # one trusted proxy behind another
+        ("192.0.2.14, ::ffff:10.1.2.3", "192.0.2.14"),
         ("192.0.2.12:4711", "192.0.2.12"),
         ("[2001:db8::1]:4711", "2001:db8::ffff"),  # one site
         ("::ffff:192.0.2.13", "192.0.2.13"),

@@ -64,7 +64,14 @@ def test_a_rate_reaches_the_children_as_it_was_set(
         "::/0",
         "0.0.0.0/1,128.0.0.0/1",
         "10.0.0.0/8,0.0.0.0/4",
-        "2000::/4",
+        "2000::/5",
+        "2000::/6,2400::/6",
+        "2600::/12",  # of North America
+        "::/8",
+        "::ffff:0:0/96",
+        "::ffff:0:0/100,10.0.0.0/8",
+        "::ffff:0.0.0.0/97,::ffff:128.0.0.0/97",
+        "64:ff9b::/96",
         ",".join(f"{n}.0.0.0/8" for n in range(16)),
     ],
 )
@@ -74,9 +81,16 @@ def test_proxies_are_not_everybody_in_pieces(
     monkeypatch.setenv("O_TRUSTED_PROXIES", networks)
     with pytest.raises(ValidationError, match="nearly everybody"):
         Settings()
-    ours = ("10.0.0.0/8", "172.16.0.0/12", "fc00::/7", "2a06:98c0::/29")
+    ours = ("10.0.0.0/8", "172.16.0.0/12", "fc00::/7", "fe80::/10", "2a06:98c0::/29", "240e::/18")
     monkeypatch.setenv("O_TRUSTED_PROXIES", ",".join(ours))
     assert Settings().trusted_proxies == ours
+
+
+def test_a_proxy_that_is_spelled_in_ipv6_is_the_one_of_ipv4(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("O_TRUSTED_PROXIES", "::ffff:10.0.0.7,::ffff:172.16.0.0/108")
+    assert Settings().trusted_proxies == ("10.0.0.7/32", "172.16.0.0/12")
 
 
 @pytest.mark.parametrize("unit", ["RUNS_DAYS", "AUDIT_DAYS", "USAGE_DAYS", "PACKAGES_DAYS"])
