@@ -3,12 +3,14 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import (
     DescribeTaskQueueRequest,
     DescribeTaskQueueResponse,
+    PollActivityTaskQueueRequest,
 )
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
@@ -23,6 +25,8 @@ _KINDS = (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_
 POLL_S = 70.0
 """A worker polls anew at least this often; Temporal remembers those of the last minutes."""
 
+_LOOK_AGAIN_S = 0.02
+
 
 @dataclass(frozen=True)
 class QueueStanding:
@@ -31,8 +35,8 @@ class QueueStanding:
     Attributes:
         longest_wait_s: How long the oldest task has waited for a worker with a free slot; 0 when
             none waits, and where the server keeps no such count.
-        workers: Seconds since each worker polled last, on whatever machine, by its name. One that
-            has stopped is among them for a minute.
+        workers: Seconds since each worker polled last, on whatever machine, by its name and by
+            Temporal's clock. One that has stopped is among them for a minute.
     """
 
     longest_wait_s: float
@@ -57,12 +61,49 @@ async def find_queue(client: Client, task_queue: str, *, timeout_s: float) -> Qu
             return None
         raise
     ages = [one.stats.approximate_backlog_age.ToTimedelta().total_seconds() for one in told]
-    now, workers = datetime.now(UTC), {}
-    for poller in told[0].pollers:
-        silent_s = (now - poller.last_access_time.ToDatetime(UTC)).total_seconds()
-        if silent_s < POLL_S:
-            workers[poller.identity] = silent_s
-    return QueueStanding(max(ages), workers)
+    polled = {one.identity: one.last_access_time.ToDatetime(UTC) for one in told[0].pollers}
+    silent = _silences(polled, datetime.now(UTC))
+    if any(not 0 <= silent_s < POLL_S for silent_s in silent.values()):
+        # Some have stopped, or our clock is not Temporal's.
+        now = await _time_there(client, task_queue, timeout_s=timeout_s / 2)
+        silent = _silences(polled, now or max(polled.values()))
+    return QueueStanding(max(ages), {name: s for name, s in silent.items() if s < POLL_S})
+
+
+def _silences(polled: dict[str, datetime], now: datetime) -> dict[str, float]:
+    """Seconds since each worker polled; negative where `now` is by a clock that is behind."""
+    return {name: (now - last).total_seconds() for name, last in polled.items()}
+
+
+async def _time_there(client: Client, task_queue: str, *, timeout_s: float) -> datetime | None:
+    """The time by Temporal's own clock, None where it does not show in time.
+
+    No answer of Temporal tells it, but who polled when: so a queue where no work ever is, is
+    polled for a moment.
+    """
+    name, identity = f"{task_queue}-clock", str(uuid4())
+    poll = asyncio.create_task(
+        client.workflow_service.poll_activity_task_queue(
+            PollActivityTaskQueueRequest(
+                namespace=client.namespace, task_queue=TaskQueue(name=name), identity=identity
+            ),
+            timeout=timedelta(seconds=POLL_S),
+        )
+    )
+    try:
+        async with asyncio.timeout(timeout_s):
+            while not poll.done():
+                told = await _describe(client, name, _KINDS[-1], timeout_s=timeout_s)
+                for poller in told.pollers:
+                    if poller.identity == identity:
+                        return poller.last_access_time.ToDatetime(UTC)
+                await asyncio.sleep(_LOOK_AGAIN_S)
+    except (TimeoutError, RPCError):
+        pass
+    finally:
+        poll.cancel()
+        await asyncio.gather(poll, return_exceptions=True)
+    return None
 
 
 async def _describe(

@@ -1,8 +1,12 @@
 """Clocks disagree, and calls made at once begin in one order and end in another."""
 
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 from letta_client import Letta
 from sqlalchemy import text
@@ -14,7 +18,8 @@ from o.storage.audit import RecordFilter, list_records, put_on_record
 from o.storage.database import Database
 from o.storage.pages import Page
 from o.storage.turn.committing import append_messages
-from tests.support.product import Product
+from o.temporal.queues import POLL_S
+from tests.support.product import REPOSITORY, Product
 from tests.support.provider import HANDLE
 from tests.support.two_apis import AnotherApi
 
@@ -50,7 +55,7 @@ async def test_history_is_listed_in_its_own_order_whatever_clocks_say(
 @pytest.fixture(scope="module")
 def ahead(server: Product) -> Iterator[Letta]:
     """An API whose clock is an hour ahead of that of PostgreSQL."""
-    api = AnotherApi(server, "tests.support.hour_ahead")
+    api = AnotherApi(server, "tests.support.other_clock", CLOCK_IS_AHEAD_H="1")
     yield Letta(base_url=api.url, api_key="none", max_retries=0)
     api.stop()
 
@@ -77,6 +82,34 @@ def test_what_an_api_with_a_clock_ahead_puts_into_histories_is_no_newer_than_wha
 
 def _legacy(api: Letta) -> str:
     return api.agents.create(model=HANDLE, agent_type="memgpt_v2_agent").id
+
+
+def test_workers_are_seen_by_an_api_whose_clock_is_ahead_of_that_of_temporal(
+    server: Product, ahead: Letta
+) -> None:
+    told = httpx.get(ahead.base_url.join("/metrics")).raise_for_status().text
+    assert "o_workers 2.0" in told.splitlines()
+
+
+@pytest.mark.parametrize("ahead_h", [-1, 1])
+def test_temporal_is_not_reset_under_workers_by_a_command_whose_clock_is_wrong(
+    server: Product, ahead_h: int
+) -> None:
+    address = str(server.state["temporal_address"])
+    refused = subprocess.run(
+        [sys.executable, "-m", "tests.support.other_clock", "reset-temporal"],
+        env=server.env | {"TEMPORAL_ADDRESS": address, "CLOCK_IS_AHEAD_H": str(ahead_h)},
+        cwd=REPOSITORY,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert refused.returncode == 1
+    assert "2 workers poll the task queue o" in refused.stderr
+    wait_s = re.search(r"try again in (\d+) s", refused.stderr)
+    assert wait_s is not None
+    assert int(wait_s[1]) <= POLL_S
 
 
 async def test_what_was_done_is_on_record_in_the_order_in_which_it_was_done(

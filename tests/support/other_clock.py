@@ -1,22 +1,25 @@
-"""O's command line with a clock that is an hour ahead, as a machine's may be.
+"""O's command line with a clock that is `CLOCK_IS_AHEAD_H` hours ahead, as a machine's may be.
 
 `datetime.now` is changed in O's own modules once all are loaded: what reads and writes dates in
 PostgreSQL or in JSON knows their class, and would not know another one.
 """
 
 import datetime
+import os
 import sys
 from typing import Self
 
 from server.cli import main
 from server.up.fork_server import load
 
+_AHEAD = datetime.timedelta(hours=float(os.environ["CLOCK_IS_AHEAD_H"]))
+
 
 class _Ahead(datetime.datetime):
     @classmethod
     def now(cls, tz: datetime.tzinfo | None = None) -> Self:
         # It is no instance of this class, and must not be one.
-        return datetime.datetime.now(tz) + datetime.timedelta(hours=1)  # type: ignore[return-value]
+        return datetime.datetime.now(tz) + _AHEAD  # type: ignore[return-value]
 
 
 def _put_ahead() -> None:
