@@ -1,9 +1,8 @@
 """Who may ask, and as whom."""
 
-import asyncio
 import secrets
 import time
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import replace
 
 from fastapi import HTTPException, Request, Response
@@ -47,15 +46,12 @@ class TokenCheck:
     def __init__(self, app: ASGIApp, token: SecretStr | None, rate: Rate | None = None) -> None:
         """Take what opens, and how often one address may try what is no key, if there is a limit.
 
-        Each try costs a look into the database. Whoever has the token is not concerned, nor whoever
-        has a key and shares the address: what comes from one that tries too often is looked up one
-        by one, unless it is a key that this process knows.
+        Whoever has the token is not concerned, nor whoever has a key and shares the address.
         """
         self._app = app
         self._token = token
         self._keys = KeyBook()
         self._tries = Meter(rate) if rate else None
-        self._one_by_one = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer V1's 401; 403 where the key may not do what is asked."""
@@ -94,19 +90,13 @@ class TokenCheck:
         secret = _secret_of(scope)
         if secret is None:
             return None if self._token is None else unauthorized()
-        wait_s = self._tries.wait_s(address_of(scope)) if self._tries is not None else 0.0
-        waits = wait_s > 0 and not self._keys.has_met(secret)
         try:
-            async with self._one_by_one if waits else nullcontext():
-                key = await self._keys.find(scope["app"].state.parts.database, secret)
+            key = await self._keys.find(scope["app"].state.parts.database, secret)
         except (OError, SQLAlchemyError) as error:
             return await database_failed(Request(scope), error)
         if key is None:
-            if wait_s > 0:
-                return asked_too_often(wait_s)
-            if self._tries is not None:
-                self._tries.take(address_of(scope))
-            return unauthorized()
+            wait_s = self._tries.take(address_of(scope)) if self._tries is not None else 0.0
+            return asked_too_often(wait_s) if wait_s else unauthorized()
         wanted = wanted_scopes(scope["method"], scope["path"])
         if not key.opens(wanted):
             said = _MAY_NOT.format(wanted=" or ".join(sorted(wanted)))

@@ -1,7 +1,9 @@
 """The keys that requests come with, as this process knows them."""
 
+import asyncio
 import logging
 import time
+from contextvars import Context
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -9,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from o.domain.keys import ApiKey, hash_of
 from o.errors import OError
 from o.storage.database import Database
-from o.storage.keys import find_key, note_use
+from o.storage.keys import find_keys, note_use
 
 _log = logging.getLogger(__name__)
 KNOWN_S = 2.0
@@ -19,14 +21,17 @@ _USE_EVERY = timedelta(minutes=1)
 
 
 class KeyBook:
-    """Looks keys up, and remembers the good ones for a moment."""
+    """Looks keys up, and remembers the good ones for a moment.
+
+    There is one look into the database at a time: what comes meanwhile is the next one, together.
+    So whoever tries what is no key takes one connection at most, and keeps a good key that comes
+    between waiting for no more than two statements.
+    """
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[float, ApiKey]] = {}
-
-    def has_met(self, secret: str) -> bool:
-        """Whether it was a good key when it was last looked up here."""
-        return hash_of(secret) in self._known
+        self._one_at_a_time = asyncio.Lock()
+        self._next: tuple[set[str], asyncio.Task[dict[str, ApiKey]]] | None = None
 
     async def find(self, database: Database, secret: str) -> ApiKey | None:
         """The key by its text; None where there is none, or it is expired or revoked."""
@@ -34,8 +39,8 @@ class KeyBook:
         since, key = self._known.get(hashed, (0.0, None))
         if key is None or time.monotonic() - since > KNOWN_S:
             began = time.monotonic()
-            async with database.connect() as connection:
-                key = await find_key(connection, hashed)
+            found = await asyncio.shield(self._looking(database, hashed))  # others wait for it too
+            key = found.get(hashed)
             if key is None or not key.is_good(now):
                 self._known.pop(hashed, None)
                 return None
@@ -44,6 +49,22 @@ class KeyBook:
             self._known[hashed] = (began, key)
             await self._note(database, key, now)
         return key if key.is_good(now) else None
+
+    def _looking(self, database: Database, hashed: str) -> asyncio.Task[dict[str, ApiKey]]:
+        """The next look, which has not begun and seeks this key too."""
+        if self._next is None:
+            hashes: set[str] = set()
+            looking = self._look(database, hashes)
+            # In a context of its own: it is no part of the request that came first.
+            self._next = hashes, asyncio.create_task(looking, context=Context())
+        self._next[0].add(hashed)
+        return self._next[1]
+
+    async def _look(self, database: Database, hashes: set[str]) -> dict[str, ApiKey]:
+        async with self._one_at_a_time:
+            self._next = None
+            async with database.connect() as connection:
+                return await find_keys(connection, hashes)
 
     async def _note(self, database: Database, key: ApiKey, now: datetime) -> None:
         """Keep that it was used; a full disk is no reason to refuse a read."""

@@ -1,8 +1,9 @@
 """Statements about keys of the API."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import insert, select, true, update
+from sqlalchemy import ARRAY, Text, any_, insert, literal, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.keys import ApiKey
@@ -19,11 +20,11 @@ async def add_key(connection: AsyncConnection, key: ApiKey, hashed: str) -> None
     await connection.execute(insert(api_keys).values(**key.model_dump(), hash=hashed))
 
 
-async def find_key(connection: AsyncConnection, hashed: str) -> ApiKey | None:
-    """The key whose text has that hash, whether it is good or not; None where there is none."""
-    found = await connection.execute(select(*_SHOWN).where(api_keys.c.hash == hashed))
-    row = found.mappings().one_or_none()
-    return None if row is None else model_of(ApiKey, row)
+async def find_keys(connection: AsyncConnection, hashes: Collection[str]) -> dict[str, ApiKey]:
+    """The keys whose texts have these hashes, by hash, whether they are good or not."""
+    sought = api_keys.c.hash == any_(literal(list(hashes), ARRAY(Text)))
+    found = await connection.execute(select(api_keys.c.hash, *_SHOWN).where(sought))
+    return {row["hash"]: model_of(ApiKey, row) for row in found.mappings()}
 
 
 async def list_keys(connection: AsyncConnection, reach: str | None, page: Page) -> list[ApiKey]:

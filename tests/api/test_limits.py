@@ -70,8 +70,47 @@ def test_openais_clients_read_it_in_their_words(url: str) -> None:
 
 def test_monitors_are_always_answered(url: str) -> None:
     http = asking(url, "192.0.2.4")
-    for path in ["/v1/health/", "/v1/ready", "/v1/health"] * AMOUNT:
+    for path in ["/v1/health/", "/v1/ready", "/v1/health", "/metrics"] * AMOUNT:
         assert http.get(path).status_code == 200
+    assert until_refused(http).status_code == 429, "they took none of what others are counted by"
+
+
+def test_the_official_client_asks_again_when_it_may(server: Product) -> None:
+    api = AnotherApi(server, O_RATE_LIMIT="2/second")
+    try:
+        client = Letta(base_url=api.url, api_key=new_key(server, "read"), max_retries=2)
+        hasty = asking(api.url, "", client.api_key or "")
+        refused = next(one for _ in range(100) if (one := hasty.get("/v1/blocks/")).is_error)
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        for _ in range(6):
+            client.blocks.list(limit=1)
+    finally:
+        api.stop()
+
+
+def test_a_body_of_megabytes_is_refused_with_an_answer(url: str) -> None:
+    http = asking(url, "192.0.2.22")
+    until_refused(http)
+    for _ in range(3):  # over one connection, which is whole behind each of them
+        refused = http.post("/v1/blocks/", content=b"x" * 8_000_000)
+        assert refused.status_code == 429
+        assert int(refused.headers["retry-after"]) >= 1
+
+
+@pytest.mark.parametrize("header", ["", "Bearer wrong", f"Bearer {UNKNOWN}", "Basic eDp5"])
+def test_who_is_not_let_in_uses_up_nothing_of_who_is(
+    server: Product, url: str, header: str
+) -> None:
+    """All of them ask from one address."""
+    address = f"192.0.2.{100 + len(header)}"
+    stranger = asking(url, address)
+    stranger.headers["authorization"] = header
+    for _ in range(2 * AMOUNT):
+        assert stranger.get("/v1/blocks/").status_code in (401, 429)
+    for secret in (TOKEN, new_key(server, "read")):
+        http = asking(url, address, secret)
+        for _ in range(AMOUNT):
+            assert http.get("/v1/blocks/", params={"limit": 1}).status_code == 200
 
 
 @pytest.mark.parametrize(
