@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from o.errors import InvalidArgument
 from sandbox.installer import Installer, InstallFailed, Source, Uv, compile_sources
@@ -73,7 +73,7 @@ class Packages:
         if (folder := self._made(wanted)) is not None:
             return folder
         try:
-            async with asyncio.timeout(self._timeout_s), self._alone(wanted):
+            async with self._alone(wanted):
                 self._raise_again(wanted)
                 return self._made(wanted) or await self._make(lines, wanted)
         except TimeoutError:
@@ -96,14 +96,18 @@ class Packages:
         await asyncio.to_thread(remove_folder, work)  # what a dead worker left; the lock is ours
         work.mkdir()
         logger.info("installing requirements of a tool", extra={"requirements": list(lines)})
+        began = time.monotonic()
         try:
-            resolved = await self._installer.resolve(lines, work)
+            async with asyncio.timeout(self._timeout_s):
+                resolved = await self._installer.resolve(lines, work)
+            left_s = self._timeout_s - (time.monotonic() - began)
             folder = self._root / _digest([*resolved, self._build])
             async with self._alone(folder.name):  # nobody removes it meanwhile
                 if not folder.is_dir():
-                    await self._installer.install(resolved, work)
-                    await asyncio.to_thread(_look_through, work)
-                    await compile_sources(work, self._python)
+                    async with asyncio.timeout(left_s):
+                        await self._installer.install(resolved, work)
+                        await asyncio.to_thread(_look_through, work)
+                    await compile_sources(work, self._python)  # within a time of its own
                     await asyncio.to_thread(_finish, work, folder)
                 _write(self._root / "wanted" / wanted, folder.name)
             return folder
@@ -117,15 +121,16 @@ class Packages:
 
     @contextlib.asynccontextmanager
     async def _alone(self, wanted: str) -> AsyncIterator[None]:
-        """Hold the lock of one set of requirements, against other processes too."""
+        """Hold the lock of one set of requirements, against other processes too.
+
+        Raises:
+            TimeoutError: Who holds it takes longer than an installation and its compiling may.
+        """
         for name in ("", "wanted", "failed", "locks"):
             (self._root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self._root / "locks" / wanted).open("a") as lock:
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
+            async with asyncio.timeout(2 * self._timeout_s):
+                while not _locks(lock):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)  # a file's lock tells nobody when it is free
             yield
 
@@ -140,6 +145,15 @@ class Packages:
         with contextlib.suppress(OSError):
             text = json.dumps({"at": time.time(), "reason": reason})
             _write(self._root / "failed" / wanted, text)
+
+
+def _locks(file: IO[str]) -> bool:
+    """Lock a file, unless somebody else has."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _told(reason: str) -> InstallFailed:

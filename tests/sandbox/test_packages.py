@@ -135,6 +135,33 @@ async def test_callers_at_the_same_time_install_once(tmp_path: Path, wheels: Pat
     assert Slow.installed == 1
 
 
+async def test_compiling_takes_nothing_of_the_time_for_installing(
+    tmp_path: Path, wheels: Path
+) -> None:
+    """Neither of who installs nor of who waits for that."""
+    limit_s = 6.0
+
+    class Late(Uv):
+        async def install(self, resolved: tuple[str, ...], folder: Path) -> None:
+            await super().install(resolved, folder)
+            await asyncio.sleep(began + limit_s - 0.3 - asyncio.get_running_loop().time())
+
+    slow = f"x = [{'[],' * 100_000}]\n"
+    make_wheel(wheels, "alpha", files={f"alpha/part{n}.py": slow for n in range(3)})
+    source, began = Source("", str(wheels)), asyncio.get_running_loop().time()
+    two = [
+        Packages(
+            tmp_path / "p", source, python=PYTHON, installer=Late(source, PYTHON), timeout_s=limit_s
+        )
+        for _ in range(2)
+    ]
+    folder, same = await asyncio.gather(*(each.prepared([{"name": "alpha"}]) for each in two))
+    assert folder is not None
+    assert folder == same
+    assert len(list(folder.rglob("*.pyc"))) == 3
+    assert asyncio.get_running_loop().time() > began + limit_s
+
+
 async def test_what_a_dead_worker_left_is_never_used(packages: Packages, wheels: Path) -> None:
     make_wheel(wheels, "alpha")
     folder = await packages.prepared([{"name": "alpha"}])
