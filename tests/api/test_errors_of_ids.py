@@ -128,8 +128,8 @@ def of_others(server: Product, client: Letta) -> dict[str, str]:
     config: Any = client.post("/v1/sandbox-config/local/default", cast_to=object)
     variables = f"/v1/sandbox-config/{config['id']}/environment-variable"
     variable: Any = client.post(variables, cast_to=object, body={"key": "A", "value": "b"})
-    for table in ("sandbox_configs", "tool_variables"):
-        server.query(f"UPDATE {table} SET organization_id = %s", other)
+    for table, id_ in (("sandbox_configs", config["id"]), ("tool_variables", variable["id"])):
+        server.query(f"UPDATE {table} SET organization_id = %s WHERE id = %s", other, id_)
     archive_id = client.archives.create(name="theirs").id
     passage_id = str(client.archives.passages.create(archive_id, text="theirs").id)
     for table, id_ in (("archives", archive_id), ("passages", passage_id)):

@@ -10,8 +10,9 @@ from letta_client.types import AgentState
 
 from o.ids import new_id
 from tests.support.chats import speak
+from tests.support.organizations import new_organization
 from tests.support.product import Product, eventually
-from tests.support.provider import call, do, say
+from tests.support.provider import HANDLE, call, do, say
 
 
 def a_word() -> str:
@@ -56,6 +57,17 @@ def test_ranks_are_told_and_roles_asked_for(
         assert [one["embedded_text"] for one in newest] == [f"Where is the {word}?"]
         wrong = http.post("/v1/messages/search", json={"query": word, "conversation_id": "default"})
         assert wrong.status_code == 400, wrong.text
+
+
+def test_a_word_that_all_messages_have_is_found(server: Product) -> None:
+    """There are more of them than a look at the newest of each agent makes believe."""
+    client = server.client(api_key=new_organization(server, "of tea"))
+    agent = client.agents.create(model=HANDLE)
+    many: Any = [{"role": "user", "content": f"tea {n}"} for n in range(50)]
+    client.agents.messages.create(agent.id, messages=many)
+    assert len(client.messages.search(query="tea")) == 50
+    first: Any = client.messages.search(query="tea 7", limit=1)
+    assert [one.content for one in first] == ["tea 7"]
 
 
 @pytest.mark.parametrize("query", ["\x00", "\ud83d", "'\\", "a" * 100_000, "& | !", "\u202e", "🎈"])

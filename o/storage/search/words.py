@@ -116,7 +116,8 @@ async def _ranked(ask: Ask, corpus: Corpus, wanted: Plan, sample: Sample, limit:
 def _ranking(corpus: Corpus) -> TextClause:
     """BM25 but for its last constants: rarity, frequency that saturates, and length.
 
-    Words that bring texts are counted in what they have brought, others were in the sample.
+    Words that bring texts are counted in what they have brought, others were in the sample. That
+    may be more than `:total`, which is an estimate; no word is without weight.
     """
     return statement_of(
         f"""
@@ -135,7 +136,7 @@ def _ranking(corpus: Corpus) -> TextClause:
         ), counted AS (
             SELECT place, count(*) AS texts FROM hits GROUP BY place
         ), rarity AS (
-            SELECT place, ln(1 + greatest(0.0, CAST(:total AS float8) - texts + 0.5)
+            SELECT place, ln(1 + (greatest(0.0, CAST(:total AS float8) - texts) + 0.5)
                 / (texts + 0.5)) AS weight
             FROM (
                 SELECT place, CASE
