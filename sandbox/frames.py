@@ -14,7 +14,8 @@ MAX_JOB = 16 * 1024 * 1024
 _MAX_VALUES = 700_000
 """Brackets and commas of one frame: small bytes make large objects."""
 
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# Nothing is tried twice: else a long text would take a hundred times its size, and seconds.
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _MESSAGE_CHARS, _TRACEBACK_CHARS = 2_000, 4_000
 _RAISED = ("raised", "result", "source")
 
@@ -116,10 +117,9 @@ def read_reply(body: bytes, job: Job) -> JobResult:
     """
     reply = parse(body)
     printed = {name: _printed(reply, name, job.limits.output) for name in ("stdout", "stderr")}
-    duration = reply.get("duration_ms")
     common: dict[str, Any] = {
         "truncated": any(cut for _, cut in printed.values()),
-        "duration_ms": float(duration) if isinstance(duration, int | float) else 0.0,
+        "duration_ms": _duration_ms(reply.get("duration_ms")),
     }
     stdout, stderr = printed["stdout"][0], printed["stderr"][0]
     if (error := reply.get("error")) is not None:
@@ -141,6 +141,13 @@ def _printed(reply: Mapping[str, Any], name: str, limit: int) -> tuple[str, bool
     if count <= limit:
         return text, False
     return f"{text}\n[NOTE: {count:,} bytes were printed; the rest is left out]", True
+
+
+def _duration_ms(told: Any) -> float:
+    try:
+        return float(told) if isinstance(told, int | float) else 0.0
+    except OverflowError as error:
+        raise FrameRefused("it took longer than there are numbers for") from error
 
 
 def _failure(error: Any, job: Job) -> Failure:

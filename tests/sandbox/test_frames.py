@@ -1,6 +1,7 @@
 """Replies of a guest that was taken over."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -44,6 +45,7 @@ def frame(message: Any) -> bytes:
         b'{"result": [' + b"[]," * 1_000_000 + b"0]}",
         b'{"stdout": 3}',
         b'{"stdout_bytes": "many"}',
+        b'{"duration_ms": 1' + b"0" * 400 + b"}",
         b'{"block_edits": [{"label": "human", "value": "x"}]}',
         b'{"block_edits": ["x"]}',
     ],
@@ -55,6 +57,17 @@ def test_what_no_guest_says_is_refused(body: bytes) -> None:
 
 def test_text_is_made_good_for_postgresql() -> None:
     assert parse(b'{"a\\u0000": ["\\ud800"]}') == {"a\ufffd": ["\ufffd"]}
+
+
+def test_a_long_text_takes_no_more_than_some_times_its_size() -> None:
+    body = json.dumps({"result": "one, two \\ three, " * 150_000}).encode()
+    tracemalloc.start()
+    try:
+        read_reply(body, job(""))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 8 * len(body)
 
 
 @pytest.mark.parametrize("error", ["x", 3, {}, {"kind": "own"}, {"kind": ["raised"]}])
