@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from o.errors import Unavailable
 from o.settings import LOOPBACK_HOSTS, Settings
 from sandbox.bubblewrap.backend import BubblewrapSandbox
 from sandbox.pooled import Egress
@@ -261,7 +262,11 @@ class ChosenSandbox:
 
     async def _look(self) -> None:
         if self._egress is not None and not self._is_egress_started:
-            await self._egress.start()
+            try:
+                await self._egress.start()
+            except Unavailable as error:
+                self._problem = error.message
+                return
             self._is_egress_started = True
         problems = []
         for candidate in self._candidates:

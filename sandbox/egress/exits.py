@@ -94,6 +94,8 @@ class Egress:
     async def start(self) -> None:
         """Make this worker's folder, and clear away those of workers that are gone.
 
+        One that failed leaves nothing, and may be tried again.
+
         Raises:
             Unavailable: It cannot be made.
         """
@@ -103,19 +105,24 @@ class Egress:
             for folder in self._home.iterdir():
                 if _is_left(folder):
                     shutil.rmtree(folder, ignore_errors=True)
-            made = Path(tempfile.mkdtemp(dir=self._home, prefix="worker-"))
-            # It is held before it has its name, by which others would take it for a dead one's.
-            new = made / f"{_LOCK}.new"
-            self._lock = os.open(new, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            new.rename(made / _LOCK)
-            (made / CA_FILE).write_text(_authorities(self._own_ca), encoding="ascii")
-            (made / CA_FILE).chmod(0o444)
+            self._folder = Path(tempfile.mkdtemp(dir=self._home, prefix="worker-"))
+            self._hold(self._folder)
+            authorities = self._folder / CA_FILE
+            authorities.write_text(_authorities(self._own_ca), encoding="ascii")
+            authorities.chmod(0o444)
         except OSError as error:
+            self._remove_folder()
+            where = error.filename or self._home
             raise Unavailable(
-                f"No sockets can be made for tools in {self._home}: {error.strerror}"
+                f"No way out can be made for tools: {where}: {error.strerror}"
             ) from error
-        self._folder = made
+
+    def _hold(self, folder: Path) -> None:
+        """Hold its lock before that has its name: others would take it for a dead one's."""
+        new = folder / f"{_LOCK}.new"
+        self._lock = os.open(new, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        new.rename(folder / _LOCK)
 
     async def open(self) -> Exit:
         """A way out for one sandbox.
@@ -124,27 +131,37 @@ class Egress:
             OSError: The socket cannot be made.
         """
         assert self._folder is not None, "it was not started"  # noqa: S101
-        folder = _make_folder(self._folder)
-        connections = Connections(self._rules, self._dialer, self._api)
-        server = await asyncio.start_unix_server(
-            connections.serve, sock=_listen(folder), limit=connections.MOST_AHEAD
-        )
+        folder = Path(tempfile.mkdtemp(dir=self._folder, prefix="exit-"))
+        try:
+            listener = _furnish(folder, self._folder / CA_FILE)
+            connections = Connections(self._rules, self._dialer, self._api)
+            server = await asyncio.start_unix_server(
+                connections.serve, sock=listener, limit=connections.MOST_AHEAD
+            )
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         return Exit(folder, connections, server)
 
     async def close(self) -> None:
         """Take everything away; exits that are open end as well."""
         self._dialer.close()
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
-            os.close(self._lock)
             self._folder = None
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
 
-def _make_folder(home: Path) -> Path:
-    folder = Path(tempfile.mkdtemp(dir=home, prefix="exit-"))
+def _furnish(folder: Path, authorities: Path) -> socket.socket:
+    """Put into the folder of an exit what it has: whom tools trust, and a socket."""
     folder.chmod(0o755)  # the user inside is another one; the folders above keep others out
-    shutil.copy(home / CA_FILE, folder / CA_FILE)
-    return folder
+    shutil.copy(authorities, folder / CA_FILE)
+    return _listen(folder)
 
 
 def _listen(folder: Path) -> socket.socket:

@@ -1,5 +1,6 @@
 """Which backend is taken, and that nothing else is when there is none or it fails."""
 
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from o.settings import Settings
 from sandbox.choice import Candidate, ChosenSandbox, build_sandbox, limits_of, survey
+from sandbox.egress.exits import Egress
 from sandbox.protocol import (
     Job,
     JobResult,
@@ -116,6 +118,26 @@ async def test_docker_that_is_set_is_not_replaced(tmp_path: Path) -> None:
     found = await survey(settings(tmp_path, sandbox_backend="docker"))
     assert [state.backend for state in found] == ["docker"]
     assert "no Docker engine answers" in found[0].problem
+
+
+async def test_a_way_out_that_cannot_be_made_is_told_of_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sandbox.choice._SOON_S", 0.0)
+    own = tmp_path / "own.pem"
+    own.touch()
+    given = settings(tmp_path, sandbox_backend="bubblewrap", sandbox_ca_file=own)
+    own.unlink()
+    chosen = build_sandbox(given, Egress(given))
+    await chosen.start()
+    open_files = []
+    for _ in range(3):
+        with pytest.raises(NoSandbox, match=f"{own}: No such file or directory"):
+            await chosen.run(JOB, before_sending=nothing)
+        open_files.append(len(os.listdir("/proc/self/fd")))
+    await chosen.close()
+    assert open_files[0] == open_files[-1]
+    assert not list((tmp_path / "egress").iterdir())
 
 
 async def test_a_survey_tells_of_those_that_are_passed_over(tmp_path: Path) -> None:
