@@ -38,11 +38,7 @@ class Contexts:
 
     def take(self, conversation_id: str) -> Context:
         """What is known of a conversation. It is the caller's now: two steps never share one."""
-        context = self._kept.pop(conversation_id, None)
-        if context is None:
-            return Context()
-        self._chars -= context.prompt.chars
-        return context
+        return self._pop(conversation_id) or Context()
 
     def prompt(
         self,
@@ -85,7 +81,14 @@ class Contexts:
         kept = self._kept.get(conversation_id)
         return kept.counts if kept else Counts()
 
+    def _pop(self, conversation_id: str) -> Context | None:
+        context = self._kept.pop(conversation_id, None)
+        if context is not None:
+            self._chars -= context.prompt.chars
+        return context
+
     def _keep(self, conversation_id: str, context: Context) -> None:
+        self._pop(conversation_id)  # of a step that was at it at the same time
         self._kept[conversation_id] = context
         self._chars += context.prompt.chars
         while self._chars > self._limit_chars:

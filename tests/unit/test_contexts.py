@@ -102,6 +102,18 @@ def test_two_steps_never_share_a_prompt() -> None:
     assert contexts.take("a").mark == Mark()
 
 
+def test_a_prompt_that_takes_the_place_of_another_is_counted_alone() -> None:
+    text = placed([Message.model_validate(message_of("x" * 1_000))])
+    contexts = Contexts(limit_chars=4_000)
+    for _ in range(10):  # a step that lost its run comes to its end beside the next one
+        both = contexts.take("a"), contexts.take("a")
+        for context in both:
+            contexts.prompt(context, opened(text, context.mark, conversation_id="a"), None, "")
+    context = contexts.take("b")
+    contexts.prompt(context, opened(text, context.mark, conversation_id="b"), None, "")
+    assert [contexts.take(name).mark.position for name in ("a", "b")] == [1, 1]
+
+
 def message_of(text: str) -> dict[str, object]:
     return {
         "id": "message-1",
