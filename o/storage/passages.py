@@ -1,5 +1,6 @@
 """Statements about passages. Counts and places in lists are kept by triggers."""
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -191,4 +192,5 @@ async def _stored_before(
 
 
 def _same(passage: Passage) -> tuple[object, ...]:
-    return (passage.text, tuple(passage.tags), repr(sorted(passage.metadata.items())))
+    """What a passage is known again by, whatever order PostgreSQL keeps the metadata in."""
+    return (passage.text, tuple(passage.tags), json.dumps(passage.metadata, sort_keys=True))

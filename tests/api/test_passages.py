@@ -162,6 +162,18 @@ def test_a_request_that_is_sent_again_stores_nothing_twice(
     assert sorted(texts_of(client, archive)) == ["one", "one", "two", "two"]
 
 
+def test_a_repeat_is_known_by_its_metadata_whatever_order_its_names_are_kept_in(
+    http: httpx.Client, archive: Archive
+) -> None:
+    about = {"place": {"street": "Main", "no": 1}, "seen": [{"longer": 1, "b": 2}]}
+    body = {"text": "where Ada lives", "metadata": about}
+    path = f"/v1/archives/{archive.id}/passages"
+    first = http.post(path, json=body).json()
+    assert http.post(path, json=body, headers=AGAIN).json()["id"] == first["id"]
+    about["place"]["no"] = 2  # type: ignore[call-overload]
+    assert http.post(path, json=body, headers=AGAIN).json()["id"] != first["id"]
+
+
 def test_equal_requests_that_are_no_repeats_store_equal_passages(
     client: Letta, archive: Archive
 ) -> None:
