@@ -12,7 +12,7 @@ from o.domain.agents import Conversation
 from o.domain.messages import Message, Role
 from o.storage.context_windows import MOST_MESSAGES
 from o.storage.messages import add_message, is_system_message_of, rewrite_system_message
-from o.storage.rows import columns_of, models_of
+from o.storage.rows import all_models_of, columns_of
 from o.storage.tables import conversations, messages
 from o.storage.turn.events import add_events
 from o.storage.turn.runs import advance_run, get_run
@@ -76,7 +76,7 @@ async def read_window(connection: AsyncConnection, conversation: Conversation) -
         )
         .order_by("position")
     )
-    found = models_of(Message, rows.mappings().all())
+    found = all_models_of(Message, rows.mappings().all())
     return Window(
         system=next((one for one in found if one.position == 0), None),
         summary=next((one for one in found if one.role is Role.SUMMARY), None),

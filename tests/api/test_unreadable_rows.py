@@ -104,6 +104,22 @@ def test_of_messages_of_a_conversation_and_of_conversations(
     check(server, "conversations", "model_settings", path, single, agent_id=agent.id)
 
 
+def test_no_window_is_looked_at_or_compacted_without_a_message_of_it_that_cannot_be_read(
+    server: Product, client: Letta, spoken: AgentState
+) -> None:
+    bad = client.agents.messages.list(spoken.id, limit=1, order="desc").items[0].id
+    spoil(server, "messages", "tool_return", bad)
+    path = f"{server.url}/v1/agents/{spoken.id}"
+    for answer in (
+        httpx.get(f"{path}/context", timeout=30),
+        httpx.post(f"{path}/messages/preview-raw-payload", json={"input": "on"}, timeout=30),
+        httpx.post(f"{path}/summarize", json={}, timeout=30),
+    ):
+        assert answer.status_code == 500, answer.text
+        assert "cannot be read" in answer.json()["detail"]
+    assert client.agents.messages.reset(spoken.id).message_ids
+
+
 def test_a_queued_run_that_becomes_unreadable_fails_and_the_queue_goes_on(
     server: Product, client: Letta, agent: AgentState, provider: FakeProvider
 ) -> None:
