@@ -22,7 +22,10 @@ _PATIENCE_S = 20.0
 
 
 class AnotherApi:
-    """`o api` on a port of its own, beside those of a product; it serves once this is made."""
+    """`o api` on a port of its own, beside those of a product; it serves once this is made.
+
+    It writes into the same log, and shows its measures with the others.
+    """
 
     def __init__(self, product: Product, program: str = "server.cli", **settings: str) -> None:
         """Start it, with settings beside those of the product; `program` is what it runs."""
@@ -33,17 +36,20 @@ class AnotherApi:
             "TEMPORAL_ADDRESS": product.state["temporal_address"],
             "O_DATA_DIR": str(product.data_dir),
             "O_TEMPORAL_UI_URL": str(product.state["temporal_ui"]),
+            "O_METRICS_DIR": str(product.data_dir / "metrics"),
             "O_API_PROCESSES": "1",
         }
+        log = product.data_dir / "logs" / "api.log"
         lifeline, self._life = os.pipe()  # it ends with the tests
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", program, "api", "--port", str(self.port)],
-            cwd=REPOSITORY,
-            env=environment | settings | {"O_LIFELINE_FD": str(lifeline)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=(lifeline,),
-        )
+        with log.open("ab") as end:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", program, "api", "--port", str(self.port)],
+                cwd=REPOSITORY,
+                env=environment | settings | {"O_LIFELINE_FD": str(lifeline)},
+                stdout=end,
+                stderr=end,
+                pass_fds=(lifeline,),
+            )
         os.close(lifeline)
         eventually(self._is_ready, within_s=120, what="another API")
 
