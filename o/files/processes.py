@@ -16,6 +16,7 @@ from o.domain.text import storable
 
 _log = logging.getLogger(__name__)
 _MB = 1024 * 1024
+_CHILD = (sys.executable, "-I", "-m", "o.files.child")
 _ALONE_S = 1_800
 """After so long a process ends that nobody waits for any more: its worker has died."""
 
@@ -65,36 +66,36 @@ class FileProcesses:
     async def _run(self, head: bytes, pieces: AsyncIterable[bytes]) -> tuple[int | None, bytes]:
         """The process's end and what it wrote; None for one that was ended for its time."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-I",
-            "-m",
-            "o.files.child",
+            *_CHILD,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
             env={"PATH": os.defpath},
             start_new_session=True,
         )
-        talk = asyncio.gather(self._answer(process), _feed(process, head, pieces))
+        answering = asyncio.create_task(self._answer(process))
+        feeding = asyncio.create_task(_feed(process, head, pieces))
+        both = asyncio.gather(answering, feeding)
         try:
             used_s = 0.0
-            while not (await asyncio.wait([talk], timeout=self._timeout_s / 2))[0]:
+            while not (await asyncio.wait([both], timeout=self._timeout_s / 2))[0]:
                 before_s, used_s = used_s, _used_s(process.pid)
                 if used_s == before_s:
                     return None, b""
-            out, _ = talk.result()
-            return await process.wait(), out
+            return both.result()[0]
         finally:
-            talk.cancel()
+            # Each of them: where one fails, the other goes on, and may read what the caller closes.
+            answering.cancel()
+            feeding.cancel()
             # Its group, whatever it may have started; it is there until it is waited for.
             if process.returncode is None:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
-            await asyncio.gather(talk, return_exceptions=True)
+            await asyncio.gather(answering, feeding, both, return_exceptions=True)
 
-    async def _answer(self, process: asyncio.subprocess.Process) -> bytes:
-        """All that a process writes, unless that is more than the answer to any file may be."""
+    async def _answer(self, process: asyncio.subprocess.Process) -> tuple[int, bytes]:
+        """A process's end and all that it wrote, unless that is more than the answer may be."""
         assert process.stdout is not None  # noqa: S101
         parts: list[bytes] = []
         left = _MOST_BYTES_A_CHAR * self._most_chars + _MB
@@ -103,7 +104,7 @@ class FileProcesses:
             left -= len(part)
             if left < 0:
                 raise FileRefused("It has more text than may be.")
-        return b"".join(parts)
+        return await process.wait(), b"".join(parts)
 
     def _too_large(self) -> FileRefused:
         return FileRefused(

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator
 from functools import cache
@@ -199,12 +200,44 @@ async def test_a_file_that_waits_for_a_core_is_no_slow_one() -> None:
 async def test_an_answer_without_end_is_not_taken() -> None:
     # The limits of the process are those of an honest one: its text is bounded here as well.
     class Talkative(FileProcesses):
-        async def _answer(self, process: asyncio.subprocess.Process) -> bytes:
+        async def _answer(self, process: asyncio.subprocess.Process) -> tuple[int, bytes]:
             self._most_chars = -1_000_000
             return await super()._answer(process)
 
     talkative = Talkative(timeout_s=60, memory_mb=1_024, most_chars=1_000)
     assert await refusal(FileKind.TEXT, b"words", talkative) == "It has more text than may be."
+
+
+async def test_a_process_that_answers_and_stays_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that a file has taken over may let its answer end, and lie there."""
+    lies_there = "import os, signal; os.close(0); os.close(1); signal.pause()"
+    monkeypatch.setattr(
+        "o.files.processes._CHILD", (sys.executable, "-c", lies_there, "o.files.child")
+    )
+    async with asyncio.timeout(30):
+        words = await refusal(FileKind.TEXT, b"words", reader(timeout_s=1))
+    assert words == "Reading it takes longer than the 1 s it may."
+    assert not _children()
+
+
+async def test_what_brings_the_bytes_is_left_alone_once_a_file_is_refused() -> None:
+    asked: list[str] = []
+
+    async def for_ever() -> AsyncIterator[bytes]:
+        yield b"some"
+        try:
+            await asyncio.Event().wait()
+        finally:
+            asked.append("left alone")
+
+    class Talkative(FileProcesses):
+        async def _answer(self, process: asyncio.subprocess.Process) -> tuple[int, bytes]:
+            raise FileRefused("It has more text than may be.")
+
+    talkative = Talkative(timeout_s=60, memory_mb=1_024, most_chars=1_000)
+    with pytest.raises(FileRefused, match="more text"):
+        await talkative.read(FileKind.TEXT, for_ever(), chunk_tokens=300)
+    assert asked == ["left alone"]
 
 
 async def test_a_file_whose_bytes_do_not_come_is_given_up() -> None:
