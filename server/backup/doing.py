@@ -163,7 +163,7 @@ async def _after(settings: Settings, url: str, *, may_end: bool) -> list[str]:
     lines = []
     if may_end and settings.temporal_address is not None:
         lines.append(await end_before_restored(settings))
-    if settings.database_url is None and (aside := set_file_aside(settings)) is not None:
+    if (aside := set_file_aside(settings)) is not None:
         lines.append(f"Temporal begins anew; its file is now {aside}")
     database = Database(url, pool_size=2, name=_NAME)
     try:

@@ -1,5 +1,6 @@
 """What Temporal knows beside a database that is restored: it must not be ahead of it."""
 
+import os
 from collections.abc import Awaitable
 from typing import TypeVar
 
@@ -11,11 +12,12 @@ from o.settings import Settings
 from o.temporal.connection import NamespaceMissing, connect_or_explain
 from o.temporal.open_executions import count_open, end_open
 from o.temporal.queues import POLL_S, find_queue
-from server.up import temporal_file
+from server.up import locks, temporal_file
 
 _Answer = TypeVar("_Answer")
 _PATIENCE_S = 10.0
 _NAMED = 5
+_WHY_ASIDE = "before-restore"
 
 REASON = "the database of O was restored"
 
@@ -74,9 +76,26 @@ async def end_before_restored(settings: Settings) -> str:
 
 
 def set_file_aside(settings: Settings) -> str | None:
-    """Have the embedded Temporal begin anew; answers the name that its file has now, if any."""
-    file = settings.data_dir.resolve() / temporal_file.NAME
-    return temporal_file.set_aside(file, "before-restore").name if file.exists() else None
+    """Have the embedded Temporal begin anew; answers the name that its file has now, if any.
+
+    It is that of DATABASE_URL too, where `o up` has that one and no TEMPORAL_ADDRESS.
+    """
+    data_dir = settings.data_dir.resolve()
+    file = data_dir / temporal_file.NAME
+    if not file.exists():
+        return None
+    if settings.database_url is None:  # whoever restores into the data directory holds it
+        return temporal_file.set_aside(file, _WHY_ASIDE).name
+    if settings.temporal_address is not None:
+        return None
+    try:
+        lock = locks.claim(data_dir)
+    except Conflict:  # an `o up` runs there, on another database: nobody is connected to this one
+        return None
+    try:
+        return temporal_file.set_aside(file, _WHY_ASIDE).name
+    finally:
+        os.close(lock)
 
 
 def _at_work(workers: dict[str, float], task_queue: str) -> str:

@@ -27,6 +27,7 @@ from o.settings import Settings
 from o.storage.database import Database, sqlalchemy_url
 from server.backup.doing import check, put_back, take
 from server.backup.file import Header, Table, Totals, Writer
+from server.up import locks
 from tests.storage.bare import serve_bare
 from tests.support.filled import count, fill
 from tests.support.product import REPOSITORY, eventually
@@ -247,6 +248,32 @@ async def test_secrets_need_their_key_which_is_in_a_backup_only_when_it_is_asked
     Keyring(fourth.settings.data_dir).encrypt("something", of="else")
     with pytest.raises(Conflict, match="this machine has a key of its own"):
         await fourth.restore(with_key)
+
+
+async def test_a_temporal_that_is_embedded_beside_ones_own_database_begins_anew_unless_it_runs(
+    full: Place, tmp_path: Path
+) -> None:
+    taken = tmp_path / "taken"
+    await full.take(taken)
+    stopped = _copy(full.url, tmp_path, "stopped")
+    of_stopped = stopped.settings.data_dir / "temporal.db"
+    _fill(of_stopped)
+    told = await stopped.restore(taken)
+    assert not of_stopped.exists()
+    (aside,) = of_stopped.parent.glob("temporal.db.before-restore-*")
+    assert f"Temporal begins anew; its file is now {aside.name}" in told
+    running = _copy(full.url, tmp_path, "running")
+    of_running = running.settings.data_dir / "temporal.db"
+    _fill(of_running)
+    lock = locks.claim(of_running.parent)  # as an `o up` on another database does
+    await running.restore(taken)
+    os.close(lock)
+    assert of_running.exists()
+
+
+def _fill(file: Path) -> None:
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(b"what Temporal knows")
 
 
 async def test_a_key_that_comes_while_a_backup_begins_is_in_it_with_those_that_were_there(
