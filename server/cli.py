@@ -16,7 +16,7 @@ import uvloop
 from pydantic import AliasChoices, ValidationError
 
 from o.errors import Conflict, OError, Unavailable
-from o.log import configure_logging
+from o.log import configure_logging, printable
 from o.process_memory import load_without_collector, spare_collector
 from o.settings import STARTUP_PATIENCE_S, ProviderSettings, Settings
 from o.tracing import hand_over, trace_to
@@ -188,9 +188,9 @@ def doctor() -> None:
     settings, providers = _settings(), _providers()
     findings = examine(settings, providers, unknown_settings(os.environ))
     for finding in findings:
-        click.echo(f"{finding.level:4}  {finding.what}")
+        click.echo(f"{finding.level:4}  {printable(finding.what)}")
         if finding.what_to_do:
-            click.echo(f"      {finding.what_to_do}")
+            click.echo(f"      {printable(finding.what_to_do)}")
     if any(finding.level == "bad" for finding in findings):
         raise SystemExit(1)
 
@@ -275,7 +275,7 @@ def _main() -> None:
         load_without_collector()
         cli()
     except OError as error:
-        print(f"{REFUSED}{error.message}", file=sys.stderr)
+        print(f"{REFUSED}{printable(error.message)}", file=sys.stderr)
         leave(1)
 
 

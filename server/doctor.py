@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import httpx
 import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -26,6 +25,7 @@ from o.storage.sealed import SEALED, count_by_key
 from o.temporal.connection import connect_or_explain
 from o.temporal.namespace import is_prepared
 from sandbox.choice import survey
+from server.api_answers import NoAnswer, ask
 from server.start_files import strange_start_files
 from server.unknown_settings import Unknown
 from server.up import (
@@ -44,6 +44,7 @@ from server.up.provider_states import ToldState, provider_states
 _TIMEOUT_S = 10
 _UNPREPARED = "it lacks O's search attributes"
 _MIGRATE = "run `o migrate`"
+_SHOWN_CHARS = 300
 _GLANCE_S = 2
 """For what answers at once, if it is ours."""
 _ROTATE = "`o secrets rotate` puts them under the first one"
@@ -157,13 +158,13 @@ def _is_o(api: str) -> bool:
     """Whether a server of O answers there, be it ready or not. V1's has no second route."""
     try:
         health, ready = (
-            httpx.get(f"{api}/v1/{what}/", timeout=_GLANCE_S, trust_env=False)
+            asyncio.run(ask(f"{api}/v1/{what}/", within_s=_GLANCE_S))
             for what in ("health", "ready")
         )
-    except httpx.HTTPError:
+    except NoAnswer:
         return False
-    is_known = ready.status_code == 503 or _says(ready, "temporal") is not None
-    return _says(health, "status") == "ok" and is_known
+    is_known = ready.status == 503 or ready.says("temporal") is not None
+    return health.says("status") == "ok" and is_known
 
 
 def _running(settings: Settings) -> Finding:
@@ -179,30 +180,20 @@ def _running(settings: Settings) -> Finding:
 def _readiness(api: str, who: str, logs: str) -> Finding:
     """What a server says of itself; `logs` is where to look if it cannot serve."""
     try:
-        answer = httpx.get(f"{api}/v1/ready/", timeout=_TIMEOUT_S, trust_env=False)
-    except httpx.HTTPError as error:
-        return Finding("bad", f"{who} does not serve ({type(error).__name__})", logs)
-    if answer.status_code != 200:
-        return Finding("bad", f"{who} is not ready: {_detail(answer)}", logs)
-    if _says(answer, "temporal") == "away":
+        answer = asyncio.run(ask(f"{api}/v1/ready/", within_s=_TIMEOUT_S))
+    except NoAnswer as error:
+        return Finding("bad", f"{who} does not serve: {error}", logs)
+    if answer.status != 200:
+        told = answer.says("detail") or f"status {answer.status}"
+        return Finding("bad", f"{who} is not ready: {told[:_SHOWN_CHARS]}", logs)
+    if answer.says("temporal") == "away":
         return Finding("bad", "Temporal is away: messages wait until it is back", logs)
-    if _says(answer, "temporal") == "unprepared":
+    if answer.says("temporal") == "unprepared":
         return Finding("bad", f"no turn begins in Temporal: {_UNPREPARED}", _MIGRATE)
-    if _says(answer, "workers") == "full":
+    if answer.says("workers") == "full":
         start = "start more workers (O_WORKERS), or see what theirs are taken by"
         return Finding("warn", "no worker has a free slot: messages are kept", start)
     return Finding("ok", f"{who} serves at {api}")
-
-
-def _detail(answer: httpx.Response) -> str:
-    return _says(answer, "detail") or f"status {answer.status_code}"
-
-
-def _says(answer: httpx.Response, key: str) -> str | None:
-    try:
-        return str(answer.json()[key])
-    except (ValueError, LookupError, TypeError):
-        return None
 
 
 def _temporal_file(data_dir: Path) -> Finding:

@@ -13,6 +13,8 @@ import click
 import httpx
 
 from o.errors import InvalidInput, Unavailable
+from o.log import printable
+from server.api_answers import check_is_api
 from server.progress import progress_bar
 
 _AT_ONCE = 4
@@ -244,7 +246,10 @@ class Ingestion:
 
 def _read(answer: httpx.Response) -> Any:
     if answer.is_success:
-        return answer.json()
+        try:
+            return answer.json()
+        except (ValueError, RecursionError):
+            raise _Refused("it does not answer in JSON") from None
     try:
         words = answer.json()["detail"]
     except (ValueError, LookupError, TypeError):
@@ -278,7 +283,7 @@ def tell(folder: str, result: Result, *, waits: bool) -> None:
     """Print what came of it."""
     done = f"{len(result.read)} read" if waits else f"{len(result.uploaded)} uploaded"
     click.echo(
-        f"{folder}: {done}, {len(result.there)} were there, {len(result.failed)} failed"
+        f"{printable(folder)}: {done}, {len(result.there)} were there, {len(result.failed)} failed"
         + (f"; {result.passages} passages" if waits else "")
     )
     if result.waiting:
@@ -292,8 +297,8 @@ def tell(folder: str, result: Result, *, waits: bool) -> None:
         )
     width = max(map(len, result.failed), default=0)
     for name in sorted(result.failed):
-        reason = " ".join(result.failed[name].split())[:_SHOWN_REASON_CHARS]
-        click.echo(f"  {name:{min(width, 60)}}  {reason}")
+        reason = printable(" ".join(result.failed[name].split())[:_SHOWN_REASON_CHARS])
+        click.echo(f"  {printable(name):{min(width, 60)}}  {reason}")
 
 
 async def ingest(
@@ -309,13 +314,14 @@ async def ingest(
     """Put files into a folder of the API at `url`, and tell of it on the terminal.
 
     Raises:
-        InvalidInput: The API refuses us, or there is no file.
+        InvalidInput: The API refuses us, or is none, or there is no file.
         Unavailable: Nobody answers.
     """
     folder = _spelled(folder)
     wanted, failed = find_files(paths)
     if not wanted and not failed:
         raise InvalidInput("There is no file at these paths.")
+    await check_is_api(url)
     headers = {"authorization": f"Bearer {token}"} if token else {}
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=_TIMEOUT) as client:
         work = Ingestion(client, duplicates=duplicates)

@@ -5,14 +5,16 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-import aiohttp
 import click
 from prometheus_client.parser import text_string_to_metric_families
 
+from o.log import printable
 from o.settings import Settings
 from server.api_address import address_of_api
+from server.api_answers import NoAnswer, ask
 
 _PATIENCE_S = 10.0
+_FOREIGN = "what answers there is no server of O"
 
 Sample = tuple[str, Mapping[str, str], float]
 
@@ -78,37 +80,35 @@ def show(settings: Settings, url: str | None, *, as_json: bool) -> bool:
     if as_json:
         click.echo(json.dumps({**vars(found), "is_well": found.is_well}, indent=2))
     else:
-        click.echo("\n".join(lines(found)))
+        click.echo("\n".join(map(printable, lines(found))))
     return found.is_well
 
 
 async def look(settings: Settings, url: str) -> Status:
     """Ask the API at `url` once; that it does not answer is a status as well."""
     token = settings.metrics_token or settings.api_token
-    headers = {} if token is None else {"Authorization": f"Bearer {token.get_secret_value()}"}
-    timeout = aiohttp.ClientTimeout(total=_PATIENCE_S)
+    said = None if token is None else token.get_secret_value()
     try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout, trust_env=False) as client,
-            client.get(f"{url}/metrics", headers=headers) as answer,
-        ):
-            if answer.status == 401:
-                return Status(url, "it wants O_METRICS_TOKEN or O_API_TOKEN")
-            if answer.status != 200:
-                return Status(url, f"it answers {answer.status} to /metrics")
-            text = await answer.text()
-        families = list(text_string_to_metric_families(text))
-    except TimeoutError:
-        return Status(url, f"it does not answer within {_PATIENCE_S:.0f} s")
-    except (aiohttp.ClientError, ValueError) as error:
-        return Status(url, f"it does not answer ({type(error).__name__})")
-    return status_of(url, [(s.name, s.labels, s.value) for one in families for s in one.samples])
+        answer = await ask(f"{url}/metrics", within_s=_PATIENCE_S, token=said)
+    except NoAnswer as error:
+        return Status(url, str(error))
+    if answer.status == 401:
+        return Status(url, "it wants O_METRICS_TOKEN or O_API_TOKEN")
+    if answer.status != 200:
+        return Status(url, f"it answers {answer.status} to /metrics")
+    try:
+        families = text_string_to_metric_families(answer.body.decode())
+        return status_of(
+            url, [(s.name, s.labels, s.value) for one in families for s in one.samples]
+        )
+    except (ValueError, LookupError, OverflowError):  # figures and labels that O's are not
+        return Status(url, _FOREIGN)
 
 
 def status_of(url: str, samples: list[Sample]) -> Status:
     """What the samples of /metrics say."""
     if not any(name == "o_process_up" for name, _, _ in samples):
-        return Status(url, "what answers there is no server of O")
+        return Status(url, _FOREIGN)
     alone = {name: value for name, said, value in samples if not said}
     memory = _by("process_resident_memory_bytes", "process", samples)
     names = _by("o_process_up", "process", samples)

@@ -1,5 +1,6 @@
 """`o export`: the command line of taking agents out."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from o.errors import InvalidInput, NotFound, OError, Unavailable
+from o.log import printable
 from o.settings import Settings
 from server.api_address import address_of_api, url_option
 from server.progress import progress_bar
@@ -76,9 +78,11 @@ def agent(
 def _export(
     agents: tuple[str, ...], directory: Path, url: str, token: str | None, overwrite: bool
 ) -> int:
+    from server.api_answers import check_is_api  # noqa: PLC0415
     from server.export.source import Source  # noqa: PLC0415
     from server.export.writing import Place  # noqa: PLC0415
 
+    asyncio.run(check_is_api(url))
     place = Place(directory, overwrite=overwrite)
     source = Source(url, token)
     outcome = Outcome()
@@ -182,5 +186,5 @@ def _tell(outcome: Outcome, directory: Path) -> int:
         f"{kept:,} were there"
     )
     for name, why in outcome.failed.items():
-        click.echo(f"  {name}: {why}", err=True)
+        click.echo(f"  {printable(name)}: {printable(why)}", err=True)
     return 1 if outcome.failed else 0

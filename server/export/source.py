@@ -100,7 +100,7 @@ class Source:
             yield answer
         except httpx.TransportError as error:
             raise self._away(error) from None
-        except ValueError:
+        except (ValueError, RecursionError):
             raise InvalidInput(f"What answers at {self._url[:200]} is no API of O") from None
         finally:
             answer.close()
