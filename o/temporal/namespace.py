@@ -30,7 +30,15 @@ _RETENTION_S = 7 * 24 * 3600
 _LIMIT_S = 40.0
 """Servers look for new namespaces and search attributes every ten seconds, each by itself."""
 _PAUSE_S = 0.2
+_AWAY_S = 10.0
+"""So long the list of executions may be away, through a restart say."""
 _PASSING = (RPCStatusCode.NOT_FOUND, RPCStatusCode.UNAVAILABLE)
+_LACKING = (RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.NOT_FOUND)
+_CLOSED = (
+    RPCStatusCode.PERMISSION_DENIED,
+    RPCStatusCode.UNAUTHENTICATED,
+    RPCStatusCode.UNIMPLEMENTED,
+)
 _NAMES_ALL = " AND ".join(f"{name} = 'o'" for name in ATTRIBUTES)
 
 
@@ -40,15 +48,22 @@ async def is_prepared(client: Client, *, timeout_s: float = 5.0) -> bool | None:
     No turn begins in one without them. None where Temporal does not say, because its list of
     executions is away or closed to us; it is asked once, so that nobody waits for that list.
     """
+    status = await _status_of_list(client, timeout_s=timeout_s)
+    if status is None:
+        return True
+    return False if status in _LACKING else None
+
+
+async def _status_of_list(client: Client, *, timeout_s: float = 5.0) -> RPCStatusCode | None:
+    """How Temporal fails to count executions by O's search attributes; None where it does not."""
     request = CountWorkflowExecutionsRequest(namespace=client.namespace, query=_NAMES_ALL)
     try:
         await client.workflow_service.count_workflow_executions(
             request, timeout=timedelta(seconds=timeout_s)
         )
     except RPCError as error:
-        is_lacking = error.status in (RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.NOT_FOUND)
-        return False if is_lacking else None
-    return True
+        return error.status
+    return None
 
 
 async def register(settings: Settings, tell: Callable[[str], None]) -> None:
@@ -81,11 +96,19 @@ async def register(settings: Settings, tell: Callable[[str], None]) -> None:
         )
     if await is_prepared(client) is not True:
         await _add_attributes(client, steps)
-    if steps.refused:
-        raise Unavailable(
-            f"Temporal refused what O needs in the namespace {client.namespace}: have somebody "
-            "who may do it run the commands above, and run `o migrate` again"
+    if not steps.refused:
+        return
+    refusal = (
+        f"Temporal refused what O needs in the namespace {client.namespace}: have somebody "
+        "who may do it run the commands above, and run `o migrate` again"
+    )
+    status = await _status_of_list(client)
+    if status is not None and status in _CLOSED:
+        refusal += (
+            f". It does not let us count executions either ({status.name}), so that we cannot "
+            "see what is there already: that has to be allowed as well"
         )
+    raise Unavailable(refusal)
 
 
 class _Steps:
@@ -94,7 +117,7 @@ class _Steps:
     def __init__(self, namespace: str, tell: Callable[[str], None]) -> None:
         self.refused = False
         self._namespace = namespace
-        self._tell = tell
+        self.tell = tell
         self._limit = time.monotonic() + _LIMIT_S
 
     @property
@@ -117,9 +140,9 @@ class _Steps:
                     await asyncio.sleep(_PAUSE_S)
                     continue
                 self.refused = True
-                self._tell(f"Temporal refused ({error.status.name}); run: {command}")
+                self.tell(f"Temporal refused ({error.status.name}); run: {command}")
             else:
-                self._tell(f"done: {command}")
+                self.tell(f"done: {command}")
             return
 
 
@@ -133,12 +156,36 @@ async def _add_attributes(client: Client, steps: _Steps) -> None:
             partial(client.operator_service.add_search_attributes, request),
             f"search-attribute create --name {name} --type Keyword",
         )
-    while not steps.refused and await is_prepared(client) is not True:
-        if steps.is_late:
+    if not steps.refused:
+        await _wait_until_found(client, steps)
+
+
+async def _wait_until_found(client: Client, steps: _Steps) -> None:
+    """Until Temporal finds the search attributes. Where we may not ask it, that is only told.
+
+    Raises:
+        Unavailable: It does not find them, or its list of executions is away.
+    """
+    seen = time.monotonic()
+    while (status := await _status_of_list(client)) is not None:
+        if status in _CLOSED:
+            steps.tell(
+                f"Temporal does not let us count executions ({status.name}), and so not see "
+                "whether it finds the search attributes by now: that takes it some 10 s"
+            )
+            return
+        if status in _LACKING:
+            seen = time.monotonic()
+            if steps.is_late:
+                raise Unavailable(
+                    f"Temporal does not find O's search attributes ({', '.join(ATTRIBUTES)}, of "
+                    f"the type Keyword) in the namespace {client.namespace}: see whether another "
+                    "program has made them with another type, and run `o migrate` again"
+                )
+        if time.monotonic() >= seen + _AWAY_S:
             raise Unavailable(
-                f"Temporal does not find O's search attributes ({', '.join(ATTRIBUTES)}, of the "
-                f"type Keyword) in the namespace {client.namespace}: see whether another program "
-                "has made them with another type, and run `o migrate` again"
+                f"Temporal cannot count executions in the namespace {client.namespace} "
+                f"({status.name}): see to its visibility store, and run `o migrate` again"
             )
         await asyncio.sleep(_PAUSE_S)
 

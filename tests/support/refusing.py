@@ -1,15 +1,15 @@
-"""A Temporal server that refuses every call, for the reason that it is given."""
+"""A Temporal server that refuses every call, or some, for the reason that it is given."""
 
 import contextlib
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import RequestReceived, StreamEnded
 
-UNAUTHENTICATED, UNAVAILABLE = "16", "14"
+UNAUTHENTICATED, UNAVAILABLE, PERMISSION_DENIED = "16", "14", "7"
 _GREETING = "GetSystemInfo"
 _HEADERS = [(":status", "200"), ("content-type", "application/grpc")]
 _EMPTY_MESSAGE = bytes(5)  # not packed, and of no length
@@ -36,7 +36,10 @@ class _Refusing(socketserver.BaseRequestHandler):
     def _answer(self, connection: H2Connection, stream: int, call: str) -> None:
         status = self.server.status
         self.server.asked.append(call)
+        is_refused = not self.server.calls or call in self.server.calls
         if call == _GREETING and status != UNAUTHENTICATED:  # with which clients begin
+            is_refused = False
+        if not is_refused:
             connection.send_headers(stream, _HEADERS)
             connection.send_data(stream, _EMPTY_MESSAGE)
             connection.send_headers(stream, [("grpc-status", "0")], end_stream=True)
@@ -48,23 +51,25 @@ class _Refusing(socketserver.BaseRequestHandler):
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
 
-    def __init__(self, status: str, asked: list[str]) -> None:
+    def __init__(self, status: str, asked: list[str], calls: Collection[str]) -> None:
         super().__init__(("127.0.0.1", 0), _Refusing)
+        self.calls = calls
         self.status = status
         self.asked = asked
 
 
 @contextlib.contextmanager
 def refusing_temporal(
-    status: str = UNAUTHENTICATED, asked: list[str] | None = None
+    status: str = UNAUTHENTICATED, asked: list[str] | None = None, calls: Collection[str] = ()
 ) -> Iterator[str]:
     """Its address.
 
     Args:
         status: What it answers, as gRPC numbers it; unless it is said, nobody is let in.
         asked: Gets the names of the calls.
+        calls: Names of those that it refuses; the others are answered by nothing. Unset: all.
     """
-    with _Server(status, [] if asked is None else asked) as server:
+    with _Server(status, [] if asked is None else asked, calls) as server:
         serving = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         serving.start()
         yield f"127.0.0.1:{server.server_address[1]}"

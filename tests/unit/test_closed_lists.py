@@ -1,0 +1,44 @@
+"""What `o migrate` says where Temporal does not let O count executions, or cannot."""
+
+import time
+
+import pytest
+
+from o.errors import Unavailable
+from o.settings import Settings
+from o.temporal import namespace
+from o.temporal.namespace import ATTRIBUTES, register
+from tests.support.refusing import PERMISSION_DENIED, UNAVAILABLE, refusing_temporal
+
+COUNT, ADD = "CountWorkflowExecutions", "AddSearchAttributes"
+
+
+async def test_who_may_not_count_executions_is_told_and_does_not_wait() -> None:
+    told: list[str] = []
+    began = time.monotonic()
+    with refusing_temporal(PERMISSION_DENIED, calls={COUNT}) as address:
+        await register(Settings(temporal_address=address), told.append)
+    assert time.monotonic() - began < 5
+    assert [line.split()[0] for line in told] == ["done:"] * len(ATTRIBUTES) + ["Temporal"]
+    assert "does not let us count executions (PERMISSION_DENIED)" in told[-1]
+
+
+async def test_who_may_do_neither_learns_of_both() -> None:
+    told: list[str] = []
+    with (
+        refusing_temporal(PERMISSION_DENIED, calls={COUNT, ADD}) as address,
+        pytest.raises(Unavailable, match=r"run the commands above.*not let us count executions"),
+    ):
+        await register(Settings(temporal_address=address), told.append)
+    assert len(told) == len(ATTRIBUTES)
+
+
+async def test_a_list_that_is_away_is_named_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(namespace, "_AWAY_S", 0.5)
+    began = time.monotonic()
+    with (
+        refusing_temporal(UNAVAILABLE, calls={COUNT}) as address,
+        pytest.raises(Unavailable, match=r"cannot count executions .*\(UNAVAILABLE\): see to its"),
+    ):
+        await register(Settings(temporal_address=address), lambda line: None)
+    assert time.monotonic() - began < 10
