@@ -203,8 +203,8 @@ def _parts(
 ) -> Parts:
     """What routes are given; nothing of it asks anybody yet."""
     keyring = Keyring(settings.data_dir, settings.encryption_key)
-    rows = ProviderRows(providers, keyring, provider_reader(database))
     guard = OutboundGuard(settings.outbound_allow)
+    rows = ProviderRows(providers, keyring, provider_reader(database), guard)
     workers = WorkerRequests(database, temporal, keyring, settings.task_queue)
     local = LocalVectors(workers).embed
     texts = TextModels(rows, embedder, local, default_embedding(providers))

@@ -94,6 +94,7 @@ class ProviderBook:
             provider_type=body.provider_type,
             created_at=now,
             updated_at=now,
+            base_url_judged=_is_judged(actor, body.base_url),
             **self._sealed(provider_id, {name: value or None for name, value in given.items()}),
         )
         return await stored.add_provider(
@@ -128,11 +129,14 @@ class ProviderBook:
             return record
         # It may answer now: whoever waits for its rest to end is not to wait on.
         await end_rest(connection, actor.organization_id, record.name)
+        stored_changes = self._sealed(provider_id, changes)
+        if "base_url" in changes:
+            stored_changes["base_url_judged"] = _is_judged(actor, changes["base_url"])
         return await stored.change_provider(
             connection,
             actor,
             provider_id,
-            self._sealed(provider_id, changes),
+            stored_changes,
             in_environment=self.names_in_environment,
         )
 
@@ -179,6 +183,11 @@ class ProviderBook:
         }
 
 
+def _is_judged(actor: Actor, base_url: str | None) -> bool:
+    """Whether connections to an address are judged that an actor names; the usual ones are not."""
+    return actor.key_id is not None and bool(base_url)
+
+
 async def check_address(guard: OutboundGuard, actor: Actor, base_url: str | None) -> None:
     """See that who asks with a key names no address of the inner network.
 
@@ -193,8 +202,12 @@ async def check_address(guard: OutboundGuard, actor: Actor, base_url: str | None
         raise InvalidInput(f"base_url: {refusal}")
 
 
-def provider_to_check(body: CheckProviderBody) -> Provider:
+def provider_to_check(body: CheckProviderBody, guard: OutboundGuard | None = None) -> Provider:
     """A provider that is not stored, to be asked once.
+
+    Args:
+        body: What is known of it.
+        guard: What judges the addresses that are connected to; None for all.
 
     Raises:
         InvalidInput: Something is missing that its type needs.
@@ -211,4 +224,5 @@ def provider_to_check(body: CheckProviderBody) -> Provider:
         access_key=SecretStr(body.access_key) if body.access_key else None,
         region=body.region,
         api_version=body.api_version,
+        guard=guard,
     )

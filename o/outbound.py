@@ -119,14 +119,23 @@ class OutboundGuard:
         return f"{host} is no public address; an operator may name it in O_OUTBOUND_ALLOW"
 
     def connector(self, url: str) -> aiohttp.TCPConnector:
-        """What a session that sends to this URL connects by.
+        """What a session that sends to this URL alone connects by.
+
+        Proxies of the environment are not used.
+        """
+        return self.judging_connector() if self.judges(url) else aiohttp.TCPConnector()
+
+    def judges(self, url: str) -> bool:
+        """Whether the address of a URL's host counts: its name does where an operator named it."""
+        return not self._allows_name(*_place(url))
+
+    def judging_connector(self, *, limit: int = 100) -> aiohttp.TCPConnector:
+        """What judges each address that it connects to, `limit` at once or, with 0, any number.
 
         Connecting raises `aiohttp.ClientConnectorError` with an `AddressRefused` where no address
-        of the host will do. Proxies of the environment are not used.
+        of the host will do.
         """
-        if self._allows_name(*_place(url)):
-            return aiohttp.TCPConnector()
-        return aiohttp.TCPConnector(socket_factory=self._socket, use_dns_cache=False)
+        return aiohttp.TCPConnector(socket_factory=self._socket, use_dns_cache=False, limit=limit)
 
     def _allows_name(self, host: str, port: int) -> bool:
         return any(one.fits_name(host, port) for one in self._allowed)

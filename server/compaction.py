@@ -6,6 +6,7 @@ from o.domain.llm import LanguageModel
 from o.errors import OError
 from o.llm.catalogue import Catalogue
 from o.llm.provider_rows import ProviderRows
+from o.outbound import OutboundGuard
 from o.secrets import Keyring
 from o.settings import ProviderSettings, Settings
 from o.storage.database import Database
@@ -17,9 +18,12 @@ def compacting(
 ) -> CompactActivities:
     """Put it together; providers are asked how much their models read when one is named."""
     keyring = Keyring(settings.data_dir, settings.encryption_key)
-    catalogue = Catalogue(ProviderRows(providers, keyring, provider_reader(database)))
+    guard = OutboundGuard(settings.outbound_allow)
+    rows = ProviderRows(providers, keyring, provider_reader(database), guard)
     limits = SummaryLimits(settings.summary_timeout_s, settings.model_attempts)
-    return CompactActivities(database, Summaries(model, database, _windows(catalogue), limits))
+    return CompactActivities(
+        database, Summaries(model, database, _windows(Catalogue(rows)), limits)
+    )
 
 
 def _windows(catalogue: Catalogue) -> WindowOf:

@@ -17,6 +17,7 @@ from o.llm.local_embedding import (
 )
 from o.llm.provider_rows import ProviderRows
 from o.llm.text_embedder import TextModels
+from o.outbound import OutboundGuard
 from o.secrets import Keyring
 from o.settings import ProviderSettings, Settings
 from o.storage.database import Database
@@ -36,7 +37,8 @@ class WorkerEmbedding:
         self._patient = LocalEmbedding(niceness=MOST_PATIENT)
         self.default = default_embedding(providers)
         self._default_wanted = providers.default_embedding
-        rows = ProviderRows(providers, keyring, provider_reader(database))
+        guard = OutboundGuard(settings.outbound_allow)
+        rows = ProviderRows(providers, keyring, provider_reader(database), guard)
         here = is_installed()
         self.models = TextModels(
             rows, self._embedder, self._local.embed if here else None, self.default

@@ -144,8 +144,9 @@ def _models(
     calls_in_all: int,
 ) -> Models:
     keyring = Keyring(settings.data_dir, settings.encryption_key)
+    guard = OutboundGuard(settings.outbound_allow)
     return Models(
-        ProviderRows(providers, keyring, provider_reader(database)),
+        ProviderRows(providers, keyring, provider_reader(database), guard),
         timeout_s=settings.model_timeout_s,
         calls_at_once=settings.model_calls,
         calls_in_all=calls_in_all,

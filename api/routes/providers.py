@@ -83,11 +83,9 @@ async def create(
 )
 async def check(body: CheckProviderBody, parts: PartsDep, actor: ActorDep) -> Response:
     """Ask a provider for its models with this key. Nothing is stored."""
-    provider = provider_to_check(body)
+    provider = provider_to_check(body, None if actor.key_id is None else parts.outbound)
     await check_address(parts.outbound, actor, provider.base_url)
-    # Its name may be another address by now.
-    guard = None if actor.key_id is None else parts.outbound
-    models = await list_models(provider, guard=guard)
+    models = await list_models(provider)
     return answer(ProviderCheckedBody.of(body.provider_type, models))
 
 

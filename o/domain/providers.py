@@ -20,6 +20,8 @@ class ProviderRecord(BaseModel):
         origin: Who made it. One of the environment has its key there, and only what was changed
             through the API here; it counts for nothing while the environment does not name it.
         base_url: None for the usual address of its type, or for what the environment says.
+        base_url_judged: Whether a client named it who has a key and not the server's token: each
+            connection to it is judged.
         api_key: Encrypted (`o.secrets`).
         access_key: Encrypted.
         last_synced: When it was last asked for its models through the API.
@@ -33,6 +35,7 @@ class ProviderRecord(BaseModel):
     provider_type: str
     origin: ProviderOrigin = "api"
     base_url: str | None = None
+    base_url_judged: bool = False
     api_key: str | None = None
     access_key: str | None = None
     region: str | None = None

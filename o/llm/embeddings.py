@@ -17,7 +17,7 @@ from o.errors import ModelError, NotBuilt
 from o.llm.azure_addresses import azure_address
 from o.llm.bounds import ReplyOutOfBounds, UnknownEncoding
 from o.llm.failures import out_of_bounds, refused, unreachable
-from o.llm.http import body_of, error_text, open_session, proxy_of, whole_body
+from o.llm.http import Sessions, body_of, error_text, judge_of, proxy_of, whole_body
 from o.llm.providers import Provider
 
 Input = str | list[int]
@@ -52,7 +52,7 @@ class Embedder:
             timeout_s: Seconds that one request may take.
         """
         self._timeout_s = timeout_s
-        self._open: aiohttp.ClientSession | None = None
+        self._sessions = Sessions()
 
     async def embed(
         self,
@@ -91,14 +91,10 @@ class Embedder:
 
     async def close(self) -> None:
         """Close the connections."""
-        session, self._open = self._open, None
-        if session is not None:
-            await session.close()
+        await self._sessions.close()
 
     async def _ask(self, provider: Provider, model: str, body: dict[str, Any]) -> Any:
-        if self._open is None:
-            self._open = open_session()
-        asked = self._open.post(
+        asked = self._sessions.judged_by(judge_of(provider)).post(
             _address(provider, model),
             data=to_json(body),
             headers=_headers(provider),

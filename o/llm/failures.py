@@ -16,6 +16,7 @@ from o.llm.error_bodies import NO_STATUS, failure_of, status_of
 from o.llm.pauses import forbids_retry, pause_s
 from o.llm.providers import Provider
 from o.llm.redaction import LEAST_SECRET_CHARS
+from o.outbound import AddressRefused
 from workflows.options import MODEL_RETRIES
 
 _log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ _WITHOUT_STATUS = {
 _ELSE = ("llm_error", 500)
 # Why a provider is not reached, by what lies behind the client's error; the first that fits counts.
 _WORDS: list[tuple[type[BaseException] | tuple[type[BaseException], ...], str]] = [
+    (AddressRefused, "its address is not public, and O_OUTBOUND_ALLOW does not name it"),
     (ConnectionRefusedError, "the connection was refused"),
     (socket.gaierror, "its host name was not found"),
     (ssl.SSLError, "no secure connection could be made"),
@@ -113,6 +115,7 @@ def unreachable(provider: Provider, error: Exception, *, timed_out: bool) -> Mod
     Clients read why in plain words; the address is the operator's, and stands in the log.
     """
     kind, status = ("llm_timeout", 504) if timed_out else ("llm_error", 500)
+    is_judged = any(isinstance(cause, AddressRefused) for cause in causes_of(error))
     why = "it did not answer in time" if timed_out else _why_unreachable(error)
     url = urlsplit(provider.base_url)
     _log.warning(
@@ -128,7 +131,7 @@ def unreachable(provider: Provider, error: Exception, *, timed_out: bool) -> Mod
         f"The provider {provider.name} failed: {why}.",
         detail=why,
         status=status,
-        retryable=True,
+        retryable=not is_judged,
         failure=Failure.TIMEOUT if timed_out else Failure.UNREACHABLE,
     )
 

@@ -1,4 +1,4 @@
-"""HTTP to providers: one session for each process, and answers that are read within bounds."""
+"""HTTP to providers: sessions that judge whom they connect to, and answers read within bounds."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -16,23 +16,58 @@ from o.llm.bounds import (
     UnknownEncoding,
     unpacked,
 )
+from o.llm.providers import Provider
 from o.llm.tracing import received
+from o.outbound import OutboundGuard
 
 _CONNECT_S = 10.0
 _log = logging.getLogger(__name__)
 
 
-def open_session(connector: aiohttp.TCPConnector | None = None) -> aiohttp.ClientSession:
+def judge_of(provider: Provider) -> OutboundGuard | None:
+    """What judges the connections of a provider; None where all are made.
+
+    A name that operators let clients use is not judged, nor a proxy of the environment, which
+    judges by itself.
+    """
+    guard = provider.guard
+    if guard is None or not guard.judges(provider.base_url) or proxy_of(provider.base_url):
+        return None
+    return guard
+
+
+class Sessions:
+    """The sessions of one event loop, which keep connections: those that are judged are apart."""
+
+    def __init__(self) -> None:
+        self._open: dict[OutboundGuard | None, aiohttp.ClientSession] = {}
+
+    def judged_by(self, guard: OutboundGuard | None) -> aiohttp.ClientSession:
+        """The session whose connections a guard judges (`judge_of`)."""
+        if guard not in self._open:
+            self._open[guard] = open_session(guard)
+        return self._open[guard]
+
+    async def close(self) -> None:
+        """Close the connections. Whoever asks later opens others."""
+        opened, self._open = self._open, {}
+        for session in opened.values():
+            await session.close()
+
+
+def open_session(guard: OutboundGuard | None) -> aiohttp.ClientSession:
     """A session for the running event loop; how long a call takes in all is its caller's to bound.
 
     It does not unpack answers: `body_of` does, within bounds.
 
     Args:
-        connector: What connections are made by; None for one that connects to anywhere.
+        guard: What judges its connections; None for one that connects to anywhere.
     """
+    # Workers limit what runs at once.
+    connector = guard.judging_connector(limit=0) if guard else aiohttp.TCPConnector(limit=0)
     return aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
-        connector=connector or aiohttp.TCPConnector(limit=0),  # workers limit what runs at once
+        connector=connector,
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),  # what one organization is given is not for others
         headers={"Accept-Encoding": ACCEPT_ENCODING},

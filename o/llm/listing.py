@@ -13,10 +13,9 @@ from o.domain.json_bounds import check_json_text
 from o.errors import ModelError
 from o.llm.bounds import ReplyOutOfBounds, UnknownEncoding
 from o.llm.failures import out_of_bounds, refused, unreachable
-from o.llm.http import body_of, error_text, open_session, proxy_of, whole_body
+from o.llm.http import body_of, error_text, judge_of, open_session, proxy_of, whole_body
 from o.llm.provider_types import PROVIDER_TYPES, Listing
 from o.llm.providers import Provider
-from o.outbound import OutboundGuard
 
 TIMEOUT_S = 5.0
 MAX_MODELS = 10_000
@@ -58,15 +57,8 @@ class ListedModel:
     is_language_model: bool | None = None
 
 
-async def list_models(
-    provider: Provider, *, guard: OutboundGuard | None = None
-) -> list[ListedModel] | None:
+async def list_models(provider: Provider) -> list[ListedModel] | None:
     """Ask a provider for its models, within seconds.
-
-    Args:
-        provider: Who is asked.
-        guard: What judges each address that is connected to, where somebody names it who is not to
-            reach all that this server does. A proxy of the environment judges by itself.
 
     Returns:
         None where it has no list that could be asked for.
@@ -81,9 +73,7 @@ async def list_models(
     if ask is None:
         return None
     try:
-        is_judged = guard is not None and proxy_of(provider.base_url) is None
-        connector = guard.connector(provider.base_url) if guard and is_judged else None
-        async with asyncio.timeout(TIMEOUT_S), open_session(connector) as session:
+        async with asyncio.timeout(TIMEOUT_S), open_session(judge_of(provider)) as session:
             found = await ask(_Asker(provider, session))
     except _NoList:
         return None

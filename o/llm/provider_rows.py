@@ -20,6 +20,7 @@ from o.domain.providers import (
 from o.errors import InvalidInput
 from o.llm.provider_types import PROVIDER_TYPES
 from o.llm.providers import Provider, Providers, ProviderSet
+from o.outbound import OutboundGuard
 from o.secrets import Keyring, SecretUnreadable
 from o.settings import ProviderSettings
 
@@ -39,17 +40,21 @@ class _Held:
 class ProviderRows:
     """A `ProviderSource`: asks the database for an organization's providers when they change."""
 
-    def __init__(self, settings: ProviderSettings, keyring: Keyring, read: ReadRows) -> None:
+    def __init__(
+        self, settings: ProviderSettings, keyring: Keyring, read: ReadRows, guard: OutboundGuard
+    ) -> None:
         """Read nothing yet.
 
         Args:
             settings: The environment's own providers, with their keys.
             keyring: Decrypts the keys of rows.
             read: Where the rows are.
+            guard: Judges connections to the addresses that clients have named.
         """
         self.environment = Providers(settings)
         self._keyring = keyring
         self._read = read
+        self._guard = guard
         self._held: dict[str, _Held] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -124,6 +129,7 @@ class ProviderRows:
             api_version=record.api_version,
             of_environment=False,
             fault=fault,
+            guard=self._guard if record.base_url_judged else None,
         )
 
 

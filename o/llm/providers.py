@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from o.domain.agents import DEFAULT_CONTEXT_WINDOW
 from o.errors import Failure, ModelError, NotFound
 from o.llm.provider_types import PROVIDER_TYPES, ProviderType
+from o.outbound import OutboundGuard
 from o.settings import ProviderSettings
 
 ANY_MODEL = frozenset({"letta/auto", "letta/auto-fast", "letta/letta-free"})
@@ -41,6 +42,8 @@ class Provider:
         models: The ids of its models, where they are known; None where it has to be asked.
         of_environment: Whether the environment brings it.
         fault: Why it cannot be used, for people; empty if it can.
+        guard: What judges each address that is connected to, where a client named the provider's
+            who is not to reach all that this server does; None where an operator did.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Provider:
     models: tuple[str, ...] | None = None
     of_environment: bool = True
     fault: str = ""
+    guard: OutboundGuard | None = field(default=None, repr=False)
 
     def check_usable(self) -> None:
         """See that it can be asked.

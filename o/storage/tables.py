@@ -38,6 +38,7 @@ providers = Table(
     Column("provider_type", Text, nullable=False),
     Column("origin", Text, nullable=False, server_default=text("'api'")),
     Column("base_url", Text),
+    flag("base_url_judged"),
     Column("api_key", Text),
     Column("access_key", Text),
     Column("region", Text),

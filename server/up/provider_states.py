@@ -10,6 +10,7 @@ from o.ids import DEFAULT_ORGANIZATION_ID
 from o.llm.catalogue import Catalogue, ProviderState
 from o.llm.provider_rows import ProviderRows
 from o.llm.providers import Providers
+from o.outbound import OutboundGuard
 from o.secrets import Keyring
 from o.settings import ProviderSettings, Settings
 from o.storage.database import Database
@@ -44,7 +45,8 @@ async def provider_states(
     except OError:  # no address of a database, which is told of elsewhere
         return await provider_states(settings, providers, None)
     keyring = Keyring(settings.data_dir, settings.encryption_key)
-    rows = ProviderRows(providers, keyring, provider_reader(database))
+    guard = OutboundGuard(settings.outbound_allow)
+    rows = ProviderRows(providers, keyring, provider_reader(database), guard)
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             states = await Catalogue(rows).survey(DEFAULT_ORGANIZATION_ID)

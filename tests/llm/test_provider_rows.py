@@ -21,12 +21,14 @@ from o.errors import ModelError, NotFound, ProviderFull
 from o.llm.models import Models
 from o.llm.provider_rows import ProviderRows
 from o.llm.providers import Provider, Providers, ProviderSet
+from o.outbound import OutboundGuard
 from o.secrets import Keyring
 from o.settings import ProviderSettings
 from tests.support.hanging import HangingProvider
 from tests.support.product import eventually
 
 ORGANIZATION = "org-00000000-0000-4000-8000-000000000000"
+GUARD = OutboundGuard()
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -55,7 +57,7 @@ def record(name: str, **fields: Any) -> ProviderRecord:
 
 
 def source(rows: Rows, tmp_path: Path, **variables: Any) -> ProviderRows:
-    return ProviderRows(ProviderSettings(**variables), Keyring(tmp_path), rows)
+    return ProviderRows(ProviderSettings(**variables), Keyring(tmp_path), rows, GUARD)
 
 
 async def test_rows_are_read_once_for_each_mark(tmp_path: Path) -> None:

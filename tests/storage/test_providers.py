@@ -35,16 +35,20 @@ def record(name: str, actor: Actor = ACTOR, **fields: Any) -> ProviderRecord:
     )
 
 
+async def _brought_to(database: Database, revision: str) -> None:
+    def bring(connection: Connection) -> None:
+        command.upgrade(upgrade.configuration(connection), revision)
+
+    async with database.begin() as connection:
+        await connection.run_sync(bring)
+
+
 async def mark(connection: AsyncConnection, actor: Actor = ACTOR) -> str:
     return (await stored.read_providers(connection, actor.organization_id)).mark
 
 
 async def test_a_database_of_an_earlier_release_gets_them(database: Database) -> None:
-    def to_an_earlier_one(connection: Connection) -> None:
-        command.upgrade(upgrade.configuration(connection), "0007")
-
-    async with database.begin() as connection:
-        await connection.run_sync(to_an_earlier_one)
+    await _brought_to(database, "0007")
     async with database.begin() as connection:
         before = (await connection.execute(text("SELECT id, name FROM organizations"))).all()
     await upgrade.migrate(database)
@@ -55,6 +59,46 @@ async def test_a_database_of_an_earlier_release_gets_them(database: Database) ->
         new = record("a")
         await stored.add_provider(connection, new, in_environment=())
         assert (await stored.read_providers(connection, ACTOR.organization_id)).records == [new]
+
+
+async def test_addresses_that_keys_have_named_are_judged_from_then_on(database: Database) -> None:
+    """As far as the record of changes says who named them: the last one who changed it counts."""
+    changes = {
+        "by a key": ["create_provider osk"],
+        "by the token": ["create_provider"],
+        "by the token after a key": ["create_provider osk", "modify_provider"],
+        "by a key after the token": ["create_provider", "modify_provider osk"],
+        "asked by a key": ["create_provider", "refresh_provider_models osk"],
+        "long ago": [],
+        "without an address": ["create_provider osk"],
+    }
+    await _brought_to(database, "0032")
+    async with database.begin() as connection:
+        for name, recorded in changes.items():
+            url = None if name == "without an address" else "http://a.example/v1"
+            await connection.execute(
+                text(
+                    "INSERT INTO providers (id, organization_id, name, provider_type, base_url,"
+                    " created_at, updated_at)"
+                    " VALUES (:name, :org, :name, 'openai', :url, now(), now())"
+                ),
+                {"name": name, "org": ACTOR.organization_id, "url": url},
+            )
+            for n, (what, *key) in enumerate(one.split() for one in recorded):
+                await connection.execute(
+                    text(
+                        "INSERT INTO audit_records (id, organization_id, what, target_id, key_id, "
+                        "details, created_at) VALUES (:id, :org, :what, :name, :key, '{}', "
+                        "now() + :n * interval '1 second')"
+                    ),
+                    {"id": f"{name} {n}", "org": ACTOR.organization_id, "what": what}
+                    | {"name": name, "key": key[0] if key else None, "n": n},
+                )
+    await upgrade.migrate(database)
+    async with database.begin() as connection:
+        records = (await stored.read_providers(connection, ACTOR.organization_id)).records
+    judged = {one.name for one in records if one.base_url_judged}
+    assert judged == {"by a key", "by a key after the token"}
 
 
 async def test_each_change_gives_a_new_mark_to_its_organization_alone(database: Database) -> None:

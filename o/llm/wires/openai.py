@@ -15,7 +15,7 @@ from o.domain.llm import DeltaSink, ModelReply, ModelRequest
 from o.errors import ModelError
 from o.llm.bounds import ReplyOutOfBounds, UnknownEncoding, give_memory_back
 from o.llm.failures import out_of_bounds, refused, unreachable
-from o.llm.http import body_of, error_text, open_session, proxy_of, whole_body
+from o.llm.http import Sessions, body_of, error_text, judge_of, proxy_of, whole_body
 from o.llm.providers import Provider
 from o.llm.requests.bodies import chat_body
 from o.llm.tracing import sent
@@ -32,11 +32,11 @@ class OpenAIWire:
     """Asks models over `POST <base url>/chat/completions`. It retries nothing."""
 
     def __init__(self) -> None:
-        self._open: aiohttp.ClientSession | None = None
+        self._sessions = Sessions()
 
     async def warm_up(self) -> None:
         """Open the session that keeps connections, which belongs to the running event loop."""
-        self._session()
+        self._sessions.judged_by(None)
 
     async def complete(
         self, provider: Provider, model: str, request: ModelRequest, on_delta: DeltaSink | None
@@ -44,7 +44,7 @@ class OpenAIWire:
         """Ask once; see `LanguageModel.complete`."""
         body = to_json(self.body(provider, model, request, streams=on_delta is not None))
         sent(body, provider.api_key)
-        asked = self._session().post(
+        asked = self._sessions.judged_by(judge_of(provider)).post(
             self.address(provider, model),
             data=body,
             headers=self.headers(provider),
@@ -67,9 +67,7 @@ class OpenAIWire:
 
     async def close(self) -> None:
         """Close the connections. A call that comes later opens others."""
-        session, self._open = self._open, None
-        if session is not None:
-            await session.close()
+        await self._sessions.close()
 
     # What wires that are spoken over plain HTTP too do otherwise.
 
@@ -95,11 +93,6 @@ class OpenAIWire:
     ) -> ModelReply:
         """What is answered, told to `on_delta` while it comes."""
         return await _reply(provider, pieces, on_delta)
-
-    def _session(self) -> aiohttp.ClientSession:
-        if self._open is None:
-            self._open = open_session()
-        return self._open
 
 
 async def _reply(

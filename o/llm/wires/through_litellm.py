@@ -8,6 +8,7 @@ import copy
 import os
 import re
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 # litellm reads these when it is imported, and has no other way to be told.
@@ -19,6 +20,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # else a count of tokens may wait 
 
 import httpx
 import litellm
+from litellm.llms.custom_httpx.aiohttp_transport import LiteLLMAiohttpTransport
 from litellm.llms.custom_httpx.http_handler import (
     AsyncHTTPHandler,
     HTTPHandler,
@@ -30,6 +32,7 @@ from o.domain.llm import DeltaSink, ModelReply, ModelRequest, ToolSpec
 from o.domain.text import storable_json
 from o.errors import Failure, ModelError
 from o.llm.failures import causes_of, refused, unreachable
+from o.llm.http import judge_of, open_session
 from o.llm.providers import Provider
 from o.llm.requests.bodies import optional_fields, tools_of
 from o.llm.requests.fitted import fit
@@ -38,6 +41,7 @@ from o.llm.wires.cache_marks import with_cache_marks
 from o.llm.wires.chat import Completion, reply_of
 from o.llm.wires.guarded_http import NO_KEY, Failed, GuardedTransport
 from o.llm.wires.streamed import nowhere, streamed_reply
+from o.outbound import OutboundGuard
 
 litellm.suppress_debug_info = True
 litellm.drop_params = True
@@ -82,7 +86,7 @@ class LiteLLMWires:
 
     def __init__(self, *, timeout_s: float) -> None:
         self._timeout_s = timeout_s
-        self._http: AsyncHTTPHandler | None = None
+        self._http: dict[OutboundGuard | None, AsyncHTTPHandler] = {}
 
     async def complete(
         self, provider: Provider, model: str, request: ModelRequest, on_delta: DeltaSink | None
@@ -116,18 +120,19 @@ class LiteLLMWires:
 
     async def close(self) -> None:
         """Close the connections. A call that comes later opens others."""
-        http, self._http = self._http, None
-        if http is not None:
+        opened, self._http = self._http, {}
+        for http in opened.values():
             await http.close()
 
-    def _client(self) -> AsyncHTTPHandler:
-        """Litellm's own client, but for what bounds the answers; of the running event loop."""
-        if self._http is None:
-            inner = AsyncHTTPHandler.create_async_transport(ssl_context=get_ssl_configuration())
-            self._http = AsyncHTTPHandler(
-                timeout=self._timeout_s, transport=GuardedTransport(inner)
-            )
-        return self._http
+    def _client(self, guard: OutboundGuard | None) -> AsyncHTTPHandler:
+        """Litellm's own client, but for what judges connections and bounds the answers.
+
+        It is of the running event loop.
+        """
+        if guard not in self._http:
+            transport = GuardedTransport(_transport(guard))
+            self._http[guard] = AsyncHTTPHandler(timeout=self._timeout_s, transport=transport)
+        return self._http[guard]
 
     def _arguments(
         self, provider: Provider, model: str, request: ModelRequest, *, streams: bool
@@ -140,13 +145,22 @@ class LiteLLMWires:
             "model": f"{_WIRE_PREFIX[provider.wire]}/{model}",
             "messages": copy.deepcopy(prompt),  # litellm may change what it is given
             "timeout": self._timeout_s,
-            "client": self._client(),
+            "client": self._client(judge_of(provider)),
             "num_retries": 0,
             "max_retries": 0,
         }
         if fitted.tools:
             arguments["tools"] = tools_of(fitted)
         return arguments | optional_fields(fitted, streams=streams) | _where(provider)
+
+
+def _transport(guard: OutboundGuard | None) -> Any:
+    """Litellm's own transport, over sessions whose connections a guard judges."""
+    ssl_context = get_ssl_configuration()
+    if guard is None:
+        return AsyncHTTPHandler.create_async_transport(ssl_context=ssl_context)
+    # It makes a session anew where one is closed: this one is judged, too.
+    return LiteLLMAiohttpTransport(partial(open_session, guard), ssl_verify=ssl_context)
 
 
 def _where(provider: Provider) -> dict[str, Any]:
