@@ -1,11 +1,14 @@
 """The tools of an agent: list, attach, detach, set approval, run."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.archival import embed_soon
 from api.bodies import answer
-from api.deps import ActorDep, AgentId, PartsDep, ReadsDep, ToolId, TransactionDep
+from api.deps import ActorDep, AgentId, Parts, PartsDep, ReadsDep, ToolId, TransactionDep
 from api.held_tools import tools_named
 from api.new_agents import tool_attached
 from api.pagination import page_of, page_query
@@ -25,6 +28,7 @@ from o.domain.text import storable
 from o.errors import InvalidInput, NotFound, ToolFailed
 from o.storage.agent_memory import AgentMemory
 from o.storage.agents import change_agent, get_agent, get_agent_state
+from o.storage.database import after_commit
 from o.storage.pages import Page
 from o.storage.tools import find_tool, find_tools
 from o.tools.registry import BUILT_IN_TOOLS, runs_elsewhere
@@ -141,13 +145,7 @@ async def run(
         _check_has(agent, tool_name)
         is_elsewhere = runs_elsewhere(tool_name)
         if tool_name in BUILT_IN_TOOLS and not is_elsewhere:
-            memory = AgentMemory(
-                connection,
-                agent,
-                tool=tool_name,
-                enforce_limit=parts.settings.enforces_block_limit,
-            )
-            return answer(await _run_inside(Caller(agent, memory), tool_name, arguments))
+            return answer(await _run_inside(connection, parts, agent, tool_name, arguments))
         tool = await find_tool(connection, actor.organization_id, tool_name)
     if tool is None and not is_elsewhere:
         raise NotFound(f"Tool with name {tool_name[:100]} not found")
@@ -167,13 +165,22 @@ async def run(
 
 
 async def _run_inside(
-    caller: Caller, tool_name: str, arguments: dict[str, Any]
+    connection: AsyncConnection,
+    parts: Parts,
+    agent: Agent,
+    tool_name: str,
+    arguments: dict[str, Any],
 ) -> ToolExecutionBody:
-    """Run a tool that comes with the server in the transaction of the caller's memory."""
+    """Run a tool that comes with the server, in the caller's transaction."""
+    memory = AgentMemory(
+        connection, agent, tool=tool_name, enforce_limit=parts.settings.enforces_block_limit
+    )
     try:
-        returned = await BUILT_IN_TOOLS[tool_name](caller, arguments)
+        returned = await BUILT_IN_TOOLS[tool_name](Caller(agent, memory), arguments)
     except ToolFailed as failure:
         return ToolExecutionBody(status="error", stderr=[failure.message])
+    if memory.filled is not None:
+        after_commit(connection, partial(embed_soon, parts, memory.filled))
     return ToolExecutionBody(status="success", func_return=storable(returned))
 
 

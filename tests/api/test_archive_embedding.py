@@ -217,6 +217,23 @@ def test_what_an_agent_keeps_is_embedded_by_its_model(
     assert config.handle == f"{maker}/embed-1"
 
 
+def test_what_a_client_has_an_agents_tool_keep_is_embedded_at_once(
+    server: Product, client: Letta, http: httpx.Client, maker: str
+) -> None:
+    tool = "archival_memory_insert"
+    agent = client.agents.create(model=HANDLE, embedding=f"{maker}/embed-1", tools=[tool])
+    client.agents.passages.create(agent.id, text="Ada likes tea.")
+    (archive,) = client.archives.list(agent_id=agent.id)
+    done(http, archive, done=1)
+    # As if somebody were at it: the sweeper leaves it alone.
+    server.query(
+        "UPDATE archives SET embed_after = now() + interval '1 hour' WHERE id = %s", archive.id
+    )
+    run = client.agents.tools.run(tool, agent_id=agent.id, args={"content": "Bob does not."})
+    assert run.status == "success"
+    done(http, archive, done=2)
+
+
 async def _found(server: Product, *, has_default: bool) -> list[str]:
     database = Database(server.state["database_url"])
     try:
