@@ -63,7 +63,7 @@ async def detach_archive(connection: AsyncConnection, agent_id: str, archive_id:
 
 
 async def own_archive(connection: AsyncConnection, actor: Actor, agent: Agent) -> Archive:
-    """The archive that what the agent keeps goes to; it is made when the agent has none.
+    """The archive that what the agent keeps goes to, locked; it is made when the agent has none.
 
     Args:
         connection: In a transaction.
@@ -153,6 +153,7 @@ async def _own_archive(connection: AsyncConnection, agent_id: str) -> Archive | 
         .where(agent_archives.c.agent_id == agent_id, archives.c.deleted_at.is_(None))
         .order_by(*_OWN_FIRST)
         .limit(1)
+        .with_for_update(of=archives, key_share=True)  # one that is just being deleted is none
     )
     row = rows.mappings().one_or_none()
     return None if row is None else model_of(Archive, row)

@@ -15,7 +15,7 @@ from o.domain.directories import FileRequest, OpenedFiles
 from o.errors import Conflict, NotFound, ToolFailed
 from o.ids import new_id
 from o.storage.agent_archives import own_archive
-from o.storage.agent_blocks import attach_blocks, detach_block, get_agent_block
+from o.storage.agent_blocks import attach_blocks, detach_block
 from o.storage.blocks import add_blocks, change_block
 from o.storage.file_requests import open_requested
 from o.storage.passages import Arrival, add_passages
@@ -71,12 +71,6 @@ class AgentMemory:
     async def create_block(self, label: str, value: str, description: str = "") -> Block:
         """A new block of the agent's organization, attached behind the others."""
         _check_label(label)
-        try:
-            await get_agent_block(self._connection, self._owner, self._agent.id, label)
-        except NotFound:
-            pass
-        else:
-            raise ToolFailed(f"There is a memory block with the label {label!r} already.")
         _check_size(value)
         self._check_limit(label, value, DEFAULT_LIMIT_CHARS)
         now = datetime.now(UTC)
@@ -92,14 +86,21 @@ class AgentMemory:
             created_at=now,
             updated_at=now,
         )
-        await add_blocks(self._connection, [block])
-        await attach_blocks(self._connection, self._agent.id, [block])
+        try:
+            async with self._connection.begin_nested():
+                await add_blocks(self._connection, [block])
+                await attach_blocks(self._connection, self._agent.id, [block])
+        except Conflict:
+            raise _taken(label) from None
         return block
 
     async def delete_block(self, label: str) -> None:
         """Detach a block."""
         block = await self._shared_block(label)
-        await detach_block(self._connection, self._agent.id, block.id)
+        try:
+            await detach_block(self._connection, self._agent.id, block.id)
+        except NotFound:  # somebody has just detached it
+            raise _missing(label) from None
 
     async def rename_block(self, label: str, new: str) -> None:
         """Give a block another label."""
@@ -109,7 +110,7 @@ class AgentMemory:
             async with self._connection.begin_nested():
                 await self._change(block, {"label": new})
         except Conflict:
-            raise ToolFailed(f"There is a memory block with the label {new!r} already.") from None
+            raise _taken(new) from None
 
     async def describe_block(self, label: str, description: str) -> None:
         """Say anew what a block is for."""
@@ -146,7 +147,7 @@ class AgentMemory:
         try:
             seen = await lock_seen_block(self._connection, self._agent, label)
         except NotFound:
-            raise BlockMissing(f"There is no memory block with the label {label!r}.") from None
+            raise _missing(label) from None
         if seen.block.read_only:
             raise ToolFailed("Error This block is read-only and cannot be edited.")
         return seen
@@ -181,6 +182,14 @@ class AgentMemory:
                 f"The memory block {label!r} was not changed: {fault}. Shorten it first, "
                 "or put what is not needed in every prompt elsewhere."
             )
+
+
+def _taken(label: str) -> ToolFailed:
+    return ToolFailed(f"There is a memory block with the label {label!r} already.")
+
+
+def _missing(label: str) -> BlockMissing:
+    return BlockMissing(f"There is no memory block with the label {label!r}.")
 
 
 def _check_label(label: str) -> None:
