@@ -105,6 +105,12 @@ class Kind:
         """
         raise NotImplementedError
 
+    def lock(self, target: Target, ids: Sequence[str]) -> None:
+        """Keep what turns change of items from being changed until the transaction ends.
+
+        In the order of `o.storage.locks`, and before `here` is asked whether it was.
+        """
+
     def write(self, context: Context, items: Sequence[Item]) -> None:
         """Write items, which may stand here already; what is different is as in V1 then.
 

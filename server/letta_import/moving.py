@@ -1,6 +1,6 @@
 """Moves everything in, kind by kind: what is new, what has changed there, and nothing twice."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -127,13 +127,13 @@ def _move_batch(
     context: Context, kind: Kind, batch: Sequence[Item], wish: Wish, accounts: Accounts
 ) -> None:
     """One transaction: what is to be written of a batch, and what is known of it then."""
-    ids = [item.id for item in batch]
-    marks = context.target.marks(kind.name, ids)
-    here = kind.here(context.target, ids)
-    fates = {
-        item.id: _fate(kind, item, marks.get(item.id), here.get(item.id), overwrite=wish.overwrite)
-        for item in batch
-    }
+    marks = context.target.marks(kind.name, [item.id for item in batch])
+    fates = _fates(context, kind, batch, marks, wish)
+    changed = [item for item in batch if fates[item.id] in (Fate.UPDATED, Fate.OVERWRITTEN)]
+    if changed and not wish.is_dry:
+        kind.lock(context.target, [item.id for item in changed])
+        # Somebody may have changed it here until it was locked.
+        fates |= _fates(context, kind, changed, marks, wish)
     due = [item for item in batch if fates[item.id].is_written]
     if wish.is_dry:
         kind.look(context, due)
@@ -145,6 +145,16 @@ def _move_batch(
         context.target.store_marks(kind.name, [_mark(item, stands) for item in noted])
     for item in batch:
         accounts.add(kind.name, item, fates[item.id], marks.get(item.id))
+
+
+def _fates(
+    context: Context, kind: Kind, items: Sequence[Item], marks: Mapping[str, Mark], wish: Wish
+) -> dict[str, Fate]:
+    here = kind.here(context.target, [item.id for item in items])
+    return {
+        item.id: _fate(kind, item, marks.get(item.id), here.get(item.id), overwrite=wish.overwrite)
+        for item in items
+    }
 
 
 def _fate(kind: Kind, item: Item, mark: Mark | None, here: str | None, *, overwrite: bool) -> Fate:

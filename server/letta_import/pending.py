@@ -1,12 +1,21 @@
 """Approval requests that wait: they can be answered here as if they had been made here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from o.domain.messages import Message
 from o.ids import derived_id
 from o.storage.pending_requests import pending_rows
 from server.letta_import.kind import Context
 from server.letta_import.target import Target
+
+
+def lock_waiting(target: Target, thread_ids: Sequence[str]) -> None:
+    """Let nobody answer what waits in threads until the transaction ends."""
+    target.query(
+        "SELECT id FROM approvals WHERE conversation_id = ANY(%(threads)s) AND status = 'pending' "
+        "ORDER BY created_at, id FOR UPDATE",
+        {"threads": list(thread_ids)},
+    )
 
 
 def withdraw_others(

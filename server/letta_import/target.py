@@ -100,6 +100,13 @@ class Target:
         if rows:
             self._connection.execute(statement, {"rows": json.dumps(rows, default=_plain)})
 
+    def lock(self, table: str, ids: Sequence[str]) -> None:
+        """Let nobody else change these rows until the transaction ends."""
+        self.query(
+            f'SELECT id FROM "{table}" WHERE id = ANY(%(ids)s) ORDER BY id FOR NO KEY UPDATE',
+            {"ids": list(ids)},
+        )
+
     def existing(self, table: str, ids: Sequence[str]) -> set[str]:
         """Which of these ids a table has."""
         found = self.query(

@@ -131,6 +131,48 @@ def test_a_conversation_that_went_on_here_is_not_taken_back(v1: V1, o_url: str) 
     assert _run(o_url, "SELECT count(*) FROM messages WHERE id = 'message-ours'") == [(0,)]
 
 
+@pytest.mark.parametrize(
+    ("there", "here", "look"),
+    [
+        (
+            "UPDATE conversations SET summary = 'Theirs'",
+            "UPDATE conversations SET next_position = next_position + 1 WHERE NOT is_default",
+            "SELECT max(next_position) FROM conversations WHERE NOT is_default",
+        ),
+        (
+            "UPDATE block SET value = 'Theirs'",
+            "UPDATE blocks SET value = 'Ours', version = version + 1",
+            "SELECT value FROM blocks",
+        ),
+        (
+            "UPDATE agents SET description = 'Theirs'",
+            "UPDATE agents SET description = 'Ours'",
+            "SELECT description FROM agents",
+        ),
+    ],
+    ids=("said", "remembered", "set"),
+)
+def test_what_is_changed_here_while_it_is_moved_again_stays(
+    v1: V1, o_url: str, there: str, here: str, look: str
+) -> None:
+    _filled(v1)
+    move(v1.url, o_url)
+    v1.query(there)
+    with psycopg.connect(o_url) as ours:
+        ours.execute(here.encode())
+        process = start_move(v1.url, o_url)
+        waits = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+            "AND datname = current_database()"
+        )
+        eventually(lambda: _run(o_url, waits)[0][0], what="the import waits")
+        changed = ours.execute(look.encode()).fetchall()
+    out, errors = process.communicate(timeout=100)
+    assert process.returncode == 3, errors
+    assert "changed here since it was moved, and there too" in out
+    assert _run(o_url, look) == changed
+
+
 def test_what_was_deleted_there_stays_and_is_told(v1: V1, o_url: str) -> None:
     said = _filled(v1)
     move(v1.url, o_url)

@@ -94,6 +94,10 @@ class Agents(Kind):
         """By what people set of them, and the blocks that they have."""
         return {row["id"]: row["digest"] for row in target.query(_HERE, {"ids": list(ids)})}
 
+    def lock(self, target: Target, ids: Sequence[str]) -> None:
+        """Their rows."""
+        target.lock("agents", ids)
+
     def write(self, context: Context, items: Sequence[Item]) -> None:
         """The agents, then their blocks: those that they have in V1, and no others."""
         target = context.target

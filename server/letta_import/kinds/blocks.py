@@ -78,6 +78,10 @@ class Blocks(Kind):
         found = target.query(_HERE, {"ids": list(ids)})
         return {row["id"]: row["digest"] for row in found}
 
+    def lock(self, target: Target, ids: Sequence[str]) -> None:
+        """Their rows."""
+        target.lock("blocks", ids)
+
     def write(self, context: Context, items: Sequence[Item]) -> None:
         """A block that is here gets one more version, and its history stays as it is."""
         target = context.target

@@ -16,7 +16,7 @@ from server.letta_import.histories import (
 )
 from server.letta_import.kind import Context, Item, Kind, LeftOut, Needs
 from server.letta_import.kinds.owners import FLAGGED, LIVE_OWNER
-from server.letta_import.pending import ask, withdraw_others
+from server.letta_import.pending import ask, lock_waiting, withdraw_others
 from server.letta_import.source import Row, Source
 from server.letta_import.target import Target, digest
 from server.letta_import.threads import Order, Thread, order_of, own_thread_id
@@ -136,6 +136,11 @@ class Conversations(Kind):
     def here(self, target: Target, ids: Sequence[str]) -> dict[str, str]:
         """By where history and window end: whatever is said or forgotten moves them."""
         return {row["id"]: row["digest"] for row in target.query(_HERE, {"ids": list(ids)})}
+
+    def lock(self, target: Target, ids: Sequence[str]) -> None:
+        """What waits for an answer in them, then the threads."""
+        lock_waiting(target, ids)
+        target.lock("conversations", ids)
 
     def write(self, context: Context, items: Sequence[Item]) -> None:
         """Each with its history, whole; of one that is here, what V1 has not goes."""
