@@ -5,6 +5,7 @@ import logging
 import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Generic, Literal, Protocol, Self, TypeVar
@@ -162,6 +163,8 @@ class Pool(Generic[T]):
         try:
             return await place
         except asyncio.CancelledError:
+            with suppress(ValueError):
+                shelf.waiting.remove(place)
             if place.done() and not place.cancelled() and place.exception() is None:
                 self._end(place.result())
             raise

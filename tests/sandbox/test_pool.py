@@ -165,6 +165,24 @@ async def test_who_has_no_start_left_is_told_why() -> None:
     await pool.close()
 
 
+async def test_who_stopped_waiting_keeps_no_kind_from_being_forgotten() -> None:
+    factory = Factory()
+    factory.open.clear()
+    factory.failure = SandboxUnavailable("the engine is away")
+    pool = Pool(factory.start, size=1, idle_s=60)
+    waiting = asyncio.create_task(pool.take(_PLAIN))
+    await _settled()
+    waiting.cancel()
+    factory.open.set()
+    await _settled()
+    factory.failure = None
+    for number in range(12):
+        pool.warm(Spec(Path(f"/deps/{number}"), 1, 1, 1.0, 1))
+        await _settled()
+    assert len(factory.made) - sum(one.ends for one in factory.made) == 8
+    await pool.close()
+
+
 async def test_a_closed_pool_gives_nothing_and_leaves_nothing() -> None:
     factory = Factory()
     pool = Pool(factory.start, size=2, idle_s=60)
