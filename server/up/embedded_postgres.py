@@ -146,7 +146,7 @@ class Cluster:
         if await found.fetchone() is None:
             await connection.execute("create database o")
         if self._settings.postgres_port is not None:
-            password = sql.Literal(_password(self._data_dir))
+            password = sql.Literal(tcp_password(self._data_dir))
             await connection.execute(sql.SQL("alter role o password {}").format(password))
 
     def _remove_stale_locks(self) -> None:
@@ -227,11 +227,15 @@ def _own(directory: Path, account: Account) -> None:
     directory.chmod(0o700)
 
 
-def _password(data_dir: Path) -> str:
-    """The password for TCP connections, made once."""
+def tcp_password(data_dir: Path) -> str:
+    """The password for TCP connections, made once; its file is whole or not there."""
     path = data_dir / "postgres-password"
-    with contextlib.suppress(FileExistsError):
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(fd, "w") as file:
-            file.write(secrets.token_urlsafe(24) + "\n")
-    return path.read_text().strip()
+    with contextlib.suppress(FileNotFoundError):
+        if found := path.read_text().strip():
+            return found
+    new = path.with_name(f"{path.name}.new")
+    made = secrets.token_urlsafe(24)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(f"{made}\n")
+    new.replace(path)
+    return made

@@ -14,7 +14,7 @@ import pytest
 
 from o.errors import Conflict
 from server.up import postgres_account
-from server.up.embedded_postgres import find_binaries
+from server.up.embedded_postgres import find_binaries, tcp_password
 from tests.support.ports import own_port
 from tests.up.conftest import NewProduct
 from tests.up.stubbed import StubbedProduct
@@ -31,6 +31,16 @@ def test_a_long_path_with_odd_characters_gets_its_socket_elsewhere(product: NewP
     assert up.read() == ["kept"]
     assert up.stop() == 0
     sockets.rmdir()
+
+
+def test_a_password_whose_file_a_kill_left_empty_is_made_anew(tmp_path: Path) -> None:
+    file = tmp_path / "postgres-password"
+    file.touch()
+    made = tcp_password(tmp_path)
+    assert len(made) > 20
+    assert tcp_password(tmp_path) == made
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_a_tcp_port_asks_for_the_password(product: NewProduct) -> None:
