@@ -85,7 +85,7 @@ class Draft:
         source: V1's row.
         unreturned: Of its calls those that nothing has come of, by id.
         is_request: Whether some of its calls waited for approval.
-        denied: By call, what was said of it in the place of a return.
+        answers: By call, what was said to the request for approval.
     """
 
     id: str

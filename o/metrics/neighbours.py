@@ -59,7 +59,7 @@ async def shown_to_others(directory: Path | None, kind: str, expose: Expose) -> 
 def _claim(directory: Path, kind: str, held: contextlib.ExitStack) -> int:
     """The first number that nobody has; it is free again when this process ends, however."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for number in range(1, _MOST_OF_A_KIND):
+    for number in range(1, _MOST_OF_A_KIND + 1):
         file = os.open(directory / f"{kind}-{number}{_LOCK}", os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
