@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,7 +113,26 @@ def test_a_start_does_not_wait_for_the_bundled_model(product: NewProduct) -> Non
     assert " s  local model" not in said
 
 
-async def test_who_calls_the_bundled_model_while_it_loads_waits_for_it() -> None:
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch) -> asyncio.Queue[None]:
+    """Has an item for each connection that nobody took."""
+    noted: asyncio.Queue[None] = asyncio.Queue()
+    connect = asyncio.open_connection
+
+    async def connect_or_note(*place: Any) -> Any:
+        try:
+            return await connect(*place)
+        except OSError:
+            noted.put_nowait(None)
+            raise
+
+    monkeypatch.setattr(asyncio, "open_connection", connect_or_note)
+    return noted
+
+
+async def test_who_calls_the_bundled_model_while_it_loads_waits_for_it(
+    refused: asyncio.Queue[None],
+) -> None:
     port = own_port()
     models = Models(
         Providers(ProviderSettings(local_model_url=f"http://127.0.0.1:{port}/v1")), timeout_s=60
@@ -121,7 +141,8 @@ async def test_who_calls_the_bundled_model_while_it_loads_waits_for_it() -> None
         handle=local_model.HANDLE, prompt=[{"role": "user", "content": "hello"}], tools=[]
     )
     call = asyncio.create_task(models.complete(request))
-    await asyncio.wait({call}, timeout=0.5)
+    for _ in range(2):
+        await asyncio.wait_for(refused.get(), 20)
     assert not call.done()
     late = FakeProvider(port=port)
     late.start()
