@@ -185,11 +185,11 @@ class McpBook:
         self, connection: AsyncConnection, actor: Actor, server_id: str, listed: list[McpTool]
     ) -> ToolChanges:
         server = await stored.get_mcp_server(connection, actor, server_id, lock=True)
-        rows = await stored.list_server_tools(connection, actor, server_id)
+        rows = await stored.list_server_tools(connection, actor, server_id, lock=True)
         taken = await stored.names_of_other_tools(connection, actor, server_id)
         changes = changes_of_tools(server, actor, listed, rows, taken | BUILT_IN_TOOLS.keys())
-        await stored.delete_server_tools(connection, actor, changes.deleted)
         await stored.put_server_tools(connection, [*changes.added, *changes.updated])
+        await stored.delete_server_tools(connection, actor, changes.deleted)  # locks agents, too
         await stored.change_mcp_server(
             connection, actor, server_id, {"problem": "", "synced_at": datetime.now(UTC)}
         )

@@ -187,7 +187,7 @@ async def delete(tool_id: ToolId, connection: TransactionDep, actor: ActorDep) -
     """Delete a tool; agents that have it have it no longer."""
     _refuse_built_in(actor, tool_id, "deleted")
     name = await stored.delete_tool(connection, actor, tool_id)
-    await take_away(connection, actor.organization_id, name)
+    await take_away(connection, actor.organization_id, [name])
     return answer(None)
 
 

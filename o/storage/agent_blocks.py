@@ -10,6 +10,7 @@ from o.domain.actors import Actor
 from o.domain.blocks import Block
 from o.errors import Conflict, NotFound
 from o.storage.agents import agent_not_found
+from o.storage.locks import lock_rows
 from o.storage.rows import columns_of, model_of, models_of
 from o.storage.tables import agent_blocks, agents, blocks
 
@@ -148,8 +149,6 @@ async def detach_block_from(
     connection: AsyncConnection, agent_ids: Sequence[str], block_id: str
 ) -> None:
     """Take a block from those of these agents that have it; the caller has locked them."""
-    await connection.execute(
-        delete(agent_blocks).where(
-            agent_blocks.c.agent_id.in_(agent_ids), agent_blocks.c.block_id == block_id
-        )
-    )
+    theirs = agent_blocks.c.agent_id.in_(agent_ids) & (agent_blocks.c.block_id == block_id)
+    await lock_rows(connection, theirs, agent_blocks.c.agent_id)
+    await connection.execute(delete(agent_blocks).where(theirs))

@@ -26,6 +26,7 @@ from o.domain.blocks import Block, limit_fault
 from o.errors import Conflict, InvalidInput, NotFound, Outdated
 from o.storage.deleted_rows import deleted_by_time
 from o.storage.identity_links import BLOCKS, identity_conditions
+from o.storage.locks import lock_rows
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of, row_of
 from o.storage.shared_reads import SharedReads
@@ -257,10 +258,10 @@ async def _relabel(connection: AsyncConnection, block_id: str, label: str) -> No
     isolated = select(conversation_blocks.c.label).where(conversation_blocks.c.block_id == block_id)
     if await connection.scalar(isolated) not in (None, label):
         raise Conflict("A conversation has this block to itself, so its label cannot be changed")
+    having_it = agent_blocks.c.block_id == block_id
+    await lock_rows(connection, having_it, agent_blocks.c.agent_id)
     try:
-        await connection.execute(
-            update(agent_blocks).where(agent_blocks.c.block_id == block_id).values(label=label)
-        )
+        await connection.execute(update(agent_blocks).where(having_it).values(label=label))
     except IntegrityError:
         raise Conflict(
             f"An agent that has this block has another one with the label {label!r}"

@@ -1,6 +1,9 @@
 """Tools that are rows as agents have them: by name, in `agents.tool_names` and in their rules."""
 
-from sqlalchemy import Text, cast, func, select, update
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import Select, Text, cast, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.rules.naming import with_tool_renamed, without_tool
@@ -40,24 +43,33 @@ async def rename_in_agents(
     await _change(connection, organization_id, name, new)
 
 
-async def take_away(connection: AsyncConnection, organization_id: str, name: str) -> None:
-    """Take a tool from every agent of the organization, with the rules about it."""
-    await _change(connection, organization_id, name, None)
+async def take_away(
+    connection: AsyncConnection, organization_id: str, names: Collection[str]
+) -> None:
+    """Take tools from every agent of the organization, with the rules about them."""
+    if len(names) > 1:  # else each of them would lock its agents, behind those of another one
+        await connection.execute(_holding(organization_id, names))
+    for name in names:
+        await _change(connection, organization_id, name, None)
+
+
+def _holding(organization_id: str, names: Collection[str]) -> Select[Any]:
+    """The agents that have one of these tools, with their rules; they are locked in their order."""
+    return (
+        select(agents.c.id, agents.c.tool_rules)
+        .where(
+            agents.c.organization_id == organization_id,
+            agents.c.tool_names.overlap(list(names)),
+        )
+        .order_by(agents.c.id)
+        .with_for_update(key_share=True)
+    )
 
 
 async def _change(
     connection: AsyncConnection, organization_id: str, name: str, new: str | None
 ) -> None:
-    rows = await connection.execute(
-        select(agents.c.id, agents.c.tool_rules)
-        .where(
-            agents.c.organization_id == organization_id,
-            agents.c.tool_names.contains([name]),
-        )
-        .order_by(agents.c.id)
-        .with_for_update(key_share=True)
-    )
-    found = rows.all()
+    found = (await connection.execute(_holding(organization_id, [name]))).all()
     if not found:
         return
     names = agents.c.tool_names

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 async def lock_rows(
     connection: AsyncConnection, which: ColumnElement[bool], *order: Column[Any]
 ) -> None:
-    """Lock rows that are to be deleted.
+    """Lock rows that are to be changed or deleted.
 
     Args:
         connection: In a transaction.

@@ -14,6 +14,7 @@ from o.domain.tools import StoredTool
 from o.errors import Conflict, NotFound
 from o.storage.database import Database
 from o.storage.held_tools import take_away
+from o.storage.locks import lock_rows
 from o.storage.rows import columns_of, model_of, models_of, row_of
 from o.storage.tool_tables import mcp_servers, tools
 
@@ -95,16 +96,17 @@ async def delete_mcp_server(connection: AsyncConnection, actor: Actor, server_id
         NotFound: There is none for this actor.
     """
     await get_mcp_server(connection, actor, server_id, lock=True)
-    await delete_server_tools(
-        connection, actor, await list_server_tools(connection, actor, server_id)
-    )
+    held = await list_server_tools(connection, actor, server_id, lock=True)
+    await delete_server_tools(connection, actor, held)
     await connection.execute(delete(mcp_servers).where(_is(actor.organization_id, server_id)))
 
 
 async def list_server_tools(
-    connection: AsyncConnection, actor: Actor, server_id: str
+    connection: AsyncConnection, actor: Actor, server_id: str, *, lock: bool = False
 ) -> list[StoredTool]:
     """Every tool of a server, by name. They are as many as the server has."""
+    if lock:
+        await lock_rows(connection, tools.c.mcp_server_id == server_id, tools.c.id)
     rows = await connection.execute(
         select(*columns_of(tools, StoredTool))
         .where(
@@ -130,13 +132,15 @@ async def names_of_other_tools(
 
 
 async def put_server_tools(connection: AsyncConnection, new: Sequence[StoredTool]) -> None:
-    """Store tools of a server, whose row is locked; those that are there are changed.
+    """Store tools of a server, which are locked with it; those that are there are changed.
 
     Raises:
         IntegrityError: Somebody else has just taken one of their names. The transaction is lost.
     """
-    for start in range(0, len(new), _AT_ONCE):  # a statement has 65,535 parameters at most
-        await _put(connection, new[start : start + _AT_ONCE])
+    # By name, so that no two servers that bring the same names wait for each other.
+    named = sorted(new, key=lambda tool: tool.name)
+    for start in range(0, len(named), _AT_ONCE):  # a statement has 65,535 parameters at most
+        await _put(connection, named[start : start + _AT_ONCE])
 
 
 async def _put(connection: AsyncConnection, new: Sequence[StoredTool]) -> None:
@@ -153,12 +157,11 @@ async def _put(connection: AsyncConnection, new: Sequence[StoredTool]) -> None:
 async def delete_server_tools(
     connection: AsyncConnection, actor: Actor, gone: Sequence[StoredTool]
 ) -> None:
-    """Delete tools of a server, whose row is locked; every agent loses them."""
+    """Delete tools, which the caller has locked with their server; every agent loses them."""
     if not gone:
         return
     await connection.execute(delete(tools).where(tools.c.id.in_([tool.id for tool in gone])))
-    for tool in gone:
-        await take_away(connection, actor.organization_id, tool.name)
+    await take_away(connection, actor.organization_id, [tool.name for tool in gone])
 
 
 def mcp_server_reader(

@@ -12,7 +12,10 @@ KEPT_DAYS = 7
 _ADD = text(
     """
     WITH outdated AS (
-        DELETE FROM model_lessons WHERE learnt_at < now() - make_interval(days => :days)
+        DELETE FROM model_lessons WHERE ctid = ANY(ARRAY(
+            SELECT ctid FROM model_lessons WHERE learnt_at < now() - make_interval(days => :days)
+            FOR UPDATE SKIP LOCKED
+        ))
     )
     INSERT INTO model_lessons (organization_id, provider, provider_mark, model, lesson)
     SELECT :organization_id, :provider, :provider_mark, :model, unnest(:lessons)

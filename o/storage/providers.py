@@ -92,7 +92,8 @@ async def add_environment_providers(
 ) -> None:
     """Store providers that the environment brings, where nothing has their names."""
     if new:
-        rows = [row_of(providers, record) for record in new]
+        # In one order, so that no two who store them wait for each other.
+        rows = [row_of(providers, record) for record in sorted(new, key=lambda one: one.name)]
         await connection.execute(insert(providers).values(rows).on_conflict_do_nothing())
 
 

@@ -12,8 +12,10 @@ _KEPT_S = 3 * SAID_EVERY_S
 _SAY = text(
     """
     WITH gone AS (
-        DELETE FROM sandbox_states
-        WHERE worker <> :worker AND seen_at < now() - make_interval(secs => :kept_s))
+        DELETE FROM sandbox_states WHERE worker = ANY(ARRAY(
+            SELECT worker FROM sandbox_states
+            WHERE worker <> :worker AND seen_at < now() - make_interval(secs => :kept_s)
+            FOR UPDATE SKIP LOCKED)))
     INSERT INTO sandbox_states (worker, state) VALUES (:worker, CAST(:state AS jsonb))
     ON CONFLICT (worker) DO UPDATE SET state = excluded.state, seen_at = now()
     """

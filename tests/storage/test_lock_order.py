@@ -1,6 +1,7 @@
 """Transactions that meet over the same rows wait for one another in turn, never in a ring."""
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -10,9 +11,16 @@ import psycopg
 import pytest
 from letta_client import Letta, NotFoundError
 from letta_client.types import AgentState
+from sqlalchemy import func, update
 
-from o.ids import new_id
-from o.storage.database import libpq_url
+from o.domain.lessons import ModelKey
+from o.ids import DEFAULT_ORGANIZATION_ID, new_id
+from o.storage.database import Database, libpq_url
+from o.storage.held_tools import take_away
+from o.storage.model_lessons import StoredLessons
+from o.storage.purges import Deleted, purge
+from o.storage.sandbox_states import say_sandbox_state
+from o.storage.tables import conversations
 from tests.support.approvals import ask, guarded_agent, request_of
 from tests.support.product import Product, eventually
 from tests.support.provider import HANDLE, FakeProvider, call, do, say
@@ -241,3 +249,107 @@ def test_files_that_are_opened_attached_and_uploaded_at_once_wait_in_no_ring(
     for agent_id in agents:
         held = client.agents.files.list(agent_id, is_open=True)
         assert len(list(held)) <= 2
+
+
+async def test_usage_of_runs_that_are_purged_and_of_those_that_are_removed_is_added_in_one_order(
+    server: Product, client: Letta, pool: ThreadPoolExecutor
+) -> None:
+    agent = client.agents.create(model=HANDLE)
+    conversation = client.conversations.create(agent_id=agent.id)
+
+    def use(model: str, conversation_id: str) -> str:
+        client.conversations.messages.create(
+            conversation_id, agent_id=agent.id, input="x", streaming=False
+        )
+        newest = "(SELECT id FROM steps WHERE agent_id = %s ORDER BY created_at DESC LIMIT 1)"
+        ((step_id,),) = server.query(
+            f"UPDATE steps SET model = %s WHERE id = {newest} RETURNING id", model, agent.id
+        )
+        return str(step_id)
+
+    removed = [use(model, "default") for model in ("openai/a", "openai/b")]
+    for model in ("openai/b", "openai/a", "openai/b"):
+        use(model, conversation.id)
+    database = Database(server.state["database_url"])
+    gone = Deleted(conversation.id, is_agent=False, conversation_ids=[])
+
+    async def purge_it() -> None:
+        async with database.begin() as connection:
+            await connection.execute(
+                update(conversations)
+                .where(conversations.c.id == gone.id)
+                .values(deleted_at=func.now())
+            )
+            await purge(connection, gone)
+
+    with psycopg.connect(libpq_url(server.state["database_url"])) as removing:
+        removing.execute("DELETE FROM steps WHERE id = %s", (removed[0],))
+        purging = asyncio.create_task(purge_it())
+        await asyncio.to_thread(wait_for_locks, server, 1)
+        removing.execute("DELETE FROM steps WHERE id = %s", (removed[1],))
+    await purging
+    await database.close()
+    used = "SELECT model, calls FROM other_usage WHERE agent_id = %s ORDER BY model"
+    assert server.query(used, agent.id) == [("openai/a", 2), ("openai/b", 3)]
+
+
+_STALE_STATES = "UPDATE sandbox_states SET seen_at = now() - interval '1 hour' WHERE worker = %s"
+_STALE_LESSONS = "UPDATE model_lessons SET learnt_at = now() - interval '1 year' WHERE model = %s"
+
+
+async def _say_state(database: Database, worker: str) -> None:
+    async with database.begin() as connection:
+        await say_sandbox_state(connection, worker, {})
+
+
+async def _learn(database: Database, model: str) -> None:
+    key = ModelKey(DEFAULT_ORGANIZATION_ID, "lock-order", "", model)
+    await StoredLessons(database).add(key, frozenset({"plain"}))
+
+
+@pytest.mark.parametrize(
+    ("say", "outdate"), [(_say_state, _STALE_STATES), (_learn, _STALE_LESSONS)]
+)
+async def test_two_that_say_anew_what_is_outdated_remove_nothing_that_the_other_one_says(
+    server: Product, say: Callable[[Database, str], Awaitable[None]], outdate: str
+) -> None:
+    database = Database(server.state["database_url"])
+    names = ["one", "other"]
+    for name in names:
+        await say(database, name)
+    for name in names:
+        server.query(outdate, name)
+    with psycopg.connect(libpq_url(server.state["database_url"])) as other:
+        other.execute(outdate, ("other",))
+        await asyncio.wait_for(say(database, "one"), 20)
+    await database.close()
+    assert server.query(f"{outdate} RETURNING 1", "one") == [(1,)]
+    server.query("DELETE FROM sandbox_states WHERE worker = ANY(%s)", names)
+    server.query("DELETE FROM model_lessons WHERE provider = 'lock-order'")
+
+
+async def test_tools_that_are_taken_away_together_lock_their_agents_in_one_order(
+    server: Product, client: Letta
+) -> None:
+    sources = [f"def taken_{n}():\n    '''Is taken away.'''\n    return 1\n" for n in "ab"]
+    tools = [client.tools.upsert(source_code=source) for source in sources]
+    first, last = sorted(client.agents.create(model=HANDLE).id for _ in range(2))
+    client.agents.tools.attach(tools[0].id, agent_id=last)
+    client.agents.tools.attach(tools[1].id, agent_id=first)
+    database = Database(server.state["database_url"])
+
+    async def take_them() -> None:
+        async with database.begin() as connection:
+            await take_away(connection, DEFAULT_ORGANIZATION_ID, ["taken_a", "taken_b"])
+
+    with psycopg.connect(libpq_url(server.state["database_url"])) as holding:
+        holding.execute("SELECT FROM agents WHERE id = %s FOR UPDATE", (first,))
+        taking = asyncio.create_task(take_them())
+        await asyncio.to_thread(wait_for_locks, server, 1)
+        holding.execute("SELECT FROM agents WHERE id = %s FOR UPDATE", (last,))
+    await asyncio.wait_for(taking, 20)
+    await database.close()
+    for agent_id, tool in zip((last, first), tools, strict=True):
+        held = client.agents.tools.list(agent_id).items
+        assert tool.name not in [one.name for one in held]
+        client.tools.delete(tool.id)
