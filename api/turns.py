@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncGenerator, Coroutine
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NoReturn
 from weakref import WeakValueDictionary
@@ -43,6 +42,7 @@ from o.temporal.failures import facts_of
 
 _log = logging.getLogger(__name__)
 _USER_RETRY_S = 2
+_ANY_NUMBER = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class Turns:
             return await self._answer(actor, thread, request, new)
         policy = request.busy_policy or self._settings.busy_policy
         most = self._settings.user_queue_limit
-        if most is not None and policy != "interrupt":  # that one makes room first
+        if most is not None and policy != "interrupt":  # that one may make room
             async with self._database.connect() as connection:
                 if await has_open_runs(connection, actor, most):
                     repeated = await _repeated(connection, actor, thread, request, new)
@@ -214,18 +214,21 @@ class Turns:
         self, actor: Actor, thread: Thread, request: Send, new: NewRun
     ) -> RunOfAgent:
         cancelled = Cancelled()
+        # What takes the place of another one is no message more, however many there may be.
+        most, most_open = None, _ANY_NUMBER
         async with self._database.begin() as connection:
             await lock_thread(connection, thread)
             repeated = await _repeated(connection, actor, thread, request, new)
             if repeated is not None:
                 return repeated
-            with suppress(Conflict):  # there was nothing to interrupt
+            try:
                 scope = Scope(thread=thread, only_first=True)
                 cancelled = await cancel_runs(connection, actor, scope)
-            most = self._settings.user_queue_limit
+            except Conflict:  # there was nothing to interrupt
+                most, most_open = self._settings.user_queue_limit, self._most_open
             if most is not None and await has_open_runs(connection, actor, most):
-                _refuse(most)  # and nothing was cancelled
-            accepted = await accept_run(connection, actor, thread, new, most_open=self._most_open)
+                _refuse(most)
+            accepted = await accept_run(connection, actor, thread, new, most_open=most_open)
         self.stop(cancelled)
         return accepted
 

@@ -16,7 +16,7 @@ from o.rates import Rate
 from o.settings import ProviderSettings, Settings
 from tests.api.test_busy import hold
 from tests.support.organizations import new_key, new_organization
-from tests.support.product import Product
+from tests.support.product import Product, eventually
 from tests.support.provider import HANDLE, FakeProvider, do, say
 from tests.support.two_apis import AnotherApi
 
@@ -32,6 +32,7 @@ def url(server: Product) -> Iterator[str]:
         "O_RATE_LIMIT": f"{AMOUNT}/hour",
         "O_TRUSTED_PROXIES": "127.0.0.1,10.0.0.0/8",
         "O_USER_QUEUE_LIMIT": "2",
+        "O_QUEUE_LIMIT": "1",
     }
     api = AnotherApi(server, **settings)
     yield api.url
@@ -225,6 +226,46 @@ def test_what_makes_room_is_not_refused_for_want_of_it(
             "cancelled",
             "cancelled",
         ]
+
+
+def test_who_is_above_limits_that_were_lowered_keeps_what_is_open_and_may_still_interrupt_it(
+    server: Product, url: str, provider: FakeProvider
+) -> None:
+    secret = new_organization(server, "above")
+    before = Letta(base_url=server.url, api_key=secret, max_retries=0)  # without these limits
+    agents = [before.agents.create(model=HANDLE, memory_blocks=[]).id for _ in range(4)]
+    texts = [f"{n} of above" for n in range(3)]
+    gates = [hold(provider, text) for text in texts]
+    runs = [
+        before.agents.messages.create_async(agent_id, input=text)
+        for agent_id, text in zip(agents, texts, strict=False)
+    ]
+    runs += [before.agents.messages.create_async(agents[0], input="waits") for _ in range(2)]
+    assert all(gate.reached.wait(60) for gate in gates)
+    after = asking(url, "192.0.2.22", secret)
+
+    def send(agent_id: str, policy: str) -> httpx.Response:
+        body = {"input": do(say("instead")), "busy_policy": policy, "background": True}
+        return after.post(f"/v1/agents/{agent_id}/messages/async", json=body)
+
+    for place, policy in ((1, "queue"), (3, "queue"), (3, "interrupt")):
+        assert send(agents[place], policy).status_code == 429
+    assert send(agents[0], "interrupt").status_code == 200
+    server.query("UPDATE runs SET created_by_id = NULL WHERE id = %s", runs[1].id)
+    assert send(agents[1], "interrupt").status_code == 200, "what is somebody else's"
+    cancelled = after.post(f"/v1/agents/{agents[2]}/messages/cancel", json={})
+    assert list(cancelled.json().values()) == ["cancelled"]
+    for gate in gates:
+        gate.opened.set()
+
+    def ends() -> set[str]:
+        return {before.runs.retrieve(run.id).status or "" for run in runs[3:]}
+
+    eventually(lambda: ends() == {"completed"}, what="the end of those that waited")
+    statuses = [before.runs.retrieve(run.id).status for run in runs[:3]]
+    assert statuses == ["cancelled"] * 3
+    sent = before.agents.messages.create(agents[1], input=do(say("there is room")))
+    assert sent.messages[-1].content == "there is room"
 
 
 async def test_without_a_proxy_that_is_trusted_nobody_says_who_he_is() -> None:
