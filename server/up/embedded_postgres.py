@@ -34,6 +34,8 @@ _log = logging.getLogger(__name__)
 _WATCH_S = 2.0
 _HARSHER = {2: signal.SIGINT, 6: signal.SIGQUIT}
 """After so many looks in a row: a fast shutdown, then an immediate one."""
+_BESIDE_A_POOL, _SPARE = 3, 20
+"""Connections that each process has besides, and those for commands and people."""
 _SOCKET_LIMIT_BYTES = 103 if sys.platform == "darwin" else 107
 _TAKEN_CHARACTERS = frozenset(",\"'\\% \t\n")
 """Those mean something in PostgreSQL's list of directories, or in a URL."""
@@ -188,7 +190,7 @@ class Cluster:
     def _postgres(self) -> list[str]:
         listen = "" if self._settings.postgres_port is None else "127.0.0.1"
         processes = self._settings.workers + self._settings.api_processes + 1
-        wanted = processes * self._settings.database_pool + 20
+        wanted = processes * (self._settings.database_pool + _BESIDE_A_POOL) + _SPARE
         options = {
             "listen_addresses": listen,
             "port": str(self.port),

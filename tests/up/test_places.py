@@ -13,8 +13,9 @@ import psycopg
 import pytest
 
 from o.errors import Conflict
+from o.settings import Settings
 from server.up import postgres_account
-from server.up.embedded_postgres import find_binaries, tcp_password
+from server.up.embedded_postgres import Cluster, find_binaries, tcp_password
 from tests.support.ports import own_port
 from tests.up.conftest import NewProduct
 from tests.up.stubbed import StubbedProduct
@@ -31,6 +32,15 @@ def test_a_long_path_with_odd_characters_gets_its_socket_elsewhere(product: NewP
     assert up.read() == ["kept"]
     assert up.stop() == 0
     sockets.rmdir()
+
+
+def test_postgresql_has_a_connection_for_all_that_many_processes_may_open(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, workers=8, api_processes=8, database_pool=10)
+    (given,) = [
+        part for part in Cluster(tmp_path, settings).program().argv if "max_connections=" in part
+    ]
+    # Three beside the pool, as the description of O_DATABASE_POOL says.
+    assert int(given.partition("=")[2]) > (8 + 8) * (10 + 3)
 
 
 def test_a_password_whose_file_a_kill_left_empty_is_made_anew(tmp_path: Path) -> None:
