@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest
 from o.errors import Failure, ModelError, NotFound, ProviderFull
 from o.llm import tool_calling
-from o.llm.bundled import until_loaded
+from o.llm.bundled import BundledModel
 from o.llm.failures import unreachable
 from o.llm.prices import Prices
 from o.llm.provider_types import OPENAI_HOST
@@ -73,6 +73,7 @@ class Models:
         self._prices = prices or Prices()
         self._under_way: Counter[tuple[str, str]] = Counter()
         self._learnt = learnt or Learnt()
+        self._bundled = BundledModel()
         openai = OpenAIWire()
         self._plain: dict[str, OpenAIWire] = {
             OPENAI: openai,
@@ -122,7 +123,7 @@ class Models:
         self._under_way[who] += 1
         try:
             async with asyncio.timeout(self._timeout_s):
-                await until_loaded(provider)
+                await self._bundled.until_loaded(provider)
                 wire = await self._wire(wire_of(provider, model, request))
                 ask = partial(wire.complete, provider, model)
                 reply = await tool_calling.complete(

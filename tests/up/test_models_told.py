@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,6 +14,8 @@ from typing import Any
 import pytest
 
 from o.domain.llm import ModelRequest
+from o.errors import ModelError
+from o.llm import bundled
 from o.llm.catalogue import Catalogue, embeds_text
 from o.llm.models import Models
 from o.llm.providers import Providers
@@ -106,7 +111,9 @@ def test_a_start_says_who_answered_and_the_end_is_told(product: NewProduct, keyl
 @pytest.mark.skipif(local_model.find_weights() is None, reason="it is not installed")
 def test_a_start_does_not_wait_for_the_bundled_model(product: NewProduct) -> None:
     up = product(environment={"OPENAI_BASE_URL": ""}, local_model="silent").start()
-    eventually(lambda: up.pid("local-model"), what="the process that would load it")
+    first = eventually(lambda: up.pid("local-model"), what="the process that would load it")
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: up.pid("local-model") not in (None, first), what="another one")
     up.stop()
     said = up.process.stdout.read()
     assert f"Model        {local_model.HANDLE}, bundled" in said
@@ -151,6 +158,41 @@ async def test_who_calls_the_bundled_model_while_it_loads_waits_for_it(
     finally:
         await models.close()
         late.stop()
+
+
+async def test_a_bundled_model_that_does_not_come_holds_up_one_start_and_not_each_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bundled, "_TO_LOAD_S", 1.0)
+    monkeypatch.setattr(bundled, "_TO_LOAD_AGAIN_S", 0.5)
+    port = own_port()
+    models = Models(
+        Providers(ProviderSettings(local_model_url=f"http://127.0.0.1:{port}/v1")), timeout_s=60
+    )
+    request = ModelRequest(
+        handle=local_model.HANDLE, prompt=[{"role": "user", "content": "hello"}], tools=[]
+    )
+
+    async def failing_s(calls: int) -> float:
+        """How long so many calls take, which all fail."""
+        began = time.monotonic()
+        for _ in range(calls):
+            with pytest.raises(ModelError, match="bundled model does not answer"):
+                await models.complete(request)
+        return time.monotonic() - began
+
+    assert await failing_s(1) > 1.0
+    assert await failing_s(20) < 5.0, "the next ones do not wait"
+    model = FakeProvider(port=port)
+    model.start()
+    try:
+        assert (await models.complete(request)).text == "You said: hello"
+    finally:
+        model.stop()
+    # It has died, and is waited for as long as it takes to start it again.
+    assert await failing_s(1) > 0.5
+    assert await failing_s(20) < 5.0
+    await models.close()
 
 
 def test_an_agent_talks_through_a_server_without_a_key(
