@@ -5,6 +5,7 @@ It runs in the child alone; see `o.files.child`.
 
 import codecs
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from charset_normalizer import from_bytes
@@ -21,9 +22,10 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# The lines that are not ASCII alone tell of an encoding.
-_TELLING_LINE: Final = re.compile(rb"[^\n]*[\x80-\xff][^\n]*\n?")
-_SAMPLE_BYTES: Final = 32_768
+# The lines that are not ASCII alone tell of an encoding. It looks where a line begins and never
+# goes back, so that a line of any length is gone through once.
+_TELLING_LINE: Final = re.compile(rb"^[^\n\x80-\xff]*+([\x80-\xff][^\n]*\n?)", re.MULTILINE)
+_SAMPLE_BYTES, _BEFORE_BYTES = 32_768, 200
 _LOOKED_AT: Final = 65_536
 # What people have, rather than all there is: mainframes' encodings look like anything.
 _LIKELY: Final = """
@@ -97,12 +99,13 @@ def _decode_other(data: bytes) -> str:
     return data.decode(found.encoding if found is not None else "cp1252", "replace")
 
 
-def _sample(data: bytes) -> list[bytes]:
-    lines: list[bytes] = []
-    size = 0
+def _sample(data: bytes) -> Iterator[bytes]:
+    """Of each line that tells, what begins shortly before it does so."""
+    left = _SAMPLE_BYTES
     for line in _TELLING_LINE.finditer(data):
-        lines.append(line[0][: _SAMPLE_BYTES - size])
-        size += len(lines[-1])
-        if size >= _SAMPLE_BYTES:
-            break
-    return lines
+        start = max(line.start(), line.start(1) - _BEFORE_BYTES)
+        part = data[start : min(line.end(), start + left)]
+        yield part
+        left -= len(part)
+        if not left:
+            return

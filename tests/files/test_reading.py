@@ -79,6 +79,13 @@ async def test_utf_8_into_which_other_bytes_were_pasted_keeps_both() -> None:
     assert (await read(FileKind.TEXT, data)).text == "Grüße für “alle”\n" * 3 + "Köln\n"
 
 
+@pytest.mark.parametrize("between", ["\n", " "], ids=("before", "within"))
+async def test_a_long_line_in_an_old_encoding_is_read_as_soon_as_others(between: str) -> None:
+    text = "x" * 1_000_000 + between + _GERMAN
+    found = await read(FileKind.TEXT, text.encode("latin-1"), reader(timeout_s=5))
+    assert found.text == text
+
+
 async def test_lines_end_alike_and_nothing_is_left_that_cannot_be_stored() -> None:
     found = await read(FileKind.TEXT, b"one\r\ntwo\rthree\0" + b"four " * 100)
     assert found.text.startswith("one\ntwo\nthree\N{REPLACEMENT CHARACTER}four")
