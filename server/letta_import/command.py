@@ -60,8 +60,8 @@ def letta(read_settings: Callable[..., Settings], /, **flags: Any) -> None:
     serve meanwhile. What was moved before and has not changed is passed over: it may be stopped at
     any moment, and run again.
 
-    Exit status: 0 when all is moved or was told to have no place here; 3 when something was
-    changed both here and in V1, and stays as it is here; 1 when it failed.
+    Exit status: 0 when all is moved or was told to have no place here; 3 when something stays as
+    it is here that V1 has otherwise: changed in both, or its id is taken; 1 when it failed.
     """
     from server.letta_import.kinds.order import KINDS  # noqa: PLC0415
 
