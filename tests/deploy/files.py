@@ -43,12 +43,12 @@ def kustomization() -> dict[str, Any]:
 
 def setting_names() -> set[str]:
     """Every environment variable that sets something of O."""
-    return {
-        name
-        for kind in (Settings, ProviderSettings)
-        for field, info in kind.model_fields.items()
-        for name in _names(field, info.validation_alias)
-    }
+    return set().union(*names_of_each(Settings), *names_of_each(ProviderSettings))
+
+
+def names_of_each(kind: type[Settings] | type[ProviderSettings]) -> list[set[str]]:
+    """The environment variables of each setting, by any of which it is set."""
+    return [set(_names(field, info.validation_alias)) for field, info in kind.model_fields.items()]
 
 
 def _names(field: str, alias: object) -> list[str]:

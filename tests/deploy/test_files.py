@@ -1,11 +1,15 @@
 """What the compose file, the manifests and the image say of O is so, as far as reading shows it."""
 
 import re
+import subprocess
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from o.settings import ProviderSettings, Settings
 from server.cli import cli
 from tests.deploy.files import (
     KUBERNETES,
@@ -13,15 +17,26 @@ from tests.deploy.files import (
     compose,
     kustomization,
     manifests,
+    names_of_each,
     setting_names,
     variables_of,
 )
+from tests.deploy.stack import compose_command, lay_out
 
 _PINNED = re.compile(r"^[a-z0-9./-]+:v?\d+\.\d+[a-z0-9.-]*(@sha256:[0-9a-f]{64})?$")
 _VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 _SERVICES: dict[str, Any] = compose()["services"]
 _OURS = {name: one for name, one in _SERVICES.items() if "o-server" in one["image"]}
 _RUN_O = {name: one for name, one in _OURS.items() if "entrypoint" not in one}
+_NOT_PASSED = {
+    "DOCKER_HOST",  # where Compose finds the engine, which is elsewhere in a container
+    "O_CONTAINER",  # the image says so
+    "O_WORKER_IDENTITY",  # each worker has its own
+    # Of `o up` alone.
+    *("O_DATABASE_DIR", "O_LOCAL_MODEL_URL", "O_LOG_LIMIT_BYTES", "O_POSTGRES_PORT"),
+    *("O_TEMPORAL_PORT", "O_TEMPORAL_UI_PORT", "O_WORKERS"),
+}
+_OF_TRACES = {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"}
 _PODS = {
     one["metadata"]["name"]: one["spec"]["template"]
     for one in manifests()
@@ -54,16 +69,52 @@ def test_a_service_of_o_runs_a_command_that_is_there_with_settings_that_are_ther
 ) -> None:
     service = _RUN_O[name]
     assert service["command"][0] in cli.commands
-    assert set(service["environment"]) <= setting_names()
+    assert set(service["environment"]) <= setting_names() | _OF_TRACES
     assert {"DATABASE_URL", "TEMPORAL_ADDRESS", "O_ENCRYPTION_KEY"} <= set(service["environment"])
 
 
 @pytest.mark.parametrize("name", _RUN_O)
-def test_every_setting_of_the_env_file_reaches_every_process(name: str) -> None:
-    service = _RUN_O[name]
-    assert service["env_file"] == [".env"]
-    # One without a value would be taken from the shell of whoever starts it, and else be empty.
-    assert all(value is not None for value in service["environment"].values())
+def test_every_setting_reaches_every_process_that_it_is_for(name: str) -> None:
+    """By a variable without a value, which Compose takes from the shell or .env."""
+    environment = _RUN_O[name]["environment"]
+    said = {
+        variable
+        for one in _RUN_O.values()
+        for variable, value in one["environment"].items()
+        if value is not None
+    }
+    kinds = (Settings,) if name == "migrate" else (Settings, ProviderSettings)
+    wanted = set().union(*(one for kind in kinds for one in names_of_each(kind) if not one & said))
+    passed = {variable for variable, value in environment.items() if value is None}
+    assert passed == (wanted - _NOT_PASSED) | _OF_TRACES
+
+
+def test_no_process_of_o_is_given_what_is_for_other_containers() -> None:
+    for service in _OURS.values():
+        assert "env_file" not in service
+    for service in _RUN_O.values():
+        assert not {name for name in service["environment"] if "POSTGRES_PASSWORD" in name}
+        told = [value for value in service["environment"].values() if value]
+        assert not any("TEMPORAL_POSTGRES_PASSWORD" in value for value in told)
+
+
+@pytest.mark.skipif(not compose_command(), reason="apt-get install docker-compose")
+def test_compose_takes_settings_from_the_shell_and_from_the_file(tmp_path: Path) -> None:
+    needed = dict.fromkeys(("O_API_TOKEN", "O_ENCRYPTION_KEY", "DOCKER_GID"), "1")
+    passwords = {"POSTGRES_PASSWORD": "4f1c9e", "TEMPORAL_POSTGRES_PASSWORD": "7a2b8d"}
+    env = lay_out(tmp_path, needed | passwords | {"OPENAI_API_KEY": "sk-of-the-file"})
+    env |= {"O_MODEL_TIMEOUT_S": "77"}
+    asked = ["docker", "compose", "config"]
+    done = subprocess.run(asked, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    services = yaml.safe_load(done.stdout)["services"]
+    for name in _RUN_O:
+        told = {k: v for k, v in services[name]["environment"].items() if v is not None}
+        assert str(told["O_MODEL_TIMEOUT_S"]) == "77"
+        assert told.get("OPENAI_API_KEY") == (None if name == "migrate" else "sk-of-the-file")
+        assert told["DATABASE_URL"] == "postgresql://o:4f1c9e@postgres:5432/o"
+        assert "7a2b8d" not in str(services[name])
+        assert set(told) <= setting_names()
 
 
 def test_one_key_and_one_token_for_all_and_none_in_the_file() -> None:
