@@ -29,6 +29,7 @@ from server.leaving import leave
 from server.letta_import.command import import_
 from server.lifeline import REFUSED, follow_supervisor, inherited_sockets, report_ready
 from server.secrets import secrets
+from server.streams import outlast_readers, status_of
 from server.unknown_settings import unknown_settings, warn_of_unknown
 
 if TYPE_CHECKING:
@@ -271,12 +272,17 @@ def main() -> None:
 
 
 def _main() -> None:
+    outlast_readers()
     try:
         load_without_collector()
         cli()
     except OError as error:
         print(f"{REFUSED}{printable(error.message)}", file=sys.stderr)
         leave(1)
+    except SystemExit as end:
+        if isinstance(end.code, int | None):
+            raise SystemExit(status_of(end.code or 0)) from None
+        raise
 
 
 def _settings(**flags: Any) -> Settings:

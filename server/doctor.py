@@ -357,7 +357,7 @@ def _database_url(settings: Settings, *, runs: bool) -> str | None:
 
 
 def _provider(told: ToldState) -> Finding:
-    what, found = console.provider_words(told), told.state
+    what, found = " ".join(console.provider_words(told).split()), told.state
     if found.count or not (found.problem or found.count == 0):
         return Finding("ok", what)
     return Finding("warn", what, "its agents cannot answer until it does")

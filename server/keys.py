@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from o.errors import Conflict, InvalidInput, NotFound
+from o.errors import Conflict, InvalidInput, NotFound, Unavailable
 from o.log import printable
 from o.settings import Settings
 from server.on_database import on_database
+from server.streams import why_unread
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -57,10 +58,17 @@ def key() -> None:
 @click.pass_obj
 def create(read_settings: _ReadSettings, /, **flags: Any) -> None:
     """Make a key. It is printed now and never again."""
+    if why_unread() is not None:
+        raise Conflict("standard output is closed: nobody would see the key")
     settings = read_settings()
     made, secret = on_database(settings, "o key", lambda database: _create(database, flags))
     click.echo(f"{made.id} of {made.user_id} in {made.organization_id}", err=True)
     click.echo(secret)
+    if (unread := why_unread()) is not None:
+        raise Unavailable(
+            f"the key {made.id} was made, and nobody has seen it ({unread}): "
+            f"`o key revoke {made.id}`, and make another"
+        )
 
 
 @key.command("list")

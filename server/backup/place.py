@@ -2,15 +2,16 @@
 
 import os
 import secrets
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from o.errors import Conflict, Unavailable
+from server.streams import why_unread
 
 STDOUT = "-"
+_STDOUT_FD = 1
 
 
 @contextmanager
@@ -25,15 +26,17 @@ def place(target: str, *, overwrite: bool) -> Iterator[BinaryIO]:
         overwrite: Whether a file of that name is replaced.
 
     Raises:
-        Conflict: There is a file of that name, or standard output is a terminal.
+        Conflict: There is a file of that name, or standard output is closed or a terminal.
         Unavailable: It cannot be written.
     """
     try:
         if target == STDOUT:
-            if sys.stdout.isatty():
+            if os.isatty(_STDOUT_FD):
                 raise Conflict("a backup is not for a terminal: name a file, or send it to one")
-            yield sys.stdout.buffer
-            sys.stdout.buffer.flush()
+            if why_unread() is not None:
+                raise Conflict("standard output is closed: name a file, or send it to one")
+            with open(_STDOUT_FD, "wb", closefd=False) as file:  # `sys.stdout` outlasts readers
+                yield file
             return
         path = Path(target)
         if not overwrite and path.exists():
