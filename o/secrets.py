@@ -16,7 +16,7 @@ import math
 import os
 import secrets
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -234,6 +234,11 @@ class Keyring:
                 f"No encryption key can be made: {self._file}: {error.strerror}. "
                 "Set O_ENCRYPTION_KEY, or make room there."
             ) from error
+
+
+def names_of(texts: Iterable[str]) -> list[str]:
+    """What ciphertexts call keys, by how these are written down."""
+    return [_name_of(_key_of(text)) for text in texts]
 
 
 def _changed() -> SecretUnreadable:

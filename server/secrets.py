@@ -23,6 +23,11 @@ _SETTLED_S = 600.0
 """After so long, nobody has a secret in hand any more that a key encrypted before it was put back:
 transactions, and the tokens by which tools ask, are over within a minute."""
 
+_CODEC_IS_OFF = (
+    "O_TEMPORAL_CODEC is off here, so nobody looked at Temporal: where workers encrypt by it, "
+    "executions that need these keys begin anew"
+)
+
 # What it works with is imported when it runs: `o --help` is quick.
 
 
@@ -89,6 +94,8 @@ def forget(read_settings: _ReadSettings, /, *, despite_executions: bool) -> None
         asyncio.run(_refuse_beside_executions(settings, keyring))
     if gone:
         keyring.forget(gone)
+        if settings.temporal_codec == "off":
+            click.echo(_CODEC_IS_OFF, err=True)
     for name in gone:
         click.echo(f"forgotten: {name}")
     for name in older:

@@ -14,7 +14,7 @@ from o.settings import Settings
 from o.storage.availability import reach
 from o.storage.database import Database, sqlalchemy_url
 from server.backup.file import Header, Reader, Table, Totals, Writer
-from server.backup.keys import check_keys, keyring_of, words_for
+from server.backup.keys import check_keys, keyring_of, keys_lacking, words_for
 from server.backup.loading import driver_of, load, refuse_later
 from server.backup.opening import open_source, open_target
 from server.backup.place import STDOUT, place
@@ -74,10 +74,13 @@ class Checked:
     def words(self) -> list[str]:
         """What it holds."""
         header = self.header
+        words = "with the encryption key" if header.keys else "without the encryption key"
+        if header.keys and (lacking := keys_lacking(self.totals, header)):
+            words += f", and without that of some secrets ({', '.join(lacking)})"
         return [
             f"whole: {_words(self.totals)}, schema {header.revision}, taken {header.created_at} by "
             f"release {header.release} from PostgreSQL {header.postgres}",
-            "with the encryption key" if header.keys else "without the encryption key",
+            words,
         ]
 
 
@@ -113,7 +116,7 @@ async def put_back(
     Raises:
         OError: It cannot be restored; no row is changed then.
     """
-    keys = [] if without_key else check_keys(checked.totals, checked.header, settings)
+    keys = check_keys(checked.totals, checked.header, settings, without_key=without_key)
     left_to_do = await check_temporal(settings, may_end=may_end)
 
     def work(stop: Stop) -> None:

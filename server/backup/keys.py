@@ -1,7 +1,7 @@
 """The encryption keys of a backup's secrets: what must be at hand where it is restored."""
 
 from o.errors import Conflict
-from o.secrets import FILE, Keyring
+from o.secrets import FILE, Keyring, names_of
 from o.settings import Settings
 from server.backup.file import Header, Totals
 
@@ -15,8 +15,13 @@ def words_for(totals: Totals, header: Header, settings: Settings) -> list[str]:
     """What the operator must keep beside a backup, to read the secrets in it."""
     if not totals.sealed_by:
         return ["It holds no secrets."]
-    if header.keys:
+    if header.keys and not (lacking := keys_lacking(totals, header)):
         return ["IT HOLDS THE ENCRYPTION KEY OF ITS SECRETS: whoever has it can read them all."]
+    if header.keys:
+        return [
+            "IT HOLDS ENCRYPTION KEYS, AND NOT THOSE OF ALL ITS SECRETS: some are under a key that "
+            f"is not here either ({', '.join(lacking)})."
+        ]
     if settings.encryption_key is not None:
         where, told = "O_ENCRYPTION_KEY", "Set the same before `o restore`."
     else:
@@ -30,8 +35,22 @@ def words_for(totals: Totals, header: Header, settings: Settings) -> list[str]:
     ]
 
 
-def check_keys(totals: Totals, header: Header, settings: Settings) -> list[str]:
+def keys_lacking(totals: Totals, header: Header) -> list[str]:
+    """Names of the keys that are not in a backup, and by which secrets in it are encrypted."""
+    there = names_of(header.keys)
+    return [name for name in totals.sealed_by if name not in there]
+
+
+def check_keys(
+    totals: Totals, header: Header, settings: Settings, *, without_key: bool
+) -> list[str]:
     """Make sure that the secrets of a backup can be read where it is restored.
+
+    Args:
+        totals: What it holds.
+        header: What it says of itself.
+        settings: Where keys are here.
+        without_key: Whether it is restored although some of them cannot be read.
 
     Returns:
         The keys that are to be kept here, because only the backup has them.
@@ -41,17 +60,17 @@ def check_keys(totals: Totals, header: Header, settings: Settings) -> list[str]:
     """
     here = keyring_of(settings)
     missing = [name for name in totals.sealed_by if name not in here.names()]
-    if not missing:
-        return []
-    if header.keys and not here.names():
-        return header.keys
+    kept = header.keys if missing and not here.names() else []
+    lost = [name for name in missing if name not in names_of(kept)]
+    if not lost or without_key:
+        return kept
     told = (
         "set O_ENCRYPTION_KEY as it was where the backup was taken, or, where it was not set, "
         f"copy the file {FILE} of that data directory to {here.file}"
     )
-    if header.keys:
+    if not set(lost).intersection(keys_lacking(totals, header)):
         told = "this machine has a key of its own; take O_ENCRYPTION_KEY, or its file, away"
     raise Conflict(
         f"the secrets in the backup were encrypted with a key that is not here "
-        f"({', '.join(missing)}): {told}, or say --without-key to restore everything else"
+        f"({', '.join(lost)}): {told}, or say --without-key to restore everything else"
     )

@@ -51,13 +51,19 @@ async def end_executions(settings: Settings, *, despite_workers: bool) -> int:
     """End all that is open in the operator's Temporal; workers begin anew what the database says.
 
     Raises:
-        Conflict: A worker polls, or has within the last minute, and that is not said to be meant.
+        Conflict: A worker polls, or has within the last minute, or nobody knows of that, and it is
+            not said to be meant.
         Unavailable: Temporal is away.
     """
     client: Client = await connect_or_explain(settings)
     if not despite_workers:
         queue = await _asked(find_queue(client, settings.task_queue, timeout_s=_PATIENCE_S))
-        if queue is not None and queue.workers:
+        if queue is None:
+            raise Conflict(
+                f"Temporal does not tell who polls the task queue {settings.task_queue}: stop all "
+                "workers, then say --despite-workers"
+            )
+        if queue.workers:
             raise Conflict(_at_work(queue.workers, settings.task_queue))
     return await _asked(end_open(client, settings.task_queue, REASON))
 

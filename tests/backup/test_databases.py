@@ -298,6 +298,29 @@ async def test_a_key_that_comes_while_a_backup_begins_is_in_it_with_those_that_w
     assert [there.decrypt(one, of="providers:1") for one in (old, new)] == ["sk-1", "sk-2"]
 
 
+async def test_a_key_that_is_not_in_a_backup_with_keys_is_told_of_and_asked_for(
+    full: Place, tmp_path: Path
+) -> None:
+    elsewhere = Keyring(tmp_path / "elsewhere")
+    lost = elsewhere.encrypt("sk-1", of="providers:1")
+    keyring = Keyring(full.settings.data_dir)
+    found = keyring.encrypt("sk-2", of="providers:1")
+    with full.connect() as connection:
+        connection.execute("UPDATE providers SET api_key = %s, access_key = %s", (lost, found))
+    file = tmp_path / "a.backup"
+    (name,) = elsewhere.names()
+    said = "\n".join(await full.take(file, with_key=True))
+    assert "NOT THOSE OF ALL ITS SECRETS" in said
+    assert name in said
+    assert f"without that of some secrets ({name})" in "\n".join(check(file, _begin).words())
+    other = _copy(full.url, tmp_path, "other")
+    with pytest.raises(Conflict, match=rf"\({name}\): set O_ENCRYPTION_KEY as it was"):
+        await other.restore(file)
+    await other.restore(file, without_key=True)
+    there = Keyring(other.settings.data_dir)
+    assert there.decrypt(found, of="providers:1") == "sk-2"
+
+
 def _as_told(key: Path, target: Path) -> None:
     """Copy a key's file as the message says."""
     target.parent.mkdir(exist_ok=True)

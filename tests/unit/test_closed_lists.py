@@ -1,13 +1,14 @@
-"""What `o migrate` says where Temporal does not let O count executions, or cannot."""
+"""What commands say where Temporal does not let O look at what they have to know, or cannot."""
 
 import time
 
 import pytest
 
-from o.errors import Unavailable
+from o.errors import Conflict, Unavailable
 from o.settings import Settings
 from o.temporal import namespace
 from o.temporal.namespace import ATTRIBUTES, register
+from server.backup.temporal import end_executions
 from tests.support.refusing import PERMISSION_DENIED, UNAVAILABLE, refusing_temporal
 
 COUNT, ADD = "CountWorkflowExecutions", "AddSearchAttributes"
@@ -42,3 +43,11 @@ async def test_a_list_that_is_away_is_named_soon(monkeypatch: pytest.MonkeyPatch
     ):
         await register(Settings(temporal_address=address), lambda line: None)
     assert time.monotonic() - began < 10
+
+
+async def test_nothing_is_ended_where_temporal_does_not_tell_whether_workers_poll() -> None:
+    with refusing_temporal(PERMISSION_DENIED, calls={"DescribeTaskQueue"}) as address:
+        settings = Settings(temporal_address=address)
+        with pytest.raises(Conflict, match="does not tell who polls the task queue o: stop all"):
+            await end_executions(settings, despite_workers=False)
+        assert await end_executions(settings, despite_workers=True) == 0
