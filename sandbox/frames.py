@@ -14,8 +14,9 @@ MAX_JOB = 16 * 1024 * 1024
 _MAX_VALUES = 700_000
 """Brackets and commas of one frame: small bytes make large objects."""
 
-# Nothing is tried twice: else a long text would take a hundred times its size, and seconds.
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+# A string, also one that does not end. Nothing is tried twice: else a text would take a hundred
+# times its size, and one that does not end minutes.
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _MESSAGE_CHARS, _TRACEBACK_CHARS = 2_000, 4_000
 _RAISED = ("raised", "result", "source")
 

@@ -43,6 +43,7 @@ def frame(message: Any) -> bytes:
         b'{"result": ' + b"[" * 200 + b"]" * 200 + b"}",
         b'{"result": ' + b"[" * 300_000,
         b'{"result": [' + b"[]," * 1_000_000 + b"0]}",
+        b'{"result": "' + b'\\"' * 500_000,
         b'{"stdout": 3}',
         b'{"stdout_bytes": "many"}',
         b'{"duration_ms": 1' + b"0" * 400 + b"}",
