@@ -102,6 +102,7 @@ async def _create(database: "Database", flags: dict[str, Any]) -> "tuple[ApiKey,
     from o.storage.users import (  # noqa: PLC0415
         add_organization,
         find_actor,
+        lock_name,
         users_of_organizations,
     )
 
@@ -112,6 +113,7 @@ async def _create(database: "Database", flags: dict[str, Any]) -> "tuple[ApiKey,
     now, secret = datetime.now(UTC), new_secret()
     async with database.begin() as connection:
         if flags["new_user"]:
+            await lock_name(connection, flags["new_user"])
             there = await users_of_organizations(connection, flags["new_user"])
             if there is not None:
                 raise Conflict(_named_already(flags["new_user"], there))

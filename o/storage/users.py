@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import and_, insert, select
+from sqlalchemy import and_, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
@@ -35,6 +35,19 @@ async def add_organization(connection: AsyncConnection, name: str, now: datetime
     owned = {"id": made.user_id, "organization_id": made.organization_id}
     await connection.execute(insert(users).values(**owned, name=name, created_at=now))
     return made
+
+
+async def lock_name(connection: AsyncConnection, name: str) -> None:
+    """Let those who make an organization of a new name come one after the other.
+
+    Names are no keys: administrators may have two organizations of one.
+
+    Args:
+        connection: In the transaction that keeps the others waiting.
+        name: The organization's.
+    """
+    key = func.hashtextextended(f"organization {name}", 0)
+    await connection.execute(select(func.pg_advisory_xact_lock(key)))
 
 
 async def users_of_organizations(connection: AsyncConnection, name: str) -> list[Actor] | None:

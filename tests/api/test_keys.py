@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 from sqlalchemy import make_url
 
@@ -190,6 +192,32 @@ def test_the_list_tells_organizations_apart_and_a_second_of_a_name_is_not_made(
     server.query("UPDATE users SET deleted_at = now() WHERE id = %s", hint[1])
     last = run_o(server, "key", "create", "of the third", "--new-user", acme)
     assert last.stderr.endswith(f"'{acme}' already: give the new one another name\n"), last.stderr
+
+
+def test_two_that_make_an_organization_of_one_name_at_once_make_one(server: Product) -> None:
+    name, lock = new_id("Acme"), 4712
+    server.query(
+        f"""
+        CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN PERFORM pg_advisory_xact_lock({lock}); RETURN NEW; END $$;
+        CREATE TRIGGER paused BEFORE INSERT ON organizations
+        FOR EACH ROW EXECUTE FUNCTION pause()
+        """
+    )
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            with psycopg.connect(libpq_url(server.state["database_url"])) as holding:
+                holding.execute("SELECT pg_advisory_xact_lock(%s)", (lock,))
+                words = ("key", "create", "of a test", "--new-user", name)
+                both = [pool.submit(run_o, server, *words) for _ in range(2)]
+                eventually(lambda: server.query(waiting)[0][0] >= 2, what="two that wait")
+            done = [one.result(90) for one in both]
+    finally:
+        server.query("DROP TRIGGER paused ON organizations; DROP FUNCTION pause()")
+    assert sorted(one.returncode for one in done) == [0, 1]
+    assert sum(f"an organization '{name}' already" in one.stderr for one in done) == 1
+    assert server.query("SELECT count(*) FROM organizations WHERE name = %s", name) == [(1,)]
 
 
 def test_the_command_says_what_to_do_about_a_database_without_our_schema(server: Product) -> None:
