@@ -85,7 +85,7 @@ class ImportStore:
         """The ids of MCP servers by their names, of those that were here as well."""
         known = await list_mcp_servers(self._connection, self._actor)
         ids = {server.server_name: server.id for server in known}
-        for new in self._plan.servers.values():
+        for new in sorted(self._plan.servers.values(), key=lambda one: one.server_name):
             if new.server_name in ids:
                 self._notes.tell(SERVER_STAYS, new.server_name)
             else:

@@ -40,7 +40,11 @@ _PROPERTY_TYPES = ("string", "number", "boolean", "json")
 
 
 class RelatedStore:
-    """Stores these of one plan, in the transaction of the import."""
+    """Stores these of one plan, in the transaction of the import.
+
+    What others may store at the same moment goes in the order of its names or keys, so that no two
+    imports wait for each other.
+    """
 
     def __init__(
         self, connection: AsyncConnection, setting: Setting, plan: ImportPlan, notes: Notes
@@ -55,7 +59,7 @@ class RelatedStore:
     async def store_folders(self) -> list[str]:
         """Store folders with their files; returns the ids of the files that are to be read."""
         taken = await self._taken_names()
-        for place, source in enumerate(self._plan.sources):
+        for place, source in sorted(enumerate(self._plan.sources), key=lambda one: one[1].name):
             folder = self._folder(source, taken, f"sources[{place}]")
             await add_folder(self._connection, folder)
             self._folder_ids[source.id] = folder.id
@@ -82,7 +86,7 @@ class RelatedStore:
 
     async def store_identities(self) -> None:
         """Store identities, or take those that are here by the same key, and say who has them."""
-        for one in self._plan.identities:
+        for one in sorted(self._plan.identities, key=lambda one: one.identifier_key):
             identity = self._identity(one)
             actor = self._setting.actor
             id_ = await add_or_find_identity(self._connection, actor, identity)

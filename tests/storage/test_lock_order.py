@@ -1,7 +1,7 @@
 """Transactions that meet over the same rows wait for one another in turn, never in a ring."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -21,6 +21,8 @@ from o.storage.model_lessons import StoredLessons
 from o.storage.purges import Deleted, purge
 from o.storage.sandbox_states import say_sandbox_state
 from o.storage.tables import conversations
+from tests.support.agent_files import Files, whole
+from tests.support.agent_files import agent as agent_of_file
 from tests.support.approvals import ask, guarded_agent, request_of
 from tests.support.product import Product, eventually
 from tests.support.provider import HANDLE, FakeProvider, call, do, say
@@ -50,13 +52,13 @@ def deadlocks(server: Product) -> int:
 
 
 @contextmanager
-def changes_of_blocks_paused(server: Product) -> Iterator[Callable[[], None]]:
-    """Whoever has changed a block waits, with its lock in hand, until the function is called."""
+def changes_paused(server: Product, what: str = "UPDATE ON blocks") -> Iterator[Callable[[], None]]:
+    """Whoever has changed a row waits, with its lock in hand, until the function is called."""
     server.query(
         f"""
         CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN PERFORM pg_advisory_xact_lock({_PAUSE}); RETURN NULL; END $$;
-        CREATE TRIGGER paused AFTER UPDATE ON blocks FOR EACH ROW EXECUTE FUNCTION pause()
+        CREATE TRIGGER paused AFTER {what} FOR EACH ROW EXECUTE FUNCTION pause()
         """
     )
     try:
@@ -64,7 +66,7 @@ def changes_of_blocks_paused(server: Product) -> Iterator[Callable[[], None]]:
             holding.execute("SELECT pg_advisory_xact_lock(%s)", (_PAUSE,))
             yield holding.commit
     finally:
-        server.query("DROP TRIGGER paused ON blocks; DROP FUNCTION pause()")
+        server.query(f"DROP TRIGGER paused ON {what.rsplit(maxsplit=1)[-1]}; DROP FUNCTION pause()")
 
 
 def waiting(server: Product) -> int:
@@ -102,7 +104,7 @@ def test_a_change_of_an_agent_and_the_tool_call_that_ends_its_run_both_come_thro
     server: Product, client: Letta, pool: ThreadPoolExecutor, change: Callable[..., object]
 ) -> None:
     agent = last_call_of(client)
-    with changes_of_blocks_paused(server) as go_on:
+    with changes_paused(server) as go_on:
         text = do(_LAST, say("never said"))
         sending = pool.submit(client.agents.messages.create, agent.id, input=text)
         wait_for_locks(server, 1)
@@ -138,7 +140,7 @@ def test_an_agent_that_is_purged_while_a_tool_call_ends_its_run_waits_for_that_e
     server: Product, client: Letta, pool: ThreadPoolExecutor
 ) -> None:
     agent = last_call_of(client)
-    with changes_of_blocks_paused(server) as go_on:
+    with changes_paused(server) as go_on:
         text = do(_LAST, say("never said"))
         pool.submit(client.agents.messages.create, agent.id, input=text)
         wait_for_locks(server, 1)
@@ -197,7 +199,7 @@ def test_two_patches_of_shared_blocks_in_opposite_orders_both_come_through(
             tools=["memory_apply_patch"],
         )
 
-    with changes_of_blocks_paused(server) as go_on:
+    with changes_paused(server) as go_on:
         texts = (patch("one", "two"), patch("two", "one"))
         sending = [
             pool.submit(client.agents.messages.create, agent().id, input=text) for text in texts
@@ -353,3 +355,47 @@ async def test_tools_that_are_taken_away_together_lock_their_agents_in_one_order
         held = client.agents.tools.list(agent_id).items
         assert tool.name not in [one.name for one in held]
         client.tools.delete(tool.id)
+
+
+def _identity(name: str) -> dict[str, Any]:
+    return {"identifier_key": name, "name": "ada", "identity_type": "user"}
+
+
+def _folder(name: str) -> dict[str, Any]:
+    return {"id": f"source-{name}", "name": name}
+
+
+def _mcp_server(name: str) -> dict[str, Any]:
+    return {"id": name, "server_name": name, "server_type": "sse", "server_url": "http://10.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("part", "table", "named"),
+    [
+        ("o_identities", "identities", _identity),
+        ("sources", "folders", _folder),
+        ("mcp_servers", "mcp_servers", _mcp_server),
+    ],
+)
+def test_imports_that_bring_the_same_names_store_them_in_one_order(
+    server: Product,
+    pool: ThreadPoolExecutor,
+    part: str,
+    table: str,
+    named: Callable[[str], dict[str, Any]],
+) -> None:
+    names = sorted(new_id("name") for _ in range(2))
+    files = Files(server.url)
+
+    def load(names: Iterable[str]) -> int:
+        own = agent_of_file()
+        return files.send(whole(own, **{part: [named(name) for name in names]})).status_code
+
+    with changes_paused(server, f"INSERT ON {table}") as go_on:
+        first = pool.submit(load, names)
+        wait_for_locks(server, 1)
+        second = pool.submit(load, reversed(names))
+        wait_for_locks(server, 2)
+        go_on()
+        assert first.result(60) == 200
+        assert second.result(60) in {200, 409}, "the names are taken"
