@@ -293,6 +293,7 @@ WRITTEN = {
     "after an empty object": "{}" + TEXT,
     "twice": TEXT + TEXT,
     "in a fence": f"```json\n{TEXT}\n```",
+    "in a fence with blanks": f"\n```\n \n{TEXT} \n\n```\n",
 }
 
 
@@ -318,6 +319,15 @@ async def test_arguments_that_may_mean_anything_stay_as_they_were_written(
         server.says(chunk("tool_calls", tool_calls=made) if streams else choice(tool_calls=made))
         (kept,) = (await ask(server, [] if streams else None)).tool_calls
         assert kept.arguments == written
+
+
+async def test_a_fence_that_ends_in_nothing_but_blanks_is_read_at_once(server: Server) -> None:
+    """Models that are held to JSON write blanks until they are stopped."""
+    written = "```json" + "\n" * 20_000
+    server.says(choice(tool_calls=[call(0, "a", "f", written)]))
+    async with asyncio.timeout(10):
+        (kept,) = (await ask(server)).tool_calls
+    assert kept.arguments == written
 
 
 async def test_a_nested_object_with_the_key_that_is_around_it_is_no_repetition(

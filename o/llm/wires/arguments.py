@@ -9,7 +9,8 @@ from pydantic_core import from_json
 
 from o.domain.text import storable_json
 
-_FENCE = re.compile(r"\s*```\w*\s*(.*?)\s*```\s*", re.DOTALL)
+# Blanks are taken off what is found: parts that all take them would try every way to share them.
+_FENCE = re.compile(r"\s*+```\w*+(.*?)```\s*+", re.DOTALL)
 _DEEPEST = 3  # JSON in a text in a text
 
 
@@ -33,7 +34,7 @@ def object_in(written: str) -> dict[str, Any] | None:
     text = written
     for _ in range(_DEEPEST):
         if fenced := _FENCE.fullmatch(text):
-            text = fenced[1]
+            text = fenced[1].strip()
         try:
             values = list(_values_in(text))
         except (ValueError, RecursionError):
