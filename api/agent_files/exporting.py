@@ -1,20 +1,21 @@
 """Exports: an agent and those of its groups as a file that V1 reads, and that loses nothing."""
 
 import asyncio
-import io
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.agent_files.long_lists import LongLists
 from api.agent_files.shown import (
     Kept,
+    ShownHistory,
     show_agent,
     show_archive,
     show_block,
+    show_passage,
     show_server,
     show_tool,
 )
@@ -28,33 +29,31 @@ from api.agent_files.shown_related import (
 from api.deps import Parts
 from api.wire.tools import tool_bodies
 from o.domain.actors import Actor
-from o.domain.agents import Agent, AgentState
-from o.domain.archives import Passage
+from o.domain.agents import Agent, AgentState, Conversation
 from o.domain.blocks import Block
 from o.domain.folders import AgentFile, Folder
 from o.domain.groups import Group
 from o.domain.identities import Identity
 from o.domain.mcp import McpServer
-from o.domain.messages import Role
+from o.domain.messages import Message, Role
 from o.domain.tools import StoredTool
 from o.errors import NotFound
 from o.letta.kept import FILE, MESSAGES
 from o.letta.release import REVISION
-from o.letta.shown_messages import LocalIds, ShownHistory, show_history
+from o.letta.shown_messages import HistoryRows, LocalIds
 from o.storage.agent_folders import folders_of_agents
 from o.storage.agents import get_agent_state
 from o.storage.exports import (
     HeldArchive,
     WholeFile,
-    WholeThread,
     list_folder_files,
     list_held_archives,
     list_held_identities,
     list_managed_groups,
     list_threads,
     list_views,
-    read_passages,
-    read_thread,
+    pages_of_messages,
+    pages_of_passages,
     see_one_moment,
 )
 from o.storage.kept_parts import list_kept_parts
@@ -78,22 +77,33 @@ class Export:
 
 
 @dataclass(frozen=True)
+class _Thread:
+    """A conversation with what is its own."""
+
+    conversation: Conversation
+    history: ShownHistory
+    isolated: list[Block]
+
+
+@dataclass(frozen=True)
 class _Found:
     """An agent with all that is exported of it."""
 
     state: AgentState
-    own: WholeThread | None
-    threads: list[tuple[WholeThread, list[Block]]]
+    own: ShownHistory
+    threads: list[_Thread]
     variables: list[str]
     views: dict[str, AgentFile]
 
 
 @dataclass
 class _Read:
-    """All that was read."""
+    """All that was read; messages and passages are in `lists` already, as they are shown."""
 
+    lists: LongLists = field(default_factory=LongLists)
+    ids: LocalIds = field(default_factory=LocalIds)
     agents: list[_Found] = field(default_factory=list)
-    archives: list[tuple[HeldArchive, list[Passage]]] = field(default_factory=list)
+    archives: list[tuple[HeldArchive, str]] = field(default_factory=list)
     servers: dict[str, McpServer] = field(default_factory=dict)
     folders: dict[str, list[Folder]] = field(default_factory=dict)  # by agent
     files: list[WholeFile] = field(default_factory=list)
@@ -102,8 +112,10 @@ class _Read:
     kept: Kept = field(default_factory=dict)
 
 
-async def export_agent(agent_id: str, wanted: Export, actor: Actor, parts: Parts) -> bytes:
-    """The file, as JSON. All of it is of one moment.
+async def export_agent(
+    agent_id: str, wanted: Export, actor: Actor, parts: Parts
+) -> Iterator[bytes]:
+    """The file, as JSON in pieces. All of it is of one moment, and read before the first piece.
 
     Raises:
         NotFound: There is no such agent for this actor, or no such conversation of it.
@@ -120,23 +132,25 @@ async def _read(
     read = _Read()
     states = await _read_states(connection, actor, agent_id, read)
     ids = [state.agent.id for state in states]
-    variables = await parts.variables.of_agents(connection, ids)
-    for place, state in enumerate(states):
-        of_it = wanted if place == 0 else replace(wanted, conversation_id=None)
-        own, threads = await _read_threads(connection, state, of_it)
-        keys = [one.key for one in variables.get(state.agent.id, ())]
-        views = await list_views(connection, state.agent.id)
-        read.agents.append(_Found(state, own, threads, keys, views))
+    for id_ in ids:
+        read.ids.of("agent", id_)
     read.folders = await folders_of_agents(connection, ids)
     folder_ids = {folder.id for some in read.folders.values() for folder in some}
     read.files = await list_folder_files(connection, sorted(folder_ids))
     block_ids = [block.id for state in states for block in state.blocks]
     read.identities = await list_held_identities(connection, ids, block_ids)
-    for held in await list_held_archives(connection, ids):
-        read.archives.append((held, await read_passages(connection, held.archive.id)))
     read.servers = {one.id: one for one in await list_mcp_servers(connection, actor)}
     owners = [*_owners(states), *read.servers, *folder_ids]
     read.kept = await list_kept_parts(connection, owners)
+    variables = await parts.variables.of_agents(connection, ids)
+    for place, state in enumerate(states):
+        of_it = wanted if place == 0 else replace(wanted, conversation_id=None)
+        own, threads = await _read_threads(connection, state, of_it, read)
+        keys = [one.key for one in variables.get(state.agent.id, ())]
+        views = await list_views(connection, state.agent.id)
+        read.agents.append(_Found(state, own, threads, keys, views))
+    for held in await list_held_archives(connection, ids):
+        read.archives.append((held, await _read_passages(connection, held.archive.id, read)))
     return read
 
 
@@ -169,8 +183,8 @@ def _owners(states: Sequence[AgentState]) -> list[str]:
 
 
 async def _read_threads(
-    connection: AsyncConnection, state: AgentState, wanted: Export
-) -> tuple[WholeThread | None, list[tuple[WholeThread, list[Block]]]]:
+    connection: AsyncConnection, state: AgentState, wanted: Export, read: _Read
+) -> tuple[ShownHistory, list[_Thread]]:
     """The history that is shown as the agent's own, and the other ones."""
     found = await list_threads(connection, state.agent.id)
     if wanted.conversation_id is not None:
@@ -179,18 +193,45 @@ async def _read_threads(
             raise NotFound(f"Conversation not found with id='{wanted.conversation_id}'")
         found = named
     if wanted.scrub_messages or not found:
-        return None, []
-    threads = [
-        (await read_thread(connection, one), await list_isolated_blocks(connection, one.id))
-        for one in found
+        return ShownHistory(), []
+    own, *others = found
+    history = await _read_history(connection, own, state.agent, read)
+    return history, [
+        _Thread(
+            one,
+            await _read_history(connection, one, state.agent, read),
+            await list_isolated_blocks(connection, one.id),
+        )
+        for one in others
     ]
-    return threads[0][0], threads[1:]
 
 
-def _written(read: _Read, wanted: Export) -> bytes:
-    ids = LocalIds()
-    for found in read.agents:
-        ids.of("agent", found.state.agent.id)
+async def _read_history(
+    connection: AsyncConnection, conversation: Conversation, agent: Agent, read: _Read
+) -> ShownHistory:
+    """Put a conversation's messages into the lists."""
+    rows = HistoryRows(agent, read.ids, read.kept.get(agent.id, {}).get(MESSAGES, {}))
+    stands_for_it = read.lists.begin()
+    async for page in pages_of_messages(connection, conversation):
+        some = (
+            (one, _is_in_window(one, conversation, agent, is_aside=is_aside))
+            for one, is_aside in page
+        )
+        await asyncio.to_thread(read.lists.add, rows.of(some))
+    read.lists.add(rows.rest())
+    return ShownHistory(stands_for_it, rows.in_context)
+
+
+async def _read_passages(connection: AsyncConnection, archive_id: str, read: _Read) -> str:
+    """Put an archive's passages into the lists; returns what stands for them."""
+    stands_for_them = read.lists.begin()
+    async for page in pages_of_passages(connection, archive_id):
+        await asyncio.to_thread(read.lists.add, map(show_passage, page))
+    return stands_for_them
+
+
+def _written(read: _Read, wanted: Export) -> Iterator[bytes]:
+    ids = read.ids
     file: dict[str, Any] = {
         "agents": [],
         "groups": [],
@@ -216,23 +257,12 @@ def _written(read: _Read, wanted: Export) -> bytes:
     file["o_identities"] = [show_identity(one, ids) for one in read.identities]
     if wanted.skills is not None:
         file["skills"] = wanted.skills
-    return _encoded(file)
-
-
-def _encoded(file: dict[str, Any]) -> bytes:
-    """As JSON, piece by piece: `json.dumps` keeps all of them, which are many times the whole."""
-    out = io.BytesIO()
-    with io.TextIOWrapper(out, encoding="utf-8", newline="") as text:
-        text.writelines(json.JSONEncoder(ensure_ascii=False, indent=2).iterencode(file))
-        text.flush()
-        return out.getvalue()
+    return read.lists.written(file)
 
 
 def _add_agent(file: dict[str, Any], found: _Found, read: _Read, ids: LocalIds) -> None:
     agent = found.state.agent
     kept = read.kept.get(agent.id, {})
-    messages = kept.get(MESSAGES, {})
-    own = _history(found.own, agent, ids, messages)
     for block in found.state.blocks:
         if not ids.has(block.id):
             file["blocks"].append(show_block(block, ids, read.kept))
@@ -240,7 +270,7 @@ def _add_agent(file: dict[str, Any], found: _Found, read: _Read, ids: LocalIds) 
     file["agents"].append(
         show_agent(
             agent,
-            own,
+            found.own,
             ids,
             tool_ids=tool_ids,
             block_ids=[ids.of("block", block.id) for block in found.state.blocks],
@@ -249,9 +279,8 @@ def _add_agent(file: dict[str, Any], found: _Found, read: _Read, ids: LocalIds) 
         )
         | _folders(found, read, ids)
     )
-    for thread, isolated in found.threads:
-        history = _history(thread, agent, ids, messages)
-        file["o_conversations"].append(_conversation(thread, history, isolated, ids, read.kept))
+    for thread in found.threads:
+        file["o_conversations"].append(_conversation(thread, ids, read.kept))
     for name, part in kept.get(FILE, {}).items():
         file.setdefault(name, part)
         if name == "skills":
@@ -288,37 +317,21 @@ def _add_groups(file: dict[str, Any], read: _Read, ids: LocalIds) -> None:
                 agent["group_ids"].append(shown["id"])
 
 
-def _history(
-    thread: WholeThread | None, agent: Agent, ids: LocalIds, kept: dict[str, Any]
-) -> ShownHistory:
-    if thread is None:
-        return ShownHistory([], [])
-    return show_history(thread.messages, _in_window(thread, agent), agent, ids, kept)
-
-
-def _in_window(thread: WholeThread, agent: Agent) -> frozenset[str]:
+def _is_in_window(
+    message: Message, conversation: Conversation, agent: Agent, *, is_aside: bool
+) -> bool:
     """As `o.storage.context_windows` has it."""
-    conversation = thread.conversation
-    found = {one.id for one in thread.messages if one.position == 0}
-    if not agent.message_buffer_autoclear:
-        found |= {
-            one.id
-            for one in thread.messages
-            if one.position > conversation.window_start
-            and one.role is not Role.SUMMARY
-            and one.id not in thread.aside
-        }
-        found |= {conversation.summary_id} - {None}  # type: ignore[arg-type]
-    return frozenset(found)
+    if message.position == 0:
+        return True
+    if agent.message_buffer_autoclear:
+        return False
+    if message.id == conversation.summary_id:
+        return True
+    is_behind = message.position > conversation.window_start
+    return is_behind and message.role is not Role.SUMMARY and not is_aside
 
 
-def _conversation(
-    thread: WholeThread,
-    history: ShownHistory,
-    isolated: Sequence[Block],
-    ids: LocalIds,
-    kept: Kept,
-) -> dict[str, Any]:
+def _conversation(thread: _Thread, ids: LocalIds, kept: Kept) -> dict[str, Any]:
     one = thread.conversation
     return {
         "id": ids.of("conversation", one.id),
@@ -328,9 +341,9 @@ def _conversation(
         "model_settings": one.model_settings,
         "created_at": one.created_at.isoformat(),
         "last_message_at": one.last_message_at.isoformat() if one.last_message_at else None,
-        "messages": history.messages,
-        "in_context_message_ids": history.in_context,
-        "isolated_blocks": [show_block(block, ids, kept) for block in isolated],
+        "messages": thread.history.messages,
+        "in_context_message_ids": thread.history.in_context,
+        "isolated_blocks": [show_block(block, ids, kept) for block in thread.isolated],
     }
 
 

@@ -1,6 +1,7 @@
 """Agents, blocks, tools and the like in V1's spelling of agent files."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from api.wire.llm import shown_config
@@ -11,7 +12,7 @@ from o.domain.blocks import Block
 from o.domain.mcp import McpServer
 from o.domain.tools import StoredTool
 from o.letta.kept import FIELDS
-from o.letta.shown_messages import LocalIds, ShownHistory
+from o.letta.shown_messages import LocalIds
 from o.storage.exports import HeldArchive
 
 _BLOCK = (
@@ -46,6 +47,19 @@ _TOOL = (
 
 Kept = Mapping[str, Mapping[str, Any]]
 """By owner, what is kept with it by name."""
+
+
+@dataclass(frozen=True)
+class ShownHistory:
+    """A history as a file has it.
+
+    Attributes:
+        messages: What stands for its rows, see `LongLists`; a list where there are none.
+        in_context: The ids of what stands in the context window.
+    """
+
+    messages: str | list[Any] = field(default_factory=list)
+    in_context: list[str] = field(default_factory=list)
 
 
 def show_agent(
@@ -135,8 +149,8 @@ def show_server(server: McpServer, ids: LocalIds, kept: Kept) -> dict[str, Any]:
     }
 
 
-def show_archive(held: HeldArchive, passages: Sequence[Passage], ids: LocalIds) -> dict[str, Any]:
-    """An archive with its passages, as O adds it to V1's form; vectors are made anew."""
+def show_archive(held: HeldArchive, passages: str, ids: LocalIds) -> dict[str, Any]:
+    """An archive as O adds it to V1's form; `passages` stands for them, see `LongLists`."""
     archive = held.archive
     return {
         "name": archive.name,
@@ -146,13 +160,15 @@ def show_archive(held: HeldArchive, passages: Sequence[Passage], ids: LocalIds) 
         "embedding_config": archive.embedding_config,
         "agent_ids": [ids.of("agent", agent_id) for agent_id in held.agents],
         "owner_ids": [ids.of("agent", id_) for id_, is_owner in held.agents.items() if is_owner],
-        "passages": [
-            {
-                "text": one.text,
-                "metadata": one.metadata,
-                "tags": one.tags,
-                "created_at": one.created_at.isoformat(),
-            }
-            for one in passages
-        ],
+        "passages": passages,
+    }
+
+
+def show_passage(passage: Passage) -> dict[str, Any]:
+    """A passage of an archive; its vector is made anew."""
+    return {
+        "text": passage.text,
+        "metadata": passage.metadata,
+        "tags": passage.tags,
+        "created_at": passage.created_at.isoformat(),
     }

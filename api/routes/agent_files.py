@@ -1,8 +1,10 @@
 """Agent files: agents with all that is theirs, as V1's `.af` files."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, Header, Query, Response, UploadFile
+from fastapi.responses import StreamingResponse
 from pydantic_core import from_json
 
 from api.agent_files.exporting import Export, export_agent
@@ -117,8 +119,8 @@ async def export_with_skills(
     return _file(await export_agent(agent_id, wanted, actor, parts))
 
 
-def _file(content: bytes) -> Response:
-    return Response(content, media_type="application/json")
+def _file(pieces: Iterator[bytes]) -> Response:
+    return StreamingResponse(pieces, media_type="application/json")
 
 
 def _text(given: str | None) -> str | None:

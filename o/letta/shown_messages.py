@@ -1,7 +1,7 @@
 """Histories in V1's spelling, as agent files have them: the way back from `o.letta.messages`."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,49 +40,50 @@ class LocalIds:
         return id_ in self._ids
 
 
-@dataclass(frozen=True)
-class ShownHistory:
-    """A history as a file has it.
+class HistoryRows:
+    """Makes the rows of a conversation's messages, which come in order and some at a time.
 
     Attributes:
-        in_context: The ids of what stands in the context window.
+        in_context: The rows' ids of what stands in the context window.
     """
 
-    messages: list[dict[str, Any]]
-    in_context: list[str]
+    def __init__(self, agent: Agent, ids: LocalIds, kept: Mapping[str, Any]) -> None:
+        """Nothing has come yet.
 
+        Args:
+            agent: Whose messages they are.
+            ids: Of the file; messages get theirs here.
+            kept: By message, fields that are not known here and come with it again.
+        """
+        self.in_context: list[str] = []
+        self._agent = agent
+        self._ids = ids
+        self._kept = kept
+        self._returns: dict[str, Any] | None = None  # the row that takes more of them
 
-def show_history(
-    history: Sequence[Message],
-    in_window: frozenset[str],
-    agent: Agent,
-    ids: LocalIds,
-    kept: Mapping[str, Any],
-) -> ShownHistory:
-    """The messages of a conversation.
+    def of(self, some: Iterable[tuple[Message, bool]]) -> Iterator[dict[str, Any]]:
+        """The rows that are whole with these messages. With each comes if the window has it."""
+        for one, is_in_window in some:
+            returned = one.tool_return if one.role is Role.TOOL else None
+            if self._returns is not None and returned is not None:
+                self._ids.of("message", one.id)
+                self._returns["tool_returns"].append(_return(returned, one, self._agent))
+                continue
+            yield from self.rest()
+            rows = _rows(one, self._agent, self._ids)
+            rows[-1].update(self._kept.get(one.id) or {})
+            if is_in_window:
+                self.in_context += [row["id"] for row in rows]
+            if returned is not None:
+                (self._returns,) = rows
+            else:
+                yield from rows
 
-    Args:
-        history: All of it, in order.
-        in_window: The ids of what stands in the window.
-        agent: Whose it is.
-        ids: Of the file; messages get theirs here.
-        kept: By message, fields that are not known here and come with it again.
-    """
-    shown: list[dict[str, Any]] = []
-    in_context: list[str] = []
-    returns: dict[str, Any] | None = None  # the row that takes more of them
-    for one in history:
-        if one.role is Role.TOOL and returns is not None and one.tool_return is not None:
-            ids.of("message", one.id)
-            returns["tool_returns"].append(_return(one.tool_return, one, agent))
-            continue
-        rows = _rows(one, agent, ids)
-        returns = rows[0] if one.role is Role.TOOL and one.tool_return is not None else None
-        rows[-1].update(kept.get(one.id) or {})
-        shown += rows
-        if one.id in in_window:
-            in_context += [row["id"] for row in rows]
-    return ShownHistory(shown, in_context)
+    def rest(self) -> Iterator[dict[str, Any]]:
+        """The row that could have taken more."""
+        if self._returns is not None:
+            yield self._returns
+        self._returns = None
 
 
 def _rows(one: Message, agent: Agent, ids: LocalIds) -> list[dict[str, Any]]:

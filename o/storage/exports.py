@@ -1,9 +1,9 @@
 """What exports read: whole histories, and whole archives, in order."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select, text
+from sqlalchemy import select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
@@ -20,21 +20,10 @@ from o.storage.memory_tables import agent_archives, archives, passages
 from o.storage.rows import columns_of, model_of, models_of, readable
 from o.storage.tables import conversations, messages
 
-_AT_ONCE = 1_000
+AT_ONCE = 1_000
+"""Messages or passages that are read in one statement."""
+
 _ONE_MOMENT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-
-
-@dataclass(frozen=True)
-class WholeThread:
-    """A conversation with all its messages.
-
-    Attributes:
-        aside: The ids of those that are in no window.
-    """
-
-    conversation: Conversation
-    messages: list[Message]
-    aside: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -68,10 +57,13 @@ async def list_threads(connection: AsyncConnection, agent_id: str) -> list[Conve
     return models_of(Conversation, rows.mappings().all())
 
 
-async def read_thread(connection: AsyncConnection, conversation: Conversation) -> WholeThread:
-    """All messages of a conversation in order; what cannot be read is left out."""
-    found: list[Message] = []
-    aside: set[str] = set()
+async def pages_of_messages(
+    connection: AsyncConnection, conversation: Conversation
+) -> AsyncIterator[list[tuple[Message, bool]]]:
+    """All messages of a conversation in order, each with whether it is in no window.
+
+    What cannot be read is left out.
+    """
     after = -1
     while True:
         rows = await connection.execute(
@@ -82,13 +74,12 @@ async def read_thread(connection: AsyncConnection, conversation: Conversation) -
                 messages.c.position < conversation.next_position,
             )
             .order_by(messages.c.position)
-            .limit(_AT_ONCE)
+            .limit(AT_ONCE)
         )
         page = rows.mappings().all()
-        found += readable(page, lambda row: model_of(Message, row))
-        aside |= {row["id"] for row in page if row["is_aside"]}
-        if len(page) < _AT_ONCE:
-            return WholeThread(conversation, found, frozenset(aside))
+        yield readable(page, lambda row: (model_of(Message, row), row["is_aside"]))
+        if len(page) < AT_ONCE:
+            return
         after = page[-1]["position"]
 
 
@@ -180,11 +171,18 @@ async def list_held_identities(
     ]
 
 
-async def read_passages(connection: AsyncConnection, archive_id: str) -> list[Passage]:
+async def pages_of_passages(
+    connection: AsyncConnection, archive_id: str
+) -> AsyncIterator[list[Passage]]:
     """All passages of an archive by their time."""
-    rows = await connection.execute(
-        select(*columns_of(passages, Passage))
-        .where(passages.c.archive_id == archive_id)
-        .order_by(passages.c.created_at, passages.c.id)
-    )
-    return models_of(Passage, rows.mappings().all())
+    keys = (passages.c.created_at, passages.c.id)
+    wanted = select(*columns_of(passages, Passage)).where(passages.c.archive_id == archive_id)
+    wanted = wanted.order_by(*keys).limit(AT_ONCE)
+    behind = wanted
+    while True:
+        page = (await connection.execute(behind)).mappings().all()
+        yield models_of(Passage, page)
+        if len(page) < AT_ONCE:
+            return
+        last = page[-1]
+        behind = wanted.where(tuple_(*keys) > tuple_(last["created_at"], last["id"]))
