@@ -96,7 +96,9 @@ def test_a_thousand_idle_streams_cost_one_statement_a_second_and_others_nothing(
         statements = log.sent_by(FOLLOWING)
         assert len(statements) <= 6, f"{len(statements)} statements in about three seconds"
         assert all("unnest" in text for _, text in statements)
-        assert len(log.sent_by(REQUESTS)) == 1, "the request's own, on a connection of the pool"
+        others = [text for _, text in log.sent_by(REQUESTS)]
+        assert sum("agents.id" in text for text in others) == 1, "the request's own"
+        assert len(others) < 10, "beside it, whether the server is ready may have been asked"
         ends = crowd.ends()
         for one in held:
             one.gate.opened.set()
