@@ -198,6 +198,36 @@ def test_one_user_has_so_many_messages_under_way_and_no_more(
     assert len(server.query("SELECT id FROM runs WHERE agent_id = ANY(%s)", [one, two])) == 2
 
 
+def test_the_official_client_sends_again_what_there_was_no_room_for(
+    server: Product, url: str, provider: FakeProvider
+) -> None:
+    secret = new_organization(server, "patient")
+    maker = Letta(base_url=server.url, api_key=secret)
+    agents = [maker.agents.create(model=HANDLE, memory_blocks=[]).id for _ in range(3)]
+    gates = [hold(provider, "a patient one") for _ in range(2)]
+    refusals: list[httpx.Response] = []
+
+    def make_room(answer: httpx.Response) -> None:
+        if answer.status_code == 429:
+            refusals.append(answer)
+            for gate in gates:
+                gate.opened.set()
+
+    http = httpx.Client(event_hooks={"response": [make_room]}, timeout=60)
+    client = Letta(base_url=url, api_key=secret, max_retries=4, http_client=http)
+
+    def send(agent_id: str, text: str) -> str:
+        return str(client.agents.messages.create(agent_id, input=text).messages[-1])
+
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(send, agent_id, "a patient one") for agent_id in agents[:2]]
+        assert all(gate.reached.wait(60) for gate in gates)
+        assert "You said: hello" in send(agents[2], "hello")
+        assert all("You said: a patient one" in one.result(60) for one in waiting)
+    assert refusals
+    assert len(server.query("SELECT id FROM runs WHERE agent_id = %s", agents[2])) == 1
+
+
 def test_what_makes_room_is_not_refused_for_want_of_it(
     server: Product, url: str, provider: FakeProvider
 ) -> None:
