@@ -212,7 +212,7 @@ class ForkServer:
             pause_s = _PAUSE_S if steady else min(_LONGEST_PAUSE_S, pause_s * 2)
             if not steady:
                 await asyncio.sleep(pause_s)
-            self._take_on(*_spawned())
+            self._take_on(*await _another())
 
     def _take_on(self, pid: int, control: socket.socket) -> None:
         control.setblocking(False)
@@ -274,11 +274,24 @@ def _is_possible() -> bool:
     return True
 
 
+async def _another() -> tuple[int, socket.socket]:
+    """A new fork server, as soon as the system has room for one."""
+    while True:
+        try:
+            return _spawned()
+        except OSError as error:
+            _log.warning("no fork server can be started", extra={"reason": error.strerror})
+        await asyncio.sleep(_LONGEST_PAUSE_S)
+
+
 def _spawned() -> tuple[int, socket.socket]:
     """A fork server that loads everything by itself: this process can no longer be forked."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    theirs.set_inheritable(True)
-    command = [*FORK_SERVER, str(theirs.fileno())]
-    pid = os.posix_spawn(command[0], command, os.environ)
-    theirs.close()
-    return pid, ours
+    with theirs:
+        theirs.set_inheritable(True)
+        command = [*FORK_SERVER, str(theirs.fileno())]
+        try:
+            return os.posix_spawn(command[0], command, os.environ), ours
+        except OSError:
+            ours.close()
+            raise

@@ -1,5 +1,6 @@
 """The process from which the API and the workers are forked."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -13,6 +14,7 @@ import httpx
 import psutil
 import pytest
 
+from server.up import forks
 from tests.support.product import Product, eventually, is_alive
 from tests.support.provider import HANDLE, FakeProvider
 
@@ -50,6 +52,28 @@ def test_what_is_forked_lives_on_without_the_fork_server_and_comes_back_with_the
         assert client.agents.messages.create(agent.id, input="Hi").stop_reason is not None
     finally:
         product.stop()  # fails where anything is left
+
+
+async def test_a_fork_server_that_cannot_be_started_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(forks, "_PAUSE_S", 0.01)
+    monkeypatch.setattr(forks, "_LONGEST_PAUSE_S", 0.05)
+    monkeypatch.setattr(forks, "FORK_SERVER", ("/nowhere/python",))
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    first = os.posix_spawn("/bin/sleep", ["sleep", "0"], os.environ)
+    server = forks.ForkServer(first, ours, 1.0)
+    theirs.close()  # as its end does
+    server.keep(lambda: None)
+    try:
+        async with asyncio.timeout(20):
+            while caplog.messages.count("no fork server can be started") < 2:
+                await asyncio.sleep(0.01)
+            monkeypatch.setattr(forks, "FORK_SERVER", ("/bin/sleep", "600"))
+            while server.pid in (first, None):
+                await asyncio.sleep(0.01)
+    finally:
+        await server.close()
 
 
 def _is_healthy(product: Product) -> bool:
