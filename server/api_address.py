@@ -1,4 +1,4 @@
-"""Where the commands that speak to a server find it: all of them in this one way."""
+"""Where the commands that speak to a server find it, and as whom: all of them in this one way."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -14,6 +14,12 @@ def url_option(command: _Command) -> _Command:
     """`--url`: what goes before everything that `address_of_api` looks at."""
     said = "Where the API is [O_BASE_URL; that of the `o up` of O_DATA_DIR, or this machine]."
     return click.option("--url", envvar="O_BASE_URL", help=said)(command)
+
+
+def user_option(command: _Command) -> _Command:
+    """`--user`: as whom the API is asked, in V1's header."""
+    said = "As whom the API is asked, by id: things are those of this user's organization."
+    return click.option("--user", "user_id", metavar="ID", help=said)(command)
 
 
 def address_of_api(settings: Settings, url: str | None = None) -> str:

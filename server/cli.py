@@ -20,7 +20,7 @@ from o.log import configure_logging, printable
 from o.process_memory import load_without_collector, spare_collector
 from o.settings import STARTUP_PATIENCE_S, ProviderSettings, Settings
 from o.tracing import hand_over, trace_to
-from server.api_address import address_of_api, url_option
+from server.api_address import address_of_api, url_option, user_option
 from server.backup.command import backup, reset_temporal, restore
 from server.container import check_complete, run_as_init
 from server.export.command import export
@@ -233,10 +233,12 @@ def status(url: str | None, *, as_json: bool) -> None:
     help="What becomes of files whose names the folder has.",
 )
 @click.option("--wait/--no-wait", "waits", default=True, help="See the files read.")
+@user_option
 def ingest(folder: str, paths: tuple[Path, ...], url: str | None, **options: Any) -> None:
     """Put files, and all that is below directories, into a folder; one that is missing is made.
 
-    A file of a directory is called by its path there. Sends O_API_TOKEN, where it is set.
+    A file of a directory is called by its path there. Sends O_API_TOKEN, where it is set. The
+    folder is one of the default organization, or of the key's own: --user names another's.
     """
     from server.ingest import ingest as put  # noqa: PLC0415
 

@@ -15,6 +15,8 @@ import httpx
 from o.errors import InvalidInput, Unavailable
 from o.log import printable
 from server.api_answers import check_is_api
+from server.export.organizations import organizations_of
+from server.export.source import Source
 from server.progress import progress_bar
 
 _AT_ONCE = 4
@@ -301,12 +303,22 @@ def tell(folder: str, result: Result, *, waits: bool) -> None:
         click.echo(f"  {printable(name):{min(width, 60)}}  {reason}")
 
 
+def _check_user(url: str, token: str | None, user_id: str) -> None:
+    """See that the API knows the user: for one that it does not know, it would take the default."""
+    source = Source(url, token)
+    try:
+        organizations_of(source, user_id)
+    finally:
+        source.close()
+
+
 async def ingest(
     folder: str,
     paths: Sequence[Path],
     *,
     url: str,
     token: str | None,
+    user_id: str | None,
     embedding: str | None,
     duplicates: str,
     waits: bool,
@@ -315,6 +327,7 @@ async def ingest(
 
     Raises:
         InvalidInput: The API refuses us, or is none, or there is no file.
+        NotFound: There is no such user.
         Unavailable: Nobody answers.
     """
     folder = _spelled(folder)
@@ -323,6 +336,9 @@ async def ingest(
         raise InvalidInput("There is no file at these paths.")
     await check_is_api(url)
     headers = {"authorization": f"Bearer {token}"} if token else {}
+    if user_id is not None:
+        await asyncio.to_thread(_check_user, url, token, user_id)
+        headers["user_id"] = user_id
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=_TIMEOUT) as client:
         work = Ingestion(client, duplicates=duplicates)
         work.result.failed.update(failed)

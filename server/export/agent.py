@@ -14,7 +14,7 @@ from server.export.markdown import (
     message_markdown,
 )
 from server.export.names import distinct_names, name_with_id, safe_name
-from server.export.source import Source
+from server.export.organizations import Organization
 from server.export.writing import Place
 
 ABOUT = "agent.json"
@@ -46,17 +46,17 @@ class AgentExport:
     """Puts one agent into a folder. What is there whole is passed over."""
 
     def __init__(
-        self, source: Source, place: Place, agent: Shown, *, tell: Callable[[str], None]
+        self, organization: Organization, place: Place, agent: Shown, *, tell: Callable[[str], None]
     ) -> None:
         """Nothing is asked yet.
 
         Args:
-            source: The API.
+            organization: Whose it is.
             place: Where its folder is to be.
             agent: As the API's list shows it.
             tell: Told how far it is.
         """
-        self._source = source
+        self._source, self._about = organization.source, organization.about
         self._agent = agent
         self._path = f"agents/{agent['id']}"
         self._tell = tell
@@ -84,6 +84,8 @@ class AgentExport:
             self._tell(what)
             self._trying(what, step)
         about = {name: self._agent.get(name) for name in _KEPT}
+        if self._about:
+            about["organization"] = {name: self._about[name] for name in ("id", "name")}
         self._place.write(ABOUT, f"{json.dumps(about, ensure_ascii=False, indent=2)}\n")
         return self.result
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,17 +12,19 @@ import click
 from o.errors import InvalidInput, NotFound, OError, Unavailable
 from o.log import printable
 from o.settings import Settings
-from server.api_address import address_of_api, url_option
+from server.api_address import address_of_api, url_option, user_option
 from server.progress import progress_bar
 
 if TYPE_CHECKING:
     from server.export.agent import Exported
+    from server.export.organizations import Organization
     from server.export.source import Source
     from server.export.writing import Place
 
 # What it works with is imported when it runs: `o --help` is quick.
 
 _PAGE = 100
+_NO_USER = "the organization has no user to ask as: POST /v1/admin/users/ makes one"
 
 
 @dataclass
@@ -50,6 +52,7 @@ def export() -> None:
 )
 @click.option("--overwrite", is_flag=True, help="Write anew what is there already.")
 @url_option
+@user_option
 @click.pass_obj
 def agent(
     read_settings: Callable[..., Settings],
@@ -58,13 +61,15 @@ def agent(
     directory: Path,
     overwrite: bool,
     url: str | None,
+    user_id: str | None,
 ) -> None:
     """Put agents into a directory: a folder for each, with README.md to tell them apart.
 
     A folder has the agent file (.af), which O and other servers import, and what people read:
     conversations and blocks as Markdown, passages as JSON lines, the text of files. No secrets are
     in them. Files that are there are passed over, so that it may be stopped and run again. Sends
-    O_API_TOKEN, where it is set.
+    O_API_TOKEN, where it is set. Agents are those of all organizations that it opens; a key opens
+    its own.
 
     Exit status: 0 when all is there; 1 when something could not be had, which is named.
     """
@@ -72,13 +77,21 @@ def agent(
         raise click.UsageError("name agents, or say --all")
     settings = read_settings()
     token = settings.api_token.get_secret_value() if settings.api_token else None
-    raise SystemExit(_export(agents, directory, address_of_api(settings, url), token, overwrite))
+    url = address_of_api(settings, url)
+    raise SystemExit(_export(agents, directory, url, token, user_id, overwrite=overwrite))
 
 
 def _export(
-    agents: tuple[str, ...], directory: Path, url: str, token: str | None, overwrite: bool
+    agents: tuple[str, ...],
+    directory: Path,
+    url: str,
+    token: str | None,
+    user_id: str | None,
+    *,
+    overwrite: bool,
 ) -> int:
     from server.api_answers import check_is_api  # noqa: PLC0415
+    from server.export.organizations import organizations_of  # noqa: PLC0415
     from server.export.source import Source  # noqa: PLC0415
     from server.export.writing import Place  # noqa: PLC0415
 
@@ -87,12 +100,16 @@ def _export(
     source = Source(url, token)
     outcome = Outcome()
     try:
+        organizations, lacking = organizations_of(source, user_id)
         if agents:
-            found = _named(source, agents, outcome)
-            _each(source, place, found, len(found), outcome)
+            found = _named(organizations, agents, outcome)
+            _each(place, found, len(found), outcome)
         else:
-            count = source.get("agents/count", show_hidden_agents=True)
-            _each(source, place, _every(source), int(count), outcome)
+            outcome.failed |= dict.fromkeys(lacking, _NO_USER)
+            counts = [
+                one.source.get("agents/count", show_hidden_agents=True) for one in organizations
+            ]
+            _each(place, _every(organizations), sum(map(int, counts)), outcome)
     finally:
         source.close()
         if outcome.exported:
@@ -100,38 +117,47 @@ def _export(
     return _tell(outcome, directory)
 
 
-def _named(source: "Source", wanted: Iterable[str], outcome: Outcome) -> list[dict[str, Any]]:
-    """The agents by these ids and names, each once."""
-    from o.ids import is_id  # noqa: PLC0415
+_Found = tuple["Organization", dict[str, Any]]
+"""An agent as the API's list shows it, and whose it is."""
 
-    found: dict[str, dict[str, Any]] = {}
+
+def _named(
+    organizations: Sequence["Organization"], wanted: Iterable[str], outcome: Outcome
+) -> list[_Found]:
+    """The agents by these ids and names, each once."""
+    found: dict[str, _Found] = {}
     for one in wanted:
-        try:
-            if is_id(one, "agent"):
-                named = [source.get(f"agents/{one}", include="agent.tags")]
-            else:
-                pages = source.pages("agents/", name=one, show_hidden_agents=True)
-                named = [agent for page in pages for agent in page]
-        except NotFound:
-            named = []
+        named = {
+            agent["id"]: (organization, agent)
+            for organization in organizations
+            for agent in _by_id_or_name(organization.source, one)
+        }
         if not named:
             outcome.failed[one] = "there is no such agent"
-        found |= {agent["id"]: agent for agent in named}
+        found |= named
     return list(found.values())
 
 
-def _every(source: "Source") -> Iterator[dict[str, Any]]:
-    for page in source.pages("agents/", limit=_PAGE, show_hidden_agents=True, include="agent.tags"):
-        yield from page
+def _by_id_or_name(source: "Source", wanted: str) -> list[dict[str, Any]]:
+    from o.ids import is_id  # noqa: PLC0415
+
+    try:
+        if is_id(wanted, "agent"):
+            return [source.get(f"agents/{wanted}", include="agent.tags")]
+        pages = source.pages("agents/", name=wanted, show_hidden_agents=True)
+        return [agent for page in pages for agent in page]
+    except NotFound:
+        return []
 
 
-def _each(
-    source: "Source",
-    place: "Place",
-    agents: Iterable[dict[str, Any]],
-    count: int,
-    outcome: Outcome,
-) -> None:
+def _every(organizations: Sequence["Organization"]) -> Iterator[_Found]:
+    shown = {"show_hidden_agents": True, "include": "agent.tags"}
+    for one in organizations:
+        for page in one.source.pages("agents/", limit=_PAGE, **shown):
+            yield from ((one, agent) for agent in page)
+
+
+def _each(place: "Place", agents: Iterable[_Found], count: int, outcome: Outcome) -> None:
     from server.export.agent import AgentExport  # noqa: PLC0415
     from server.export.markdown import line  # noqa: PLC0415
 
@@ -147,10 +173,10 @@ def _each(
             bar.update(0)
             bar.render_progress()
 
-        for one in agents:
+        for organization, one in agents:
             at["agent"] = line(one["name"])
             try:
-                done = AgentExport(source, place, one, tell=tell).run()
+                done = AgentExport(organization, place, one, tell=tell).run()
                 outcome.exported.append(done)
                 if done.failed:
                     outcome.failed[done.folder] = "; ".join(done.failed)

@@ -59,13 +59,28 @@ def line(text: Any) -> str:
 
 
 def index_markdown(agents: Sequence[tuple[str, Shown]]) -> str:
-    """The list of the agents in a directory, given the folder and what is known of each."""
-    rows = [
-        f"- [{line(about.get('name'))}]({quote(folder)}/) `{line(about.get('id'))}`"
-        + (f": {line(about['description'])}" if about.get("description") else "")
-        for folder, about in sorted(agents, key=lambda one: (str(one[1].get("name")), one[0]))
+    """The list of the agents in a directory, given the folder and what is known of each.
+
+    Those of several organizations stand under the name of their own one.
+    """
+    by_owner: dict[str, list[str]] = {}
+    for folder, about in sorted(agents, key=lambda one: (str(one[1].get("name")), one[0])):
+        row = f"- [{line(about.get('name'))}]({quote(folder)}/) `{line(about.get('id'))}`"
+        said = f": {line(about['description'])}" if about.get("description") else ""
+        by_owner.setdefault(_owner(about), []).append(row + said)
+    parts = [
+        [*([f"## {owner}", ""] if owner and len(by_owner) > 1 else []), *rows, ""]
+        for owner, rows in sorted(by_owner.items())
     ]
-    return "\n".join(["# Agents", "", _CONTENTS, "", *rows, ""])
+    return "\n".join(["# Agents", "", _CONTENTS, "", *(one for part in parts for one in part)])
+
+
+def _owner(about: Shown) -> str:
+    """The organization of an agent, as it is shown; empty where it is not known."""
+    owner = about.get("organization")
+    if not isinstance(owner, Mapping):
+        return ""
+    return f"{line(owner.get('name'))} `{line(owner.get('id'))}`"
 
 
 def _said(who: str) -> Callable[[Shown, str], str]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from typing import Any, BinaryIO
 
 import httpx
@@ -17,6 +18,10 @@ _MAX_PAGE = 200  # messages may be large, and all of a page is held
 # Taken for a current client, it is shown no secrets that it does not ask for.
 _AGENT = "letta-client/1 (o export)"
 _SHOWN_CHARS = 300
+
+
+class Refused(OError):
+    """The key that was sent may not do this."""
 
 
 class Source:
@@ -35,6 +40,13 @@ class Source:
         except httpx.InvalidURL:
             raise InvalidInput(f"{url[:200]!r} is no address of an API") from None
         self._url = url
+        self._as_whom: dict[str, str] = {}
+
+    def as_user(self, user_id: str) -> "Source":
+        """The same API over the same connections, asked as a user."""
+        other = copy(self)
+        other._as_whom = {"user_id": user_id}
+        return other
 
     def close(self) -> None:
         """Close its connections."""
@@ -45,7 +57,7 @@ class Source:
 
         Raises:
             NotFound: There is no such thing (any more).
-            OError: It refuses, or fails.
+            OError: It fails, or refuses (`Refused` where the key may not).
             Unavailable: Nobody answers.
         """
         with self._answer(path, params) as answer:
@@ -80,7 +92,9 @@ class Source:
     def _answer(self, path: str, params: dict[str, Any]) -> Iterator[httpx.Response]:
         for left in reversed(range(_TRIES)):
             try:
-                request = self._client.build_request("GET", f"/v1/{path}", params=params)
+                request = self._client.build_request(
+                    "GET", f"/v1/{path}", params=params, headers=self._as_whom
+                )
                 answer = self._client.send(request, stream=True)
             except (httpx.InvalidURL, httpx.UnsupportedProtocol):
                 raise InvalidInput(
@@ -121,5 +135,5 @@ def _refused(answer: httpx.Response) -> OError:
         detail = f"status {answer.status_code}"
     if answer.status_code == 401:
         return InvalidInput("The API wants its token: set O_API_TOKEN.")
-    kind = NotFound if answer.status_code == 404 else OError
-    return kind(detail[:_SHOWN_CHARS])
+    kinds: dict[int, type[OError]] = {403: Refused, 404: NotFound}
+    return kinds.get(answer.status_code, OError)(detail[:_SHOWN_CHARS])

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from letta_client import Letta
 
 from o.ids import new_id
 from tests.support.chats import speak
-from tests.support.organizations import new_organization
+from tests.support.organizations import new_key, new_organization
 from tests.support.product import REPOSITORY, Product, eventually
-from tests.support.provider import HANDLE, call, do, say
+from tests.support.provider import HANDLE, FakeProvider, call, do, say
 
+TOKEN = "of the whole server"
 MOVING = REPOSITORY / "docs" / "moving.md"
 
 
@@ -245,6 +247,71 @@ def test_all_agents_are_put_out_hidden_ones_too(
     assert done.returncode == 0, done.stderr
     abouts = [json.loads(path.read_text()) for path in tmp_path.glob("*/agent.json")]
     assert {hidden.id, *twice} <= {about["id"] for about in abouts}
+
+
+@pytest.fixture(scope="module")
+def guarded(provider: FakeProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """A server with a token, and with nobody's agents but those of its test."""
+    env = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": provider.url, "O_API_TOKEN": TOKEN}
+    product = Product(tmp_path_factory.mktemp("guarded") / "o", env)
+    product.start()
+    yield product
+    product.stop()
+
+
+def test_all_agents_are_those_of_every_organization_that_the_token_opens(
+    guarded: Product, tmp_path: Path
+) -> None:
+    server, token = guarded, TOKEN
+    ours = server.client(api_key=token).agents.create(name="ours", model=HANDLE)
+    key = new_organization(server, "Another one")
+    theirs = server.client(api_key=key).agents.create(name="theirs", model=HANDLE)
+    done = run(server, "--all", "--to", str(tmp_path / "all"), key=token)
+    assert done.returncode == 0, done.stderr
+    assert set(owners(tmp_path / "all")) == {ours.id, theirs.id}
+    assert owners(tmp_path / "all")[theirs.id]["name"] == "Another one"
+    shown = (tmp_path / "all" / "README.md").read_text()
+    assert shown.index("## Another one") < shown.index("[theirs]")
+    assert run(server, "theirs", "--to", str(tmp_path / "name"), key=token).returncode == 0
+    assert run(server, theirs.id, "--to", str(tmp_path / "id"), key=token).returncode == 0
+    assert set(owners(tmp_path / "name")) == set(owners(tmp_path / "id")) == {theirs.id}
+
+    ((user,),) = server.query(
+        "SELECT users.id FROM users JOIN organizations o ON o.id = organization_id"
+        " WHERE o.name = 'Another one'"
+    )
+    one = ("--user", user, "--to", str(tmp_path / "one"))
+    assert run(server, "--all", *one, key=token).returncode == 0
+    assert set(owners(tmp_path / "one")) == {theirs.id}
+    unknown = run(server, "--all", "--user", new_id("user"), "--to", str(tmp_path), key=token)
+    assert unknown.returncode == 1
+    assert "there is no user" in unknown.stderr
+
+    server.query("INSERT INTO organizations (id, name) VALUES (%s, 'Empty')", new_id("org"))
+    done = run(server, "--all", "--to", str(tmp_path / "all"), key=token)
+    assert done.returncode == 1
+    assert "Empty (org-" in done.stderr
+    assert "has no user" in done.stderr
+
+
+def owners(directory: Path) -> dict[str, Any]:
+    """The organizations of the agents in a directory, by the agents' ids."""
+    abouts = [json.loads(path.read_text()) for path in directory.glob("*/agent.json")]
+    return {about["id"]: about["organization"] for about in abouts}
+
+
+def test_a_key_that_is_no_administrators_puts_out_its_own_organization(
+    server: Product, name: str, tmp_path: Path
+) -> None:
+    reader = new_key(server, "read")
+    agent = server.client().agents.create(name=name, model=HANDLE)
+    done = run(server, name, "--to", str(tmp_path), key=reader)
+    assert done.returncode == 0, done.stderr
+    (about,) = tmp_path.glob("*/agent.json")
+    assert json.loads(about.read_text())["id"] == agent.id
+    other = run(server, name, "--user", new_id("user"), "--to", str(tmp_path), key=reader)
+    assert other.returncode == 1
+    assert "admin" in other.stderr
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from server.ingest import find_files
 from server.up import state
 from server.up.state import State
 from tests.files import made
+from tests.support.organizations import new_organization
 from tests.support.ports import own_port
 from tests.support.product import REPOSITORY, Product
 from tests.support.provider import HANDLE
@@ -58,6 +59,25 @@ def names(client: Letta, folder: str) -> list[str]:
     (found,) = client.folders.list(name=folder).items
     files = client.folders.files.list(found.id).items
     return sorted(str(file.file_name).removeprefix(f"{folder}/") for file in files)
+
+
+def test_a_folder_is_put_into_the_organization_of_the_user_who_is_named(
+    client: Letta, server: Product, documents: Path
+) -> None:
+    folder = new_id("handbook")
+    key = new_organization(server, folder)
+    ((user,),) = server.query(
+        "SELECT u.id FROM users u JOIN organizations o ON o.id = organization_id WHERE o.name = %s",
+        folder,
+    )
+    done = ingest(server.url, folder, documents, "--user", user)
+    assert done.returncode == 0, done.stderr
+    assert len(names(server.client(api_key=key), folder)) == 3
+    assert not client.folders.list(name=folder).items
+    unknown = ingest(server.url, folder, documents, "--user", new_id("user"))
+    assert unknown.returncode == 1
+    assert "there is no user" in unknown.stderr
+    assert not client.folders.list(name=folder).items
 
 
 def test_a_directory_becomes_a_folder_and_is_put_there_once(
