@@ -111,8 +111,11 @@ class BubblewrapSandbox:
 
     async def _tend(self) -> None:
         while True:
-            if self._caps is not None and self._caps.cgroups is not None:
-                self._caps.cgroups.clear()
-            if self._jobs is not None:
-                self._jobs.pool.tend()
+            try:
+                if self._caps is not None and self._caps.cgroups is not None:
+                    self._caps.cgroups.clear()
+                if self._jobs is not None:
+                    self._jobs.pool.tend()
+            except Exception:  # or what dead workers left would stay from then on
+                _log.exception("sandboxes could not be tended")
             await asyncio.sleep(_TEND_S)

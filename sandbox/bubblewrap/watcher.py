@@ -5,6 +5,7 @@ The kernel's own limits are for each process. This looks at all processes of a s
 """
 
 import contextlib
+import logging
 import os
 import signal
 import threading
@@ -15,6 +16,7 @@ from typing import Literal
 
 from sandbox.protocol import Limits
 
+_log = logging.getLogger(__name__)
 _INTERVAL_S = 0.05
 _FREE_S = 60.0
 """Until then a sandbox may use the CPU of so long at once; afterwards, as much on the average."""
@@ -100,7 +102,7 @@ class Watcher:
                 self._changed.wait_for(lambda: self._watched)
                 watched = list(self._watched)
             for watch in watched:
-                verdict = watch.look()
+                verdict = _look(watch)
                 with self._changed:
                     if verdict is not None and watch in self._watched:
                         self._watched.remove(watch)
@@ -108,6 +110,15 @@ class Watcher:
                         with contextlib.suppress(ProcessLookupError):
                             signal.pidfd_send_signal(watch.pidfd, signal.SIGKILL)
             time.sleep(_INTERVAL_S)
+
+
+def _look(watch: Watch) -> Verdict | None:
+    """The verdict on one. What cannot be looked at is not left running, and keeps no other so."""
+    try:
+        return watch.look()
+    except Exception:
+        _log.exception("a sandbox could not be watched, and is ended")
+        return "memory"
 
 
 def _family(first: int) -> list[int]:

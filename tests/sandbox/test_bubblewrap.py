@@ -16,6 +16,7 @@ from sandbox.bubblewrap import cgroups
 from sandbox.bubblewrap.box import BubblewrapLauncher
 from sandbox.bubblewrap.host import look
 from sandbox.bubblewrap.process import Caps
+from sandbox.bubblewrap.watcher import Verdict, Watch
 from sandbox.pooled import PooledJobs
 from sandbox.protocol import Job, JobResult, Limits
 from sandbox.self_test import problem_of
@@ -129,6 +130,26 @@ return "all of them have it"
     else:
         assert done.failure.kind == "memory", done.failure.message
     assert (await jobs.run("return 1")).result == 1
+
+
+async def test_what_cannot_be_watched_is_ended_and_the_others_are_watched_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    look_well = Watch.look
+    looked_at: list[int] = []
+
+    def look_at(watch: Watch) -> Verdict | None:
+        looked_at.append(watch.pid)
+        if watch.pid == looked_at[0]:
+            raise RuntimeError("nobody knows why")
+        return look_well(watch)
+
+    monkeypatch.setattr(Watch, "look", look_at)
+    jobs = Jobs(Caps(None))
+    first = await jobs.run("import time; time.sleep(60)", Limits(timeout_s=50))
+    second = await jobs.run("return len(bytearray(b'x') * (400 << 20))")
+    await jobs.pooled.close()
+    assert [done.failure and done.failure.kind for done in (first, second)] == ["memory", "memory"]
 
 
 async def test_memory_of_one_process_is_held(jobs: Jobs) -> None:
