@@ -14,7 +14,7 @@ from api.wire.folders import FolderBody
 from o.storage.agent_folders import attach_folder, detach_folder, list_agent_files
 from o.storage.agents import get_agent, get_agent_state
 from o.storage.directories import visible_contents
-from o.storage.folders import get_folder, list_folders
+from o.storage.folders import get_folder, get_folders, list_folders
 from o.storage.open_files import lock_open_files
 from o.storage.pages import Page
 
@@ -53,7 +53,7 @@ async def attach(
     agent_id: AgentId, folder_id: FolderId, connection: TransactionDep, actor: ActorDep
 ) -> Response:
     """Give an agent a folder; as many of its files are opened as the agent has room for."""
-    folder = await get_folder(connection, actor, folder_id)
+    (folder,) = await get_folders(connection, actor, [folder_id])
     await lock_open_files(connection, agent_id)
     agent = await get_agent(connection, actor, agent_id, lock=True)
     await attach_folder(connection, agent, folder)

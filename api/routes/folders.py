@@ -12,7 +12,7 @@ from api.wire.files import FilePassageBody
 from api.wire.folders import CreateFolderBody, FolderBody, FoldersStatsBody, UpdateFolderBody
 from o.domain.text import storable
 from o.storage import folders as stored
-from o.storage.agent_folders import list_agent_ids
+from o.storage.agent_folders import list_agent_ids, take_from_agents
 from o.storage.embedding import embed_anew
 from o.storage.files import names_of
 from o.storage.pages import Page
@@ -136,6 +136,7 @@ async def update(
 async def delete(folder_id: FolderId, connection: TransactionDep, actor: ActorDep) -> Response:
     """Delete a folder with its files; agents that have it have it no longer."""
     await stored.mark_folder_deleted(connection, actor, folder_id)
+    await take_from_agents(connection, folder_id)
     return answer(None)
 
 

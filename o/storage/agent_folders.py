@@ -22,7 +22,8 @@ from o.storage.deleted_rows import deleted_by_time
 from o.storage.files import IS_THERE
 from o.storage.folder_tables import agent_files, agent_folders, files, folders
 from o.storage.folders import is_folder_of
-from o.storage.open_files import open_up_to_budget
+from o.storage.locks import lock_rows
+from o.storage.open_files import lock_open_files_of, open_up_to_budget
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import all_models_of, columns_of
 from o.storage.tables import agents
@@ -86,6 +87,26 @@ async def detach_folder(connection: AsyncConnection, agent_id: str, folder_id: s
         )
     )
     if taken.rowcount:
+        await _set_tools(connection, agent_id)
+
+
+async def take_from_agents(connection: AsyncConnection, folder_id: str) -> None:
+    """Take a folder, which the caller has locked, from all agents that have it.
+
+    Args:
+        connection: In a transaction.
+        folder_id: Which; it is deleted.
+    """
+    await lock_open_files_of(connection, folder_id)
+    held = select(agent_folders.c.agent_id).where(agent_folders.c.folder_id == folder_id)
+    await lock_rows(connection, agents.c.id.in_(held), agents.c.id)
+    await connection.execute(delete(agent_files).where(agent_files.c.folder_id == folder_id))
+    gone = await connection.execute(
+        delete(agent_folders)
+        .where(agent_folders.c.folder_id == folder_id)
+        .returning(agent_folders.c.agent_id)
+    )
+    for agent_id in sorted(gone.scalars()):
         await _set_tools(connection, agent_id)
 
 

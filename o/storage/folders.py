@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, func, insert, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,7 +14,7 @@ from o.domain.folders import Folder
 from o.errors import Conflict, NotFound
 from o.storage.archives import add_archive
 from o.storage.deleted_rows import deleted_by_time
-from o.storage.folder_tables import agent_files, agent_folders, files, folders
+from o.storage.folder_tables import agent_folders, files, folders
 from o.storage.memory_tables import archives
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of, row_of
@@ -137,7 +137,9 @@ async def lock_folder(connection: AsyncConnection, actor: Actor, folder_id: str)
 async def get_folders(
     connection: AsyncConnection, actor: Actor, folder_ids: Sequence[str]
 ) -> list[Folder]:
-    """The folders by those ids, in that order, each once.
+    """The folders by those ids, in that order, each once; they stay until the commit.
+
+    Whoever gives them to an agent so does not give it one that is just being deleted.
 
     Raises:
         NotFound: One of them is not there for this actor.
@@ -145,7 +147,8 @@ async def get_folders(
     ids = list(dict.fromkeys(folder_ids))
     if not ids:
         return []
-    rows = await connection.execute(_visible(actor).where(folders.c.id.in_(ids)))
+    wanted = _visible(actor).where(folders.c.id.in_(ids)).order_by(folders.c.id)
+    rows = await connection.execute(wanted.with_for_update(read=True))
     found = {row["id"]: model_of(Folder, row) for row in rows.mappings()}
     for folder_id in ids:
         if folder_id not in found:
@@ -268,9 +271,9 @@ async def change_folder(
 
 
 async def mark_folder_deleted(connection: AsyncConnection, actor: Actor, folder_id: str) -> None:
-    """Hide a folder with its files from every question and take it from its agents.
+    """Hide a folder with its files from every question.
 
-    What it holds is purged later, some at a time.
+    `take_from_agents` takes it from its agents. What it holds is purged later, some at a time.
 
     Args:
         connection: In a transaction.
@@ -288,8 +291,6 @@ async def mark_folder_deleted(connection: AsyncConnection, actor: Actor, folder_
         update(files).where(files.c.folder_id == folder.id, is_there_or_to_be).values(now)
     )
     await connection.execute(update(archives).where(archives.c.id == folder.archive_id).values(now))
-    for links in (agent_files, agent_folders):
-        await connection.execute(delete(links).where(links.c.folder_id == folder.id))
 
 
 def folder_not_found(folder_id: str) -> NotFound:

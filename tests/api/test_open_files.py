@@ -99,8 +99,11 @@ def test_a_folder_brings_the_tools_that_read_it_and_the_last_one_takes_them(
     assert tools(zoo.agent.id) == wanted
     client.agents.folders.detach(other.id, agent_id=zoo.agent.id)
     assert tools(zoo.agent.id) == set()
-    client.agents.update(zoo.agent.id, extra_body={"folder_ids": [other.id]})
+    client.agents.update(zoo.agent.id, extra_body={"folder_ids": [zoo.folder.id, other.id]})
+    client.folders.delete(zoo.folder.id)
     assert tools(zoo.agent.id) == wanted
+    client.folders.delete(other.id)
+    assert tools(zoo.agent.id) == set()
 
 
 def test_a_prompt_shows_folders_and_open_files_as_v1_lays_them_out(
