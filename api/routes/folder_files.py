@@ -97,7 +97,7 @@ async def index(
     await get_folder(connection, actor, folder_id)
     found = await stored.list_files(connection, actor, folder_id, page)
     if include_content:
-        found = _as_many_as_fit(found)
+        found = await _as_many_as_fit(connection, found)
     return answer(await _bodies(connection, found, include_content=include_content))
 
 
@@ -135,11 +135,12 @@ async def delete(
     return Response(status_code=204)
 
 
-def _as_many_as_fit(found: list[File]) -> list[File]:
-    """The first ones that have no more bytes together than one answer may hold."""
+async def _as_many_as_fit(connection: AsyncConnection, found: list[File]) -> list[File]:
+    """The first ones whose texts have no more bytes together than one answer may hold."""
+    sizes = await stored.content_sizes(connection, [file.id for file in found])
     size = 0
     for place, file in enumerate(found):
-        size += file.file_size or 0
+        size += sizes.get(file.id, 0)
         if place and size > _MOST_CONTENT_BYTES:
             return found[:place]
     return found

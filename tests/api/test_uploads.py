@@ -104,6 +104,30 @@ def test_a_file_is_read_and_its_text_shown_where_it_is_asked_for(
     assert file.id not in str(found)
 
 
+def test_fewer_files_come_at_once_where_their_texts_are_long_whatever_was_uploaded(
+    server: Product, client: Letta, folder: Any
+) -> None:
+    made = [
+        client.folders.files.upload(folder.id, file=(f"{name}.txt", b"Ada likes tea."))
+        for name in "abc"
+    ]
+
+    def are_read() -> bool:
+        found = client.folders.files.list(folder.id)
+        return {file.processing_status for file in found} == {"completed"}
+
+    eventually(are_read, within_s=60, what="files that are read")
+    # As an import may bring them, or a file that unfolds.
+    server.query("UPDATE files SET file_size = NULL WHERE folder_id = %s", folder.id)
+    server.query(
+        "UPDATE file_contents SET text = repeat('x', 9000000) WHERE file_id = ANY(%s)",
+        [file.id for file in made],
+    )
+    page = client.folders.files.list(folder.id, include_content=True, order="asc")
+    assert [file.id for file in page.items] == [made[0].id]
+    assert [file.id for file in page] == [file.id for file in made]
+
+
 def test_what_comes_in_pieces_is_stored_as_it_was(
     server: Product, http: httpx.Client, folder: Any
 ) -> None:
