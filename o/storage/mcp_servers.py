@@ -96,8 +96,10 @@ async def delete_mcp_server(connection: AsyncConnection, actor: Actor, server_id
         NotFound: There is none for this actor.
     """
     await get_mcp_server(connection, actor, server_id, lock=True)
-    held = await list_server_tools(connection, actor, server_id, lock=True)
-    await delete_server_tools(connection, actor, held)
+    await lock_rows(connection, _is_tool_of(actor, server_id), tools.c.id)
+    of_it = select(tools.c.id, tools.c.name).where(_is_tool_of(actor, server_id))
+    rows = await connection.execute(of_it)
+    await _delete_tools(connection, actor, {row.id: row.name for row in rows})
     await connection.execute(delete(mcp_servers).where(_is(actor.organization_id, server_id)))
 
 
@@ -109,10 +111,7 @@ async def list_server_tools(
         await lock_rows(connection, tools.c.mcp_server_id == server_id, tools.c.id)
     rows = await connection.execute(
         select(*columns_of(tools, StoredTool))
-        .where(
-            tools.c.organization_id == actor.organization_id,
-            tools.c.mcp_server_id == server_id,
-        )
+        .where(_is_tool_of(actor, server_id))
         .order_by(tools.c.name)
     )
     return models_of(StoredTool, rows.mappings().all())
@@ -158,10 +157,15 @@ async def delete_server_tools(
     connection: AsyncConnection, actor: Actor, gone: Sequence[StoredTool]
 ) -> None:
     """Delete tools, which the caller has locked with their server; every agent loses them."""
+    await _delete_tools(connection, actor, {tool.id: tool.name for tool in gone})
+
+
+async def _delete_tools(connection: AsyncConnection, actor: Actor, gone: Mapping[str, str]) -> None:
+    """Delete tools, of which the names are known by id; every agent loses them."""
     if not gone:
         return
-    await connection.execute(delete(tools).where(tools.c.id.in_([tool.id for tool in gone])))
-    await take_away(connection, actor.organization_id, [tool.name for tool in gone])
+    await connection.execute(delete(tools).where(tools.c.id.in_(gone)))
+    await take_away(connection, actor.organization_id, list(gone.values()))
 
 
 def mcp_server_reader(
@@ -190,6 +194,10 @@ def _not_found(server_id: str) -> NotFound:
 
 def _is(organization_id: str, server_id: str) -> ColumnElement[bool]:
     return (mcp_servers.c.id == server_id) & (mcp_servers.c.organization_id == organization_id)
+
+
+def _is_tool_of(actor: Actor, server_id: str) -> ColumnElement[bool]:
+    return (tools.c.organization_id == actor.organization_id) & (tools.c.mcp_server_id == server_id)
 
 
 def _visible(organization_id: str) -> Select[Any]:

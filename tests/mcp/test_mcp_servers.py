@@ -224,6 +224,19 @@ class _named:  # noqa: N801
         self.mcp_name = tool.metadata["mcp"]["tool_name"]
 
 
+def test_a_server_that_is_deleted_leaves_no_tool_behind_that_cannot_be_read(
+    server: Product, client: Letta, url: str
+) -> None:
+    config = _config(url, auth_token="t")
+    made: Any = client.mcp_servers.create(server_name="spoiled", config=config)
+    bad = _tools(client, made)[0].id
+    agent = client.agents.create(model=HANDLE, tool_ids=[bad])
+    server.query("UPDATE tools SET metadata = '[]' WHERE id = %s", bad)
+    client.mcp_servers.delete(made.id)
+    assert server.query("SELECT id FROM tools WHERE mcp_server_id = %s", made.id) == []
+    assert bad not in {tool.id for tool in client.agents.tools.list(agent.id)}
+
+
 def test_what_cannot_be_is_refused(client: Letta, url: str, made: Any) -> None:
     def refused(config: Any, name: str = "bad") -> tuple[int, str]:
         with pytest.raises(APIStatusError) as raised:
