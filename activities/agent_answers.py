@@ -1,8 +1,8 @@
 """What an agent reads of the answer of another one, or of why there is none."""
 
-import json
 from collections.abc import Sequence
 
+from o.domain.json_bounds import parse_json
 from o.domain.loops import SEND_MESSAGE
 from o.domain.messages import Message
 from o.domain.runs import RunStatus, StopReason
@@ -52,7 +52,7 @@ def _sent(message: Message) -> list[str]:
     for call in message.tool_calls:
         if call.name == SEND_MESSAGE:
             try:
-                found.append(str(json.loads(call.arguments)["message"]))
+                found.append(str(parse_json(call.arguments)["message"]))
             except (ValueError, TypeError, KeyError):
                 continue
     return found

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from o.domain.agents import Agent, Conversation
+from o.domain.json_bounds import parse_json
 from o.domain.messages import Message, Role, TextPart
 from o.memory.prompt import local_time
 
@@ -63,7 +64,7 @@ def packed_summary(
 def unpacked_summary(text: str) -> tuple[str, dict[str, Any] | None]:
     """The summary of a packed one, and its statistics; a text that is none stands for itself."""
     try:
-        told = json.loads(text)
+        told = parse_json(text)
         note, stats = str(told["message"]), told.get("compaction_stats")
     except (ValueError, TypeError, KeyError):
         return text, None

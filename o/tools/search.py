@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from o.domain.agents import Agent
 from o.domain.archives import Passage
+from o.domain.json_bounds import parse_json
 from o.domain.llm import ToolSpec
 from o.domain.loops import SEND_MESSAGE
 from o.domain.messages import Message, Role
@@ -154,7 +155,7 @@ def _sent(message: Message) -> str:
     """What an agent of the legacy loop said by this message."""
     arguments = [call.arguments for call in message.tool_calls if call.name == SEND_MESSAGE]
     try:
-        return "\n".join(str(json.loads(one)["message"]) for one in arguments)
+        return "\n".join(str(parse_json(one)["message"]) for one in arguments)
     except (ValueError, TypeError, KeyError):
         return ""
 

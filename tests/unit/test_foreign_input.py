@@ -4,19 +4,22 @@ import contextlib
 import json
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from activities.agent_answers import texts_of
 from activities.called import arguments_of
 from api.wire.agent_requests import CreateAgentBody
 from api.wire.blocks import UpdateBlockBody
 from api.wire.turns import SendBody
 from o.domain.agents import Agent
-from o.domain.messages import ToolCall
+from o.domain.messages import Message, Role, ToolCall
 from o.errors import ToolFailed
+from o.memory.summaries import unpacked_summary
 from o.tools.search import ConversationSearchArguments as SearchArguments
-from o.tools.search import period
+from o.tools.search import period, said_results
 
 # How long it takes says something about the machine, not about the code.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -113,3 +116,21 @@ def test_a_date_is_a_moment_or_an_error_return(text: str) -> None:
 def test_arguments_of_a_search_are_parsed_or_refused(body: dict[str, object]) -> None:
     with contextlib.suppress(ValidationError):
         SearchArguments.model_validate(body)
+
+
+@pytest.mark.parametrize("arguments", ["", "[]", '{"message": ' + "[" * 100_000, "[" * 100_000])
+def test_nothing_is_said_by_arguments_that_cannot_be_read(arguments: str) -> None:
+    said = Message(
+        id="message-1",
+        organization_id="org-1",
+        agent_id="agent-1",
+        conversation_id="conv-1",
+        position=1,
+        role=Role.ASSISTANT,
+        tool_calls=[ToolCall(id="call-1", name="send_message", arguments=arguments)],
+        created_at=datetime.now(UTC),
+    )
+    assert texts_of([said]) == []
+    (found,) = json.loads(said_results(AGENT, [(said, {})]))["results"]
+    assert found["content"] == ""
+    assert unpacked_summary(arguments) == (arguments, None)
