@@ -61,7 +61,7 @@ async def index(
         actor,
         conversation.id,
         page,
-        # No message belongs to a group: groups are not there yet.
+        # No message belongs to a group: nothing runs groups.
         types=[] if group_id is not None else include_return_message_types,
         says=V1_VIEW.speaking_tool,
     )

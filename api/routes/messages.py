@@ -118,7 +118,7 @@ async def index(
         agent_id,
         page,
         conversation_id=conversation_id,
-        # No message belongs to a group: groups are not there yet.
+        # No message belongs to a group: nothing runs groups.
         types=[] if group_id is not None else include_return_message_types,
         says=view.speaking_tool,
     )

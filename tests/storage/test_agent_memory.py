@@ -55,7 +55,7 @@ async def once_it_waits(server: Product, call: Awaitable[_Result]) -> "asyncio.T
 
     await asyncio.to_thread(eventually, waits, what="a wait for a lock")
     assert not task.done()
-    return task  # type: ignore[return-value]
+    return task
 
 
 async def labels_of(database: Database, agent: AgentState) -> list[str]:
