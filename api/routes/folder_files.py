@@ -96,8 +96,6 @@ async def index(
     """
     await get_folder(connection, actor, folder_id)
     found = await stored.list_files(connection, actor, folder_id, page)
-    if include_content:
-        found = await _as_many_as_fit(connection, found)
     return answer(await _bodies(connection, found, include_content=include_content))
 
 
@@ -135,21 +133,13 @@ async def delete(
     return Response(status_code=204)
 
 
-async def _as_many_as_fit(connection: AsyncConnection, found: list[File]) -> list[File]:
-    """The first ones whose texts have no more bytes together than one answer may hold."""
-    sizes = await stored.content_sizes(connection, [file.id for file in found])
-    size = 0
-    for place, file in enumerate(found):
-        size += sizes.get(file.id, 0)
-        if place and size > _MOST_CONTENT_BYTES:
-            return found[:place]
-    return found
-
-
 async def _bodies(
     connection: AsyncConnection, found: list[File], *, include_content: bool
 ) -> list[FileBody]:
-    contents: dict[str, str] = {}
-    if include_content:
-        contents = await stored.contents_of(connection, [file.id for file in found])
-    return [FileBody.of(file, contents.get(file.id)) for file in found]
+    """The files as V1 shows them; with their texts, the first ones that fit one answer."""
+    if not include_content:
+        return [FileBody.of(file) for file in found]
+    contents = await stored.contents_of(
+        connection, [file.id for file in found], most_bytes=_MOST_CONTENT_BYTES
+    )
+    return [FileBody.of(file, contents[file.id]) for file in found if file.id in contents]

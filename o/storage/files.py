@@ -10,7 +10,7 @@ from o.domain.actors import Actor
 from o.domain.folders import File
 from o.errors import NotFound
 from o.storage.deleted_rows import deleted_by_time
-from o.storage.folder_tables import file_contents, files, folders
+from o.storage.folder_tables import files, folders
 from o.storage.memory_tables import archives, passages_to_embed
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of
@@ -41,6 +41,19 @@ FILE_COLUMNS: Sequence[ColumnElement[Any]] = (
 
 FILES_IN_FOLDERS = files.join(folders, folders.c.id == files.c.folder_id).join(
     archives, archives.c.id == folders.c.archive_id
+)
+
+# How long a text is, is told without reading it.
+_CONTENTS = text(
+    """
+    SELECT id, text FROM (
+        SELECT wanted.id, wanted.place, content.text,
+            sum(octet_length(content.text)) OVER (ORDER BY wanted.place) AS size_bytes
+        FROM unnest(CAST(:ids AS text[])) WITH ORDINALITY AS wanted (id, place)
+        LEFT JOIN file_contents AS content ON content.file_id = wanted.id
+    ) AS told
+    WHERE place = 1 OR size_bytes IS NULL OR size_bytes <= :most
+    """
 )
 
 _PURGED_PIECES = 16
@@ -123,26 +136,18 @@ async def find_named(connection: AsyncConnection, folder_id: str, file_name: str
     return None if row is None else model_of(File, row)
 
 
-async def contents_of(connection: AsyncConnection, file_ids: Sequence[str]) -> dict[str, str]:
-    """The text of files that the caller has found for an actor; those not read yet have none."""
-    if not file_ids:
-        return {}
-    rows = await connection.execute(
-        select(file_contents.c.file_id, file_contents.c.text).where(
-            file_contents.c.file_id.in_(file_ids)
-        )
-    )
-    return {row.file_id: row.text for row in rows}
+async def contents_of(
+    connection: AsyncConnection, file_ids: Sequence[str], *, most_bytes: int
+) -> dict[str, str | None]:
+    """The texts of the first of these files; those not read yet have none.
 
-
-async def content_sizes(connection: AsyncConnection, file_ids: Sequence[str]) -> dict[str, int]:
-    """How many bytes the texts of files take, none of which is read for it."""
-    rows = await connection.execute(
-        select(
-            file_contents.c.file_id, func.octet_length(file_contents.c.text).label("size_bytes")
-        ).where(file_contents.c.file_id.in_(file_ids))
-    )
-    return {row.file_id: row.size_bytes for row in rows}
+    Args:
+        connection: Any.
+        file_ids: The caller has found them for an actor.
+        most_bytes: What the texts may have together; that of the first one comes in any case.
+    """
+    rows = await connection.execute(_CONTENTS, {"ids": list(file_ids), "most": most_bytes})
+    return {row.id: row.text for row in rows}
 
 
 async def names_of(connection: AsyncConnection, file_ids: Sequence[str]) -> dict[str, str]:
