@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from fastapi import HTTPException, Request, Response
+from fastapi import Request, Response
 
 from api.answers.json_answer import Render, Shown, json_answer
 from api.answers.stream import EventStream, refused_stream
 from api.auth import refuse_without
 from api.deps import Parts
-from api.edge.calls import call_of
+from api.edge.calls import refuse_to_tools
 from api.edge.request_log import note_run
 from api.turns import Send, Sent
 from api.wire.callbacks import AsyncBody
@@ -82,10 +82,13 @@ async def accept_send(
     """Store the run and answer with it at once; how it ends is posted to `callback_url`.
 
     Raises:
+        HTTPException: 403, a tool names an address, or see `checked_send`.
         NotFound: There is no such agent, conversation or model.
         ApprovalPending: The conversation waits for an answer first.
         InvalidInput: There is nothing to send, or `callback_url` is not where O may send.
     """
+    # O would post there what the tool's own way out may not reach.
+    refuse_to_tools(request.scope, callback_url=body.callback_url)
     send = await checked_send(request, parts, actor, body, streams=False)
     refusal = await parts.outbound.refusal(body.callback_url) if body.callback_url else None
     if refusal is not None:
@@ -108,8 +111,7 @@ async def checked_send(
         InvalidInput: There is nothing to send.
     """
     decisions = body.to_decisions()
-    if decisions is not None and call_of(request.scope) is not None:
-        raise HTTPException(403, "A tool may not answer approval requests.")
+    refuse_to_tools(request.scope, approvals=decisions)
     _check_scopes(request, body, decisions)
     if body.messages is not None and not body.messages:
         raise InvalidInput("messages must not be empty")

@@ -1,41 +1,19 @@
 """Requests that tools make while they run, through the egress proxy of a worker.
 
-Their token is good for the organization of the call, and opens what tools are for: agents, their
-memory and their messages. What would let one take keys, or undo what confines it, stays shut: the
-rows of providers, MCP servers and sandboxes, the making of tools, which calls a person approves.
+Their token is good for the organization of the call, and opens what `api.edge.call_operations`
+names. Of a few fields it depends on who says them whether they are taken.
 """
 
+from fastapi import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.edge.allow_header import PREFIXES
+from api.edge.call_operations import OPEN_TO_TOOLS
+from api.edge.route_index import operation_of
 from api.errors import unauthorized
 from o.call_tokens import PREFIX, Call, CallTokens
 
 _KEY = "o.call"
-_OPEN = frozenset(
-    {
-        "agents",
-        "archives",
-        "blocks",
-        "conversations",
-        "folders",
-        "groups",
-        "health",
-        "identities",
-        "jobs",
-        "messages",
-        "models",
-        "passages",
-        "ready",
-        "runs",
-        "sources",
-        "steps",
-        "tags",
-    }
-)
-_READABLE = frozenset({"tools", "mcp-servers"})
-_READS = frozenset({"GET", "HEAD"})
 _REFUSED = "A tool may not use this part of the API."
 
 
@@ -53,7 +31,7 @@ class CallCheck:
             await self._app(scope, receive, send)
         elif (call := self._tokens.read(token)) is None:
             await unauthorized()(scope, receive, send)
-        elif not _may(scope["method"], scope["path"]):
+        elif operation_of(scope) not in OPEN_TO_TOOLS:
             await JSONResponse({"detail": _REFUSED}, status_code=403)(scope, receive, send)
         else:
             scope[_KEY] = call
@@ -66,6 +44,22 @@ def call_of(scope: Scope) -> Call | None:
     return found
 
 
+def refuse_to_tools(scope: Scope, **said: object) -> None:
+    """See that a tool leaves out what it is not to say, in a request that is open to it.
+
+    Args:
+        scope: Of the request.
+        said: Fields by their names; None is one that was left out.
+
+    Raises:
+        HTTPException: 403, a tool asks, and has said one of them.
+    """
+    if call_of(scope) is None:
+        return
+    if wrong := sorted(name for name, value in said.items() if value is not None):
+        raise HTTPException(403, f"A tool may not say: {', '.join(wrong)}.")
+
+
 def _token(scope: Scope) -> str | None:
     if scope["type"] != "http":
         return None
@@ -73,13 +67,3 @@ def _token(scope: Scope) -> str | None:
     scheme, _, token = said.partition(" ")
     is_call = scheme.lower() == "bearer" and token.strip().startswith(PREFIX)
     return token.strip() if is_call else None
-
-
-def _may(method: str, path: str) -> bool:
-    if "/tools/approval/" in path:
-        return False
-    for prefix in PREFIXES:
-        if path.startswith(f"{prefix}/"):
-            kind = path.removeprefix(prefix).split("/")[1]
-            return kind in _OPEN or (kind in _READABLE and method in _READS)
-    return False

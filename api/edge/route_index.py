@@ -16,6 +16,8 @@ from starlette.convertors import Convertor, StringConvertor
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.edge.slashes import other_spelling
+
 _Key = tuple[str, int, str, str]
 """A method, how many words an address has, and its first two, such as `v1` and `agents`."""
 
@@ -34,6 +36,7 @@ class _Known:
     convertors: dict[str, Convertor[Any]]
     endpoint: Any
     route: BaseRoute
+    operation: str | None
     app: ASGIApp
 
     def may_be(self, key: _Key) -> bool:
@@ -56,13 +59,13 @@ class RouteIndex:
             router: That has them.
         """
         self._router = router
-        by_method: dict[str, list[_Known]] = defaultdict(list)
+        self._by_method: dict[str, list[_Known]] = defaultdict(list)
         for route in routes:
             if isinstance(route.original_route, APIRoute) and route.path is not None:
                 for method in route.methods or ():
-                    by_method[method].append(_known(route, route.path))
+                    self._by_method[method].append(_known(route, route.path))
         self._found: dict[_Key, list[_Known]] = {}
-        for method, known in by_method.items():
+        for method, known in self._by_method.items():
             for one in known:
                 key = _key(method, one.words)
                 if key is not None and key not in self._found:
@@ -88,11 +91,30 @@ class RouteIndex:
                 return known, {name: known.convertors[name].convert(given[name]) for name in given}
         return None
 
+    def operation_at(self, method: str, path: str) -> str | None:
+        """The name of what answers there, of whatever shape the address is; None where none does.
+
+        It goes through all routes as the router does, and is for requests that are rare.
+        """
+        method = "GET" if method == "HEAD" else method
+        for spelling in (path, other_spelling(path)):
+            for known in self._by_method.get(method, ()):
+                if known.pattern.match(spelling):
+                    return known.operation
+        return None
+
 
 def find_by_words(app: FastAPI) -> None:
     """Put an index in front of the routes that the application has by now."""
     router = app.router
-    router.middleware_stack = RouteIndex(iter_route_contexts(app.routes), router.middleware_stack)
+    index = RouteIndex(iter_route_contexts(app.routes), router.middleware_stack)
+    router.middleware_stack = app.state.route_index = index
+
+
+def operation_of(scope: Scope) -> str | None:
+    """The name of what a request asks for, told before it reaches its route."""
+    index: RouteIndex = scope["app"].state.route_index
+    return index.operation_at(scope["method"], scope["path"])
 
 
 def _known(route: RouteContext, path: str) -> _Known:
@@ -103,6 +125,7 @@ def _known(route: RouteContext, path: str) -> _Known:
         convertors=route.param_convertors,
         endpoint=route.endpoint,
         route=route.original_route,
+        operation=route.operation_id,
         app=route.app,
     )
 

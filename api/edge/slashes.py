@@ -23,8 +23,13 @@ class OtherSpelling:
             await self._not_found(scope, receive, send)
             return
         scope[_TRIED] = True
-        scope["path"] = path.removesuffix("/") if path.endswith("/") else f"{path}/"
+        scope["path"] = other_spelling(path)
         await self._router(scope, receive, send)
+
+
+def other_spelling(path: str) -> str:
+    """The address without its last slash, or with one where it has none."""
+    return path.removesuffix("/") if path.endswith("/") else f"{path}/"
 
 
 def serve_both_spellings(app: FastAPI) -> None:

@@ -23,6 +23,7 @@ from api.deps import (
     relations_of,
 )
 from api.documentation import RELATIONS, documented, in_path
+from api.edge.calls import refuse_to_tools
 from api.held_tools import tools_named
 from api.new_agents import (
     agent_changes,
@@ -93,11 +94,13 @@ SortKey = Literal["created_at", "updated_at", "last_run_completion"]
 @router.post("/", operation_id="create_agent", summary="Create an agent", response_model=AgentBody)
 async def create(
     body: CreateAgentBody,
+    request: Request,
     actor: ActorDep,
     parts: PartsDep,
     x_project_id: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Create an agent with its blocks and its own thread."""
+    refuse_to_tools(request.scope, tools=body.tools, **body.powers())
     entry = await model_of_new(body, actor, parts.catalogue)
     await check_embedding(body, actor, parts.catalogue)
     async with parts.database.begin() as connection:
@@ -210,9 +213,14 @@ async def retrieve(request: Request) -> Response:
     "/{agent_id}", operation_id="modify_agent", summary="Change an agent", response_model=AgentBody
 )
 async def update(
-    agent_id: AgentId, body: UpdateAgentBody, actor: ActorDep, parts: PartsDep
+    agent_id: AgentId,
+    body: UpdateAgentBody,
+    request: Request,
+    actor: ActorDep,
+    parts: PartsDep,
 ) -> Response:
     """Change an agent. Its next turn goes by what it is then."""
+    refuse_to_tools(request.scope, **body.powers())
     entry = await model_asked_for(body, actor, parts.catalogue)
     await _check_embedding_of(agent_id, body, actor, parts)
     async with parts.database.begin() as connection:

@@ -90,6 +90,15 @@ class _AgentFields(ModelFields):
             return None
         return {**(older or {}), **(self.secrets or {})}
 
+    def powers(self) -> dict[str, object]:
+        """What decides what the agent's tools may do, and which calls wait; None says nothing."""
+        return {
+            "tool_ids": self.tool_ids,
+            "tool_rules": self.tool_rules,
+            "approval_timeout_s": self.approval_timeout_s,
+            "secrets": self.variables(),
+        }
+
     def folders(self) -> list[str] | None:
         """The folders that it is to have, all of them, by V1's two names; None says nothing."""
         older = self.__dict__["source_ids"]
