@@ -23,6 +23,7 @@ from o.domain.keys import Scope as KeyScope
 from o.errors import InvalidArgument, OError
 from o.ids import DEFAULT_USER_ID, is_id
 from o.rates import Meter, Rate
+from o.storage.database import with_patience
 from o.storage.users import find_actor
 
 HEALTH_PATHS = frozenset(f"{prefix}/{name}" for prefix in PREFIXES for name in ("health", "ready"))
@@ -90,8 +91,10 @@ class TokenCheck:
         secret = _secret_of(scope)
         if secret is None:
             return None if self._token is None else unauthorized()
+        parts = scope["app"].state.parts
+        patience_s = parts.settings.database_patience_s
         try:
-            key = await self._keys.find(scope["app"].state.parts.database, secret)
+            key = await self._keys.find(parts.database, secret, patience_s=patience_s)
         except (OError, SQLAlchemyError) as error:
             return await database_failed(Request(scope), error)
         if key is None:
@@ -206,5 +209,10 @@ async def _actor_by(key: ApiKey, request: Request, user_id: str | None) -> Actor
 
 
 async def _user(request: Request, user_id: str) -> Actor | None:
-    async with request.app.state.parts.database.connect() as connection:
-        return await find_actor(connection, user_id)
+    parts = request.app.state.parts
+
+    async def look() -> Actor | None:
+        async with parts.database.connect() as connection:
+            return await find_actor(connection, user_id)
+
+    return await with_patience(look, patience_s=parts.settings.database_patience_s)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from o.domain.keys import ApiKey, hash_of
 from o.errors import OError
-from o.storage.database import Database
+from o.storage.database import Database, with_patience
 from o.storage.keys import find_keys, note_use
 
 _log = logging.getLogger(__name__)
@@ -33,13 +33,27 @@ class KeyBook:
         self._one_at_a_time = asyncio.Lock()
         self._next: tuple[set[str], asyncio.Task[dict[str, ApiKey]]] | None = None
 
-    async def find(self, database: Database, secret: str) -> ApiKey | None:
-        """The key by its text; None where there is none, or it is expired or revoked."""
+    async def find(
+        self, database: Database, secret: str, *, patience_s: float = 0.0
+    ) -> ApiKey | None:
+        """The key by its text; None where there is none, or it is expired or revoked.
+
+        Args:
+            database: Where keys are.
+            secret: The text.
+            patience_s: How long to wait for a database that is away.
+
+        Raises:
+            SQLAlchemyError: It was away for longer, or the look failed.
+        """
         hashed, now = hash_of(secret), datetime.now(UTC)
         since, key = self._known.get(hashed, (0.0, None))
         if key is None or time.monotonic() - since > KNOWN_S:
             began = time.monotonic()
-            found = await asyncio.shield(self._looking(database, hashed))  # others wait for it too
+            found = await with_patience(
+                lambda: asyncio.shield(self._looking(database, hashed)),  # others wait for it too
+                patience_s=patience_s,
+            )
             key = found.get(hashed)
             if key is None or not key.is_good(now):
                 self._known.pop(hashed, None)

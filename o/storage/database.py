@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 import re
+import select
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from sqlalchemy.exc import (
     ArgumentError,
     DataError,
     DBAPIError,
+    DisconnectionError,
     InterfaceError,
     OperationalError,
 )
@@ -51,6 +53,7 @@ _LIMITS = "54"  # the class of what is beyond a limit of PostgreSQL, such as a k
 _FULL_S = 10.0
 NOTIFY_CHANNEL = "o_run_events"
 _CONNECT_TIMEOUT_S = 5
+_HUNG_UP: int = getattr(select, "POLLRDHUP", 0)  # elsewhere than on Linux it is told unasked
 
 
 _FOLLOW: WeakKeyDictionary[AsyncConnection, list[Callable[[], None]]] = WeakKeyDictionary()
@@ -154,6 +157,7 @@ class Database:
         )
         event.listen(self.engine.sync_engine, "connect", _prefer_ordered_reads)
         event.listen(self.engine.sync_engine, "connect", self._note_generation)
+        event.listen(self.engine.sync_engine, "checkout", _drop_lost)
         event.listen(self.engine.sync_engine, "checkin", self._drop_outdated)
         event.listen(self.engine.sync_engine, "handle_error", self._note_full_disk)
         self._transactional = self.engine.execution_options(isolation_level="READ COMMITTED")
@@ -274,6 +278,18 @@ def _prefer_ordered_reads(connection: Any, record: object) -> None:
     """
     with connection.cursor() as cursor:
         cursor.execute("SET enable_bitmapscan = off")
+
+
+def _drop_lost(_: object, entry: ConnectionPoolEntry, __: object) -> None:
+    """Have the pool connect anew where the server closed a connection while nobody used it.
+
+    The end has come already, and is seen without a statement.
+    """
+    driver = cast("PlainConnection[Any]", entry.driver_connection)
+    socket = select.poll()
+    socket.register(driver.fileno(), _HUNG_UP)
+    if socket.poll(0):
+        raise DisconnectionError("the connection was closed while it was idle")
 
 
 def after_commit(connection: AsyncConnection, call: Callable[[], None]) -> None:
