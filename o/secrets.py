@@ -150,7 +150,11 @@ class Keyring:
             Conflict: `O_ENCRYPTION_KEY` says what the keys are, or another process is at it.
             Unavailable: The file cannot be read or written; it is as it was.
         """
-        self._check_own("put a new key in front of the old one there, in every process")
+        self._check_own(
+            "every process has to know a new key before one encrypts with it. Set it to `old,new` "
+            "everywhere and restart each process, then to `new,old`, then run `o secrets rotate` "
+            "without --new-key"
+        )
         if not self._file.exists():
             self._make_file()
             return self.names()[0]
@@ -165,7 +169,9 @@ class Keyring:
             Conflict: As for `add_key`.
             Unavailable: As for `add_key`.
         """
-        self._check_own("take the old key out there, in every process")
+        self._check_own(
+            f"take {', '.join(sorted(names))} out there, or of {FILE} beside it, in every process"
+        )
         with alone_with(self._file):
             first, *others = self._lines()
             kept = [line for line in others if _name_of(_key_of(line)) not in names]

@@ -102,6 +102,9 @@ def examine(
 
 
 def _unknown_setting(one: Unknown) -> Finding:
+    if one.instead:
+        what = f"{one.variable} in {one.place} is a setting of V1, and not read"
+        return Finding("warn", what, f"set {one.instead}")
     way_out = f"did you mean {one.nearest}?" if one.nearest else "README.md and docs/ name settings"
     return Finding("warn", f"{one.variable} in {one.place} is no setting of O", way_out)
 

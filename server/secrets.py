@@ -101,6 +101,9 @@ def forget(read_settings: _ReadSettings, /, *, despite_executions: bool) -> None
     for name in older:
         if name in used:
             click.echo(f"kept, since secrets are under it: {name}")
+    if not older:
+        where = f"the file {keyring.file}" if is_own else "O_ENCRYPTION_KEY"
+        click.echo(f"nothing to forget: {where} has no older key")
 
 
 async def _refuse_beside_executions(settings: Settings, keyring: "Keyring") -> None:

@@ -11,10 +11,20 @@ def keyring_of(settings: Settings) -> Keyring:
     return Keyring(settings.data_dir, settings.encryption_key)
 
 
+_IN_CLEAR = (
+    "It holds all conversations, memory and files in clear: keep it as you keep the database."
+)
+_NONE_STORED = "Nothing in it is encrypted: no keys of providers, tokens or variables were stored."
+
+
 def words_for(totals: Totals, header: Header, settings: Settings) -> list[str]:
-    """What the operator must keep beside a backup, to read the secrets in it."""
+    """What anybody can read in a backup, and what must be kept beside it to read its secrets."""
+    return [_IN_CLEAR, *_of_secrets(totals, header, settings)]
+
+
+def _of_secrets(totals: Totals, header: Header, settings: Settings) -> list[str]:
     if not totals.sealed_by:
-        return ["It holds no secrets."]
+        return [_NONE_STORED]
     if header.keys and not (lacking := keys_lacking(totals, header)):
         return ["IT HOLDS THE ENCRYPTION KEY OF ITS SECRETS: whoever has it can read them all."]
     if header.keys:

@@ -225,6 +225,7 @@ async def test_secrets_need_their_key_which_is_in_a_backup_only_when_it_is_asked
     without, with_key = tmp_path / "without", tmp_path / "with"
     said = "\n".join(await full.take(without))
     assert "ARE READ WITH" in said
+    assert "holds all conversations, memory and files in clear" in said
     assert str(keyring.file) in said
     assert "HOLDS THE ENCRYPTION KEY" in "\n".join(await full.take(with_key, with_key=True))
     key = keyring.file.read_bytes().strip()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -14,7 +15,7 @@ import pytest
 from letta_client import Letta
 
 from o.ids import DEFAULT_ORGANIZATION_ID, new_id
-from o.secrets import Keyring
+from o.secrets import Keyring, names_of
 from o.settings import ProviderSettings, Settings
 from o.storage.database import Database, libpq_url
 from o.storage.sealed import SEALED
@@ -150,10 +151,22 @@ def test_a_key_is_forgotten_only_when_nothing_needs_it(server: Product, client: 
     assert [one.value for one in shown] == ["berlin"]
 
 
-def test_keys_that_the_setting_names_are_forgotten_there(server: Product) -> None:
+def test_keys_that_the_setting_names_are_forgotten_there(server: Product, tmp_path: Path) -> None:
     given = {"O_ENCRYPTION_KEY": f"{'n' * 32},{'o' * 32}", "O_TEMPORAL_CODEC": "encrypt"}
     said = secrets(server, "forget", **given)
-    assert said.splitlines()[-1].startswith("o: the keys are those of O_ENCRYPTION_KEY: take the")
+    last = said.splitlines()[-1]
+    old = names_of(["o" * 32])[0]
+    assert last.startswith(f"o: the keys are those of O_ENCRYPTION_KEY: take {old} out there")
+    alone = {"O_ENCRYPTION_KEY": "n" * 32, "O_DATA_DIR": str(tmp_path)}
+    said = secrets(server, "forget", **alone, DATABASE_URL=server.state["database_url"])
+    assert "nothing to forget: O_ENCRYPTION_KEY has no older key" in said
+
+
+def test_a_new_key_of_the_setting_is_known_everywhere_before_it_encrypts(server: Product) -> None:
+    """As docs/security.md has it: a process that does not know it could not read the others'."""
+    said = secrets(server, "rotate", "--new-key", O_ENCRYPTION_KEY="o" * 32)
+    assert "in front" not in said
+    assert said.index("`old,new`") < said.index("`new,old`") < said.index("`o secrets rotate`")
 
 
 async def test_every_column_that_holds_ciphertext_is_one_that_rotation_knows(

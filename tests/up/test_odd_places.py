@@ -16,7 +16,7 @@ from o.settings import ProviderSettings, Settings
 from server.api_address import address_of_api
 from server.doctor import examine
 from server.on_database import target_url
-from server.unknown_settings import unknown_settings
+from server.unknown_settings import unknown_settings, warn_of_unknown
 from server.up import state
 from tests.support.product import REPOSITORY, Product
 from tests.up.test_commands import NO_URL, o, the_line
@@ -60,6 +60,41 @@ def test_a_dotenv_of_any_size_is_looked_through_at_once(
     found = unknown_settings({})
     assert time.process_time() - began < 2
     assert [(one.variable, one.nearest) for one in found[:1]] == [("O_API_TOKN", "O_API_TOKEN")]
+
+
+@pytest.mark.parametrize(
+    ("variable", "instead"),
+    [
+        ("LETTA_SERVER_PASSWORD", "O_API_TOKEN"),
+        ("LETTA_SERVER_SECURE", "O_API_TOKEN"),
+        ("letta_pg_uri", "DATABASE_URL"),
+        ("LETTA_PG_HOST", "DATABASE_URL"),
+        ("LETTA_ENCRYPTION_KEY", "O_LETTA_ENCRYPTION_KEY for `o import letta`"),
+    ],
+)
+def test_a_setting_of_v1_that_is_not_read_is_told_of_with_ours(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    variable: str,
+    instead: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (found,) = unknown_settings({variable: "hush"})
+    assert (found.variable, found.instead) == (variable, instead)
+    assert unknown_settings({"LETTA_DEFAULT_LLM_HANDLE": "openai/gpt-4o"}) == []
+    warn_of_unknown({variable: "hush"})
+    (line,) = caplog.records
+    assert vars(line)["instead"] == instead
+    assert "hush" not in str(vars(line))
+
+
+def test_the_doctor_says_what_to_set_in_place_of_v1s_password(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, port=0, sandbox_backend="unsafe-subprocess")
+    unknown = unknown_settings({"LETTA_SERVER_PASSWORD": "hush"})
+    found = examine(settings, ProviderSettings(), unknown)
+    (told,) = (one for one in found if "LETTA_SERVER_PASSWORD" in one.what)
+    assert (told.level, told.what_to_do) == ("warn", "set O_API_TOKEN")
 
 
 def _without_a_place(tmp_path: Path, *arguments: str, **given: str) -> str:
