@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel
 
-from api.wire.blocks import BlockBody, block_bodies
+from api.wire.blocks import BlockBody, MemoryBody, block_bodies
 from api.wire.fields import EntityTime
 from api.wire.folders import FolderBody
 from api.wire.groups import GroupBody
@@ -41,16 +41,6 @@ class Relations:
 
 
 EVERYTHING = Relations()
-
-
-class MemoryBody(BaseModel):
-    """V1's deprecated `memory`, which repeats the blocks."""
-
-    agent_type: str
-    blocks: list[BlockBody]
-    file_blocks: list[Any] = []
-    prompt_template: str = ""
-    git_enabled: bool = False
 
 
 class AgentBody(BaseModel):

@@ -79,7 +79,7 @@ class BlockBody(BaseModel):
 
 
 class MemoryBody(BaseModel):
-    """V1's `Memory`. `file_blocks` are of files, which nobody can make yet."""
+    """V1's `Memory`, also the deprecated `memory` of agents. Open files are no blocks here."""
 
     agent_type: str
     git_enabled: bool = False

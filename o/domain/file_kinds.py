@@ -62,7 +62,7 @@ _BY_TYPE: Final[Mapping[str, FileKind]] = {
 _CODE_TYPES: Final = ("text/x-", "application/x-python", "application/javascript", "text/css")
 _BINARY: Final = frozenset({FileKind.PDF, FileKind.DOCX})
 _WIDE_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
-# What stands in no text: the controls but tab, line feed, form feed, carriage return and escape.
+# What stands in no text: the controls but backspace, tab, line and form feed, return and escape.
 _CONTROLS: Final = bytes(set(range(0x20)) - {0x08, 0x09, 0x0A, 0x0C, 0x0D, 0x1B} | {0x7F})
 _MOST_CONTROLS: Final = 0.05
 _FEWEST_WIDE_ZEROS: Final = 0.5
