@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from temporalio.exceptions import TemporalError
@@ -27,7 +26,7 @@ from o.storage.agent_messages import (
 )
 from o.storage.database import Database
 from o.storage.turn.accepting import NewRun
-from o.storage.turn.runs import RunOfAgent, get_run
+from o.storage.turn.runs import RunOfAgent, age_of_run_s, get_run
 from o.tools.invocation import Invocation, Returned, ToolRunner
 from o.tools.multi_agent import (
     ASYNC,
@@ -218,10 +217,10 @@ class AgentMessages:
 
     async def _end_of(self, run: Run) -> AwaitedRun | None:
         """How a run ended, None when it has not within the time."""
-        until = run.created_at + timedelta(seconds=self._limits.reply_s)
-        left_s = (until - datetime.now(UTC)).total_seconds()
+        async with self._database.connect() as connection:
+            age_s = await age_of_run_s(connection, run.id)
         try:
-            async with asyncio.timeout(max(left_s, 1.0)):
+            async with asyncio.timeout(max(self._limits.reply_s - age_s, 1.0)):
                 return await self._ends.settled(run.id)
         except TimeoutError:
             return None

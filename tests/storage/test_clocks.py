@@ -4,7 +4,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -19,8 +21,8 @@ from o.storage.database import Database
 from o.storage.pages import Page
 from o.storage.turn.committing import append_messages
 from o.temporal.queues import POLL_S
-from tests.support.product import REPOSITORY, Product
-from tests.support.provider import HANDLE
+from tests.support.product import REPOSITORY, Product, eventually
+from tests.support.provider import HANDLE, FakeProvider, call, do, last_user_text, say
 from tests.support.two_apis import AnotherApi
 
 
@@ -110,6 +112,43 @@ def test_temporal_is_not_reset_under_workers_by_a_command_whose_clock_is_wrong(
     wait_s = re.search(r"try again in (\d+) s", refused.stderr)
     assert wait_s is not None
     assert int(wait_s[1]) <= POLL_S
+
+
+def test_an_answer_of_another_agent_is_waited_for_by_a_worker_whose_clock_is_ahead(
+    provider: FakeProvider, tmp_path: Path
+) -> None:
+    env = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": provider.url, "CLOCK_IS_AHEAD_H": "1"}
+    product = Product(tmp_path / "o", env)
+    product.prefix = [sys.executable, "-m", "tests.support.other_clock"]
+    product.start()
+    try:
+        client = product.client()
+        asks, answers = (
+            client.agents.create(model=HANDLE, extra_body={"include_multi_agent_tools": True}).id
+            for _ in range(2)
+        )
+        gate = provider.hold(lambda prompt: last_user_text(prompt) == "slowly")
+        asking = do(
+            call(
+                "send_message_to_agent_and_wait_for_reply",
+                message="slowly",
+                other_agent_id=answers,
+            ),
+            say("done"),
+        )
+        with ThreadPoolExecutor(1) as pool:
+            sent = pool.submit(client.agents.messages.create, asks, input=asking)
+            assert gate.reached.wait(60)
+            old = "SELECT 1 FROM runs WHERE agent_id = %s AND created_at < now() - interval '2 s'"
+            # Who asks would wait for a second more for what is late.
+            eventually(lambda: product.query(old, answers), what="what takes its time")
+            gate.opened.set()
+            returned = [
+                one for one in sent.result(60).messages if one.message_type == "tool_return_message"
+            ]
+        assert [one.status for one in returned] == ["success"]
+    finally:
+        product.stop()
 
 
 async def test_what_was_done_is_on_record_in_the_order_in_which_it_was_done(

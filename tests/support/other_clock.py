@@ -25,11 +25,13 @@ class _Ahead(datetime.datetime):
 def _put_ahead() -> None:
     load()
     for name, module in list(sys.modules.items()):
-        is_ours = name.partition(".")[0] in ("api", "o", "server")
+        is_ours = name.partition(".")[0] in ("activities", "api", "o", "server")
         if is_ours and getattr(module, "datetime", None) is datetime.datetime:
             module.datetime = _Ahead  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == sys.executable:  # it stands before a whole command line: `python -m module …`
+        del sys.argv[1:4]
     _put_ahead()
     main()

@@ -69,6 +69,12 @@ def bare_run(row: RowMapping) -> Run:
     return model_of(Run, without_json(runs, row) | {"input": []})
 
 
+async def age_of_run_s(connection: AsyncConnection, run_id: str) -> float:
+    """Seconds since a run was stored, by the database's clock; 0 where it is gone."""
+    age_s = func.extract("epoch", func.now() - runs.c.created_at)
+    return float(await connection.scalar(select(age_s).where(runs.c.id == run_id)) or 0)
+
+
 async def list_request_runs(connection: AsyncConnection, run: Run) -> list[str]:
     """Ids of the runs of the request that a run carries on, none when it carries nothing on."""
     if run.origin_run_id is None:
