@@ -11,6 +11,7 @@ from enum import Enum
 from http import HTTPStatus
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.edge.descriptors import Descriptors
@@ -53,6 +54,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._since = 0.0
         self._head_bytes = 0
         self._body_bytes = 0
+        self._offering = b""  # the head of a request that offers another protocol, without that
         self._fruitless = 0  # bytes since the parser last had something to show for them
         self._timer: asyncio.TimerHandle | None = None
         self._refused = False
@@ -80,13 +82,37 @@ class BoundedConnection(HttpToolsProtocol):
         if self._phase is _Phase.IDLE:
             self._enter(_Phase.HEAD)
         self._fruitless += len(data)
-        super().data_received(data)
+        self._parse(data)
         if self._refused or self.transport.is_closing() or self._phase is _Phase.IDLE:
             return
         if self._fruitless > self.max_head_bytes:
             self._refuse(431, self._too_much())
         elif self._timer is None:
             self._check_pace()
+
+    def _parse(self, data: bytes) -> None:
+        """Parse what came, though a request in it offers another protocol.
+
+        The parser stops behind the head of such a request, and takes its body for the other
+        protocol. RFC 9110 (7.8) lets a server ignore the offer: so another parser, since this one
+        may have ended, gets the head without the offer, and what is behind it.
+        """
+        self._unset_keepalive_if_required()
+        rest = memoryview(data)
+        while rest or self._offering:
+            head, self._offering = self._offering, b""
+            try:
+                self.parser.feed_data(head)
+                self.parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as offer:
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn
+                rest = rest[offer.args[0] :]
+            except httptools.HttpParserError:
+                self.send_400_response("Invalid HTTP request received.")
+                return
+            else:
+                return
 
     def on_message_begin(self) -> None:
         """A request begins, perhaps in the middle of what came."""
@@ -105,6 +131,13 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is here and small enough: the application may have it."""
+        method = self.parser.get_method()
+        if self.parser.should_upgrade() and method != b"CONNECT":  # which is no offer
+            version = self.parser.get_http_version().encode()
+            self._offering = b"%b %b HTTP/%b\r\n" % (method, self.url, version)
+            kept = ((name, value) for name, value in self.headers if name != b"upgrade")
+            self._offering += b"".join(b"%b: %b\r\n" % one for one in kept) + b"\r\n"
+            return
         self._enter(_Phase.BODY)
         super().on_headers_complete()
         if self._is_leaving:
@@ -118,6 +151,8 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Nothing of this request is missing."""
+        if self._offering:
+            return
         self._enter(_Phase.IDLE)
         super().on_message_complete()
 
