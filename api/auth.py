@@ -123,14 +123,19 @@ def reach_of(scope: Scope) -> str | None:
     return None if key is None else key.organization_id
 
 
+def has_scope(scope: Scope, wanted: KeyScope) -> bool:
+    """Whether a request may do what needs a scope; one that came without a key may."""
+    key = key_of(scope)
+    return key is None or key.opens(frozenset({wanted}))
+
+
 def refuse_without(scope: Scope, wanted: KeyScope) -> None:
     """See that the key of a request has a scope, where the request came with a key.
 
     Raises:
         HTTPException: 403, it has not.
     """
-    key = key_of(scope)
-    if key is not None and not key.opens(frozenset({wanted})):
+    if not has_scope(scope, wanted):
         raise HTTPException(403, _MAY_NOT.format(wanted=wanted))
 
 

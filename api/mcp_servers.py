@@ -74,7 +74,7 @@ class McpBook:
         secrets = McpSecrets(
             **{name: given.pop(name) for name in McpSecrets.model_fields if name in given}
         )
-        await self._check(config.mcp_server_type, given.get("server_url"))
+        await self.check(config.mcp_server_type, given.get("server_url"))
         new = McpServer(
             id=server_id,
             organization_id=actor.organization_id,
@@ -121,7 +121,7 @@ class McpBook:
         command = changes.get("command", old.command)
         if not (command if changes["server_type"] == "stdio" else url):
             raise InvalidInput(f"config: a server of type {changes['server_type']} needs more.")
-        await self._check(changes["server_type"], changes.get("server_url"))
+        await self.check(changes["server_type"], changes.get("server_url"))
         if body.server_name is not None:
             changes["server_name"] = body.server_name
         async with self._database.begin() as connection:
@@ -175,7 +175,13 @@ class McpBook:
                     raise
         raise AssertionError("unreachable")
 
-    async def _check(self, server_type: str, url: str | None) -> None:
+    async def check(self, server_type: str, url: str | None) -> None:
+        """See that a server may be of this type, and at this address, where it has one.
+
+        Raises:
+            InvalidArgument: It is a process, and those are off.
+            InvalidInput: Its address is refused.
+        """
         if server_type == "stdio" and not self._settings.mcp_stdio:
             raise InvalidArgument(_STDIO_OFF)
         if url and (refusal := await self._guard.refusal(url)) is not None:

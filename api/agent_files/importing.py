@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from api.agent_files.judged_servers import refused_servers
 from api.agent_files.storing import ImportStore
 from api.deps import Parts
 from api.new_agents import find_model
@@ -49,10 +50,13 @@ class Imported:
     notes: list[str]
 
 
-async def import_file(content: bytes, asked: Asked, actor: Actor, parts: Parts) -> Imported:
+async def import_file(
+    content: bytes, asked: Asked, actor: Actor, parts: Parts, *, adds_servers: bool
+) -> Imported:
     """Import a file as new agents of the actor's organization.
 
-    Reading and planning a large file takes seconds: they are done in a thread.
+    Reading and planning a large file takes seconds: they are done in a thread. Without
+    `adds_servers` no MCP server is added, and no tool to one that is here.
 
     Raises:
         InvalidInput: It cannot be imported; the message names the place, and nothing is stored.
@@ -60,7 +64,7 @@ async def import_file(content: bytes, asked: Asked, actor: Actor, parts: Parts) 
         Conflict: Somebody else makes a tool by the same name.
     """
     file = await asyncio.to_thread(read_file, content)
-    setting = await _setting(file, asked, actor, parts)
+    setting = await _setting(file, asked, actor, parts, adds_servers=adds_servers)
     notes = Notes()
     plan = await asyncio.to_thread(plan_import, file, setting, notes)
     async with parts.database.begin() as connection:
@@ -73,7 +77,9 @@ async def import_file(content: bytes, asked: Asked, actor: Actor, parts: Parts) 
     return Imported([planned.agent.id for planned in plan.agents], notes.lines())
 
 
-async def _setting(file: AgentFile, asked: Asked, actor: Actor, parts: Parts) -> Setting:
+async def _setting(
+    file: AgentFile, asked: Asked, actor: Actor, parts: Parts, *, adds_servers: bool
+) -> Setting:
     catalogue = parts.catalogue
     model = None if asked.model is None else await find_model(asked.model, actor, catalogue)
     if asked.embedding is not None:
@@ -94,6 +100,8 @@ async def _setting(file: AgentFile, asked: Asked, actor: Actor, parts: Parts) ->
         embedding_config=EmbeddingFields(embedding=asked.embedding).embedding_shown(),
         embeddings=await _embeddings(file, actor, parts),
         schemas=await _schemas(file),
+        adds_servers=adds_servers,
+        refused_servers=await refused_servers(file, parts.mcp) if adds_servers else {},
     )
 
 

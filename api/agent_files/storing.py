@@ -16,6 +16,7 @@ from o.letta.plans import ImportPlan, PlannedAgent, PlannedArchive, PlannedTool,
 from o.storage.agent_blocks import attach_blocks
 from o.storage.agents import add_agent, add_conversation
 from o.storage.archives import add_archive
+from o.storage.audit import put_on_record
 from o.storage.blocks import add_blocks
 from o.storage.imported_histories import add_history
 from o.storage.kept_parts import keep_parts
@@ -30,10 +31,12 @@ TOOL_STAYS = "A tool by that name is here already, and stays as it is"
 TOOL_CHANGED = "A tool by that name was here already, and is now as the file says"
 OTHER_KIND = "A tool by that name is here, and comes from elsewhere: it is used as it is"
 SERVER_STAYS = "An MCP server by that name is here already, and stays as it is"
+SERVER_NOT_ADDED = "An MCP server is left out: adding one needs a key of the scope admin"
 UNASKED = "Its tools were not asked for since it was imported: refresh the server."
-SERVERLESS = "A tool of an MCP server that is not here is left out"
+SERVERLESS = "A tool of an MCP server that is not here, or lacks it, is left out"
 
 _PASSAGES_AT_ONCE = 500
+_BY = {"by": "import_agent"}
 
 
 class ImportStore:
@@ -88,8 +91,15 @@ class ImportStore:
         for new in sorted(self._plan.servers.values(), key=lambda one: one.server_name):
             if new.server_name in ids:
                 self._notes.tell(SERVER_STAYS, new.server_name)
+            elif not self._setting.adds_servers:
+                self._notes.tell(SERVER_NOT_ADDED, new.server_name)
+            elif (why := self._setting.refused_servers.get(new.server_name)) is not None:
+                self._notes.tell(why, new.server_name)
             else:
                 await add_mcp_server(self._connection, _unasked(new))
+                await put_on_record(
+                    self._connection, self._actor, "mcp_create_mcp_server", new.id, _BY
+                )
                 ids[new.server_name] = new.id
         return ids
 
@@ -100,20 +110,22 @@ class ImportStore:
         found = await find_tools(self._connection, self._actor.organization_id, names=names)
         here = {tool.name: tool for tool in found}
         for one in planned:
-            tool = self._on_server(one, servers)
+            earlier = here.get(one.tool.name)
+            tool = self._on_server(one, servers, is_here=earlier is not None)
             if tool is None:
                 continue
-            earlier = here.get(tool.name)
             if earlier is not None and not self._takes_over(earlier, tool, override=override):
                 continue
             stored = await upsert_tool(self._connection, tool)
             await self._keep(stored.id, one.kept)
 
-    def _on_server(self, one: PlannedTool, servers: dict[str, str]) -> StoredTool | None:
+    def _on_server(
+        self, one: PlannedTool, servers: dict[str, str], *, is_here: bool
+    ) -> StoredTool | None:
         if one.server_name is None:
             return one.tool
         server_id = servers.get(one.server_name)
-        if server_id is None:
+        if server_id is None or not (is_here or self._setting.adds_servers):
             self._notes.tell(SERVERLESS, one.tool.name)
             self._missing.add(one.tool.name)
             return None

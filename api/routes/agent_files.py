@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, File, Form, Header, Query, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Header, Query, Request, Response, UploadFile
 from fastapi.responses import StreamingResponse
 from pydantic_core import from_json
 
 from api.agent_files.exporting import Export, export_agent
 from api.agent_files.importing import Asked, import_file
+from api.auth import has_scope
 from api.bodies import answer
 from api.deps import ActorDep, AgentId, PartsDep
 from api.wire.agent_files import ExportAgentBody, ImportedAgentsBody
@@ -62,14 +63,18 @@ async def _asked(
 async def import_(
     file: Annotated[UploadFile, File(description="The .af file, of V1 or of O")],
     asked: Annotated[Asked, Depends(_asked)],
+    request: Request,
     actor: ActorDep,
     parts: PartsDep,
 ) -> Response:
     """Make new agents of a file. Nothing is stored where any of it cannot be.
 
-    Files of V1's releases from 0.6 on are taken. `notes` says what is not as it was in the file.
+    Files of V1's releases from 0.6 on are taken. MCP servers are added with the scope
+    `admin` alone. `notes` says what is not as it was in the file.
     """
-    done = await import_file(await file.read(), asked, actor, parts)
+    done = await import_file(
+        await file.read(), asked, actor, parts, adds_servers=has_scope(request.scope, "admin")
+    )
     return answer(ImportedAgentsBody(agent_ids=done.agent_ids, notes=done.notes))
 
 

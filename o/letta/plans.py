@@ -57,6 +57,8 @@ class Setting:
         embedding_config: V1's spelling of the same.
         embeddings: The handles of embedding models that the file names and that are here.
         schemas: By the id of the tool, what was derived for tools that bring no schema.
+        adds_servers: Whether MCP servers may be added, and tools to those that are here.
+        refused_servers: By name, why one of them is not added.
     """
 
     actor: Actor
@@ -69,6 +71,8 @@ class Setting:
     embedding_config: dict[str, Any] | None = None
     embeddings: frozenset[str] = frozenset()
     schemas: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    adds_servers: bool = True
+    refused_servers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def stamps(self) -> dict[str, Any]:
