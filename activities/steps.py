@@ -21,7 +21,7 @@ from o.domain.loops import is_legacy
 from o.errors import Failure, ModelError, ProviderFull
 from o.ids import derived_id
 from o.metrics.measures import Stopwatch, turn_waited
-from o.storage.database import Database
+from o.storage.database import KEPT_S, Database, with_patience
 from o.storage.turn.opening import uncount_attempt
 from workflows.contract import StepOutcome, StepRef
 
@@ -94,12 +94,15 @@ class StepActivities:
         reply = await self._ask(step)
         asked = CallTime(started_ns, time.monotonic_ns() - clock_ns)
         watch = Stopwatch()
-        outcome = await commit_step(
-            self._database,
-            step,
-            reply,
-            asked,
-            approval_timeout_s=self._limits.approval_timeout_s,
+        outcome = await with_patience(
+            lambda: commit_step(
+                self._database,
+                step,
+                reply,
+                asked,
+                approval_timeout_s=self._limits.approval_timeout_s,
+            ),
+            patience_s=KEPT_S,
         )
         watch.note("commit")
         activity.logger.info(

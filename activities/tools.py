@@ -25,16 +25,13 @@ from o.domain.text import storable
 from o.errors import ToolFailed
 from o.metrics.measures import TOOL_CALLS, Stopwatch
 from o.storage.agent_memory import AgentMemory
-from o.storage.database import Database, with_patience
+from o.storage.database import KEPT_S, Database, with_patience
 from o.tools.invocation import EditedBlock, Returned, ToolRunner
 from o.tools.registry import BUILT_IN_TOOLS
 from o.tools.tool import Caller
 from workflows.contract import CallOutcome, CallRef
 
 EmbedSoon = Callable[[Archive], None]
-
-_PATIENCE_S = 120.0
-"""How long a return is kept for a database that is away: it is nowhere else."""
 
 
 class ToolActivities:
@@ -116,9 +113,7 @@ class ToolActivities:
         if returned is None:
             returned, ran = await call_outside(self._database, self._runners, called)
         edits = ran.edits if ran is not None else ()
-        return await with_patience(
-            lambda: self._commit(called, returned, edits), patience_s=_PATIENCE_S
-        )
+        return await with_patience(lambda: self._commit(called, returned, edits), patience_s=KEPT_S)
 
     async def _commit(
         self, called: CalledTool, returned: ToolReturn, edits: Sequence[EditedBlock]

@@ -38,6 +38,11 @@ from o.storage.rows import read_json
 from o.storage.shared_reads import SharedReads
 
 _log = logging.getLogger(__name__)
+
+KEPT_S = 120.0
+"""How long a worker keeps what is nowhere else (a reply that was paid for, a tool's return) for a
+database that is away."""
+
 set_json_loads(read_json)  # several times as fast as the standard library's
 _Result = TypeVar("_Result")
 

@@ -1,4 +1,4 @@
-"""A worker that dies around the commit of a step: what the step cost is counted once."""
+"""A worker or PostgreSQL dies around the commit of a step: its cost is paid and counted once."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,8 @@ import pytest
 from letta_client.types import AgentState
 
 from tests.chaos.killing import KillableProduct, Sending
-from tests.support.provider import HANDLE, FakeProvider, costing, do, say
+from tests.support.product import eventually
+from tests.support.provider import HANDLE, FakeProvider, costing, do, last_user_text, say
 
 pytestmark = pytest.mark.chaos
 
@@ -40,3 +41,17 @@ def test_a_step_that_is_taken_again_is_charged_once(
     usage = httpx.get(f"{product.url}/v1/runs/{run_id}/usage").json()
     assert (usage["step_count"], usage["cost_usd"]) == (1, "0.500000000")
     assert provider.asked(text) - asked == (1 if point == "step-committed-0" else 2)
+
+
+def test_a_reply_is_kept_for_a_database_that_is_away_and_not_asked_for_again(
+    product: KillableProduct, provider: FakeProvider
+) -> None:
+    agent: AgentState = product.client().agents.create(model=HANDLE)
+    text = do(say("paid for once"))
+    gate = provider.hold(lambda prompt: last_user_text(prompt) == text)
+    sending = Sending(product, agent, text)
+    eventually(gate.reached.is_set, what="a model call under way")
+    product.kill("postgres")
+    gate.opened.set()
+    assert "paid for once" in str(sending.reply().messages[-1])
+    assert provider.asked(text) == 1
