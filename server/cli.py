@@ -51,6 +51,7 @@ def cli(context: click.Context) -> None:
     DATABASE_URL and TEMPORAL_ADDRESS put your own servers in the place of the embedded ones.
     """
     context.obj = _settings
+    context.meta["o.providers"] = _providers
     if context.invoked_subcommand not in {"up", "fork-server"}:  # they fork before any thread
         follow_supervisor()
 

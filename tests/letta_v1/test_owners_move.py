@@ -1,9 +1,13 @@
 """Identities, groups and sandbox configurations of V1."""
 
 import httpx
+import pytest
+from letta_client import APIStatusError, Letta
 
+from o.settings import ProviderSettings, Settings
+from server.doctor import examine
 from tests.letta_v1.moving import Import, line, news, told
-from tests.letta_v1.rows import V1
+from tests.letta_v1.rows import V1, llm_config
 from tests.letta_v1.sealed import sealed
 from tests.support.product import Product
 
@@ -102,3 +106,29 @@ def test_variables_of_sandboxes_come_to_the_configuration_that_is_here(
     assert server.query("SELECT count(*) FROM sandbox_configs WHERE id = %s", second) == [(0,)]
     assert line(result, "sandbox_environment_variables")["unexplained"] == 0
     assert news(result, "sandbox_environment_variables") == 1
+
+
+def test_agents_whose_models_nobody_here_has_are_told_of_with_what_to_set(
+    v1: V1, moved: Import, client: Letta, server: Product
+) -> None:
+    models = ["anthropic/claude-sonnet-4-5", "anthropic/claude-haiku-4-5", "acme/large"]
+    models += ["openai/gpt-4o", "openai-proxy/gpt-4o", "letta/letta-free", "own/large"]
+    ids = [v1.add_agent(one, llm_config=llm_config(one)) for one in models]
+    v1.add("providers", name="own", provider_type="openai", base_url="https://own.test/v1")
+    expected = {
+        "anthropic": ("2 agents", "set ANTHROPIC_API_KEY where O is started", {*ids[:2]}),
+        "acme": ("1 agents", "make it with POST /v1/providers/", {ids[2]}),
+    }
+    for result in (moved("--dry-run"), moved()):
+        lacking = {one["id"]: one["what"] for one in result["told"] if "agents have" in one["what"]}
+        assert lacking.keys() == expected.keys()
+        for name, (count, way_out, named) in expected.items():
+            assert count in lacking[name]
+            assert way_out in lacking[name]
+            assert {one for one in ids if one in lacking[name]} == named
+    with pytest.raises(APIStatusError, match="Set ANTHROPIC_API_KEY where O is started"):
+        client.agents.update(ids[3], model=models[0])
+    settings = Settings(data_dir=server.data_dir, sandbox_backend="unsafe-subprocess")
+    found = examine(settings, ProviderSettings(openai_api_key="sk-test"))
+    (told_of,) = (one for one in found if "'anthropic', which is not here" in one.what)
+    assert (told_of.level, told_of.what_to_do) == ("warn", expected["anthropic"][1])
