@@ -34,7 +34,10 @@ class BuiltInSettings(BaseSettings):
         description="A SearXNG of your own that web_search asks where neither key is set.",
     )
     agent_reply_timeout_s: float = Field(
-        1_200.0, gt=0, description="Seconds that an agent waits for the answer of another one."
+        1_200.0,
+        gt=0,
+        le=86_400,
+        description="Seconds that an agent waits for the answer of another one.",
     )
     agents_at_once: int = Field(
         10,

@@ -34,4 +34,6 @@ class McpSettings(BaseSettings):
         description="Folders that they see, read-only, beside the system's programs and Python; "
         "separated by commas.",
     )
-    mcp_stdio_memory_mb: int = Field(1_024, ge=64, description="Memory of one of them.")
+    mcp_stdio_memory_mb: int = Field(
+        1_024, ge=64, le=1_048_576, description="Memory of one of them."
+    )

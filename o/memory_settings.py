@@ -28,10 +28,13 @@ class MemorySettings(BaseSettings):
         "window; then it leaves without one.",
     )
     search_timeout_s: float = Field(
-        5.0, gt=0, description="Seconds that each statement of a search may take."
+        5.0, gt=0, le=3_600, description="Seconds that each statement of a search may take."
     )
     search_embedding_timeout_s: float = Field(
-        2.0, gt=0, description="Seconds that a search waits for the vector of what is asked."
+        2.0,
+        gt=0,
+        le=3_600,
+        description="Seconds that a search waits for the vector of what is asked.",
     )
 
     message_embedding: Literal["auto", "on", "off"] = Field(

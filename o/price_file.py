@@ -1,6 +1,7 @@
 """The operator's own prices: a JSON file that `O_PRICES` names."""
 
 import json
+import stat
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -30,7 +31,10 @@ def read_prices(path: Path) -> dict[str, OwnPrice]:
         ValueError: There is no such file, or it holds something else; the message says where.
     """
     try:
-        if path.stat().st_size > _MOST_BYTES:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
+            raise ValueError(f"{path} is no file")
+        if found.st_size > _MOST_BYTES:
             raise ValueError(f"{path} is larger than {_MOST_BYTES >> 20} MB")
         prices = _FILE.validate_python(json.loads(path.read_text("utf-8")))
     except OSError as error:

@@ -249,10 +249,15 @@ class Settings(
     )
     task_queue: str = "o"
     postgres_port: int | None = Field(
-        None, description="TCP port of the embedded PostgreSQL; unset means its socket only."
+        None,
+        ge=0,
+        le=65_535,
+        description="TCP port of the embedded PostgreSQL; unset means its socket only.",
     )
-    temporal_port: int | None = Field(None, description="Unset means a free one.")
-    temporal_ui_port: int | None = Field(None, description="Unset means 8233, or a free one.")
+    temporal_port: int | None = Field(None, ge=0, le=65_535, description="Unset means a free one.")
+    temporal_ui_port: int | None = Field(
+        None, ge=0, le=65_535, description="Unset means 8233, or a free one."
+    )
     temporal_ui_url: str | None = Field(
         None,
         pattern=HTTP,
@@ -261,14 +266,20 @@ class Settings(
     database_pool: int = Field(
         10,
         ge=1,
+        le=1_000,
         description="Connections in the pool of each API process and worker. Beside it each has "
         "two (the API follows runs, a worker locks its sweeps) and for a moment a third, to see "
         "whether the database shuts down. `o up` itself has two, and for a moment one more.",
     )
     database_patience_s: float = Field(
-        20.0, gt=0, description="How long the API waits for a database that restarts."
+        20.0,
+        gt=0,
+        le=3_600,
+        description="Seconds that the API waits for a database that restarts.",
     )
-    max_body_bytes: int = Field(20 * 1024 * 1024, gt=0, description="Larger requests get 413.")
+    max_body_bytes: int = Field(
+        20 * 1024 * 1024, gt=0, le=1024**3, description="Larger requests get 413."
+    )
     model_timeout_s: float = Field(
         600.0, gt=0, le=1_500, description="Seconds one model call may take, to its last word."
     )
@@ -278,16 +289,20 @@ class Settings(
         le=10_000,
         description="Calls that a worker makes to one provider at once; more wait their turn.",
     )
-    model_attempts: int = Field(3, ge=1, description="Calls to a provider that is busy or down.")
+    model_attempts: int = Field(
+        3, ge=1, le=1_000, description="Calls to a provider that is busy or down."
+    )
     provider_rest_conversations: int = Field(
         5,
         ge=0,
+        le=1_000_000,
         description="Conversations that find a provider busy or away, within a minute and with no "
         "success between, after which nobody asks it for a while; 0: it is always asked.",
     )
     crash_attempts: int = Field(
         8,
         ge=1,
+        le=1_000,
         description="Times a step, or the reading of a file, may lose its worker before it fails.",
     )
     busy_policy: Literal["queue", "reject", "interrupt"] = Field(
@@ -296,15 +311,22 @@ class Settings(
         "is refused (reject), or the run under way is cancelled first (interrupt).",
     )
     queue_limit: int = Field(
-        20, ge=1, description="Messages that may wait in one conversation; more get 409."
+        20,
+        ge=1,
+        le=1_000_000,
+        description="Messages that may wait in one conversation; more get 409.",
     )
     approval_timeout_s: int | None = Field(
         None,
         ge=1,
+        le=10 * 366 * 86_400,
         description="Seconds until an approval that nobody gave is denied; unset: never.",
     )
     callback_attempts: int = Field(
-        10, ge=1, description="Times a callback is sent before it is given up, over two hours."
+        10,
+        ge=1,
+        le=1_000,
+        description="Times a callback is sent before it is given up, over two hours.",
     )
     allowed_hosts: Listed = Field(
         (),
@@ -332,13 +354,18 @@ class Settings(
         description="Of which steps the request to the provider and its answer are kept, without "
         "keys and images: none, those that failed, or all.",
     )
-    sweep_interval_s: float = Field(3.0, gt=0, description="Pause between looks for lost runs.")
-    ping_interval_s: float = Field(20.0, gt=0, description="Silence before a stream sends a ping.")
+    sweep_interval_s: float = Field(
+        3.0, ge=0.1, le=86_400, description="Seconds between looks for lost runs."
+    )
+    ping_interval_s: float = Field(
+        20.0, ge=0.1, le=3_600, description="Seconds of silence before a stream sends a ping."
+    )
     log_level: LogLevel = "INFO"
     log_format: LogFormat = Field("text", description="Lines of text, or of JSON.")
     log_limit_bytes: int = Field(
         10 * 1024 * 1024,
         ge=10_000,
+        le=1024**4,
         description="Size at which `o up` begins a log anew; three older ones are kept.",
     )
     worker_identity: str | None = Field(

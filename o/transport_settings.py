@@ -88,6 +88,7 @@ class TransportSettings(BaseSettings):
     user_queue_limit: int | None = Field(
         None,
         ge=1,
+        le=1_000_000_000,
         description="Messages of one user, by whichever key, that may be under way or wait in all "
         "conversations together; more get 429. Unset: any number.",
     )

@@ -10,6 +10,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from migrations.upgrade import migrate
+from o.errors import InvalidInput
 from o.settings import Settings
 from o.storage.availability import reach
 from o.storage.database import Database, sqlalchemy_url
@@ -90,6 +91,8 @@ def check(path: Path, begin: Begin) -> Checked:
     Raises:
         InvalidInput: It is none, is damaged, or was made by a later release.
     """
+    if not path.is_file():
+        raise InvalidInput(f"{path} is no file: a backup is read twice, so put it into one")
     with path.open("rb") as file:
         reader = Reader(file, path.name)
         refuse_later(reader, path.name)

@@ -22,11 +22,12 @@ def place(target: str, *, overwrite: bool) -> Iterator[BinaryIO]:
     beside it, which is removed when the backup fails; one that was killed leaves it behind.
 
     Args:
-        target: A path, or `-`.
+        target: A path, or `-`. Of a link, what it leads to.
         overwrite: Whether a file of that name is replaced.
 
     Raises:
-        Conflict: There is a file of that name, or standard output is closed or a terminal.
+        Conflict: There is a file of that name, or what is none, such as a device; or standard
+            output is closed or a terminal.
         Unavailable: It cannot be written.
     """
     try:
@@ -39,9 +40,11 @@ def place(target: str, *, overwrite: bool) -> Iterator[BinaryIO]:
                 yield file
             return
         path = Path(target)
+        if path.exists() and not path.is_file():  # a device, say, that would be gone
+            raise Conflict(f"{path} is no file: name another one, or say - for standard output")
         if not overwrite and path.exists():
             raise Conflict(f"{path} is there already: take another name, or say --overwrite")
-        with _new(path) as file:
+        with _new(Path(os.path.realpath(path))) as file:  # a link stays
             yield file
     except OSError as error:
         raise Unavailable(f"the backup cannot be written: {error.strerror or error}") from error

@@ -1,5 +1,7 @@
 """Settings refuse what would be unsafe, and know the names people use."""
 
+from typing import get_args
+
 import pytest
 from pydantic import ValidationError
 
@@ -126,3 +128,26 @@ def test_origins_are_those_of_v1_until_others_are_set(monkeypatch: pytest.Monkey
 def test_a_tool_may_take_all_the_time_that_it_can_be_given(name: str) -> None:
     most = next(one.le for one in Settings.model_fields[name].metadata if hasattr(one, "le"))
     assert TOOL_TIMEOUT.total_seconds() > most + TIMEOUT_S
+
+
+def _numbers() -> list[str]:
+    """Settings that are numbers."""
+    return [
+        name
+        for name, field in Settings.model_fields.items()
+        if {int, float} & {field.annotation, *get_args(field.annotation)}
+    ]
+
+
+@pytest.mark.parametrize("name", _numbers())
+@pytest.mark.parametrize("much", ["9" * 30, "inf", "nan"])
+def test_a_number_that_makes_no_sense_is_no_setting(name: str, much: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Settings.model_validate({name: much})
+    assert any(error["loc"] == (name,) for error in refused.value.errors())
+
+
+@pytest.mark.parametrize("name", ["ping_interval_s", "sweep_interval_s"])
+def test_a_pause_that_is_none_is_no_setting(name: str) -> None:
+    with pytest.raises(ValidationError, match=r"greater than or equal to 0\.1"):
+        Settings.model_validate({name: "1e-9"})
