@@ -5,6 +5,7 @@ it. It is written in the transaction of the route (`TransactionDep`), by the dep
 has transactions of its own, or is no request, calls `put_on_record`.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from fastapi import Request
@@ -26,7 +27,12 @@ def is_recorded(method: str, path: str) -> bool:
     )
 
 
-def note_target(request: Request, target_id: str, organization_id: str | None = None) -> None:
+def note_target(
+    request: Request,
+    target_id: str,
+    organization_id: str | None = None,
+    details: Mapping[str, object] | None = None,
+) -> None:
     """Note what a request is about, where its path does not say.
 
     Args:
@@ -34,9 +40,16 @@ def note_target(request: Request, target_id: str, organization_id: str | None = 
         target_id: What it changes.
         organization_id: Whose that is, where it may be another one's than who asks: it is on the
             record of those whom it concerns.
+        details: More of it, and never contents or secrets.
     """
     request.state.target_id = target_id
     request.state.target_organization_id = organization_id
+    request.state.target_details = dict(details or {})
+
+
+def note_nothing_done(request: Request) -> None:
+    """Note that all was as it is to be already: a repeat is not put on record."""
+    request.state.is_repeat = True
 
 
 async def put_request_on_record(connection: AsyncConnection, request: Request) -> None:
@@ -46,17 +59,21 @@ async def put_request_on_record(connection: AsyncConnection, request: Request) -
         connection: In the transaction that did it.
         request: Whose route has returned.
     """
-    if not is_recorded(request.method, request.scope["path"]):
+    is_repeat = getattr(request.state, "is_repeat", False)
+    if is_repeat or not is_recorded(request.method, request.scope["path"]):
         return
     target = getattr(request.state, "target_id", None)
     if target is None and request.path_params:
         target = str(list(request.path_params.values())[-1])
     call, actor = call_of(request.scope), await current_actor(request)
     owner = getattr(request.state, "target_organization_id", None) or actor.organization_id
+    details = dict(getattr(request.state, "target_details", {}))
+    if call is not None:
+        details["by_tool_of"] = call.agent_id
     await put_on_record(
         connection,
         replace(actor, organization_id=owner),
         request.scope["route"].operation_id,
         target and target[:_ID_CHARS],
-        {"by_tool_of": call.agent_id} if call is not None else None,
+        details,
     )

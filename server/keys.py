@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from o.domain.keys import ApiKey
     from o.storage.database import Database
 
+_BY_COMMAND = {"by": "o key"}
 _ReadSettings = Callable[..., Settings]
 _MOST = 10_000
 _SCOPES = ("admin", "write", "read", "approve")
@@ -118,6 +119,12 @@ async def _create(database: "Database", flags: dict[str, Any]) -> "tuple[ApiKey,
             if there is not None:
                 raise Conflict(_named_already(flags["new_user"], there))
             actor = await add_organization(connection, flags["new_user"], now)
+            made_too = {
+                "create_organization": actor.organization_id,
+                "create_user": actor.user_id,
+            }
+            for what, id_ in made_too.items():
+                await put_on_record(connection, actor, what, id_, _BY_COMMAND)
         else:
             wanted = flags["user_id"] or Actor().user_id
             found = await find_actor(connection, wanted)
@@ -135,9 +142,7 @@ async def _create(database: "Database", flags: dict[str, Any]) -> "tuple[ApiKey,
             expires_at=now + timedelta(days=flags["days"]) if flags["days"] else None,
         )
         await add_key(connection, made, hash_of(secret))
-        scopes: list[str] = [*made.scopes]
-        details = {"prefix": made.prefix, "scopes": scopes, "by": "o key"}
-        await put_on_record(connection, actor, "create_key", made.id, details)
+        await put_on_record(connection, actor, "create_key", made.id, made.told | _BY_COMMAND)
     return made, secret
 
 
@@ -164,10 +169,13 @@ async def _revoke(database: "Database", key_id: str) -> "tuple[ApiKey, dict[str,
 
     now = datetime.now(UTC)
     async with database.begin() as connection:
-        revoked = await revoke_key(connection, None, key_id, now)
-        owner = Actor(revoked.user_id, revoked.organization_id)
-        details = {"prefix": revoked.prefix, "by": "o key"}
-        await put_on_record(connection, owner, "revoke_key", key_id, details)
+        revoked, is_done = await revoke_key(connection, None, key_id, now)
+        if is_done:
+            owner = Actor(revoked.user_id, revoked.organization_id)
+            details = {"prefix": revoked.prefix} | _BY_COMMAND
+            await put_on_record(connection, owner, "revoke_key", key_id, details)
+        else:
+            click.echo(f"{key_id} was revoked before: nothing is changed", err=True)
         return revoked, await _names(connection, [revoked])
 
 

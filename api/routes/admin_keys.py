@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from api.audit import note_target
+from api.audit import note_nothing_done, note_target
 from api.bodies import answer
 from api.deps import ActorDep, ReachDep, ReadsDep, TransactionDep
 from api.pagination import page_query
@@ -45,7 +45,7 @@ async def create(
     secret = new_secret()
     new = body.to_key(Actor(user.id, user.organization_id), secret, datetime.now(UTC))
     await stored.add_key(connection, new, hash_of(secret))
-    note_target(request, new.id, new.organization_id)
+    note_target(request, new.id, new.organization_id, new.told)
     shown = answer(NewKeyBody(key=secret, **new.model_dump()))
     shown.headers["cache-control"] = "no-store"
     return shown
@@ -58,8 +58,10 @@ async def revoke(
     key_id: KeyId, connection: TransactionDep, reach: ReachDep, request: Request
 ) -> Response:
     """Have a key open nothing any more, within seconds, in every process. It stays listed."""
-    revoked = await stored.revoke_key(connection, reach, key_id, datetime.now(UTC))
-    note_target(request, revoked.id, revoked.organization_id)
+    revoked, is_done = await stored.revoke_key(connection, reach, key_id, datetime.now(UTC))
+    note_target(request, revoked.id, revoked.organization_id, {"prefix": revoked.prefix})
+    if not is_done:
+        note_nothing_done(request)
     return answer(KeyBody.model_validate(revoked))
 
 

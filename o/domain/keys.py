@@ -46,6 +46,11 @@ class ApiKey(BaseModel):
             held.add("read")
         return not held.isdisjoint(wanted)
 
+    @property
+    def told(self) -> dict[str, object]:
+        """What the record has of it when it is made."""
+        return {"prefix": self.prefix, "scopes": list(self.scopes)}
+
     def is_good(self, now: datetime) -> bool:
         """Whether it is neither revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from o.llm.provider_types import OPENAI_HOST
 from o.llm.providers import LOCAL, Provider
 
 _OWN_MACHINE = frozenset({"ollama", "lmstudio_openai"})
@@ -25,6 +26,7 @@ _VENDORS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 # A server of the OpenAI wire whose address says who it is.
 _HOSTS = {
+    OPENAI_HOST: "openai",
     "api.deepseek.com": "deepseek",
     "api.x.ai": "xai",
     "api.groq.com": "groq",
@@ -78,13 +80,18 @@ def is_of(provider: Provider, vendor: str) -> bool:
 
 
 def _kind(provider: Provider) -> str:
-    """The provider's type, or who is at its address where it is said to speak OpenAI's wire."""
+    """The provider's type, or who is at its address where it is said to speak OpenAI's wire.
+
+    Anybody's server speaks that one: of an address that is not known, empty, which nobody's is.
+    """
     if provider.provider_type != "openai":
         return provider.provider_type
     host = urlsplit(provider.base_url).hostname or ""
     if host.endswith(_AZURE):
         return "azure"
-    return _HOSTS.get(host, "openai")
+    if host.endswith(f".{OPENAI_HOST}"):  # its regions
+        return "openai"
+    return _HOSTS.get(host, "")
 
 
 def _names(provider: Provider, kind: str, model: str) -> Iterator[str]:

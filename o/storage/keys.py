@@ -41,7 +41,7 @@ async def list_keys(connection: AsyncConnection, reach: str | None, page: Page) 
 
 async def revoke_key(
     connection: AsyncConnection, reach: str | None, key_id: str, now: datetime
-) -> ApiKey:
+) -> tuple[ApiKey, bool]:
     """Have a key open nothing any more; one that was revoked keeps its time.
 
     Args:
@@ -50,20 +50,23 @@ async def revoke_key(
         key_id: Which.
         now: When.
 
+    Returns:
+        The key, and whether it was revoked by this.
+
     Raises:
         NotFound: There is no such key.
     """
     mine = api_keys.c.id == key_id
     if reach is not None:
         mine &= api_keys.c.organization_id == reach
-    await connection.execute(
+    done = await connection.execute(
         update(api_keys).where(mine, api_keys.c.revoked_at.is_(None)).values(revoked_at=now)
     )
     found = await connection.execute(select(*_SHOWN).where(mine))
     row = found.mappings().one_or_none()
     if row is None:
         raise NotFound(f"Key with id {key_id} not found")
-    return model_of(ApiKey, row)
+    return model_of(ApiKey, row), done.rowcount > 0
 
 
 async def note_use(

@@ -110,6 +110,11 @@ def test_the_text_of_a_key_is_shown_once_and_a_revoked_key_opens_nothing(
     revoked = root.delete(f"/admin/keys/{key['id']}").json()
     assert revoked["revoked_at"] is not None
     assert root.delete(f"/admin/keys/{key['id']}").json() == revoked
+    told = root.get("/admin/audit", params={"target_id": key["id"], "order": "asc"}).json()
+    assert [(one["what"], one["details"]) for one in told] == [
+        ("create_key", {"prefix": key["key"][:10], "scopes": ["read"]}),
+        ("revoke_key", {"prefix": key["key"][:10]}),
+    ]
     eventually(lambda: client.get("/agents/").status_code == 401)
     past = {"name": "x", "expires_at": "2020-01-01T00:00:00Z"}
     assert root.post("/admin/keys/", json=past).status_code == 422

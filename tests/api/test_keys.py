@@ -161,10 +161,26 @@ def test_keys_are_made_listed_and_revoked_by_a_command(server: Product) -> None:
     assert listed.endswith(r"of a\ntest\x1b[2J"), "a name writes no lines of its own"
     o(server, "key", "revoke", listed.split()[0])
     eventually(lambda: client.get(agents).status_code == 401)
-    records = server.query(
-        "SELECT what FROM audit_records WHERE target_id = %s ORDER BY created_at", listed.split()[0]
-    )
+    counted = "SELECT what FROM audit_records WHERE target_id = %s ORDER BY created_at"
+    records = server.query(counted, listed.split()[0])
     assert records == [("create_key",), ("revoke_key",)]
+    again = run_o(server, "key", "revoke", listed.split()[0])
+    assert again.returncode == 0
+    assert "was revoked before" in again.stderr
+    assert len(server.query(counted, listed.split()[0])) == 2
+
+
+def test_what_a_command_makes_beside_a_key_is_on_record(server: Product) -> None:
+    name = new_id("organization")
+    o(server, "key", "create", "of a test", "--new-user", name)
+    records = server.query(
+        "SELECT a.what, a.target_id, a.details FROM audit_records a"
+        " JOIN organizations o ON o.id = a.organization_id WHERE o.name = %s ORDER BY a.created_at",
+        name,
+    )
+    assert [what for what, *_ in records] == ["create_organization", "create_user", "create_key"]
+    assert [target.partition("-")[0] for _, target, _ in records] == ["org", "user", "key"]
+    assert all(details["by"] == "o key" for *_, details in records)
 
 
 @pytest.mark.parametrize("flag", ["--user", "--new-user"])

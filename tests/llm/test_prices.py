@@ -18,7 +18,8 @@ BEDROCK_PROFILE = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/"
 
 
 def provider(kind: str, name: str = "", **more: Any) -> Provider:
-    return Provider(name or kind, kind, "openai", more.pop("base_url", "https://x.test/v1"), **more)
+    usual = "https://api.openai.com/v1" if kind == "openai" else "https://x.test/v1"
+    return Provider(name or kind, kind, "openai", more.pop("base_url", usual), **more)
 
 
 # US dollars for a million tokens of a short prompt, and of the reply.
@@ -90,7 +91,12 @@ def test_a_model_has_the_price_of_its_provider_or_none(
         ("https://api.deepseek.com/v1", "deepseek-chat", 0.28),
         ("https://acme.openai.azure.com/openai/v1", "gpt-4o", 2.5),
         ("https://generativelanguage.googleapis.com/v1beta/openai", "gemini-2.5-flash", 0.3),
+        ("https://eu.api.openai.com/v1", "gpt-4o", 2.5),
         ("https://api.deepseek.com/v1", "gpt-4o", None),
+        ("http://127.0.0.1:8000/v1", "gpt-4o", None),
+        ("https://gateway.example.com/v1", "gpt-4o", None),
+        ("https://gateway.example.com/v1", "openai/gpt-4o", None),
+        ("https://notapi.openai.com.example.com/v1", "gpt-4o", None),
         ("https://openrouter.ai/api/v1", "gpt-4o", None),
     ],
 )
@@ -172,7 +178,7 @@ from o.llm.providers import Provider
 def kb():
     return int(next(l for l in open("/proc/self/status") if l.startswith("VmRSS")).split()[1])
 before = kb()
-assert Prices().find(Provider("openai", "openai", "openai", "https://x.test"), "gpt-4o")
+assert Prices().find(Provider("openai", "openai", "openai", "https://api.openai.com/v1"), "gpt-4o")
 assert "litellm" not in sys.modules
 print(kb() - before)
 """
