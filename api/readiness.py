@@ -31,14 +31,15 @@ class Standing:
     Attributes:
         temporal: Whether it serves. While it is away, messages are kept; so they are where its
             namespace is unprepared, which lacks O's search attributes.
-        workers: Whether any has a free slot; unknown where Temporal does not tell.
+        workers: Whether any has a free slot; `none` where none has polled for a minute, unknown
+            where Temporal does not tell.
         longest_wait_s: How long the oldest task has waited for a slot.
         waiting_for_room: How many model calls wait for room at their provider, by provider.
         sandbox: What workers run tools in, a `SandboxState`; None while they have not said.
     """
 
     temporal: Literal["ok", "unprepared", "away"] = "ok"
-    workers: Literal["ok", "full", "unknown"] = "unknown"
+    workers: Literal["ok", "full", "none", "unknown"] = "unknown"
     longest_wait_s: float | None = None
     waiting_for_room: dict[str, int] = field(default_factory=dict)
     sandbox: dict[str, Any] | None = None
@@ -81,5 +82,7 @@ class Readiness:
         if queue is None:
             return Standing(temporal, waiting_for_room=waiting, sandbox=sandbox)
         waited_s = queue.longest_wait_s
-        workers: Literal["ok", "full"] = "full" if waited_s > _LONGEST_WAIT_S else "ok"
+        workers: Literal["ok", "full", "none"] = "full" if waited_s > _LONGEST_WAIT_S else "ok"
+        if not queue.workers:
+            workers = "none"
         return Standing(temporal, workers, waited_s, waiting, sandbox)

@@ -184,6 +184,17 @@ def _running(settings: Settings) -> Finding:
     return _readiness(api, "`o up`", logs)
 
 
+_LACKING = {
+    "none": Finding("bad", "no worker is there: messages are kept", "start one (`o worker`)"),
+    "full": Finding(
+        "warn",
+        "no worker has a free slot: messages are kept",
+        "start more workers (O_WORKERS), or see what theirs are taken by",
+    ),
+}
+"""What a server says of workers, where it says that something is wrong."""
+
+
 def _readiness(api: str, who: str, logs: str) -> Finding:
     """What a server says of itself; `logs` is where to look if it cannot serve."""
     try:
@@ -197,10 +208,7 @@ def _readiness(api: str, who: str, logs: str) -> Finding:
         return Finding("bad", "Temporal is away: messages wait until it is back", logs)
     if answer.says("temporal") == "unprepared":
         return Finding("bad", f"no turn begins in Temporal: {_UNPREPARED}", _MIGRATE)
-    if answer.says("workers") == "full":
-        start = "start more workers (O_WORKERS), or see what theirs are taken by"
-        return Finding("warn", "no worker has a free slot: messages are kept", start)
-    return Finding("ok", f"{who} serves at {api}")
+    return _LACKING.get(answer.says("workers") or "", Finding("ok", f"{who} serves at {api}"))
 
 
 def _temporal_file(data_dir: Path) -> Finding:

@@ -48,7 +48,8 @@ class Ready(BaseModel):
     Attributes:
         temporal: `away` means that messages are kept until it is back; `unprepared` that its
             namespace lacks O's search attributes, so that no turn begins until `o migrate` is run.
-        workers: `full` means that none has a free slot; `unknown` that Temporal does not tell.
+        workers: `full` means that none has a free slot; `none` that no worker has asked Temporal
+            for work in the last minute; `unknown` that Temporal does not tell.
         longest_wait_s: How long the oldest task has waited for a slot.
         waiting_for_room: How many model calls wait because as many are under way to their provider
             as may be (`O_MODEL_CALLS`). Other providers' agents are served meanwhile.
@@ -58,7 +59,7 @@ class Ready(BaseModel):
     version: str = V1_RELEASE
     status: Literal["ok"] = "ok"
     temporal: Literal["ok", "unprepared", "away"]
-    workers: Literal["ok", "full", "unknown"]
+    workers: Literal["ok", "full", "none", "unknown"]
     longest_wait_s: float | None = None
     waiting_for_room: dict[str, int] | None = None
     sandbox: SandboxReport | None = None

@@ -1,11 +1,18 @@
 """Ready is the truth about what the server can do now."""
 
+from pathlib import Path
+
 import httpx
 import psutil
+import pytest
 from letta_client import Letta
 from letta_client.types import AgentState
+from pydantic import SecretStr
 
+from o.settings import ProviderSettings, Settings
+from server.doctor import examine
 from tests.support.product import Product, eventually
+from tests.support.two_apis import AnotherApi
 
 
 def _ready(server: Product) -> httpx.Response:
@@ -28,6 +35,28 @@ def test_a_server_whose_temporal_does_not_answer_says_so_and_goes_on_serving(
         temporal.resume()
     eventually(lambda: _is_well(server), what="all well")
     eventually(lambda: client.runs.retrieve(run.id).status == "completed", what="its turn")
+
+
+def test_where_no_worker_has_ever_been_ready_says_so_and_so_does_the_doctor(
+    server: Product, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("O_SANDBOX_BACKEND", "unsafe-subprocess")
+    api = AnotherApi(server, O_TASK_QUEUE="nobody")
+    try:
+        said = httpx.get(f"{api.url}/v1/ready/", timeout=10)
+        assert (said.status_code, said.json()["workers"]) == (200, "none")
+        settings = Settings(
+            data_dir=tmp_path,
+            port=api.port,
+            database_url=SecretStr(server.state["database_url"]),
+            temporal_address=server.state["temporal_address"],
+        )
+        found = examine(settings, ProviderSettings(_env_file=None))
+    finally:
+        api.stop()
+    (bad,) = [one for one in found if one.level == "bad"]
+    assert bad.what == "no worker is there: messages are kept"
+    assert "o worker" in bad.what_to_do
 
 
 WELL = {
