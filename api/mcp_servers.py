@@ -32,6 +32,11 @@ _STDIO_OFF = (
     "on with O_MCP_STDIO=1."
 )
 
+_LISTS_NONE = (
+    "Its list of tools is empty, and {} of them are here: they stay. Delete those that are to go, "
+    "or the server."
+)
+
 
 class McpBook:
     """Reads and changes an organization's MCP servers."""
@@ -145,26 +150,29 @@ class McpBook:
 
         Raises:
             NotFound: There is none.
-            McpFailed: It could not be asked; its row says why.
+            McpFailed: It could not be asked, or lists none where it had some; its row says why.
             Unavailable: No worker could be asked.
         """
         async with self._database.connect() as connection:
             await stored.get_mcp_server(connection, actor, server_id)
         try:
-            answer = await self._workers.ask(
-                actor.organization_id,
-                LIST_MCP_TOOLS,
-                {"server_id": server_id},
-                timeout_s=self._settings.mcp_connect_timeout_s
-                + self._settings.mcp_list_timeout_s
-                + _SPARE_S,
-            )
+            return await self._refresh(actor, server_id)
         except (McpFailed, Unavailable) as error:
             async with self._database.begin() as connection:
                 await stored.change_mcp_server(
                     connection, actor, server_id, {"problem": error.message[:2_000]}
                 )
             raise
+
+    async def _refresh(self, actor: Actor, server_id: str) -> ToolChanges:
+        answer = await self._workers.ask(
+            actor.organization_id,
+            LIST_MCP_TOOLS,
+            {"server_id": server_id},
+            timeout_s=self._settings.mcp_connect_timeout_s
+            + self._settings.mcp_list_timeout_s
+            + _SPARE_S,
+        )
         listed = [McpTool(**tool) for tool in answer["tools"]]
         for attempt in range(_ATTEMPTS):
             try:
@@ -192,6 +200,9 @@ class McpBook:
     ) -> ToolChanges:
         server = await stored.get_mcp_server(connection, actor, server_id, lock=True)
         rows = await stored.list_server_tools(connection, actor, server_id, lock=True)
+        if rows and not listed:
+            # A server that is only starting says so too, and agents would lose them for good.
+            raise McpFailed(_LISTS_NONE.format(len(rows)))
         taken = await stored.names_of_other_tools(connection, actor, server_id)
         changes = changes_of_tools(server, actor, listed, rows, taken | BUILT_IN_TOOLS.keys())
         await stored.put_server_tools(connection, [*changes.added, *changes.updated])

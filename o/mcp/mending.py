@@ -8,6 +8,7 @@ from typing import Any
 
 from o.domain.mcp import McpTool
 from o.domain.text import storable, storable_json
+from o.errors import McpFailed
 
 _HINTS = ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
 _MOST_CURSOR = 10_000
@@ -28,14 +29,22 @@ def mended_greeting(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def mended_list(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """A page of `tools/list`, without what is no tool."""
+    """A page of `tools/list`, without what is no tool.
+
+    Raises:
+        McpFailed: It holds no list, or one in which nothing is a tool: taken for a server without
+            any, it would take their tools from agents.
+    """
     kept = {key: raw[key] for key in ("resultType", "ttlMs", "cacheScope") if key in raw}
     tools = raw.get("tools")
-    found = [_tool(one) for one in tools] if isinstance(tools, list) else []
+    listed = tools if isinstance(tools, list) else ()
+    found = [tool for one in listed if (tool := _tool(one)) is not None]
+    if not found and tools != []:
+        raise McpFailed("what it answers is no list of tools")
     cursor = raw.get("nextCursor")
     if isinstance(cursor, str) and 0 < len(cursor) < _MOST_CURSOR:
         kept["nextCursor"] = cursor
-    return {**kept, "tools": [tool for tool in found if tool is not None]}
+    return {**kept, "tools": found}
 
 
 def tools_of(page: Mapping[str, Any]) -> list[McpTool]:

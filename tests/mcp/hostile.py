@@ -33,6 +33,13 @@ ODD = [
     {"name": "icons", "inputSchema": {}, "icons": "none", "execution": 3, "_meta": []},
 ]
 
+NO_TOOLS: dict[str, dict[str, Any]] = {
+    "empty": {"tools": []},
+    "no_list": {"tools": ECHO},
+    "no_tools_at_all": {},
+    "no_names": {"tools": [{"name": ""}, "no tool at all"]},
+}
+
 
 class Hostile:
     """What it was asked: `asked` counts the tool calls that it took, by path."""
@@ -133,6 +140,8 @@ class Hostile:
                 return web.json_response(_result(message, {"tools": tools}))
             case "odd":
                 return web.json_response(_result(message, {"tools": ODD}))
+            case "empty" | "no_list" | "no_tools_at_all" | "no_names":
+                return web.json_response(_result(message, NO_TOOLS[way]))
             case "deep":
                 nested = '{"a":' * 150 + "1" + "}" * 150
                 body = json.dumps(_result(message, {"tools": []})).replace("[]", f"[{nested}]")

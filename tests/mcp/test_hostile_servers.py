@@ -82,6 +82,9 @@ async def _called(servers: McpServers, hostile: Hostile, way: str) -> tuple[bool
         ("too_many", "more than 2000 tools"),
         ("deep", "nested deeper|cannot be read"),
         ("no_tools", "Method not found"),
+        ("no_list", "no list of tools"),
+        ("no_tools_at_all", "no list of tools"),
+        ("no_names", "no list of tools"),
     ],
 )
 async def test_a_server_that_cannot_be_listed_is_an_error_in_words(
@@ -109,6 +112,7 @@ async def test_nobody_waits_for_a_server_that_never_answers(
         ("redirect_within", ["echo"]),
         ("cursor_loop", ["echo"]),
         ("flood", ["echo"]),
+        ("empty", []),
         ("farewell", ["echo"]),
         ("pages", [f"tool_{n}" for n in range(200)]),
         (

@@ -1,5 +1,6 @@
 """MCP servers through the official client: real servers of the official package, real agents."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from o.domain.actors import Actor
 from o.errors import InvalidArgument
 from o.outbound import OutboundGuard
 from o.settings import Settings
+from tests.mcp.hostile import hostile_server
 from tests.support.product import MCP_FOLDERS, Product, eventually
 from tests.support.provider import HANDLE, call, do, say
 
@@ -215,6 +217,32 @@ def test_a_refresh_tells_what_changed(client: Letta, url: str, mcp_server: Any) 
     after = {tool.mcp_name: tool for tool in map(_named, client.mcp_servers.tools.list(made.id))}
     assert after["add"].id == before["add"].id
     assert after["add"].description == "Add them up."
+    client.mcp_servers.delete(made.id)
+
+
+@pytest.mark.parametrize("way", ["no_list", "no_tools_at_all", "no_names", "empty"])
+async def test_a_server_that_lists_nothing_takes_no_tools_from_agents(
+    client: Letta, way: str
+) -> None:
+    async with hostile_server() as hostile:
+        await asyncio.to_thread(_list_nothing, client, hostile.url, way)
+
+
+def _list_nothing(client: Letta, url: str, way: str) -> None:
+    made: Any = client.mcp_servers.create(server_name=way, config=_config(f"{url}/good"))
+    (tool,) = _tools(client, made)
+    agent = client.agents.create(model=HANDLE, include_base_tools=False, tool_ids=[tool.id])
+    client.mcp_servers.update(made.id, config=_config(f"{url}/{way}"))
+    with pytest.raises(APIStatusError) as raised:
+        client.mcp_servers.refresh(made.id)
+    assert raised.value.status_code == 502
+    problem = client.mcp_servers.retrieve(made.id).to_dict()["problem"]
+    assert "list of tools" in str(problem)
+    assert [one.id for one in client.agents.tools.list(agent.id)] == [tool.id]
+    client.mcp_servers.update(made.id, config=_config(f"{url}/good"))
+    assert client.mcp_servers.refresh(made.id) == {"added": [], "updated": [], "deleted": []}
+    assert client.mcp_servers.retrieve(made.id).to_dict()["problem"] is None
+    client.agents.delete(agent.id)
     client.mcp_servers.delete(made.id)
 
 
