@@ -2,10 +2,11 @@
 
 import secrets
 import time
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
 
-from fastapi import HTTPException, Request, Response
+from fastapi import Depends, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import SecretStr
 from sqlalchemy.exc import SQLAlchemyError
@@ -34,6 +35,7 @@ _OPEN_FILES = "/static-offline-docs/"
 
 
 _KEY = "o.key"
+_KEYS = "o.keys"
 _ACTOR = "o.actor"
 _MAY_NOT = "The key may not do this: it needs the scope {wanted}."
 
@@ -57,6 +59,7 @@ class TokenCheck:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer V1's 401; 403 where the key may not do what is asked."""
         refusal = None
+        scope[_KEYS] = self._keys
         if (
             scope["type"] == "http"
             and not _is_open(scope["path"])
@@ -112,6 +115,19 @@ def key_of(scope: Scope) -> ApiKey | None:
     """The key that a request came with; None where it came without one."""
     found: ApiKey | None = scope.get(_KEY)
     return found
+
+
+async def forgets_keys(request: Request) -> AsyncIterator[None]:
+    """Of a route that shuts keys: this process keeps none that it knew, once that is committed.
+
+    A dependency of the route itself, so that it ends after the transaction, and before the answer.
+    """
+    yield
+    keys: KeyBook = request.scope[_KEYS]
+    keys.forget()
+
+
+SHUTS_KEYS = [Depends(forgets_keys, scope="function")]
 
 
 def reach_of(scope: Scope) -> str | None:

@@ -30,6 +30,7 @@ class KeyBook:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[float, ApiKey]] = {}
+        self._forgot_at = 0.0
         self._one_at_a_time = asyncio.Lock()
         self._next: tuple[set[str], asyncio.Task[dict[str, ApiKey]]] | None = None
 
@@ -63,6 +64,11 @@ class KeyBook:
             self._known[hashed] = (began, key)
             await self._note(database, key, now)
         return key if key.is_good(now) else None
+
+    def forget(self) -> None:
+        """Look every key up anew: some have been shut."""
+        self._known.clear()
+        self._forgot_at = time.monotonic()
 
     def _looking(self, database: Database, hashed: str) -> asyncio.Task[dict[str, ApiKey]]:
         """The next look, which has not begun and seeks this key too."""

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
 from api.audit import note_target
+from api.auth import SHUTS_KEYS
 from api.bodies import answer
 from api.deps import ReachDep, ReadsDep, TransactionDep
 from api.wire.admin import (
@@ -93,6 +94,7 @@ async def update_organization(
 @router.delete(
     "/orgs/",
     operation_id="delete_organization_by_id",
+    dependencies=SHUTS_KEYS,
     summary="Delete an organization",
     response_model=OrganizationBody,
 )
@@ -141,7 +143,11 @@ async def update_user(
 
 
 @router.delete(
-    "/users/", operation_id="delete_user", summary="Delete a user", response_model=UserBody
+    "/users/",
+    operation_id="delete_user",
+    dependencies=SHUTS_KEYS,
+    summary="Delete a user",
+    response_model=UserBody,
 )
 async def delete_user(
     user_id: UserIdQuery, connection: TransactionDep, reach: ReachDep, request: Request

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from api.audit import note_nothing_done, note_target
+from api.auth import SHUTS_KEYS
 from api.bodies import answer
 from api.deps import ActorDep, ReachDep, ReadsDep, TransactionDep
 from api.pagination import page_query
@@ -52,7 +53,11 @@ async def create(
 
 
 @router.delete(
-    "/keys/{key_id}", operation_id="revoke_key", summary="Revoke a key", response_model=KeyBody
+    "/keys/{key_id}",
+    operation_id="revoke_key",
+    dependencies=SHUTS_KEYS,
+    summary="Revoke a key",
+    response_model=KeyBody,
 )
 async def revoke(
     key_id: KeyId, connection: TransactionDep, reach: ReachDep, request: Request

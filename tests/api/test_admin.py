@@ -143,6 +143,25 @@ def test_a_user_who_is_deleted_is_shut_out_and_what_they_made_stays(
     assert root.post("/admin/keys/", json={"name": "x", "user_id": user["id"]}).status_code == 404
 
 
+@pytest.mark.parametrize("shut", ["organization", "user", "key"])
+def test_what_is_shut_through_a_process_opens_nothing_there_from_that_answer_on(
+    root: httpx.Client, keyed: Callable[..., Any], shut: str
+) -> None:
+    client, org, user, key = keyed()
+    headers = client.headers
+    call = {
+        "organization": ("/admin/orgs/", {"org_id": org["id"]}),
+        "user": ("/admin/users/", {"user_id": user["id"]}),
+        "key": (f"/admin/keys/{key['id']}", {}),
+    }
+    path, params = call[shut]
+    body = {"label": "human", "value": "v"}
+    # By one connection, so that all goes through one process.
+    assert root.post("/blocks/", json=body, headers=headers).status_code == 200
+    assert root.delete(path, params=params).status_code == 200
+    assert root.post("/blocks/", json=body, headers=headers).status_code == 401
+
+
 def test_what_is_asked_without_a_key_cannot_be_deleted(root: httpx.Client) -> None:
     org = root.delete("/admin/orgs/", params={"org_id": DEFAULT_ORGANIZATION_ID})
     user = root.delete("/admin/users/", params={"user_id": DEFAULT_USER_ID})
