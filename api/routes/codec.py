@@ -3,6 +3,8 @@
 The protocol is that of Temporal's remote codec servers: the address to give them is `/v1/codec`.
 """
 
+from collections.abc import Iterable
+
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
 from google.protobuf.json_format import MessageToJson, Parse, ParseError
@@ -12,10 +14,11 @@ from temporalio.converter import PayloadCodec
 from api.auth import key_of
 from api.deps import PartsDep
 from o.secrets import SecretUnreadable
+from o.temporal.codec import ENCRYPTED
 
 router = APIRouter(prefix="/codec", include_in_schema=False)
 
-_OFF = "O_TEMPORAL_CODEC is off: what is in Temporal is not encrypted by this server."
+_OFF = "A payload is encrypted, and O_TEMPORAL_CODEC is off here: set it to decode."
 _NOT_BY_KEY = "Temporal holds what belongs to all organizations: this needs the server's token."
 _NO_PAYLOADS = 'The body has to be {"payloads": [{"metadata": {…}, "data": "…"}]}, as in Temporal.'
 
@@ -24,9 +27,11 @@ _NO_PAYLOADS = 'The body has to be {"payloads": [{"metadata": {…}, "data": "�
 async def decode(request: Request, parts: PartsDep) -> Response:
     """The payloads, decrypted; those that are not encrypted as they are."""
     codec = _codec(request, parts.temporal.data_converter.payload_codec)
-    given = await _read(request)
+    given = (await _read(request)).payloads
+    if codec is None and any(one.metadata.get("encoding") == ENCRYPTED for one in given):
+        raise HTTPException(422, _OFF)
     try:
-        return _answer(await codec.decode(given.payloads))
+        return _answer(given if codec is None else await codec.decode(given))
     except SecretUnreadable as error:
         raise HTTPException(422, f"A payload cannot be read: {error}.") from None
 
@@ -35,14 +40,14 @@ async def decode(request: Request, parts: PartsDep) -> Response:
 async def encode(request: Request, parts: PartsDep) -> Response:
     """The payloads as O itself would give them to Temporal."""
     codec = _codec(request, parts.temporal.data_converter.payload_codec)
-    return _answer(await codec.encode((await _read(request)).payloads))
+    given = (await _read(request)).payloads
+    return _answer(given if codec is None else await codec.encode(given))
 
 
-def _codec(request: Request, codec: PayloadCodec | None) -> PayloadCodec:
+def _codec(request: Request, codec: PayloadCodec | None) -> PayloadCodec | None:
+    """What reads payloads; None where nothing is encrypted. Temporal's tools ask all the same."""
     if key_of(request.scope) is not None:
         raise HTTPException(403, _NOT_BY_KEY)
-    if codec is None:
-        raise HTTPException(404, _OFF)
     return codec
 
 
@@ -53,5 +58,5 @@ async def _read(request: Request) -> Payloads:
         raise HTTPException(422, _NO_PAYLOADS) from None
 
 
-def _answer(payloads: list[Payload]) -> Response:
+def _answer(payloads: Iterable[Payload]) -> Response:
     return Response(MessageToJson(Payloads(payloads=payloads)), media_type="application/json")

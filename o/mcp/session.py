@@ -6,6 +6,7 @@ is mended first.
 """
 
 import logging
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -37,6 +38,10 @@ _MOST_TOOLS = 2_000
 _NO_TIMEOUT = httpx2.Timeout(None)
 _CLIENT = types.Implementation(name="o", version="0.1.0")
 _EXPIRED = ("Session terminated", "Session not found")
+_MISSES = re.compile("No such file|No module named|Cannot find module|[Cc]ommand not found")
+_WHAT_IT_SEES = (
+    " (in its sandbox it sees the system's programs, Python and the folders of O_MCP_STDIO_FOLDERS)"
+)
 _MADE_UP = (
     "Not Found",
     "Server returned an error response",
@@ -228,7 +233,10 @@ def _message(line: bytes) -> SessionMessage | Exception:
 
 def _last(lines: Lines) -> str:
     words = lines.last_words.strip()
-    return f"; its last words: {words[-500:]}" if words else ""
+    if not words:
+        return ""
+    seen = _WHAT_IT_SEES if _MISSES.search(words) else ""
+    return f"; its last words: {words[-500:]}{seen}"
 
 
 def said(error: BaseException, transport: GuardedTransport) -> McpFailed:

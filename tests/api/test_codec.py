@@ -235,7 +235,16 @@ def test_the_ui_may_ask_from_its_own_origin_and_nobody_elses(http: httpx.Client)
     assert answered.headers["access-control-allow-origin"] == UI
 
 
-def test_a_server_that_encrypts_nothing_has_no_endpoint(server: Product) -> None:
-    refused = httpx.post(f"{server.url}/v1/codec/decode", json=payloads("x"))
-    assert refused.status_code == 404
+def test_a_server_that_encrypts_nothing_answers_temporals_tools_with_what_is_plain(
+    server: Product,
+) -> None:
+    """`temporal workflow show --codec-endpoint` asks one that refuses until its time is over."""
+    url = f"{server.url}/v1/codec"
+    for way in ("decode", "encode"):
+        answer = httpx.post(f"{url}/{way}", json=payloads("x"))
+        assert (answer.status_code, answer.json()) == (200, payloads("x"))
+    encoding = base64.b64encode(b"binary/encrypted").decode()
+    sealed = {"metadata": {"encoding": encoding}, "data": encoding}
+    refused = httpx.post(f"{url}/decode", json={"payloads": [sealed]})
+    assert refused.status_code == 422
     assert "O_TEMPORAL_CODEC" in refused.json()["detail"]

@@ -11,6 +11,7 @@ from letta_client import Letta
 from tests.letta_v1.moving import V1_KEY
 from tests.letta_v1.rows import V1
 from tests.letta_v1.sealed import sealed
+from tests.support.approvals import ask, guarded_agent, request_of
 from tests.support.product import REPOSITORY, Product
 
 DOC = (REPOSITORY / "docs" / "moving.md").read_text()
@@ -79,6 +80,7 @@ def test_the_python_program_hears_from_every_agent(
     for agent in client.agents.list(limit=1000):
         client.agents.delete(agent.id)
     assert in_the_readers_shell(server, v1, tmp_path, MOVE).returncode == 0
+    request_of(ask(client, guarded_agent(client)))
     (program,) = re.findall(r"```python\n(.*?)```", DOC, re.DOTALL)
     assert "http://127.0.0.1:8283" in program
     script = tmp_path / "program.py"
@@ -87,5 +89,7 @@ def test_the_python_program_hears_from_every_agent(
         [sys.executable, script], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
-    (line,) = done.stdout.splitlines()
-    assert line.startswith("ada · ")
+    waits, answers = sorted(done.stdout.splitlines(), reverse=True)
+    assert answers.startswith("ada · ")
+    assert waits.startswith("guarded · ")
+    assert "PENDING_APPROVAL" in waits
