@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from o.errors import Unavailable
-from o.storage.database import Database, connect_alone
+from o.storage.database import NO_ROOM, Database, connect_alone
 
 _log = logging.getLogger(__name__)
 
@@ -27,11 +27,13 @@ class Reason:
         words: For the operator; they hold no secret.
         lasts: Whether time does not mend it.
         passes: Whether it is over in a moment, so that it is worth waiting for.
+        remedy: What an operator can do.
     """
 
     words: str
     lasts: bool = False
     passes: bool = False
+    remedy: str = "Start it, or set DATABASE_URL to another one"
 
     def __str__(self) -> str:
         """The words, for messages."""
@@ -62,6 +64,7 @@ _KNOWN = (
     ("does not exist", Reason("it has no such database or user")),
     ("shutting down", SHUTS_DOWN),
     ("starting up", Reason("it starts up", passes=True)),
+    *((words, Reason("its disk is full", remedy="Make room there")) for words in NO_ROOM),
     ("too many clients", _FULL),
     ("connection slots", _FULL),
     ("Connection refused", _NOBODY),
@@ -108,8 +111,7 @@ async def reach(url: str, *, patience_s: float = 0.0) -> None:
         enough_s = max(patience_s, _PASSING_S) if reason.passes else patience_s
         if reason.lasts or time.monotonic() - began >= enough_s:
             raise Unavailable(
-                f"the database of DATABASE_URL cannot be used: {reason}. "
-                "Start it, or set DATABASE_URL to another one"
+                f"the database of DATABASE_URL cannot be used: {reason}. {reason.remedy}"
             )
         if reason != logged:
             _log.warning("waiting for the database", extra={"reason": str(reason)})

@@ -53,6 +53,8 @@ POOL_IS_BUSY = (
 )
 NO_CONNECTION_LEFT = "The database has no connection left (its max_connections); try again."
 _DISK_FULL = "53100"
+NO_ROOM = ("No space left on device", "could not write init file")
+"""What a PostgreSQL says that has to write a file before it takes a connection; 16 the second."""
 _NO_CONNECTION_LEFT = re.compile("too many (?:clients|connections)|connection slots are reserved")
 _LIMITS = "54"  # the class of what is beyond a limit of PostgreSQL, such as a key of an index
 _FULL_S = 10.0
@@ -323,6 +325,8 @@ def why_away(error: BaseException) -> str:
         return POOL_IS_BUSY
     # A server that takes no connection has no code for it that reaches us, only its words.
     told = str(error.orig) if isinstance(error, DBAPIError) else ""
+    if any(words in told for words in NO_ROOM):
+        return DISK_IS_FULL
     return NO_CONNECTION_LEFT if _NO_CONNECTION_LEFT.search(told) else DATABASE_IS_AWAY
 
 

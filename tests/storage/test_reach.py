@@ -10,11 +10,13 @@ import psutil
 import pytest
 from psycopg import OperationalError
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError as OperationalFailure
 
 from o.errors import InvalidInput, Unavailable
 from o.storage.availability import reach, reason_of, until_shutdown, why_unreachable
-from o.storage.database import Database, libpq_url
-from tests.storage.bare import BareServer
+from o.storage.database import DISK_IS_FULL, Database, libpq_url, why_away
+from tests.storage.bare import BareServer, serve_bare
+from tests.support.disk import fill, small_disk
 from tests.support.product import Product
 from tests.support.provider import HANDLE, FakeProvider
 
@@ -59,6 +61,28 @@ async def test_who_does_not_answer_or_lets_nobody_in_is_named(bare: BareServer) 
         with pytest.raises(Unavailable, match=reason) as refused:
             await reach(url)
         assert "hush" not in refused.value.message
+
+
+@pytest.mark.parametrize("install", ["pginstall", "pginstall18"])
+async def test_a_full_disk_that_lets_nobody_in_is_named_with_what_helps(
+    tmp_path: Path, install: str
+) -> None:
+    """A connection may have to write a file first, of what PostgreSQL knows of its catalogue."""
+    with small_disk(tmp_path / "disk", 200) as disk:
+        async with serve_bare(install, disk / "postgres") as (_, _, url):
+            for known in (disk / "postgres").rglob("pg_internal.init"):
+                known.unlink()
+            fill(disk / "filler")
+            with pytest.raises(Unavailable, match=r"its disk is full\. Make room there") as refused:
+                await reach(url, patience_s=0.5)
+            assert "Start it" not in refused.value.message
+            database = Database(url)
+            with pytest.raises(OperationalFailure) as failed:
+                await database.check_answering()
+            assert why_away(failed.value) == DISK_IS_FULL
+            (disk / "filler").unlink()
+            await database.check_answering()
+            await database.close()
 
 
 @pytest.mark.parametrize(

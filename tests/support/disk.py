@@ -20,3 +20,15 @@ def small_disk(place: Path, mib: int, *, is_read_only: bool = False) -> Iterator
         yield place
     finally:
         subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def fill(file: Path) -> None:
+    """Take all the room that a disk has left."""
+    with pytest.raises(OSError, match="No space left"):
+        _write_for_ever(file)
+
+
+def _write_for_ever(file: Path) -> None:
+    with file.open("wb", buffering=0) as filler:
+        while True:
+            filler.write(b"x" * 1024 * 1024)
