@@ -37,6 +37,9 @@ _PREFIXES = {
     "env_var": "sandbox-env",
 }
 _NOT_JSON = "The body is read as JSON only with the header 'content-type: application/json'."
+_NOT_FORM = (
+    "A file is sent as a form (multipart/form-data), in the field 'file': `curl -F file=@PATH`."
+)
 UNAUTHORIZED = (
     "Unauthorized: send the header 'Authorization: Bearer <token>' with a key that is neither "
     "expired nor revoked, or with the token that the operator of this server has set (O_API_TOKEN)."
@@ -89,7 +92,7 @@ def asked_too_often(wait_s: float) -> JSONResponse:
 
 def too_large(most_bytes: int) -> str:
     """What is said, with 413, of a body that is too big."""
-    return f"The body is larger than {most_bytes} bytes."
+    return f"The body is larger than {most_bytes} bytes (O_MAX_BODY_BYTES)."
 
 
 def file_too_large(most_bytes: int) -> str:
@@ -143,7 +146,10 @@ async def _of_validation(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     problems = [_without_input(problem) for problem in error.errors()]
     detail = repr(problems)[:8_000]
-    if not may_be_json(request.headers.get("content-type")):
+    kind = request.headers.get("content-type")
+    if any(problem["loc"] == ("body", "file") for problem in problems):
+        detail = f"{detail} {_NOT_FORM}"
+    elif not may_be_json(kind):
         detail = f"{detail} {_NOT_JSON}"
     body: dict[str, object] = {"trace_id": "", "detail": detail}
     examples = [

@@ -25,7 +25,7 @@ _MOST_HEADER_BYTES = 32 * 1024
 _BROKEN = "The body is not the form that its content-type says: {what}"
 _NO_FORM = (
     "A file is uploaded as a form: send the header 'content-type: multipart/form-data; "
-    "boundary=…', with the file in the field 'file'"
+    "boundary=…', with the file in the field 'file' (`curl -F file=@PATH`)"
 )
 
 

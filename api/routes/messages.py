@@ -23,6 +23,11 @@ from o.storage.pages import Page
 
 router = APIRouter(prefix="/agents/{agent_id}/messages", tags=["agents"])
 
+_OLD_CLIENT = (
+    "streaming: true is taken here from Letta's clients of release 1.0 or later alone. Send the "
+    "same body to /v1/agents/{agent_id}/messages/stream instead"
+)
+
 
 @router.post(
     "",
@@ -41,7 +46,7 @@ async def send(
 ) -> Response:
     """Send messages and answer when the run is finished, or stream it with `streaming`."""
     if body.streaming and not current_client:
-        raise InvalidInput("streaming needs a client of release 1.0 or later")
+        raise InvalidInput(_OLD_CLIENT)
     if not body.streaming and (body.stream_tokens or body.background or not body.include_pings):
         raise InvalidInput("stream_tokens, background and include_pings need streaming")
     thread = Thread(agent_id=agent_id)

@@ -63,8 +63,15 @@ class _NpmRequirement(_Requirement):
     version: Annotated[str, Field(max_length=200, pattern=r"^[\w.^~<>=*|+ -]*$")] | None = None
 
 
-Requirements = Annotated[list[_Requirement], Field(max_length=MAX_REQUIREMENTS)]
-_Npm = Annotated[list[_NpmRequirement], Field(max_length=MAX_REQUIREMENTS)]
+def _named(given: Any) -> Any:
+    """A plain text is the name of what is required."""
+    return {"name": given} if isinstance(given, str) else given
+
+
+_Pip = Annotated[_Requirement, BeforeValidator(_named)]
+_Npm = Annotated[_NpmRequirement, BeforeValidator(_named)]
+Requirements = Annotated[list[_Pip], Field(max_length=MAX_REQUIREMENTS)]
+_NpmRequirements = Annotated[list[_Npm], Field(max_length=MAX_REQUIREMENTS)]
 
 
 class _ToolFields(RequestBody):
@@ -79,7 +86,7 @@ class _ToolFields(RequestBody):
     args_json_schema: Json | None = None
     return_char_limit: int | None = Field(None, ge=1, le=1_000_000)
     pip_requirements: Requirements | None = None
-    npm_requirements: _Npm | None = None
+    npm_requirements: _NpmRequirements | None = None
     default_requires_approval: bool | None = None
     enable_parallel_execution: bool | None = None
     metadata_: Json | None = Field(None, validation_alias=AliasChoices("metadata_", "metadata"))

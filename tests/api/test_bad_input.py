@@ -73,6 +73,7 @@ def test_streaming_needs_a_current_client(http: httpx.Client, agent: AgentState)
     body = {"input": "a", "streaming": True}
     old = http.post(f"/v1/agents/{agent.id}/messages", json=body)
     assert old.status_code == 422
+    assert "/messages/stream instead" in old.json()["detail"]
     current = http.post(
         f"/v1/agents/{agent.id}/messages",
         json=body,
@@ -93,6 +94,24 @@ def test_a_body_over_the_limit_is_413(http: httpx.Client, agent: AgentState, chu
     answer = http.post(f"/v1/agents/{agent.id}/messages", content=content)
     assert answer.status_code == 413
     assert "larger than" in answer.json()["detail"]
+    assert "(O_MAX_BODY_BYTES)" in answer.json()["detail"]
+
+
+def test_who_sends_json_for_a_file_is_told_to_send_a_form(http: httpx.Client) -> None:
+    folder = http.post("/v1/folders/", json={"name": new_id("source")}).json()
+    for path in ("/v1/agents/import", f"/v1/folders/{folder['id']}/upload"):
+        refused = http.post(path, json={"agents": []})
+        assert refused.status_code == 422
+        assert "multipart/form-data" in refused.json()["detail"]
+        assert "curl -F file=@PATH" in refused.json()["detail"]
+
+
+def test_a_requirement_that_is_a_plain_text_is_a_name(http: httpx.Client) -> None:
+    body = {"source_code": 'def plain():\n    """Say."""\n', "pip_requirements": ["six"]}
+    made = http.post("/v1/tools/", json=body)
+    assert made.status_code == 200, made.text
+    assert made.json()["pip_requirements"] == [{"name": "six", "version": None}]
+    http.delete(f"/v1/tools/{made.json()['id']}")
 
 
 def test_text_that_postgres_cannot_hold_is_replaced_at_the_edge(
