@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from migrations.schema import is_known, is_newer, newest_revision
 from migrations.upgrade import upgrade_to
 from o.errors import Conflict, InvalidInput
-from server.backup.file import Reader, Table
+from server.backup.file import Header, Reader, Table
 from server.backup.taking import Tell, known_tables, prepare_session
 
 _THERE = """
@@ -39,8 +39,14 @@ _OTHERS = """
         AND application_name <> 'o probe' -- ours, of a moment ago
     ORDER BY 1 LIMIT 5
 """
+_RESTORED = "SELECT obj_description('alembic_version'::regclass, 'pg_class')"
+_WHOLE = (
+    "the database has this backup already, whole: `o migrate`, or `o up`, brings its schema up to "
+    "date, and `o reset-temporal` ends what Temporal has open"
+)
 # What O writes by itself, before anybody has asked it for anything.
 _ITS_OWN = {
+    "alembic_version": "false",
     "organizations": "id <> 'org-00000000-0000-4000-8000-000000000000'",
     "users": "id <> 'user-00000000-0000-4000-8000-000000000000'",
     "message_embedding": "false",
@@ -84,13 +90,19 @@ def load(reader: Reader, connection: Connection, tell: Tell) -> None:
     driver = driver_of(connection)
     prepare_session(driver)
     place = _Place(driver)
-    place.check_empty(reader.header.revision)
+    place.check_empty(reader.header)
     upgrade_to(connection, reader.header.revision)
     with place.bare():
         rows = place.fill(reader, tell)
     if rows != reader.totals.rows:
         raise InvalidInput("the backup is damaged: it has not as many rows as it says")
     place.set_sequences(reader.totals.sequences)
+    place.note(reader.header)
+
+
+def _note(header: Header) -> str:
+    """What a database says of the backup that was restored into it."""
+    return f"o restore: the backup of {header.created_at}, release {header.release}"
 
 
 class _Place:
@@ -99,7 +111,7 @@ class _Place:
     def __init__(self, connection: psycopg.Connection) -> None:
         self._connection = connection
 
-    def check_empty(self, revision: str) -> None:
+    def check_empty(self, header: Header) -> None:
         """Make sure that nothing can be lost here, and that nobody is at work."""
         others = [name for (name,) in self._connection.execute(_OTHERS)]
         if others:
@@ -113,17 +125,25 @@ class _Place:
             raise Conflict(
                 f"the database has a table {there[0]} that is not of O: restore into an empty one"
             )
+        filled = next((name for name in there if self._has_rows(name)), None)
+        if filled and self._connection.execute(_RESTORED).fetchone() == (_note(header),):
+            raise Conflict(_WHOLE)
         (found,) = self._connection.execute("SELECT max(version_num) FROM alembic_version")
-        if found[0] != revision:
+        if found[0] != header.revision:
             raise Conflict(
-                f"the database has the schema {found[0]} already, and the backup has {revision}: "
-                "restore into a database without tables, which is brought up to date afterwards"
+                f"the database has the schema {found[0]} already, and the backup has "
+                f"{header.revision}: restore into a database without tables, which is brought up "
+                "to date afterwards"
             )
-        for name in there:
-            if name != "alembic_version" and self._has_rows(name):
-                raise Conflict(
-                    f"the database is not empty (there are {name}): restore into an empty one"
-                )
+        if filled:
+            raise Conflict(
+                f"the database is not empty (there are {filled}): restore into an empty one"
+            )
+
+    def note(self, header: Header) -> None:
+        """Keep which backup this is: who was killed behind the commit does not know of it."""
+        said = sql.SQL("COMMENT ON TABLE alembic_version IS {}").format(_note(header))
+        self._connection.execute(said)
 
     @contextmanager
     def bare(self) -> Iterator[None]:

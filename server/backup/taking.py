@@ -107,7 +107,7 @@ class Snapshot:
         return Header(
             release=version("o-server"),
             revision=self.revision,
-            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             postgres=self._connection.info.parameter_status("server_version") or "",
         )
 

@@ -149,12 +149,14 @@ async def test_every_row_of_every_table_comes_back_and_all_that_is_made_around_t
     other = _copy(servers[target], tmp_path, "other")
     await other.restore(file)
     assert other.contents() == full.contents()
-    with pytest.raises(Conflict, match="the database is not empty"):
+    with pytest.raises(Conflict, match="the database has this backup already, whole"):
         await other.restore(file)
     with pytest.raises(Conflict, match="is there already"):
         await full.take(file)
     again = tmp_path / "b.backup"
     await other.take(again)
+    with pytest.raises(Conflict, match="the database is not empty"):
+        await other.restore(again)
     assert check(again, _begin).totals == check(file, _begin).totals
 
 
