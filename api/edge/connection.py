@@ -29,6 +29,20 @@ class _TooMuch(Exception):
     """Stops the parser: the head, or what stands behind a body, is too big."""
 
 
+class _Lingering:
+    """What an answer is written to: it is closed when its client has had time to read."""
+
+    def __init__(self, connection: "BoundedConnection") -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection.transport, name)
+
+    def close(self) -> None:
+        """Close the connection, late where a body still comes."""
+        self._connection.close_behind(self)
+
+
 class BoundedConnection(HttpToolsProtocol):
     """uvicorn's protocol with bounds.
 
@@ -140,6 +154,7 @@ class BoundedConnection(HttpToolsProtocol):
             return
         self._enter(_Phase.BODY)
         super().on_headers_complete()
+        self.cycle.transport = _Lingering(self)  # type: ignore[assignment]
         if self._is_leaving:
             self.cycle.keep_alive = False
 
@@ -239,7 +254,18 @@ class BoundedConnection(HttpToolsProtocol):
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n".encode()
             + body
         )
-        linger_s = self.linger_s if linger_s is None else linger_s
+        self._close_late(self.linger_s if linger_s is None else linger_s)
+
+    def close_behind(self, answer: object) -> None:
+        """Close behind a whole answer, which a client that still sends its body is to read."""
+        is_last = self.cycle.transport is answer and not self.pipeline
+        if is_last and self._phase is _Phase.BODY and not self._refused:
+            self._refused = True
+            self._close_late(self.linger_s)
+        else:
+            self.transport.close()
+
+    def _close_late(self, linger_s: float) -> None:
         if linger_s > 0 and self.transport.can_write_eof():
             self.transport.write_eof()
             self.flow.resume_reading()

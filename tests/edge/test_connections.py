@@ -240,6 +240,20 @@ def test_a_body_that_nobody_reads_any_more_ends_soon_however_big_it_was(hasty: S
     assert b"HTTP/1.1 408" in answer
 
 
+def test_who_sends_a_whole_body_and_wants_the_connection_closed_reads_why_it_was_refused(
+    serving: Serving,
+) -> None:
+    """As Python's urllib does."""
+    head = HEAD.replace(b"/read", b"/deny") + b"connection: close\r\n"
+    with closing(serving.connect()) as connection:
+        connection.sendall(head + b"content-length: 30000000\r\n\r\n")
+        for _ in range(30):
+            connection.sendall(b"a" * 1_000_000)
+        answer = rest_of(connection)
+    assert answer.startswith(b"HTTP/1.1 401")
+    assert answer.endswith(b"no")
+
+
 def test_a_body_that_comes_steadily_has_all_the_time_it_needs(hasty: Serving) -> None:
     pause = threading.Event()
     with closing(hasty.connect()) as connection:
