@@ -18,6 +18,7 @@ def ask(other: str) -> dict[str, Any]:
         asked = client._client.request(method, path, json=None, headers=headers)
         return int(asked.status_code)
 
+    own = f"http://o.internal/v1/agents/{agent_id}"
     block = client.agents.blocks.update("human", agent_id=agent_id, value="Her name is Ada.")
     return {
         "client": type(client).__name__,
@@ -31,6 +32,8 @@ def ask(other: str) -> dict[str, Any]:
             "providers": outcome("http://o.internal/v1/providers/"),
             "tools": outcome("http://o.internal/v1/tools/"),
             "make a tool": outcome("http://o.internal/v1/tools/", "POST"),
+            "run a tool": outcome(f"{own}/tools/memory_insert/run", "POST"),
+            "import": outcome("http://o.internal/v1/agents/import", "POST"),
             "sandbox": outcome("http://o.internal/v1/sandbox-config/"),
             "as another": outcome("http://o.internal/v1/providers/", Authorization="Bearer x"),
             "with a password": outcome(

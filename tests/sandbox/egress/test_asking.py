@@ -86,6 +86,8 @@ async def test_a_tool_uses_the_api_as_far_as_tools_may(
         "providers": 403,
         "tools": 200,
         "make a tool": 403,
+        "run a tool": 403,
+        "import": 403,
         "sandbox": 403,
         "as another": 403,
         "with a password": 403,
