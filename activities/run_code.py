@@ -116,4 +116,5 @@ def _shortened(answer: dict[str, Any]) -> dict[str, Any]:
     """The answer with no text so long that a model is not shown the others."""
     each = _MOST_CHARS // 3
     logs = {name: [cut(one, each) for one in pieces] for name, pieces in answer["logs"].items()}
-    return {**answer, "results": [cut(one, each) for one in answer["results"]], "logs": logs}
+    error = {"error": cut(answer["error"], each)} if "error" in answer else {}
+    return {"results": [cut(one, each) for one in answer["results"]], "logs": logs, **error}

@@ -71,6 +71,7 @@ def test_an_address_that_leads_inwards_later_is_connected_to_by_nobody(
         said = stranger.post(messages, json={"input": "hello"}).text
         assert "its address is not public, and O_OUTBOUND_ALLOW does not name it" in said
         assert "not public" in stranger.patch(f"{provider}/refresh").text
+        assert "not public" in stranger.post(f"{provider}/check").text
         for client in (stranger, root):
             client.get("/models/")
             assert client.patch(provider, json=changed).status_code == 200

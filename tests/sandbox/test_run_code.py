@@ -124,6 +124,13 @@ async def test_long_results_leave_room_for_the_rest() -> None:
     assert "was truncated" in answer["results"][0]
 
 
+async def test_a_long_error_leaves_room_for_the_rest() -> None:
+    returned = await ran("print('y' * 60_000)\nraise ValueError('x' * 90_000)")
+    assert len(returned.content) < 52_000
+    answer = json.loads(returned.content)
+    assert "was truncated" in answer["error"]
+
+
 @pytest.mark.parametrize("language", ["js", "ts", "r", "java", "perl"])
 async def test_other_languages_are_refused_with_a_sentence(language: str) -> None:
     with pytest.raises(ToolFailed, match=f"runs Python, and no {language}"):
