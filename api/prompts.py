@@ -13,7 +13,7 @@ from o.storage.conversations import get_thread
 from o.storage.directories import read_directories
 from o.storage.history_changes import get_system_prompt
 from o.storage.messages import rewrite_system_message
-from o.storage.thread_blocks import list_thread_blocks
+from o.storage.thread_blocks import list_seen_blocks
 
 
 async def recompile_prompt(
@@ -62,7 +62,7 @@ async def compiled_prompt(
         now: When it is compiled, if it is.
         is_due: Compile also a prompt that shows memory as it is.
     """
-    blocks = await list_thread_blocks(connection, conversation)
+    blocks = await list_seen_blocks(connection, agent)
     directories, files = await read_directories(connection, agent)
     key = prompt_key(agent, blocks, files)
     if key == conversation.prompt_key and not is_due:

@@ -20,7 +20,7 @@ from o.storage.agent_archives import sum_up_archives
 from o.storage.agents import get_agent
 from o.storage.conversations import get_thread
 from o.storage.directories import read_directories
-from o.storage.thread_blocks import list_thread_blocks
+from o.storage.thread_blocks import list_seen_blocks
 from o.storage.tools import find_tools
 from o.storage.turn.runs import list_request_runs
 from o.storage.window import read_window
@@ -112,7 +112,7 @@ async def read_room(
     settings = settings_for(agent.model_settings, place)
     agent = agent.model_copy(update={"model_settings": settings})
     window = await read_window(connection, conversation)
-    blocks = await list_thread_blocks(connection, conversation)
+    blocks = await list_seen_blocks(connection, agent)
     directories, files = await read_directories(connection, agent)
     now = datetime.now(UTC)
     prompt = compile_prompt(

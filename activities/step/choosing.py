@@ -59,7 +59,8 @@ async def choose_model(
     )
     place = min(opened.fallback, len(models) - 1)  # the agent may have been changed meanwhile
     if place > step.fallback:
-        await _uncount(database, step_id, attempt)
+        async with database.connect() as connection:
+            await uncount_attempt(connection, step_id, attempt)
         raise model_failure("llm_error", 500, place, models[place])
     rests = {rest.provider: rest for rest in opened.rests}
     resting = [name for name, rest in rests.items() if (rest.wait_s or 0) > 0]
@@ -87,8 +88,3 @@ async def choose_model(
 async def _tries_it(database: Database, opened: OpenStep, rest: ProviderRest) -> bool:
     async with database.connect() as connection:
         return await take_probe(connection, opened.run.organization_id, rest.provider)
-
-
-async def _uncount(database: Database, step_id: str, attempt: int) -> None:
-    async with database.connect() as connection:
-        await uncount_attempt(connection, step_id, attempt)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ARRAY, Select, Text, and_, bindparam, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from o.domain.agents import Agent, Conversation
+from o.domain.agents import Agent
 from o.domain.blocks import Block
 from o.errors import NotFound
 from o.storage.blocks import add_blocks
@@ -61,18 +61,6 @@ class SeenBlock:
 
     block: Block
     is_isolated: bool
-
-
-async def list_thread_blocks(
-    connection: AsyncConnection, conversation: Conversation
-) -> list[Block]:
-    """The blocks of a conversation in the order of the prompt.
-
-    Raises:
-        Unreadable: One of them is stored, and cannot be read.
-    """
-    given = {"conversation_id": conversation.id, "agent_id": conversation.agent_id}
-    return all_models_of(Block, (await connection.execute(_IN_ORDER, given)).mappings().all())
 
 
 async def list_seen_blocks(connection: AsyncConnection, agent: Agent) -> list[Block]:
