@@ -132,11 +132,12 @@ async def until_shutdown(
 
     Args:
         database: Its idle connections are closed, the others when their work is done.
-        work: What has a connection of its own: cancelled then, and begun anew.
+        work: What has a connection of its own: cancelled then, and begun anew, as it is after an
+            error.
         probe_s: Seconds between two looks.
     """
     while True:
-        working = None if work is None else asyncio.create_task(work())
+        working = None if work is None else asyncio.create_task(_lasting(work, probe_s))
         try:
             while await why_unreachable(database.url) != SHUTS_DOWN:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(probe_s)
@@ -148,3 +149,14 @@ async def until_shutdown(
         _log.warning("the database shuts down: connections are dropped")
         await database.drop_connections()
         await asyncio.sleep(min(1.0, probe_s))
+
+
+async def _lasting(work: Callable[[], Coroutine[Any, Any, None]], pause_s: float) -> None:
+    """Work that an error does not end in silence."""
+    while True:
+        try:
+            return await work()
+        except Exception as error:  # the top of a background job
+            facts = {"error": type(error).__name__}
+            _log.error("background work failed, and begins again", extra=facts)
+        await asyncio.sleep(pause_s)

@@ -159,6 +159,31 @@ async def test_a_database_that_shuts_down_is_left_so_that_it_can_end(bare: BareS
         await asyncio.gather(leaving, return_exceptions=True)
 
 
+async def test_work_that_fails_while_the_database_stays_is_told_of_and_begun_anew(
+    bare: BareServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    again = asyncio.Event()
+    begun = 0
+
+    async def work() -> None:
+        nonlocal begun
+        begun += 1
+        if begun == 1:
+            raise RuntimeError("of the work")
+        again.set()
+        await asyncio.sleep(3600)
+
+    leaving = asyncio.create_task(until_shutdown(bare.database, work, probe_s=0.05))
+    try:
+        async with asyncio.timeout(20):
+            await again.wait()
+    finally:
+        leaving.cancel()
+        (ended,) = await asyncio.gather(leaving, return_exceptions=True)
+    assert isinstance(ended, asyncio.CancelledError)
+    assert "background work failed" in caplog.text
+
+
 async def test_a_whole_product_leaves_a_database_that_shuts_down_and_goes_on_with_the_next(
     bare: BareServer, provider: FakeProvider, tmp_path: Path
 ) -> None:
