@@ -6,6 +6,7 @@ those of the agent, which win.
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -208,7 +209,23 @@ class Variables:
     async def list_of_config(
         self, connection: AsyncConnection, actor: Actor, config_id: str, page: Page
     ) -> list[ToolVariable]:
-        """A page of the variables of a sandbox configuration, with their values."""
+        """A page of the variables of a sandbox configuration, with their values.
+
+        It is full while there are more, whatever cannot be decrypted: who pages stops at one that
+        is not.
+        """
+        found: list[ToolVariable] = []
+        while len(found) < page.limit:
+            stored = await self._stored_of_config(connection, actor, config_id, page)
+            found += self.opened(stored)
+            if len(stored) < page.limit:
+                break
+            page = replace(page, after=stored[-1].id)
+        return found[: page.limit]
+
+    async def _stored_of_config(
+        self, connection: AsyncConnection, actor: Actor, config_id: str, page: Page
+    ) -> list[ToolVariable]:
         mine = tool_variables.c.organization_id == actor.organization_id
         statement = await page_of_rows(
             connection,
@@ -219,8 +236,7 @@ class Variables:
             among=mine,
             deleted=lambda: deleted_by_time(tool_variables, actor),
         )
-        rows = (await connection.execute(statement)).mappings().all()
-        return self.opened(all_models_of(ToolVariable, rows))
+        return all_models_of(ToolVariable, (await connection.execute(statement)).mappings())
 
     def _new(self, actor: Actor, id_: str, key: str, value: str, **of: str | None) -> ToolVariable:
         now = datetime.now(UTC)

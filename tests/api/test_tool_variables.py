@@ -109,6 +109,33 @@ def test_variables_of_a_sandbox_configuration_reach_every_tool_and_an_agents_own
     assert not {one["id"] for one in made} & {one["id"] for one in left}
 
 
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_a_page_of_variables_is_full_where_some_cannot_be_decrypted(
+    server: Product, client: Letta, config_id: str, order: str
+) -> None:
+    path = f"/v1/sandbox-config/{config_id}/environment-variable"
+    ids: list[str] = []
+    for number in range(6):
+        made: Any = client.post(
+            path, cast_to=object, body={"key": f"{order}-{number}", "value": "x"}
+        )
+        ids.append(made["id"])
+    for bad in (*ids[:3], ids[4]):
+        server.query("UPDATE tool_variables SET value = 'foreign' WHERE id = %s", bad)
+    readable = [ids[3], ids[5]] if order == "asc" else [ids[5], ids[3]]
+
+    def listed(**query: Any) -> list[str]:
+        found: Any = client.get(path, cast_to=object, options={"params": {"order": order, **query}})
+        return [one["id"] for one in found]
+
+    assert listed(limit=1) == readable[:1]
+    assert listed(limit=1, after=readable[0]) == readable[1:]
+    assert listed(limit=2) == listed(limit=50) == readable
+    assert listed(limit=1, after=readable[1]) == []
+    for one in ids:
+        delete(client, f"/v1/sandbox-config/environment-variable/{one}")
+
+
 def test_sandbox_configurations_are_kept_one_of_each_type(client: Letta, config_id: str) -> None:
     body: Any = {"config": {"sandbox_dir": "x"}}
     made: Any = client.post("/v1/sandbox-config/", cast_to=object, body=body)
