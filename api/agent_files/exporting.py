@@ -134,7 +134,7 @@ async def _read(
     ids = [state.agent.id for state in states]
     for id_ in ids:
         read.ids.of("agent", id_)
-    read.folders = await folders_of_agents(connection, ids)
+    read.folders = await folders_of_agents(connection, ids, all_or_none=True)
     folder_ids = {folder.id for some in read.folders.values() for folder in some}
     read.files = await list_folder_files(connection, sorted(folder_ids))
     block_ids = [block.id for state in states for block in state.blocks]

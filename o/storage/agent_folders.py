@@ -25,7 +25,7 @@ from o.storage.folders import is_folder_of
 from o.storage.locks import lock_rows
 from o.storage.open_files import lock_open_files_of, open_up_to_budget
 from o.storage.pages import Page, page_of_rows
-from o.storage.rows import all_models_of, columns_of
+from o.storage.rows import all_models_of, columns_of, models_of
 from o.storage.tables import agents
 from o.tools.files import with_file_tools, without_file_tools
 
@@ -124,11 +124,17 @@ async def set_folders(connection: AsyncConnection, agent: Agent, wanted: Sequenc
 
 
 async def folders_of_agents(
-    connection: AsyncConnection, agent_ids: Sequence[str]
+    connection: AsyncConnection, agent_ids: Sequence[str], *, all_or_none: bool = False
 ) -> dict[str, list[Folder]]:
     """The folders of each of these agents that has any, by the time they were attached.
 
-    The caller has found the agents for an actor.
+    Args:
+        connection: Any.
+        agent_ids: The caller has found them for an actor.
+        all_or_none: Whether one that cannot be read is an error; it is left out otherwise.
+
+    Raises:
+        Unreadable: One of them cannot be read, and all are wanted.
     """
     rows = await connection.execute(
         select(agent_folders.c.agent_id, *columns_of(folders, Folder))
@@ -137,8 +143,9 @@ async def folders_of_agents(
         .order_by(agent_folders.c.created_at, folders.c.id)
     )
     found: dict[str, list[Folder]] = {}
+    read = all_models_of if all_or_none else models_of
     for row in rows.mappings():
-        found.setdefault(row["agent_id"], []).extend(all_models_of(Folder, [row]))
+        found.setdefault(row["agent_id"], []).extend(read(Folder, [row]))
     return found
 
 

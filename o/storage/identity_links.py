@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.identities import Identity
 from o.storage.identity_tables import agent_identities, block_identities, identities
-from o.storage.rows import columns_of, model_of
+from o.storage.rows import columns_of, model_of, readable
 from o.storage.tables import agents, blocks
 
 
@@ -114,7 +114,10 @@ async def set_identities_of_agent(
 async def identities_of_agents(
     connection: AsyncConnection, agent_ids: Sequence[str]
 ) -> dict[str, list[Identity]]:
-    """What identities each of these agents has, the oldest first; without who else has them."""
+    """What identities each of these agents has, the oldest first; without who else has them.
+
+    Those that cannot be read are left out.
+    """
     rows = await connection.execute(
         select(
             agent_identities.c.agent_id.label("holder_id"),
@@ -125,6 +128,8 @@ async def identities_of_agents(
         .order_by(identities.c.created_at, identities.c.id)
     )
     found: dict[str, list[Identity]] = {}
-    for row in rows.mappings():
-        found.setdefault(row["holder_id"], []).append(model_of(Identity, row))
+    for holder_id, identity in readable(
+        rows.mappings(), lambda row: (row["holder_id"], model_of(Identity, row))
+    ):
+        found.setdefault(holder_id, []).append(identity)
     return found

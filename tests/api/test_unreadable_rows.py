@@ -10,7 +10,7 @@ from letta_client.types import AgentState
 
 from tests.support.chats import speak
 from tests.support.product import Product, eventually
-from tests.support.provider import FakeProvider, last_user_text
+from tests.support.provider import EMBEDDING_HANDLE, FakeProvider, last_user_text
 
 _DEEP = "jsonb_build_object('deep', (repeat('[', 300) || repeat(']', 300))::jsonb)"
 
@@ -64,6 +64,38 @@ def test_of_agents(server: Product, client: Letta) -> None:
     for _ in range(2):
         client.agents.create(model="openai/scripted", tags=["spoiled"])
     check(server, "agents", "metadata", "/v1/agents/", "/v1/agents/{}", tags="spoiled")
+
+
+def test_agents_are_listed_without_an_identity_or_a_folder_that_cannot_be_read(
+    server: Product, client: Letta
+) -> None:
+    keys = ("spoiled", "whole")
+    identities = []
+    for key in keys:
+        body = {"identifier_key": key, "identity_type": "user", "name": key}
+        made: Any = client.post("/v1/identities/", cast_to=object, body=body)
+        identities.append(made["id"])
+    folders = [client.folders.create(name=key, embedding=EMBEDDING_HANDLE).id for key in keys]
+    agent = client.agents.create(
+        model="openai/scripted", identity_ids=identities, folder_ids=folders, tags=["holder"]
+    )
+    spoil(server, "identities", "properties", identities[0])
+    spoil(server, "folders", "metadata", folders[0])
+    include = ["agent.identities", "agent.sources"]
+    listed = httpx.get(
+        f"{server.url}/v1/agents/", params={"tags": "holder", "include": include}, timeout=30
+    )
+    alone = httpx.get(f"{server.url}/v1/agents/{agent.id}", params={"include": include}, timeout=30)
+    assert (listed.status_code, alone.status_code) == (200, 200), listed.text + alone.text
+    for shown in (*listed.json(), alone.json()):
+        assert [one["id"] for one in shown["identities"]] == identities[1:]
+        assert [one["id"] for one in shown["sources"]] == folders[1:]
+    exported = httpx.get(f"{server.url}/v1/agents/{agent.id}/export", timeout=30)
+    assert exported.status_code == 500, "no file lacks a folder in silence"
+    assert "cannot be read" in exported.json()["detail"]
+    server.query("DELETE FROM identities WHERE id = %s", identities[0])
+    server.query("DELETE FROM folders WHERE id = %s", folders[0])
+    assert "row left out of a list" in (server.data_dir / "logs" / "api.log").read_text()
 
 
 @pytest.mark.parametrize("path", ["/v1/runs/", "/v1/runs/active"])
