@@ -27,6 +27,7 @@ from o.domain.runs import Run, RunStatus
 from o.errors import Conflict, NotFound
 from o.storage.conditions import IS_OPEN, IS_PENDING, is_open
 from o.storage.deleted_rows import deleted_by_time
+from o.storage.locks import lock_rows
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of
 from o.storage.tables import agents, approvals, conversations, messages, runs
@@ -99,7 +100,9 @@ async def list_runs(
 
 
 async def delete_run(connection: AsyncConnection, actor: Actor, run_id: str) -> Run:
-    """Remove a run that is finished, with its steps and events. Its messages stay in history.
+    """Remove a run that is finished, with its steps, events and decided approval requests.
+
+    Its messages stay in history.
 
     The runs of one request go on from one another's steps, so that none of them goes before all
     are finished.
@@ -108,6 +111,11 @@ async def delete_run(connection: AsyncConnection, actor: Actor, run_id: str) -> 
         NotFound: There is none for this actor.
         Conflict: It is open, or waits for approval, or a run that carries it on does.
     """
+    thread = select(runs.c.conversation_id).where(
+        runs.c.id == run_id, runs.c.organization_id == actor.organization_id
+    )
+    asked = approvals.c.conversation_id.in_(thread) & (approvals.c.run_id == run_id)
+    await lock_rows(connection, asked, approvals.c.created_at, approvals.c.id)
     rows = await connection.execute(
         delete(runs)
         .where(
@@ -121,7 +129,13 @@ async def delete_run(connection: AsyncConnection, actor: Actor, run_id: str) -> 
     )
     row = rows.mappings().one_or_none()
     if row is not None:
-        return model_of(Run, row)
+        run = model_of(Run, row)
+        await connection.execute(
+            delete(approvals).where(
+                approvals.c.conversation_id == run.conversation_id, approvals.c.run_id == run_id
+            )
+        )
+        return run
     await find_run(connection, actor, run_id)
     raise Conflict(
         f"Run {run_id}, or one that carries it on, is open or waits for approval; cancel it, or "

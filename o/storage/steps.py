@@ -15,7 +15,7 @@ from o.errors import NotFound
 from o.storage.deleted_rows import deleted_by_time
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of
-from o.storage.tables import agents, messages, providers, runs, steps
+from o.storage.tables import agents, conversations, messages, providers, runs, steps
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ async def find_step(connection: AsyncConnection, actor: Actor, step_id: str) -> 
     """The step by that id.
 
     Raises:
-        NotFound: There is none for this actor, or its agent was deleted.
+        NotFound: There is none for this actor, or its agent or conversation was deleted.
     """
     rows = await connection.execute(_visible(actor).where(steps.c.id == step_id))
     row = rows.mappings().one_or_none()
@@ -147,10 +147,15 @@ def _visible(actor: Actor) -> Select[Any]:
         )
         .join(runs, runs.c.id == steps.c.run_id)
         .join(agents, agents.c.id == steps.c.agent_id)
+        .join(conversations, conversations.c.id == runs.c.conversation_id)
         .outerjoin(  # by the name that was asked: a handle names whoever has it
             providers,
             (providers.c.organization_id == steps.c.organization_id)
             & (providers.c.name == func.split_part(steps.c.model, "/", 1)),
         )
-        .where(steps.c.organization_id == actor.organization_id, agents.c.deleted_at.is_(None))
+        .where(
+            steps.c.organization_id == actor.organization_id,
+            agents.c.deleted_at.is_(None),
+            conversations.c.deleted_at.is_(None),
+        )
     )

@@ -51,7 +51,11 @@ def delete_run(client: Letta, run_id: str) -> None:
 
 
 def test_a_run_is_not_deleted_while_another_one_carries_it_on(
-    client: Letta, guarded: AgentState, provider: FakeProvider, pool: ThreadPoolExecutor
+    server: Product,
+    client: Letta,
+    guarded: AgentState,
+    provider: FakeProvider,
+    pool: ThreadPoolExecutor,
 ) -> None:
     another = call(GUARDED, label="human", new_string="B")
     request = request_of(ask(client, guarded, another, INSERT))
@@ -68,6 +72,8 @@ def test_a_run_is_not_deleted_while_another_one_carries_it_on(
     for run in client.runs.list(agent_id=guarded.id).items:
         delete_run(client, run.id)
     assert client.runs.list(agent_id=guarded.id).items == []
+    left = server.query("SELECT id FROM approvals WHERE agent_id = %s", guarded.id)
+    assert left == [], "the requests go with the runs that asked"
 
 
 def test_a_reset_leaves_what_an_answer_under_way_goes_on_from(

@@ -4,12 +4,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 from letta_client import APIStatusError, BadRequestError, Letta, NotFoundError
 from letta_client.types import AgentState
 from letta_client.types.agents import Run
 
 from o.ids import new_id
+from o.storage.database import libpq_url
+from tests.support.chats import speak
 from tests.support.product import Product, eventually
 from tests.support.provider import HANDLE, FakeProvider, call, do, say
 
@@ -239,6 +242,28 @@ def test_the_runs_of_a_deleted_agent_are_gone(
         lambda: server.query(f"{count} WHERE %s IN (runs.id, run_id)", tool_run.id) == [(0,)],
         what="the purge of the run and its events",
     )
+
+
+def test_the_runs_of_a_deleted_conversation_are_gone_with_their_steps_at_once(
+    client: Letta, server: Product, agent: AgentState
+) -> None:
+    conversation = client.conversations.create(agent_id=agent.id)
+    speak(client, conversation.id, "hi")
+    (run,) = client.runs.list(conversation_id=conversation.id)
+    (step,) = client.runs.steps.list(run.id)
+    with psycopg.connect(libpq_url(server.state["database_url"])) as held:
+        held.execute("SELECT FROM conversations WHERE id = %s FOR KEY SHARE", [conversation.id])
+        client.conversations.delete(conversation.id)  # the purge waits for the lock
+        assert client.runs.list(agent_id=agent.id).items == []
+        assert client.steps.list(agent_id=agent.id).items == []
+        for gone in (
+            lambda: client.steps.retrieve(step.id),
+            lambda: client.steps.metrics.retrieve(step.id),
+            lambda: client.steps.feedback.create(step.id, feedback="positive"),
+        ):
+            with pytest.raises(NotFoundError):
+                gone()
+        assert server.query("SELECT feedback FROM steps WHERE id = %s", step.id) == [(None,)]
 
 
 def test_a_malformed_run_id_is_400(client: Letta) -> None:
