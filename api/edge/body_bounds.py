@@ -14,8 +14,11 @@ _FORM_BYTES = 1024 * 1024
 """What may be around a file: the form's other fields, and what parts them."""
 
 
+_PACKED = "Bodies are taken as they are: send it without 'Content-Encoding: {}'."
+
+
 class BodyBounds:
-    """Refuses what is too big with 413, and JSON that is out of bounds with 422.
+    """Refuses what is packed with 415, too big with 413, and JSON that is out of bounds with 422.
 
     A file is taken in pieces and has a bound of its own.
     """
@@ -31,6 +34,11 @@ class BodyBounds:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
+        coding = headers.get(b"content-encoding", b"identity").decode("latin-1").lower()
+        if coding != "identity":
+            packed = JSONResponse({"detail": _PACKED.format(coding[:40])}, status_code=415)
+            await packed(scope, receive, send)
+            return
         length = headers.get(b"content-length", b"0")
         is_file = _UPLOAD.fullmatch(scope["path"]) is not None
         max_bytes, said = self._of_files if is_file else self._of_bodies

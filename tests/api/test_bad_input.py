@@ -1,5 +1,6 @@
 """Bad input gets a clear error in V1's shape and loses nothing."""
 
+import gzip
 from typing import Any
 
 import httpx
@@ -104,6 +105,17 @@ def test_who_sends_json_for_a_file_is_told_to_send_a_form(http: httpx.Client) ->
         assert refused.status_code == 422
         assert "multipart/form-data" in refused.json()["detail"]
         assert "curl -F file=@PATH" in refused.json()["detail"]
+
+
+def test_a_packed_body_is_415_and_says_so(http: httpx.Client, agent: AgentState) -> None:
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    packed = gzip.compress(b'{"input": "hello"}')
+    refused = http.post(f"/v1/agents/{agent.id}/messages", content=packed, headers=headers)
+    assert refused.status_code == 415
+    assert "without 'Content-Encoding: gzip'" in refused.json()["detail"]
+    headers["content-encoding"] = "identity"
+    plain = b'{"name": "ada"}'
+    assert http.patch(f"/v1/agents/{agent.id}", content=plain, headers=headers).status_code == 200
 
 
 def test_a_requirement_that_is_a_plain_text_is_a_name(http: httpx.Client) -> None:
