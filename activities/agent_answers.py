@@ -6,7 +6,7 @@ from o.domain.json_bounds import parse_json
 from o.domain.loops import SEND_MESSAGE
 from o.domain.messages import Message
 from o.domain.runs import RunStatus, StopReason
-from o.storage.agent_messages import AwaitedRun
+from o.storage.agents.agent_messages import AwaitedRun
 from o.tools.invocation import Invocation
 from o.tools.multi_agent import ASYNC
 

@@ -16,7 +16,7 @@ from o.domain.messages import InputMessage, Role, TextPart
 from o.domain.runs import Run, RunOptions
 from o.errors import ApprovalPending, ConversationBusy, NotFound, ToolFailed
 from o.ids import derived_id
-from o.storage.agent_messages import (
+from o.storage.agents.agent_messages import (
     AwaitedRun,
     WaitsInACircle,
     agents_with_tags,

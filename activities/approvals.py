@@ -27,10 +27,10 @@ from o.domain.messages import (
 from o.domain.rules.kinds import need_history, rule_state
 from o.domain.runs import Run, RunOptions
 from o.errors import Conflict, InvalidArgument, NotFound
-from o.storage.agents import get_agent
+from o.storage.agents.agents import get_agent
 from o.storage.approvals import Answer, answer_approval, get_approval, get_pending_approval
 from o.storage.database import Database
-from o.storage.messages import get_message
+from o.storage.history.messages import get_message
 from o.storage.turn.accepting import NewRun
 from o.storage.turn.closing import commit_return
 from o.storage.turn.committing import append_messages

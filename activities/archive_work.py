@@ -15,8 +15,7 @@ from o.domain.embedding import (
     WaitingPassage,
 )
 from o.errors import OError
-from o.storage.database import Database
-from o.storage.embedding import (
+from o.storage.archives.embedding import (
     aim_at,
     clear_problem,
     end_filling,
@@ -24,13 +23,14 @@ from o.storage.embedding import (
     switch_space,
     take_archive,
 )
-from o.storage.passage_vectors import (
+from o.storage.archives.vectors import (
     drop_vectors,
     fill_part,
     list_waiting,
     pass_over,
     store_vectors,
 )
+from o.storage.database import Database
 from workflows.options import EMBEDDING_LEASE_S
 
 _BATCH = 32

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 
-from o.storage.agent_messages import AwaitedRun, look_at_awaited
+from o.storage.agents.agent_messages import AwaitedRun, look_at_awaited
 from o.storage.database import Database
 
 _INTERVAL_S = 0.1

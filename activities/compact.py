@@ -18,11 +18,11 @@ from o.errors import Conflict, InvalidArgument, NotFound
 from o.ids import derived_id
 from o.memory.compaction import Plan, plan_compaction, stats_of, text_tokens, with_request
 from o.memory.summaries import packed_summary, summary_message, unpacked_summary
-from o.storage.agents import actor_of
+from o.storage.agents.agents import actor_of
 from o.storage.database import Database
-from o.storage.messages import get_message
+from o.storage.history.messages import get_message
+from o.storage.history.window import Compaction, commit_compaction, count_hidden, is_compacted
 from o.storage.turn.runs import get_run
-from o.storage.window import Compaction, commit_compaction, count_hidden, is_compacted
 from workflows.contract import Compacted, CompactRef
 
 OVERFLOW, CHECKED, ASKED = "context_window_exceeded", "post_step_context_check", "manual"

@@ -12,10 +12,10 @@ from o.domain.blocks import Block
 from o.domain.text import cut
 from o.domain.tools import StoredTool
 from o.errors import ToolFailed
+from o.storage.agents.thread_blocks import list_seen_blocks
 from o.storage.database import Database
-from o.storage.thread_blocks import list_seen_blocks
-from o.storage.tool_variables import Variables
-from o.storage.tools import note_problem
+from o.storage.tools.tools import note_problem
+from o.storage.tools.variables import Variables
 from o.tools.entry import entry_of
 from o.tools.invocation import EditedBlock, Invocation, Returned
 from o.tools.returns import Redaction, text_of

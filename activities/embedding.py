@@ -8,8 +8,8 @@ from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
 from o.domain.embedding import ArchiveToEmbed, PassageEmbedder
 from o.errors import ModelError, NotBuilt, NotFound, OError, Unavailable
+from o.storage.archives.embedding import rest_archive, take_archive
 from o.storage.database import Database
-from o.storage.embedding import rest_archive, take_archive
 from workflows.options import EMBEDDING_LEASE_S, EMBEDDING_S
 from workflows.text_contract import ArchiveRef, EmbedOutcome
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from activities.search_tools import SearchRunner
 from o.domain.agents import Agent
 from o.errors import ToolFailed
-from o.storage.agent_file_names import NamedFile, list_agent_files
-from o.storage.agent_folder_archives import list_folder_archives, list_passage_places
 from o.storage.database import Database
-from o.storage.file_texts import TextPiece, read_texts
-from o.storage.open_files import note_use
+from o.storage.files.agent_file_names import NamedFile, list_agent_files
+from o.storage.files.agent_folder_archives import list_folder_archives, list_passage_places
+from o.storage.files.open_files import note_use
+from o.storage.files.texts import TextPiece, read_texts
 from o.storage.search.archival import PassageQuery, PassageSearch
 from o.tools.files import (
     GREP_FILES,

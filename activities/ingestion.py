@@ -19,7 +19,7 @@ from o.domain.ingestion import FileToRead
 from o.errors import OError
 from o.ids import derived_id
 from o.storage.database import Database, is_unfit, with_patience
-from o.storage.ingestion import (
+from o.storage.files.ingestion import (
     complete_file,
     content_of,
     forget_attempt,

@@ -10,7 +10,7 @@ from activities.message_work import MessageWork
 from o.domain.embedding import PassageEmbedder
 from o.errors import ModelError, NotBuilt, NotFound, OError, Unavailable
 from o.storage.database import Database
-from o.storage.message_embedding import rest_messages, settle_messages, take_messages
+from o.storage.history.embedding import rest_messages, settle_messages, take_messages
 from workflows.options import EMBEDDING_LEASE_S, EMBEDDING_S
 from workflows.text_contract import EmbedOutcome, MessagesRef
 

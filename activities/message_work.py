@@ -15,13 +15,13 @@ from o.domain.embedding import (
     is_worth_embedding,
 )
 from o.storage.database import Database
-from o.storage.message_embedding import (
+from o.storage.history.embedding import (
     aim_messages_at,
     drop_message_vectors,
     settle_messages,
     take_messages,
 )
-from o.storage.message_vectors import (
+from o.storage.history.vectors import (
     copy_message_vectors,
     end_waiting,
     list_waiting_messages,

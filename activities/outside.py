@@ -12,7 +12,7 @@ from o.domain.messages import ToolCall, ToolReturn
 from o.domain.text import storable
 from o.errors import OError, ToolFailed
 from o.ids import derived_id
-from o.storage.agent_memory import AgentMemory
+from o.storage.agents.agent_memory import AgentMemory
 from o.storage.database import Database
 from o.storage.turn.starts import start_call
 from o.tools.invocation import EditedBlock, Invocation, Returned, ToolRunner

@@ -4,7 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.approvals import Approval
 from o.storage.approvals import get_pending_approval
-from o.storage.messages import get_message
+from o.storage.history.messages import get_message
 from o.temporal.refs import waiting_for
 from workflows import contract
 

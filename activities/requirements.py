@@ -7,7 +7,7 @@ from typing import Any
 from activities.worker_requests import Asked
 from o.errors import ToolFailed
 from o.storage.database import Database
-from o.storage.tools import note_problem_of
+from o.storage.tools.tools import note_problem_of
 
 Prepared = Callable[[Sequence[Mapping[str, Any]]], Awaitable[Path | None]]
 """Installs requirements, or finds them installed. Raises `ToolFailed` in words for the model."""

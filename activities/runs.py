@@ -9,7 +9,7 @@ from activities.pending import pending_request
 from o.domain.agents import Thread
 from o.domain.runs import RunError, StopReason
 from o.errors import Unreadable
-from o.storage.agents import actor_of
+from o.storage.agents.agents import actor_of
 from o.storage.database import Database
 from o.storage.turn.cancelling import Scope, cancel_runs
 from o.storage.turn.closing import close_open_run, close_unreadable_run

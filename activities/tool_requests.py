@@ -13,8 +13,8 @@ from o.domain.text import storable
 from o.domain.tools import StoredTool
 from o.errors import ToolFailed
 from o.ids import derived_id
-from o.storage.agent_memory import AgentMemory
-from o.storage.agents import get_agent
+from o.storage.agents.agent_memory import AgentMemory
+from o.storage.agents.agents import get_agent
 from o.storage.database import Database
 from o.tools.invocation import EditedBlock, Invocation, Returned, ToolRunner
 from o.tools.registry import refusal_of

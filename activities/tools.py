@@ -24,7 +24,7 @@ from o.domain.messages import ToolReturn
 from o.domain.text import storable
 from o.errors import ToolFailed
 from o.metrics.measures import TOOL_CALLS, Stopwatch
-from o.storage.agent_memory import AgentMemory
+from o.storage.agents.agent_memory import AgentMemory
 from o.storage.database import KEPT_S, Database, with_patience
 from o.tools.invocation import EditedBlock, Returned, ToolRunner
 from o.tools.registry import BUILT_IN_TOOLS

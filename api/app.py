@@ -86,14 +86,14 @@ from o.metrics.measures import begin
 from o.outbound import OutboundGuard
 from o.process_memory import spare_collector
 from o.secrets import Keyring
-from o.settings import ProviderSettings, Settings
+from o.settings.all import ProviderSettings, Settings
 from o.storage.availability import until_shutdown
 from o.storage.database import Database
 from o.storage.providers import provider_reader
 from o.storage.search.archival import PassageSearch
 from o.storage.search.query_vectors import QueryVectors
 from o.storage.search.recall import MessageSearch
-from o.storage.tool_variables import Variables
+from o.storage.tools.variables import Variables
 from o.temporal.connection import connect
 from o.temporal.embeddings import EmbeddingStarter
 from o.temporal.ingestions import IngestionStarter

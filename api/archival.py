@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 from api.deps import Parts
 from o.domain.actors import Actor
 from o.domain.archives import Archive
-from o.storage.passages import Arrival
+from o.storage.archives.passages import Arrival
 
 
 async def _arrival(request: Request) -> Arrival:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.auth import current_actor
 from api.edge.calls import call_of
 from api.scopes import wanted_scopes
-from o.storage.audit import put_on_record
+from o.storage.organizations.audit import put_on_record
 
 _READS = frozenset({"GET", "HEAD"})
 _ID_CHARS = 200

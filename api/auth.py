@@ -25,7 +25,7 @@ from o.errors import InvalidArgument, OError
 from o.ids import DEFAULT_USER_ID, is_id
 from o.rates import Meter, Rate
 from o.storage.database import with_patience
-from o.storage.users import find_actor
+from o.storage.organizations.users import find_actor
 
 HEALTH_PATHS = frozenset(f"{prefix}/{name}" for prefix in PREFIXES for name in ("health", "ready"))
 METRICS_PATH = "/metrics"  # its route looks at tokens itself

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from o.domain.blocks import Block, limit_fault
 from o.errors import InvalidInput
-from o.settings import Settings
+from o.settings.all import Settings
 
 
 def check_limits(new: Iterable[Block], settings: Settings) -> None:

@@ -15,7 +15,7 @@ from o.domain.agents import Thread
 from o.domain.messages import ClientReturn, Decision
 from o.errors import ApprovalPending
 from o.storage.approvals import get_approval
-from o.storage.messages import get_message
+from o.storage.history.messages import get_message
 
 # Editors and proxies in front of them give a silent stream up after 30 seconds and more.
 _MOST_SILENCE_S = 15.0

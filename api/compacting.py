@@ -5,7 +5,7 @@ from api.wire.compaction import CompactionBody, CompactionRequestBody
 from o.domain.actors import Actor
 from o.domain.agents import Thread
 from o.errors import Conflict
-from o.storage.conversations import get_thread
+from o.storage.agents.conversations import get_thread
 from o.storage.turn.runs import list_runs_in_line
 from o.storage.worker_requests import COMPACT
 

@@ -35,12 +35,12 @@ from o.ids import is_id, pattern
 from o.llm.catalogue import Catalogue
 from o.llm.embeddings import Embedder
 from o.outbound import OutboundGuard
-from o.settings import Settings
+from o.settings.all import Settings
 from o.storage.database import Database
 from o.storage.pages import Page
 from o.storage.search.archival import PassageSearch
 from o.storage.search.recall import MessageSearch
-from o.storage.tool_variables import Variables
+from o.storage.tools.variables import Variables
 from o.temporal.embeddings import EmbeddingStarter
 from o.temporal.ingestions import IngestionStarter
 

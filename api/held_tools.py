@@ -10,7 +10,7 @@ from o.domain.actors import Actor
 from o.domain.llm import ToolSpec
 from o.domain.tools import StoredTool
 from o.errors import InvalidArgument
-from o.storage.tools import find_tools, tool_not_found
+from o.storage.tools.tools import find_tools, tool_not_found
 from o.tools.registry import BUILT_IN_TOOLS
 
 

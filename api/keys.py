@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from o.domain.keys import ApiKey, hash_of
 from o.errors import OError
 from o.storage.database import Database, with_patience
-from o.storage.keys import find_keys, note_use
+from o.storage.organizations.keys import find_keys, note_use
 
 _log = logging.getLogger(__name__)
 KNOWN_S = 2.0

@@ -18,10 +18,10 @@ from o.mcp.targets import read_secrets, seal
 from o.mcp.tools import ToolChanges, changes_of_tools
 from o.outbound import OutboundGuard
 from o.secrets import Keyring
-from o.settings import Settings
-from o.storage import mcp_servers as stored
-from o.storage.audit import put_on_record
+from o.settings.all import Settings
 from o.storage.database import Database
+from o.storage.organizations.audit import put_on_record
+from o.storage.tools import mcp_servers as stored
 from o.storage.worker_requests import LIST_MCP_TOOLS
 from o.tools.registry import BUILT_IN_TOOLS
 

@@ -15,12 +15,12 @@ from o.errors import InvalidArgument
 from o.ids import new_id
 from o.memory.initial_messages import first_messages
 from o.memory.prompt import prompt_key
-from o.storage.agents import add_conversation, get_agent_state
-from o.storage.conversations import get_thread
-from o.storage.directories import read_directories
-from o.storage.history_changes import copy_history
-from o.storage.messages import add_first_messages
-from o.storage.thread_blocks import add_isolated_blocks, list_isolated_blocks
+from o.storage.agents.agents import add_conversation, get_agent_state
+from o.storage.agents.conversations import get_thread
+from o.storage.agents.thread_blocks import add_isolated_blocks, list_isolated_blocks
+from o.storage.files.directories import read_directories
+from o.storage.history.changes import copy_history
+from o.storage.history.messages import add_first_messages
 
 
 async def start_conversation(

@@ -17,10 +17,10 @@ from o.ids import derived_id
 from o.llm.requests.bodies import chat_body
 from o.memory.context import Prompt
 from o.memory.prompt import prompt_of_request, system_message
-from o.storage.agents import get_agent
-from o.storage.conversations import get_thread
-from o.storage.tools import find_tools
-from o.storage.window import read_window
+from o.storage.agents.agents import get_agent
+from o.storage.agents.conversations import get_thread
+from o.storage.history.window import read_window
+from o.storage.tools.tools import find_tools
 from o.tools.model_request import model_request
 
 

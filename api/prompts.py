@@ -7,13 +7,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.agents import Agent, Conversation, Thread
 from o.memory.prompt import compile_prompt, prompt_key
-from o.storage.agent_archives import sum_up_archives
-from o.storage.agents import get_agent
-from o.storage.conversations import get_thread
-from o.storage.directories import read_directories
-from o.storage.history_changes import get_system_prompt
-from o.storage.messages import rewrite_system_message
-from o.storage.thread_blocks import list_seen_blocks
+from o.storage.agents.agents import get_agent
+from o.storage.agents.conversations import get_thread
+from o.storage.agents.thread_blocks import list_seen_blocks
+from o.storage.archives.agent_archives import sum_up_archives
+from o.storage.files.directories import read_directories
+from o.storage.history.changes import get_system_prompt
+from o.storage.history.messages import rewrite_system_message
 
 
 async def recompile_prompt(

@@ -13,7 +13,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from o.storage.database import Database
-from o.storage.sandbox_states import read_sandbox_state
+from o.storage.tools.sandbox_states import read_sandbox_state
 from o.storage.turn.steps import count_waiting_for_room
 from o.temporal.connection import check_serving
 from o.temporal.namespace import is_prepared

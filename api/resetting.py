@@ -11,12 +11,12 @@ from o.domain.agents import AgentState, Thread
 from o.domain.messages import InputMessage
 from o.memory.initial_messages import first_messages
 from o.memory.prompt import prompt_key
-from o.storage.agents import get_agent_state
+from o.storage.agents.agents import get_agent_state
+from o.storage.agents.conversations import get_thread
 from o.storage.approvals import conversations_that_wait
-from o.storage.audit import put_on_record
-from o.storage.conversations import get_thread
-from o.storage.directories import read_directories
-from o.storage.history_changes import reset_history
+from o.storage.files.directories import read_directories
+from o.storage.history.changes import reset_history
+from o.storage.organizations.audit import put_on_record
 from o.storage.turn.cancelling import Scope, cancel_requests
 
 

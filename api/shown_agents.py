@@ -12,10 +12,10 @@ from api.deps import Parts
 from api.wire.agents import EVERYTHING, AgentBody, Relations
 from o.domain.agents import AgentState
 from o.domain.tool_variables import ToolVariable
-from o.storage.agent_folders import folders_of_agents
-from o.storage.agents import state_of
-from o.storage.groups import groups_managed_by
-from o.storage.identity_links import identities_of_agents
+from o.storage.agents.agents import state_of
+from o.storage.agents.groups import groups_managed_by
+from o.storage.agents.identity_links import identities_of_agents
+from o.storage.files.agent_folders import folders_of_agents
 
 _MOST_CHARS = 16_000
 """Of an agent as it is stored, whose answer is kept; so that all of them take a few megabytes."""

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.wire.tools import ToolBody, tool_body, tool_id
 from o.domain.actors import Actor
 from o.storage.pages import Page
-from o.storage.tools import ToolFilter, count_tools, list_tools
+from o.storage.tools.tools import ToolFilter, count_tools, list_tools
 from o.tools.registry import BUILT_IN_TOOLS
 
 

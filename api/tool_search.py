@@ -7,7 +7,7 @@ from api.wire.tool_requests import FoundToolBody, SearchToolsBody
 from api.wire.tools import ToolBody
 from o.domain.actors import Actor
 from o.domain.tools import WEIGHTS
-from o.storage.tools import ToolFilter, search_tools
+from o.storage.tools.tools import ToolFilter, search_tools
 
 _MOST_WORDS = 20
 

@@ -19,7 +19,7 @@ from o.domain.messages import Decision, InputMessage, say_the_same
 from o.domain.runs import BusyPolicy, Run, RunEvent, RunOptions
 from o.errors import Conflict, TooMany
 from o.ids import new_id, request_key
-from o.settings import Settings
+from o.settings.all import Settings
 from o.storage.approvals import Answer, answer_approval, check_same_answer
 from o.storage.database import Database, with_patience
 from o.storage.turn.accepting import (

@@ -27,7 +27,8 @@ from o.domain.folders import UPLOAD_PIECE_BYTES, File, Folder, shown_name
 from o.errors import Conflict, InvalidInput, OError, TooLarge, UnknownType
 from o.ids import new_id
 from o.storage.database import Database
-from o.storage.file_uploads import (
+from o.storage.files.files import find_named
+from o.storage.files.uploads import (
     Uploaded,
     add_piece,
     begin_upload,
@@ -35,7 +36,6 @@ from o.storage.file_uploads import (
     end_upload,
     name_taken,
 )
-from o.storage.files import find_named
 
 DuplicateHandling = Literal["skip", "error", "suffix", "replace"]
 """V1's `DuplicateFileHandling`: what becomes of a file whose name is taken."""

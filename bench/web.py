@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from bench.child import until_orphaned
 from o.storage.database import Database
-from o.storage.tables import organizations
+from o.storage.tables.core import organizations
 from server.up.ports import free_port
 
 HELLO, SELECT = "/hello", "/select"

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from o.storage.all_tables import metadata
+from o.storage.tables.all import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

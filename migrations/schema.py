@@ -16,9 +16,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.errors import Conflict, Unavailable
-from o.storage.all_tables import metadata
 from o.storage.availability import reach
 from o.storage.database import Database
+from o.storage.tables.all import metadata
 
 _NUMBERED = re.compile(r"\d{4}$")
 _FILE = re.compile(r"(\d{4})_\w+\.py")

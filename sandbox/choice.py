@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from o.errors import Unavailable
-from o.settings import LOOPBACK_HOSTS, Settings
+from o.settings.all import LOOPBACK_HOSTS, Settings
 from sandbox.bubblewrap.backend import BubblewrapSandbox
 from sandbox.pooled import Egress
 from sandbox.protocol import (

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from o.settings import Settings
+from o.settings.all import Settings
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

@@ -7,9 +7,9 @@ from temporalio.client import Client
 from activities.agent_messages import AgentMessages, MessageLimits
 from activities.run_code import RunCodeRunner
 from o.domain.agents import Agent
-from o.settings import Settings
+from o.settings.all import Settings
 from o.storage.database import Database
-from o.storage.tool_variables import Variables
+from o.storage.tools.variables import Variables
 from o.storage.turn.runs import RunOfAgent
 from o.temporal.conversations import submit_run
 from o.tools.code import RUN_CODE

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import click
 
-from o.settings import Settings
+from o.settings.all import Settings
 
 _NEEDED = {
     "DATABASE_URL": "postgresql://user:password@host:5432/database, of PostgreSQL 16 to 18 with "

@@ -8,7 +8,7 @@ import click
 
 from o.errors import Conflict, InvalidInput, NotFound, Unavailable
 from o.log import printable
-from o.settings import Settings
+from o.settings.all import Settings
 from server.on_database import on_database
 from server.streams import why_unread
 
@@ -98,9 +98,9 @@ async def _create(database: "Database", flags: dict[str, Any]) -> "tuple[ApiKey,
     from o.domain.actors import Actor  # noqa: PLC0415
     from o.domain.keys import ApiKey, hash_of, new_secret, shown_prefix  # noqa: PLC0415
     from o.ids import new_id  # noqa: PLC0415
-    from o.storage.audit import put_on_record  # noqa: PLC0415
-    from o.storage.keys import add_key  # noqa: PLC0415
-    from o.storage.users import (  # noqa: PLC0415
+    from o.storage.organizations.audit import put_on_record  # noqa: PLC0415
+    from o.storage.organizations.keys import add_key  # noqa: PLC0415
+    from o.storage.organizations.users import (  # noqa: PLC0415
         add_organization,
         find_actor,
         lock_name,
@@ -147,7 +147,7 @@ async def _create(database: "Database", flags: dict[str, Any]) -> "tuple[ApiKey,
 
 
 async def _list(database: "Database") -> "tuple[list[ApiKey], dict[str, str]]":
-    from o.storage.keys import list_keys  # noqa: PLC0415
+    from o.storage.organizations.keys import list_keys  # noqa: PLC0415
     from o.storage.pages import Page  # noqa: PLC0415
 
     async with database.connect() as connection:
@@ -156,7 +156,7 @@ async def _list(database: "Database") -> "tuple[list[ApiKey], dict[str, str]]":
 
 
 async def _names(connection: "AsyncConnection", keys: "list[ApiKey]") -> dict[str, str]:
-    from o.storage.users import names_of  # noqa: PLC0415
+    from o.storage.organizations.users import names_of  # noqa: PLC0415
 
     owners = {id_ for one in keys for id_ in (one.organization_id, one.user_id)}
     return await names_of(connection, owners)
@@ -164,8 +164,8 @@ async def _names(connection: "AsyncConnection", keys: "list[ApiKey]") -> dict[st
 
 async def _revoke(database: "Database", key_id: str) -> "tuple[ApiKey, dict[str, str]]":
     from o.domain.actors import Actor  # noqa: PLC0415
-    from o.storage.audit import put_on_record  # noqa: PLC0415
-    from o.storage.keys import revoke_key  # noqa: PLC0415
+    from o.storage.organizations.audit import put_on_record  # noqa: PLC0415
+    from o.storage.organizations.keys import revoke_key  # noqa: PLC0415
 
     now = datetime.now(UTC)
     async with database.begin() as connection:

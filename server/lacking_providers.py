@@ -6,7 +6,7 @@ from typing import Any
 
 from o.llm.provider_types import variables_of
 from o.llm.providers import LOCAL, Providers
-from o.settings import ProviderSettings
+from o.settings.all import ProviderSettings
 
 AGENTS_BY_PROVIDER = """
     SELECT t.organization_id, split_part(t.model, '/', 1) AS provider, count(*) AS agents,

@@ -11,9 +11,9 @@ from o.mcp.servers import McpLimits, McpServers
 from o.mcp.targets import target_of
 from o.outbound import OutboundGuard
 from o.secrets import Keyring
-from o.settings import Settings
+from o.settings.all import Settings
 from o.storage.database import Database
-from o.storage.mcp_servers import mcp_server_reader
+from o.storage.tools.mcp_servers import mcp_server_reader
 from o.storage.worker_requests import LIST_MCP_TOOLS
 from sandbox.bubblewrap.backend import BubblewrapSandbox
 from sandbox.choice import limits_of

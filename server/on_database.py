@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from o.errors import Unavailable
-from o.settings import Settings
+from o.settings.all import Settings
 
 if TYPE_CHECKING:
     from o.storage.database import Database

@@ -14,9 +14,9 @@ from activities.worker_requests import Handler
 from o.domain.agents import Agent
 from o.domain.tools import StoredTool
 from o.secrets import Keyring
-from o.settings import Settings
+from o.settings.all import Settings
 from o.storage.database import Database
-from o.storage.tool_variables import Variables
+from o.storage.tools.variables import Variables
 from o.storage.worker_requests import EMBED, INSTALL, RUN_TOOL
 from o.tools.invocation import ToolRunner
 from sandbox.choice import limits_of

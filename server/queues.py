@@ -11,7 +11,7 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from o.settings import Settings
+from o.settings.all import Settings
 from server.activity_logs import ActivityLogs
 from workflows.callback import CallbackWorkflow
 from workflows.conversation import ConversationWorkflow

@@ -10,9 +10,9 @@ from dataclasses import asdict
 from sqlalchemy.exc import SQLAlchemyError
 
 from o.errors import OError
-from o.settings import Settings
+from o.settings.all import Settings
 from o.storage.database import Database
-from o.storage.sandbox_states import SAID_EVERY_S, forget_sandbox_state, say_sandbox_state
+from o.storage.tools.sandbox_states import SAID_EVERY_S, forget_sandbox_state, say_sandbox_state
 from sandbox.choice import ChosenSandbox, build_sandbox
 from sandbox.egress.exits import Egress
 from sandbox.old_packages import remove_old

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from activities.file_tools import FileTools
 from activities.search_tools import SearchTools
-from o.settings import Settings
+from o.settings.all import Settings
 from o.storage.database import Database
 from o.storage.search.archival import PassageSearch
 from o.storage.search.query_vectors import QueryVectors

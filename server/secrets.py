@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from o.errors import Conflict, Unavailable
-from o.settings import Settings
+from o.settings.all import Settings
 from server.on_database import on_database
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _with_temporal(settings: Settings) -> Settings:
 
 async def _rotate(database: "Database", keyring: "Keyring") -> None:
     from o.domain.actors import Actor  # noqa: PLC0415
-    from o.storage.audit import put_on_record  # noqa: PLC0415
+    from o.storage.organizations.audit import put_on_record  # noqa: PLC0415
     from o.storage.sealed import SEALED, reseal  # noqa: PLC0415
 
     for where in SEALED:

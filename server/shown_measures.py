@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from o.metrics.exposition import CONTENT_TYPE
 from o.metrics.neighbours import shown_to_others
 from o.metrics.own import OwnMeasures
-from o.settings import Settings
+from o.settings.all import Settings
 from server.up.ports import bind
 
 if TYPE_CHECKING:

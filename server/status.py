@@ -9,7 +9,7 @@ import click
 from prometheus_client.parser import text_string_to_metric_families
 
 from o.log import printable
-from o.settings import Settings
+from o.settings.all import Settings
 from server.api_address import address_of_api
 from server.api_answers import NoAnswer, ask
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import AliasChoices
 
-from o.settings import ProviderSettings, Settings
+from o.settings.all import ProviderSettings, Settings
 from server.small_files import read_small
 
 _log = logging.getLogger(__name__)

@@ -16,14 +16,14 @@ from o.memory.context import Prompt
 from o.memory.prompt import compile_prompt, prompt_key, prompt_of_request, system_message
 from o.memory.summaries import unpacked_summary
 from o.memory.tokens import message_tokens, tools_tokens
-from o.storage.agent_archives import sum_up_archives
-from o.storage.agents import get_agent
-from o.storage.conversations import get_thread
-from o.storage.directories import read_directories
-from o.storage.thread_blocks import list_seen_blocks
-from o.storage.tools import find_tools
+from o.storage.agents.agents import get_agent
+from o.storage.agents.conversations import get_thread
+from o.storage.agents.thread_blocks import list_seen_blocks
+from o.storage.archives.agent_archives import sum_up_archives
+from o.storage.files.directories import read_directories
+from o.storage.history.window import read_window
+from o.storage.tools.tools import find_tools
 from o.storage.turn.runs import list_request_runs
-from o.storage.window import read_window
 from o.tools.model_request import tools_shown
 
 

@@ -20,10 +20,10 @@ from o.domain.tools import StoredTool
 from o.errors import ModelError, Unavailable, Unreadable
 from o.ids import derived_id
 from o.memory.prompt import compile_prompt, prompt_key, prompt_of_request, shows_other_files
-from o.storage.agent_archives import sum_up_archives
+from o.storage.archives.agent_archives import sum_up_archives
 from o.storage.database import Database
-from o.storage.directories import read_directories
-from o.storage.messages import rewrite_system_message
+from o.storage.files.directories import read_directories
+from o.storage.history.messages import rewrite_system_message
 from o.storage.turn.closing import close_unreadable_run
 from o.storage.turn.opening import OpenStep, open_step
 from o.storage.turn.runs import RunOfAgent, first_open_run, get_run, list_request_runs

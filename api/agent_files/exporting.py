@@ -41,9 +41,11 @@ from o.errors import NotFound
 from o.letta.kept import FILE, MESSAGES
 from o.letta.release import REVISION
 from o.letta.shown_messages import HistoryRows, LocalIds
-from o.storage.agent_folders import folders_of_agents
-from o.storage.agents import get_agent_state
-from o.storage.exports import (
+from o.storage.agents.agents import get_agent_state
+from o.storage.agents.kept_parts import list_kept_parts
+from o.storage.agents.thread_blocks import list_isolated_blocks
+from o.storage.files.agent_folders import folders_of_agents
+from o.storage.history.exports import (
     HeldArchive,
     WholeFile,
     list_folder_files,
@@ -56,9 +58,7 @@ from o.storage.exports import (
     pages_of_passages,
     see_one_moment,
 )
-from o.storage.kept_parts import list_kept_parts
-from o.storage.mcp_servers import list_mcp_servers
-from o.storage.thread_blocks import list_isolated_blocks
+from o.storage.tools.mcp_servers import list_mcp_servers
 
 
 @dataclass(frozen=True)
@@ -320,7 +320,7 @@ def _add_groups(file: dict[str, Any], read: _Read, ids: LocalIds) -> None:
 def _is_in_window(
     message: Message, conversation: Conversation, agent: Agent, *, is_aside: bool
 ) -> bool:
-    """As `o.storage.context_windows` has it."""
+    """As `o.storage.history.context_windows` has it."""
     if message.position == 0:
         return True
     if agent.message_buffer_autoclear:

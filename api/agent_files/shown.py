@@ -13,7 +13,7 @@ from o.domain.mcp import McpServer
 from o.domain.tools import StoredTool
 from o.letta.kept import FIELDS
 from o.letta.shown_messages import LocalIds
-from o.storage.exports import HeldArchive
+from o.storage.history.exports import HeldArchive
 
 _BLOCK = (
     *("value", "project_id", "template_name", "is_template", "template_id", "base_template_id"),

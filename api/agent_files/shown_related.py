@@ -10,7 +10,7 @@ from o.domain.groups import Group
 from o.domain.identities import Identity
 from o.letta.kept import FIELDS
 from o.letta.shown_messages import LocalIds
-from o.storage.exports import WholeFile
+from o.storage.history.exports import WholeFile
 
 _FILE = (
     *("file_name", "original_file_name", "file_path", "file_type", "file_size"),

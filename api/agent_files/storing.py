@@ -13,19 +13,19 @@ from o.domain.mcp import McpServer
 from o.domain.tools import StoredTool
 from o.letta.notes import Notes
 from o.letta.plans import ImportPlan, PlannedAgent, PlannedArchive, PlannedTool, Setting
-from o.storage.agent_blocks import attach_blocks
-from o.storage.agents import add_agent, add_conversation
-from o.storage.archives import add_archive
-from o.storage.audit import put_on_record
-from o.storage.blocks import add_blocks
-from o.storage.imported_histories import add_history
-from o.storage.kept_parts import keep_parts
-from o.storage.mcp_servers import add_mcp_server, list_mcp_servers
-from o.storage.memory_tables import agent_archives
-from o.storage.passages import Arrival, add_passages
+from o.storage.agents.agent_blocks import attach_blocks
+from o.storage.agents.agents import add_agent, add_conversation
+from o.storage.agents.blocks import add_blocks
+from o.storage.agents.kept_parts import keep_parts
+from o.storage.agents.thread_blocks import add_isolated_blocks
+from o.storage.archives.archives import add_archive
+from o.storage.archives.passages import Arrival, add_passages
+from o.storage.history.imported import add_history
+from o.storage.organizations.audit import put_on_record
 from o.storage.pending_requests import add_pending_request
-from o.storage.thread_blocks import add_isolated_blocks
-from o.storage.tools import find_tools, upsert_tool
+from o.storage.tables.memory import agent_archives
+from o.storage.tools.mcp_servers import add_mcp_server, list_mcp_servers
+from o.storage.tools.tools import find_tools, upsert_tool
 
 TOOL_STAYS = "A tool by that name is here already, and stays as it is"
 TOOL_CHANGED = "A tool by that name was here already, and is now as the file says"

@@ -19,14 +19,14 @@ from o.letta.kept import kept_of_part
 from o.letta.notes import Notes
 from o.letta.plans import ImportPlan, PlannedAgent, Setting
 from o.letta.values import count_of, text_of, time_of
-from o.storage.folder_tables import agent_files, agent_folders, file_contents, files, folders
-from o.storage.folders import add_folder
-from o.storage.groups import add_group
-from o.storage.identities import add_or_find_identity
-from o.storage.identity_links import AGENTS, BLOCKS, give_identity
-from o.storage.identity_tables import identities
-from o.storage.kept_parts import keep_parts
+from o.storage.agents.groups import add_group
+from o.storage.agents.identities import add_or_find_identity
+from o.storage.agents.identity_links import AGENTS, BLOCKS, give_identity
+from o.storage.agents.kept_parts import keep_parts
+from o.storage.files.folders import add_folder
 from o.storage.rows import row_of
+from o.storage.tables.folders import agent_files, agent_folders, file_contents, files, folders
+from o.storage.tables.identities import identities
 
 RENAMED = "A folder has another name: there is one by its own name"
 NO_CONTENT = "A file comes without its text: upload it again"

@@ -17,7 +17,7 @@ from api.edge.rates import RateLimit
 from api.edge.request_log import RequestLog
 from o.call_tokens import CallTokens
 from o.secrets import Keyring
-from o.settings import Settings
+from o.settings.all import Settings
 
 # Beside those that every page may read.
 _SHOWN_HEADERS = ("etag", "retry-after", "x-should-retry")

@@ -19,7 +19,7 @@ from api.wire.admin import (
     UserId,
 )
 from o.errors import Conflict
-from o.storage import organizations as stored
+from o.storage.organizations import organizations as stored
 from o.storage.pages import Page
 
 router = APIRouter(prefix="/admin", tags=["admin"])

@@ -15,9 +15,9 @@ from api.wire.fields import Moment
 from o.domain.actors import Actor
 from o.domain.keys import hash_of, new_secret
 from o.ids import pattern
-from o.storage import keys as stored
-from o.storage.audit import RecordFilter, list_records
-from o.storage.organizations import get_user
+from o.storage.organizations import keys as stored
+from o.storage.organizations.audit import RecordFilter, list_records
+from o.storage.organizations.organizations import get_user
 from o.storage.pages import Page
 
 router = APIRouter(prefix="/admin", tags=["admin"])

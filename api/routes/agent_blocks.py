@@ -20,9 +20,9 @@ from api.pagination import page_of, page_query
 from api.shown_agents import agent_answer
 from api.wire.agents import AgentBody
 from api.wire.blocks import BlockBody, MemoryBody, UpdateBlockBody, block_bodies
-from o.storage import agent_blocks as stored
-from o.storage.agents import get_agent, get_agent_state
-from o.storage.blocks import change_block, get_blocks
+from o.storage.agents import agent_blocks as stored
+from o.storage.agents.agents import get_agent, get_agent_state
+from o.storage.agents.blocks import change_block, get_blocks
 from o.storage.pages import Page
 
 

@@ -18,14 +18,14 @@ from o.domain.messages import TextPart
 from o.ids import pattern
 from o.memory.overview import Window, overview
 from o.memory.prompt import compile_prompt, prompt_key
-from o.storage.agent_archives import sum_up_archives
-from o.storage.agents import get_agent, thread_not_found
-from o.storage.context_windows import count_messages, newest_report
-from o.storage.conversations import get_thread
-from o.storage.directories import read_directories
-from o.storage.thread_blocks import list_seen_blocks
-from o.storage.tools import find_tools
-from o.storage.window import read_window
+from o.storage.agents.agents import get_agent, thread_not_found
+from o.storage.agents.conversations import get_thread
+from o.storage.agents.thread_blocks import list_seen_blocks
+from o.storage.archives.agent_archives import sum_up_archives
+from o.storage.files.directories import read_directories
+from o.storage.history.context_windows import count_messages, newest_report
+from o.storage.history.window import read_window
+from o.storage.tools.tools import find_tools
 from o.tools.model_request import tools_shown
 
 router = APIRouter(prefix="/agents/{agent_id}/context", tags=["agents"])

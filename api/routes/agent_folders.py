@@ -11,11 +11,11 @@ from api.shown_agents import agent_answer
 from api.wire.agents import AgentBody
 from api.wire.files import AgentFilesBody
 from api.wire.folders import FolderBody
-from o.storage.agent_folders import attach_folder, detach_folder, list_agent_files
-from o.storage.agents import get_agent, get_agent_state
-from o.storage.directories import visible_contents
-from o.storage.folders import get_folder, get_folders, list_folders
-from o.storage.open_files import lock_open_files
+from o.storage.agents.agents import get_agent, get_agent_state
+from o.storage.files.agent_folders import attach_folder, detach_folder, list_agent_files
+from o.storage.files.directories import visible_contents
+from o.storage.files.folders import get_folder, get_folders, list_folders
+from o.storage.files.open_files import lock_open_files
 from o.storage.pages import Page
 
 router = APIRouter(prefix="/agents", tags=["agents"])

@@ -13,9 +13,9 @@ from o.domain.file_budget import FileBudget
 from o.domain.folders import ProcessingStatus
 from o.errors import InvalidArgument, NotFound
 from o.ids import pattern
-from o.storage.agent_file_names import NamedFile, find_agent_file
-from o.storage.agents import get_agent
-from o.storage.open_files import close_files, lock_open_files, open_files
+from o.storage.agents.agents import get_agent
+from o.storage.files.agent_file_names import NamedFile, find_agent_file
+from o.storage.files.open_files import close_files, lock_open_files, open_files
 
 router = APIRouter(prefix="/agents/{agent_id}/files", tags=["agents"])
 

@@ -26,11 +26,11 @@ from o.domain.agents import Agent
 from o.domain.rules.approval import with_approval, without_approval
 from o.domain.text import storable
 from o.errors import InvalidInput, NotFound, ToolFailed
-from o.storage.agent_memory import AgentMemory
-from o.storage.agents import change_agent, get_agent, get_agent_state
+from o.storage.agents.agent_memory import AgentMemory
+from o.storage.agents.agents import change_agent, get_agent, get_agent_state
 from o.storage.database import after_commit
 from o.storage.pages import Page
-from o.storage.tools import find_tool, find_tools
+from o.storage.tools.tools import find_tool, find_tools
 from o.tools.registry import BUILT_IN_TOOLS, runs_elsewhere
 from o.tools.tool import Caller
 

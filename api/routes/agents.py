@@ -41,16 +41,16 @@ from o.domain.tool_variables import ToolVariable
 from o.ids import new_id
 from o.memory.initial_messages import first_messages
 from o.memory.prompt import prompt_key
-from o.storage import agents as stored
-from o.storage.agent_archives import mark_own_archives_deleted
-from o.storage.agent_blocks import attach_blocks, detach_all_blocks
-from o.storage.agent_folders import set_folders
-from o.storage.blocks import add_blocks, get_blocks
-from o.storage.folders import get_folders
-from o.storage.identities import get_identities
-from o.storage.identity_links import set_identities_of_agent
-from o.storage.messages import add_first_messages
-from o.storage.open_files import lock_open_files
+from o.storage.agents import agents as stored
+from o.storage.agents.agent_blocks import attach_blocks, detach_all_blocks
+from o.storage.agents.blocks import add_blocks, get_blocks
+from o.storage.agents.identities import get_identities
+from o.storage.agents.identity_links import set_identities_of_agent
+from o.storage.archives.agent_archives import mark_own_archives_deleted
+from o.storage.files.agent_folders import set_folders
+from o.storage.files.folders import get_folders
+from o.storage.files.open_files import lock_open_files
+from o.storage.history.messages import add_first_messages
 from o.tools.files import with_file_tools
 
 router = APIRouter(prefix="/agents", tags=["agents"])

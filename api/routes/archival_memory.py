@@ -8,16 +8,16 @@ from api.archival import ArrivalDep, embed_soon
 from api.bodies import answer
 from api.deps import ActorDep, AgentId, ArchiveId, PartsDep, ReadsDep, TransactionDep
 from api.wire.passages import CreateArchivalMemoryBody, PassageBody, passage_bodies
-from o.storage.agent_archives import (
+from o.storage.agents.agents import get_agent
+from o.storage.archives.agent_archives import (
     attach_archive,
     detach_archive,
     list_archive_ids,
     own_archive,
 )
-from o.storage.agents import get_agent
-from o.storage.archives import get_archive
+from o.storage.archives.archives import get_archive
+from o.storage.archives.passages import add_passages, delete_passage, list_passages
 from o.storage.pages import Page
-from o.storage.passages import add_passages, delete_passage, list_passages
 
 router = APIRouter(prefix="/agents/{agent_id}", tags=["agents"])
 

@@ -8,8 +8,8 @@ from api.bodies import answer
 from api.deps import ActorDep, ArchiveId, PartsDep
 from api.wire.duplicates import DuplicatesBody
 from o.ids import pattern
-from o.storage.archives import get_archive
-from o.storage.duplicates import list_equal, list_near
+from o.storage.archives.archives import get_archive
+from o.storage.archives.duplicates import list_equal, list_near
 from o.storage.search.session import searching
 
 router = APIRouter(prefix="/archives", tags=["archives"])

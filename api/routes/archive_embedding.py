@@ -7,8 +7,8 @@ from api.deps import ActorDep, ArchiveId, Parts, PartsDep
 from api.wire.archive_embedding import EmbeddingBody, ReembedBody
 from o.domain.actors import Actor
 from o.errors import NotFound
-from o.storage.archives import get_archive
-from o.storage.embedding import embed_anew, embedding_progress
+from o.storage.archives.archives import get_archive
+from o.storage.archives.embedding import embed_anew, embedding_progress
 
 router = APIRouter(prefix="/archives", tags=["archives"])
 

@@ -22,11 +22,11 @@ from api.shown_agents import agents_answer
 from api.wire.agents import AgentBody
 from api.wire.archives import ArchiveBody, CreateArchiveBody, UpdateArchiveBody
 from api.wire.passages import CreatePassageBody, CreatePassagesBody, PassageBody, passage_bodies
-from o.storage import archives as stored
-from o.storage.agents import AgentFilter, list_agent_states
-from o.storage.embedding import embed_anew
+from o.storage.agents.agents import AgentFilter, list_agent_states
+from o.storage.archives import archives as stored
+from o.storage.archives.embedding import embed_anew
+from o.storage.archives.passages import add_passages, delete_passage
 from o.storage.pages import Page
-from o.storage.passages import add_passages, delete_passage
 
 router = APIRouter(prefix="/archives", tags=["archives"])
 

@@ -14,7 +14,7 @@ from api.wire.block_versions import BlockDiffBody, BlockVersionBody, WholeBlockV
 from api.wire.blocks import BlockBody
 from o.domain.blocks import BlockVersion
 from o.memory.diff import unified_diff
-from o.storage import block_versions as stored
+from o.storage.agents import block_versions as stored
 from o.storage.pages import Page
 
 _MOST = 10**15

@@ -25,8 +25,8 @@ from api.documentation import OUTDATED, RELATIONS, documented, in_path
 from api.shown_agents import agents_answer
 from api.wire.agents import AgentBody
 from api.wire.blocks import BlockBody, CreateBlockBody, UpdateBlockBody, block_bodies
-from o.storage import blocks as stored
-from o.storage.agents import AgentFilter, list_agent_states
+from o.storage.agents import blocks as stored
+from o.storage.agents.agents import AgentFilter, list_agent_states
 from o.storage.pages import Page
 
 router = APIRouter(prefix="/blocks", tags=["blocks"])

@@ -13,7 +13,7 @@ from api.wire.completions import OpenAIModel, OpenAIModels
 from o.domain.agents import Agent
 from o.errors import NotBuilt, NotFound
 from o.ids import is_id
-from o.storage.agents import NamedAgent, get_agent, list_named_agents
+from o.storage.agents.agents import NamedAgent, get_agent, list_named_agents
 
 _MOST_MODELS = 1_000
 

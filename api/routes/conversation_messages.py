@@ -14,8 +14,8 @@ from api.sending import answer_send
 from api.wire.messages import V1_VIEW
 from api.wire.shown import ShownMessage
 from api.wire.turns import ConversationSendBody
-from o.storage.conversations import get_thread
-from o.storage.messages import list_thread_messages
+from o.storage.agents.conversations import get_thread
+from o.storage.history.messages import list_thread_messages
 from o.storage.pages import Page
 
 router = APIRouter(prefix="/conversations/{conversation_id}", tags=["conversations"])

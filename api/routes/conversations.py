@@ -27,7 +27,7 @@ from api.wire.conversations import (
 )
 from api.wire.llm import fallbacks_named
 from o.ids import pattern
-from o.storage import conversations as stored
+from o.storage.agents import conversations as stored
 from o.storage.pages import Page
 
 router = APIRouter(prefix="/conversations", tags=["conversations"])

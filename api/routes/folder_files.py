@@ -13,8 +13,8 @@ from api.pagination import page_query
 from api.uploads import DuplicateHandling, UploadRequest, Uploads
 from api.wire.files import FileBody
 from o.domain.folders import File
-from o.storage import files as stored
-from o.storage.folders import get_folder
+from o.storage.files import files as stored
+from o.storage.files.folders import get_folder
 from o.storage.pages import Page
 
 router = APIRouter(prefix="/folders", tags=["folders"])

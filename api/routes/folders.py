@@ -11,12 +11,12 @@ from api.pagination import page_query
 from api.wire.files import FilePassageBody
 from api.wire.folders import CreateFolderBody, FolderBody, FoldersStatsBody, UpdateFolderBody
 from o.domain.text import storable
-from o.storage import folders as stored
-from o.storage.agent_folders import list_agent_ids, take_from_agents
-from o.storage.embedding import embed_anew
-from o.storage.files import names_of
+from o.storage.archives.embedding import embed_anew
+from o.storage.archives.passages import list_passages
+from o.storage.files import folders as stored
+from o.storage.files.agent_folders import list_agent_ids, take_from_agents
+from o.storage.files.files import names_of
 from o.storage.pages import Page
-from o.storage.passages import list_passages
 
 router = APIRouter(prefix="/folders", tags=["folders"])
 

@@ -29,11 +29,11 @@ from o.domain.actors import Actor
 from o.domain.blocks import Block
 from o.domain.groups import ManagerType
 from o.errors import NotBuilt, NotFound
-from o.storage import groups as stored
-from o.storage.agent_blocks import attach_blocks, detach_block_from
-from o.storage.agents import get_agent, lock_agents
-from o.storage.all_messages import list_all_messages
-from o.storage.blocks import get_blocks
+from o.storage.agents import groups as stored
+from o.storage.agents.agent_blocks import attach_blocks, detach_block_from
+from o.storage.agents.agents import get_agent, lock_agents
+from o.storage.agents.blocks import get_blocks
+from o.storage.history.all_messages import list_all_messages
 from o.storage.pages import Page
 
 router = APIRouter(tags=["groups"])

@@ -33,10 +33,10 @@ from api.wire.identities import (
 from o.domain.actors import Actor
 from o.domain.identities import IdentityType
 from o.errors import InvalidInput
-from o.storage import identities as stored
-from o.storage.agents import AgentFilter, list_agent_states, lock_agents
-from o.storage.blocks import BlockFilter, get_blocks, list_blocks
-from o.storage.identity_links import AGENTS, BLOCKS, give_identity, keep_holders
+from o.storage.agents import identities as stored
+from o.storage.agents.agents import AgentFilter, list_agent_states, lock_agents
+from o.storage.agents.blocks import BlockFilter, get_blocks, list_blocks
+from o.storage.agents.identity_links import AGENTS, BLOCKS, give_identity, keep_holders
 
 router = APIRouter(prefix="/identities", tags=["identities"])
 

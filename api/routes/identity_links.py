@@ -4,10 +4,10 @@ from fastapi import APIRouter, Response
 
 from api.bodies import answer
 from api.deps import ActorDep, AgentId, BlockId, IdentityId, TransactionDep
-from o.storage.agents import get_agent
-from o.storage.blocks import get_block, get_blocks
-from o.storage.identities import get_identities
-from o.storage.identity_links import AGENTS, BLOCKS, give_identity, take_identity
+from o.storage.agents.agents import get_agent
+from o.storage.agents.blocks import get_block, get_blocks
+from o.storage.agents.identities import get_identities
+from o.storage.agents.identity_links import AGENTS, BLOCKS, give_identity, take_identity
 
 router = APIRouter()
 

@@ -19,8 +19,8 @@ from api.wire.mcp import (
 from api.wire.tools import ToolBody, ToolExecutionBody
 from o.domain.tools import StoredTool
 from o.ids import pattern
-from o.storage import mcp_servers as stored
-from o.storage.tools import get_tool, tool_not_found
+from o.storage.tools import mcp_servers as stored
+from o.storage.tools.tools import get_tool, tool_not_found
 
 router = APIRouter(tags=["mcp-servers"])
 ServerId = Annotated[str, Path(alias="mcp_server_id", pattern=pattern("mcp_server"))]

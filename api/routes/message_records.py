@@ -9,7 +9,7 @@ from api.deps import ActorDep, MessageId, ReadsDep
 from api.pagination import page_query
 from api.wire.messages import V1_VIEW
 from api.wire.shown import ShownMessage
-from o.storage.all_messages import find_message, list_all_messages
+from o.storage.history.all_messages import find_message, list_all_messages
 from o.storage.pages import Page
 
 router = APIRouter(prefix="/messages", tags=["messages"])

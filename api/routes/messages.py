@@ -18,7 +18,7 @@ from api.wire.shown import ShownMessage
 from api.wire.turns import SendBody
 from o.domain.agents import Thread
 from o.errors import InvalidInput
-from o.storage.history_pages import list_agent_messages
+from o.storage.history.pages import list_agent_messages
 from o.storage.pages import Page
 
 router = APIRouter(prefix="/agents/{agent_id}/messages", tags=["agents"])

@@ -17,7 +17,7 @@ from api.wire.searches import (
     mode_of,
 )
 from o.domain.text import storable
-from o.storage.archives import get_archive
+from o.storage.archives.archives import get_archive
 from o.storage.search.archival import PassageQuery
 from o.storage.search.passages import PassageFilter
 from o.tools.search import archival_result

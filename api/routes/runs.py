@@ -14,7 +14,7 @@ from api.wire.shown import ShownMessage
 from api.wire.steps import StepBody
 from o.domain.runs import RunStatus
 from o.storage import runs as stored
-from o.storage.messages import list_run_messages
+from o.storage.history.messages import list_run_messages
 from o.storage.pages import Page
 from o.storage.runs import RunFilter
 from o.storage.steps import StepFilter, list_steps

@@ -22,9 +22,9 @@ from api.wire.tool_variables import (
 from o.domain.actors import Actor
 from o.domain.tool_variables import SandboxConfig, SandboxType
 from o.ids import new_id, pattern
-from o.storage import sandbox_configs as stored
 from o.storage.pages import Page
-from o.storage.tool_variables import delete_variable
+from o.storage.tools import sandbox_configs as stored
+from o.storage.tools.variables import delete_variable
 
 router = APIRouter(prefix="/sandbox-config", tags=["sandbox-config"])
 

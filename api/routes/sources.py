@@ -12,8 +12,8 @@ from api.routes import agent_folders, folder_files, folders
 from api.wire.agents import AgentBody
 from api.wire.files import FileBody, FilePassageBody
 from api.wire.folders import FolderBody, FoldersStatsBody
-from o.storage.agent_folders import list_agent_ids
-from o.storage.folders import get_folder, list_folders
+from o.storage.files.agent_folders import list_agent_ids
+from o.storage.files.folders import get_folder, list_folders
 from o.storage.pages import Page
 
 router = APIRouter()

@@ -12,7 +12,7 @@ from api.wire.messages import V1_VIEW
 from api.wire.shown import ShownMessage
 from api.wire.steps import Feedback, FeedbackBody, StepBody, StepMetricsBody
 from o.storage import steps as stored
-from o.storage.messages import list_step_messages
+from o.storage.history.messages import list_step_messages
 from o.storage.pages import Page
 from o.storage.steps import StepFilter
 

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Depends, Query, Response
 from api.bodies import answer
 from api.deps import ActorDep, ReadsDep
 from api.pagination import page_query
+from o.storage.agents.tags import list_tags
 from o.storage.pages import Page
-from o.storage.tags import list_tags
 
 router = APIRouter(prefix="/tags", tags=["tag"])
 

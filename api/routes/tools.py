@@ -28,9 +28,9 @@ from api.wire.tools import ToolBody, tool_bodies, tool_body, tool_names_by_id
 from o.domain.actors import Actor
 from o.domain.tools import StoredTool
 from o.errors import InvalidArgument
-from o.storage import tools as stored
-from o.storage.held_tools import rename_in_agents, take_away
 from o.storage.pages import Page
+from o.storage.tools import tools as stored
+from o.storage.tools.held import rename_in_agents, take_away
 from o.storage.worker_requests import INSTALL
 from o.tools.registry import BUILT_IN_TOOLS
 

@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import BaseModel
 
 from api.wire.passages import PassageBody
-from o.storage.duplicates import DuplicatesPage
+from o.storage.archives.duplicates import DuplicatesPage
 
 
 class OtherBody(BaseModel):

@@ -13,7 +13,7 @@ from o.domain.actors import Actor
 from o.domain.file_names import MAX_FOLDER_NAME_CHARS
 from o.domain.folders import Folder
 from o.ids import new_id
-from o.storage.folders import FileSize, FolderSum
+from o.storage.files.folders import FileSize, FolderSum
 
 _CAN_BE_CLEARED = frozenset({"description", "instructions"})
 

@@ -17,7 +17,7 @@ from o.domain.archives import (
     words_key,
 )
 from o.ids import new_id
-from o.storage.passages import Arrival
+from o.storage.archives.passages import Arrival
 
 
 def _not_blank(text: str) -> str:

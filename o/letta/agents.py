@@ -42,7 +42,7 @@ class AgentFields:
     Attributes:
         values: Column to value, for fields of `o.domain.agents.Agent`; not its ids, authors, times,
             tags, and tools.
-        kept: What O cannot act on, by name: for `o.storage.kept_parts`.
+        kept: What O cannot act on, by name: for `o.storage.agents.kept_parts`.
     """
 
     values: dict[str, Any]

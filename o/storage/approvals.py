@@ -23,11 +23,11 @@ from o.domain.approvals import (
 from o.domain.messages import Decision, Message, only_calls, say_the_same
 from o.domain.runs import Run, RunClosed, RunStatus, StopReason
 from o.errors import Conflict, InvalidArgument, Unreadable
-from o.storage.audit import put_on_record
 from o.storage.conditions import IS_PENDING
-from o.storage.messages import get_message
+from o.storage.history.messages import get_message
+from o.storage.organizations.audit import put_on_record
 from o.storage.rows import columns_of, model_of, readable, sort_out, without_json
-from o.storage.tables import agents, approvals, conversations, runs
+from o.storage.tables.core import agents, approvals, conversations, runs
 from o.storage.turn.accepting import NewRun
 from o.storage.turn.events import add_events
 from o.storage.turn.runs import advance_run, get_run

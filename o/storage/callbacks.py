@@ -4,7 +4,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.storage.conditions import IS_OPEN
-from o.storage.tables import agents, runs
+from o.storage.tables.core import agents, runs
 
 
 async def list_due_callbacks(connection: AsyncConnection, *, limit: int) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, FromClause, literal_column
 
 from o.domain.approvals import ApprovalStatus
 from o.domain.runs import OPEN_STATUSES
-from o.storage.tables import approvals, runs
+from o.storage.tables.core import approvals, runs
 
 
 def _literal(value: str) -> ColumnElement[str]:

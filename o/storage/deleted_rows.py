@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Integer, Select, Table, bindparam, func, s
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
-from o.storage.tables import deleted_rows
+from o.storage.tables.core import deleted_rows
 
 _PURGE = text(
     """

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
 
 from o.errors import NotFound
-from o.storage.tables import deleted_rows
+from o.storage.tables.core import deleted_rows
 
 Keys = Sequence[ColumnElement[Any]]
 """What a list is ordered by."""

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.approvals import digest_of
 from o.domain.messages import Message
 from o.domain.runs import RunStatus, StopReason
-from o.storage.tables import approvals, runs, steps
+from o.storage.tables.core import approvals, runs, steps
 
 Row = dict[str, Any]
 

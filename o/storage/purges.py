@@ -6,10 +6,17 @@ from sqlalchemy import ColumnElement, Text, any_, delete, func, literal, select,
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from o.storage.agent_archives import mark_own_archives_deleted
+from o.storage.archives.agent_archives import mark_own_archives_deleted
 from o.storage.conditions import IS_OPEN, IS_PENDING
 from o.storage.locks import lock_rows
-from o.storage.tables import agents, approvals, blocks, conversation_blocks, conversations, runs
+from o.storage.tables.core import (
+    agents,
+    approvals,
+    blocks,
+    conversation_blocks,
+    conversations,
+    runs,
+)
 
 
 @dataclass(frozen=True)

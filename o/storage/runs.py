@@ -30,7 +30,7 @@ from o.storage.deleted_rows import deleted_by_time
 from o.storage.locks import lock_rows
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of
-from o.storage.tables import agents, approvals, conversations, messages, runs
+from o.storage.tables.core import agents, approvals, conversations, messages, runs
 
 
 @dataclass(frozen=True)

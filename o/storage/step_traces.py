@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.traces import RecordedCall, StepTrace, TraceDetails
 from o.storage.rows import model_of, models_of
-from o.storage.tables import agents, runs, step_traces, steps
+from o.storage.tables.core import agents, runs, step_traces, steps
 
 _MOST_CHARS = 16 * 1024 * 1024
 """Of what is read at once."""

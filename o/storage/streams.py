@@ -7,10 +7,10 @@ from o.domain.actors import Actor
 from o.domain.agents import Thread
 from o.domain.runs import Run
 from o.ids import request_key
+from o.storage.agents.conversations import get_thread
 from o.storage.conditions import IS_OPEN
-from o.storage.conversations import get_thread
 from o.storage.rows import columns_of, model_of
-from o.storage.tables import runs
+from o.storage.tables.core import runs
 
 
 async def find_newest_run(

@@ -16,7 +16,7 @@ from temporalio.converter import (
 )
 
 from o.secrets import Keyring
-from o.settings import Settings
+from o.settings.all import Settings
 
 ENCRYPTED = b"binary/encrypted"
 """How Temporal's own samples call it; the UI shows such payloads as encrypted."""

@@ -13,7 +13,7 @@ from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 
 from o.errors import InvalidInput, Unavailable
-from o.settings import Settings
+from o.settings.all import Settings
 from o.temporal.codec import converter_of
 from o.temporal.traces import SentTraces
 from o.tracing import is_traced

@@ -20,7 +20,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from o.errors import Unavailable
-from o.settings import Settings
+from o.settings.all import Settings
 from o.temporal.connection import check_serving, connect, explained
 from workflows.temporal_ui import AGENT_ID, AGENT_NAME, RUN_STATUS
 

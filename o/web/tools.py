@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from o.built_in_settings import BuiltInSettings
 from o.errors import ToolFailed
 from o.outbound import OutboundGuard
+from o.settings.built_in import BuiltInSettings
 from o.tools.invocation import Invocation, Returned, ToolRunner
 from o.tools.tool import parsed
 from o.tools.web import FETCH, SEARCH, FetchArguments, SearchArguments

@@ -16,7 +16,7 @@ from o.call_tokens import Call, CallTokens
 from o.errors import Unavailable
 from o.outbound import Resolve
 from o.secrets import Keyring
-from o.settings import Settings
+from o.settings.all import Settings
 from sandbox.egress.api_door import ApiDoor
 from sandbox.egress.dial import Dialer
 from sandbox.egress.policy import API_HOST, Rules

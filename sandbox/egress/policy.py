@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from o.addresses import Allowed, parse_allowed, spell_allowed
-from o.settings import Settings
+from o.settings.all import Settings
 from sandbox.egress.head import Head
 from sandbox.protocol import Network
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from o.errors import InvalidInput
-from o.settings import Settings
+from o.settings.all import Settings
 from server.leaving import leave
 from server.progress import progress_bar
 

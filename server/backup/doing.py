@@ -11,7 +11,7 @@ from sqlalchemy.pool import NullPool
 
 from migrations.upgrade import migrate
 from o.errors import InvalidInput
-from o.settings import Settings
+from o.settings.all import Settings
 from o.storage.availability import reach
 from o.storage.database import Database, sqlalchemy_url
 from server.backup.file import Header, Reader, Table, Totals, Writer

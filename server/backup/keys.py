@@ -2,7 +2,7 @@
 
 from o.errors import Conflict
 from o.secrets import FILE, Keyring, names_of
-from o.settings import Settings
+from o.settings.all import Settings
 from server.backup.file import Header, Totals
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from o.settings import Settings
+from o.settings.all import Settings
 from o.storage.database import libpq_url
 from server.on_database import target_url
 from server.up import embedded_postgres, locks, postgres_account, supervisor

@@ -16,7 +16,7 @@ from psycopg import sql
 
 from migrations.schema import is_newer, newest_revision
 from o.errors import Conflict
-from o.storage.all_tables import metadata
+from o.storage.tables.all import metadata
 from server.backup.file import Header, Table, Totals, Writer
 
 Tell = Callable[[int], None]

@@ -8,7 +8,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from o.errors import Conflict, Unavailable
-from o.settings import Settings
+from o.settings.all import Settings
 from o.temporal.connection import NamespaceMissing, connect_or_explain
 from o.temporal.open_executions import count_open, end_open
 from o.temporal.queues import POLL_S, find_queue

@@ -11,7 +11,7 @@ import click
 
 from o.errors import InvalidInput, NotFound, OError, Unavailable
 from o.log import printable
-from o.settings import Settings
+from o.settings.all import Settings
 from server.api_address import address_of_api, url_option, user_option
 from server.progress import progress_bar
 

@@ -10,7 +10,7 @@ import click
 from click.decorators import pass_meta_key
 
 from o.errors import Unavailable
-from o.settings import ProviderSettings, Settings
+from o.settings.all import ProviderSettings, Settings
 
 if TYPE_CHECKING:
     from server.letta_import.kind import Kind

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from o.secrets import Keyring
-from o.settings import Settings
+from o.settings.all import Settings
 from server.letta_import.source import Source
 from server.letta_import.target import Target
 

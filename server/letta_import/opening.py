@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from migrations.schema import is_migrated
 from o.errors import InvalidInput, Unavailable
 from o.secrets import Keyring
-from o.settings import Settings
+from o.settings.all import Settings
 from o.storage.availability import reason_of
 from o.storage.database import Database, libpq_url
 from server.letta_import.kind import Context, Kind

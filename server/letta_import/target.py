@@ -11,7 +11,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from o.errors import Conflict
-from o.storage.all_tables import metadata
+from o.storage.tables.all import metadata
 
 _LOCK = 0x6F5F696D  # "o_im": held by whoever moves things in
 _SOURCE = "letta"

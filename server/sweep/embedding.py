@@ -8,8 +8,8 @@ from temporalio.client import Client
 from temporalio.exceptions import TemporalError
 
 from o.domain.embedding import embedding_execution
+from o.storage.archives.embedding import list_archives_to_embed, take_up_unindexed
 from o.storage.database import Database
-from o.storage.embedding import list_archives_to_embed, take_up_unindexed
 from o.storage.search.space_index import MANY_VECTORS
 from o.temporal.embeddings import start_embedding
 from o.temporal.failures import facts_of

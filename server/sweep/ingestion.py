@@ -7,7 +7,7 @@ from temporalio.client import Client
 from temporalio.exceptions import TemporalError
 
 from o.storage.database import Database
-from o.storage.ingestion import list_files_to_read
+from o.storage.files.ingestion import list_files_to_read
 from o.temporal.failures import facts_of
 from o.temporal.ingestions import ingestion_execution, start_ingestion
 from server.sweep.executions import end_if_stuck

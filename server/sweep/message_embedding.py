@@ -9,7 +9,7 @@ from temporalio.exceptions import TemporalError
 
 from o.domain.embedding import message_embedding_execution
 from o.storage.database import Database
-from o.storage.message_embedding import (
+from o.storage.history.embedding import (
     forget_waiting_messages,
     list_organizations_to_embed,
     queue_old_messages,

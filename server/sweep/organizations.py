@@ -3,7 +3,7 @@
 import logging
 
 from o.storage.database import Database
-from o.storage.organization_purges import (
+from o.storage.organizations.purges import (
     has_contents,
     list_organizations_to_purge,
     mark_contents_deleted,

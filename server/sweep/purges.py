@@ -11,10 +11,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 from temporalio.exceptions import TemporalError
 
-from o.storage.archives import purge_archives
-from o.storage.block_versions import purge_versions
+from o.storage.agents.block_versions import purge_versions
+from o.storage.archives.archives import purge_archives
 from o.storage.database import Database
-from o.storage.files import purge_files
+from o.storage.files.files import purge_files
 from o.storage.purges import Deleted, list_deleted, purge
 from o.temporal.conversations import close
 from o.temporal.failures import facts_of

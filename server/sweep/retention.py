@@ -14,7 +14,7 @@ from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from o.retention_settings import Retention
+from o.settings.retention import Retention
 from o.storage.database import Database
 from o.storage.deleted_rows import purge_deleted_rows
 from o.storage.old_rows import (

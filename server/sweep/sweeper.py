@@ -13,7 +13,7 @@ from psycopg import AsyncConnection
 from temporalio.client import Client
 
 from o.metrics.measures import SWEEP_FAILURES, SWEPT
-from o.retention_settings import Retention
+from o.settings.retention import Retention
 from o.storage.database import Database
 from o.temporal.failures import facts_of
 from server.sweep.approvals import ApprovalSweeper

@@ -8,7 +8,7 @@ import click
 
 from o.llm.catalogue import ProviderState
 from o.llm.provider_types import PROVIDER_TYPES
-from o.settings import Settings
+from o.settings.all import Settings
 from sandbox.protocol import SandboxState
 from server.up.local_model import HANDLE
 from server.up.provider_states import ToldState

@@ -21,7 +21,7 @@ import psycopg
 from psycopg import sql
 
 from o.errors import Conflict, Unavailable
-from o.settings import Settings
+from o.settings.all import Settings
 from o.storage.availability import SHUTS_DOWN, reason_of
 from server.up import environment, ports
 from server.up.child import Child

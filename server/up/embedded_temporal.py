@@ -15,7 +15,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from o.errors import Unavailable
-from o.settings import Settings
+from o.settings.all import Settings
 from o.temporal.connection import check_serving
 from o.temporal.namespace import keep_ended
 from server.up import environment, ports, temporal_file

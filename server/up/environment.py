@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from o.rates import Rate
-from o.settings import Settings
+from o.settings.all import Settings
 
 _FOREIGN = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from o.errors import Unavailable
 from o.llm.providers import Providers
-from o.settings import ProviderSettings, Settings
+from o.settings.all import ProviderSettings, Settings
 from o.storage.availability import reach
 from o.storage.database import libpq_url
 from o.temporal.connection import connect_or_explain

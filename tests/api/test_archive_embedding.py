@@ -12,8 +12,8 @@ from letta_client.types import Archive
 from activities.archive_work import ArchiveWork
 from o.domain.embedding import Refused, Vector
 from o.ids import new_id
+from o.storage.archives.embedding import list_archives_to_embed, take_archive
 from o.storage.database import Database
-from o.storage.embedding import list_archives_to_embed, take_archive
 from tests.support.embedding_vendor import EmbeddingVendor, embedding_vendor
 from tests.support.product import Product, eventually
 from tests.support.provider import HANDLE, call, do, say

@@ -14,7 +14,7 @@ import pytest
 from temporalio.client import Client, WorkflowUpdateFailedError
 
 from o.ids import DEFAULT_USER_ID, new_id
-from o.storage.organization_purges import owned_tables
+from o.storage.organizations.purges import owned_tables
 from tests.support.document import DOCUMENT
 from tests.support.product import Product, eventually
 from tests.support.provider import HANDLE, do, say

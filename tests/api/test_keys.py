@@ -21,7 +21,7 @@ from api.keys import KNOWN_S
 from o.domain.keys import SCOPES, hash_of
 from o.ids import new_id
 from o.storage.database import Database, libpq_url
-from o.storage.keys import note_use
+from o.storage.organizations.keys import note_use
 from tests.support.document import DOCUMENT
 from tests.support.product import REPOSITORY, Product, eventually
 from tests.support.provider import HANDLE, do, say

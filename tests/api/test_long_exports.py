@@ -10,8 +10,8 @@ from letta_client.types import AgentState
 from api.app import create_app
 from o.domain.archives import Passage
 from o.domain.messages import Message
-from o.settings import ProviderSettings, Settings
-from o.storage.exports import AT_ONCE
+from o.settings.all import ProviderSettings, Settings
+from o.storage.history.exports import AT_ONCE
 from tests.support.product import Product
 
 MANY = 3 * AT_ONCE + 1

@@ -8,7 +8,7 @@ from letta_client import Letta, NotFoundError
 
 from o.storage.database import Database
 from o.storage.old_rows import Place, purge_runs
-from o.storage.users import add_organization
+from o.storage.organizations.users import add_organization
 from tests.support.approvals import answer, approval, ask, guarded_agent, request_of
 from tests.support.product import Product
 from tests.support.provider import HANDLE

@@ -15,8 +15,8 @@ from o.domain.actors import Actor
 from o.domain.agents import AgentState
 from o.errors import NotFound, Unreadable
 from o.ids import new_id
-from o.storage.agents import read_agent_state, state_of
-from o.storage.blocks import read_block
+from o.storage.agents.agents import read_agent_state, state_of
+from o.storage.agents.blocks import read_block
 from o.storage.database import Database, is_unreachable
 from o.storage.quick import QuickConnection
 from o.storage.shared_reads import SharedReads

@@ -5,7 +5,7 @@ import pytest
 from pydantic import SecretStr
 
 from api.app import create_app
-from o.settings import ProviderSettings, Settings
+from o.settings.all import ProviderSettings, Settings
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from migrations.schema import newest_revision
 from migrations.upgrade import migrate, upgrade_to
 from o.errors import Conflict, InvalidInput, OError
 from o.secrets import Keyring
-from o.settings import Settings
+from o.settings.all import Settings
 from o.storage.database import Database, sqlalchemy_url
 from server.backup.doing import check, put_back, take
 from server.backup.file import Header, Table, Totals, Writer

@@ -61,8 +61,8 @@ POINTS = (
     ),
     # Room that is made for a step.
     Point("room-wanted", "worker", "activities.compact:CompactActivities.compact", "before"),
-    Point("summary-written", "worker", "o.storage.window:commit_compaction", "before"),
-    Point("room-uncommitted", "worker", "o.storage.window:commit_compaction", "after"),
+    Point("summary-written", "worker", "o.storage.history.window:commit_compaction", "before"),
+    Point("room-uncommitted", "worker", "o.storage.history.window:commit_compaction", "after"),
     Point("room-made", "worker", "activities.compact:CompactActivities.compact", "after"),
     # A tool call.
     Point("tool-begun", "worker", "activities.tools:ToolActivities.run_tool", "before", "ordinal"),
@@ -76,7 +76,7 @@ POINTS = (
         "step_index",
     ),
     Point("tool-started", "worker", "activities.outside:start_call", "after"),
-    Point("files-opened", "worker", "o.storage.agent_memory:open_requested", "after"),
+    Point("files-opened", "worker", "o.storage.agents.agent_memory:open_requested", "after"),
     # The end of a run, and of an execution.
     Point("close-begun", "worker", "activities.runs:RunActivities.close_run", "before"),
     Point("close-committed", "worker", "activities.runs:RunActivities.close_run", "after"),
@@ -109,12 +109,12 @@ POINTS = (
     Point("callback-sent", "worker", "o.storage.callbacks:record_callback", "before"),
     # Passages and their vectors.
     Point("embedding-unstarted", "api", "o.temporal.embeddings:start_embedding", "before"),
-    Point("passages-found", "worker", "o.storage.passage_vectors:fill_part", "after"),
+    Point("passages-found", "worker", "o.storage.archives.vectors:fill_part", "after"),
     Point("vectors-made", "worker", "o.llm.text_embedder:TextModels.embed_each", "after", nth=2),
-    Point("vectors-uncommitted", "worker", "o.storage.passage_vectors:store_vectors", "after"),
+    Point("vectors-uncommitted", "worker", "o.storage.archives.vectors:store_vectors", "after"),
     Point("vectors-kept", "worker", "activities.archive_work:ArchiveWork._embed_batch", "after"),
-    Point("space-unswitched", "worker", "o.storage.embedding:switch_space", "after"),
-    Point("vectors-dropped", "worker", "o.storage.passage_vectors:drop_vectors", "after"),
+    Point("space-unswitched", "worker", "o.storage.archives.embedding:switch_space", "after"),
+    Point("vectors-dropped", "worker", "o.storage.archives.vectors:drop_vectors", "after"),
     # Messages and their vectors.
     Point(
         "message-vectors-unstarted",
@@ -132,7 +132,7 @@ POINTS = (
     Point(
         "message-vectors-uncommitted",
         "worker",
-        "o.storage.message_vectors:store_message_vectors",
+        "o.storage.history.vectors:store_message_vectors",
         "after",
     ),
     Point(
@@ -143,16 +143,18 @@ POINTS = (
     ),
     # A file and its passages.
     Point("ingestion-unstarted", "api", "o.temporal.ingestions:start_ingestion", "before"),
-    Point("file-taken", "worker", "o.storage.ingestion:take_file", "after"),
+    Point("file-taken", "worker", "o.storage.files.ingestion:take_file", "after"),
     Point("file-read", "worker", "o.files.processes:FileProcesses.read", "after"),
-    Point("content-uncommitted", "worker", "o.storage.ingestion:keep_content", "after"),
-    Point("passages-uncommitted", "worker", "o.storage.ingestion:keep_passages", "after", nth=2),
-    Point("file-uncompleted", "worker", "o.storage.ingestion:complete_file", "before"),
-    Point("file-unsettled", "worker", "o.storage.ingestion:complete_file", "after"),
+    Point("content-uncommitted", "worker", "o.storage.files.ingestion:keep_content", "after"),
+    Point(
+        "passages-uncommitted", "worker", "o.storage.files.ingestion:keep_passages", "after", nth=2
+    ),
+    Point("file-uncompleted", "worker", "o.storage.files.ingestion:complete_file", "before"),
+    Point("file-unsettled", "worker", "o.storage.files.ingestion:complete_file", "after"),
     Point(
         "file-completed", "worker", "activities.ingestion:IngestionActivities.ingest_file", "after"
     ),
     # What is not a message.
-    Point("agent-stored", "api", "o.storage.agents:add_agent", "after"),
-    Point("block-changed", "api", "o.storage.blocks:change_block", "after"),
+    Point("agent-stored", "api", "o.storage.agents.agents:add_agent", "after"),
+    Point("block-changed", "api", "o.storage.agents.blocks:change_block", "after"),
 )

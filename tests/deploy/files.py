@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import AliasChoices
 
-from o.settings import ProviderSettings, Settings
+from o.settings.all import ProviderSettings, Settings
 
 ROOT = Path(__file__).parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"

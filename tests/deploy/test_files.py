@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from o.settings import ProviderSettings, Settings
+from o.settings.all import ProviderSettings, Settings
 from server.cli import cli
 from tests.deploy.files import (
     KUBERNETES,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from o.settings import STARTUP_PATIENCE_S, Settings
+from o.settings.all import STARTUP_PATIENCE_S, Settings
 from tests.deploy.files import ROOT, kustomization, manifests, setting_names
 
 _OBJECTS = list(manifests())

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from o.errors import InvalidInput
-from o.settings import ProviderSettings, Settings
+from o.settings.all import ProviderSettings, Settings
 from o.storage.database import libpq_url
 from tests.deploy.files import ROOT, compose, variables_of
 

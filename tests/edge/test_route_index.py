@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
 from api.app import create_app
 from api.edge.route_index import RouteIndex
-from o.settings import ProviderSettings, Settings
+from o.settings.all import ProviderSettings, Settings
 
 _METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 

@@ -14,7 +14,7 @@ from api.wire.mcp import CreateMcpServerBody, masked
 from o.domain.actors import Actor
 from o.errors import InvalidArgument
 from o.outbound import OutboundGuard
-from o.settings import Settings
+from o.settings.all import Settings
 from tests.mcp.hostile import hostile_server
 from tests.support.product import MCP_FOLDERS, Product, eventually
 from tests.support.provider import HANDLE, call, do, say

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from o.settings import Settings
+from o.settings.all import Settings
 from sandbox.choice import Candidate, ChosenSandbox, build_sandbox, limits_of, survey
 from sandbox.egress.exits import Egress
 from sandbox.protocol import (

@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.agents import Agent
 from o.errors import ToolFailed
-from o.storage.agent_blocks import detach_block, list_agent_blocks
-from o.storage.agent_memory import AgentMemory
-from o.storage.agents import get_agent
-from o.storage.archives import mark_archive_deleted
+from o.storage.agents.agent_blocks import detach_block, list_agent_blocks
+from o.storage.agents.agent_memory import AgentMemory
+from o.storage.agents.agents import get_agent
+from o.storage.archives.archives import mark_archive_deleted
 from o.storage.database import Database
 from tests.support.product import Product, eventually
 from tests.support.provider import HANDLE

@@ -16,8 +16,8 @@ from sqlalchemy import text
 from o.domain.actors import Actor
 from o.domain.messages import Message, Role, TextPart
 from o.ids import new_id
-from o.storage.audit import RecordFilter, list_records, put_on_record
 from o.storage.database import Database
+from o.storage.organizations.audit import RecordFilter, list_records, put_on_record
 from o.storage.pages import Page
 from o.storage.turn.committing import append_messages
 from o.temporal.queues import POLL_S

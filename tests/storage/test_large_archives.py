@@ -14,10 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.archives import Passage, words_key
 from o.ids import new_id
-from o.storage.agent_archives import list_archive_ids, sum_up_archives
+from o.storage.archives.agent_archives import list_archive_ids, sum_up_archives
+from o.storage.archives.passages import Arrival, add_passages, list_passages
 from o.storage.database import Database
 from o.storage.pages import Page
-from o.storage.passages import Arrival, add_passages, list_passages
 from tests.storage.test_long_histories import rows_read
 from tests.support.product import Product
 from tests.support.provider import HANDLE

@@ -16,11 +16,11 @@ from sqlalchemy import func, update
 from o.domain.lessons import ModelKey
 from o.ids import DEFAULT_ORGANIZATION_ID, new_id
 from o.storage.database import Database, libpq_url
-from o.storage.held_tools import take_away
 from o.storage.model_lessons import StoredLessons
 from o.storage.purges import Deleted, purge
-from o.storage.sandbox_states import say_sandbox_state
-from o.storage.tables import conversations
+from o.storage.tables.core import conversations
+from o.storage.tools.held import take_away
+from o.storage.tools.sandbox_states import say_sandbox_state
 from tests.support.agent_files import Files, whole
 from tests.support.agent_files import agent as agent_of_file
 from tests.support.approvals import ask, guarded_agent, request_of

@@ -10,7 +10,7 @@ from sqlalchemy import event
 
 from o.domain.actors import Actor
 from o.storage.database import Database
-from o.storage.history_pages import list_agent_messages
+from o.storage.history.pages import list_agent_messages
 from o.storage.pages import Page
 from tests.support.product import Product
 from tests.support.provider import HANDLE

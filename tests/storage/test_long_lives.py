@@ -12,16 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
 from o.domain.agents import Thread
-from o.storage.agent_archives import sum_up_archives
-from o.storage.agents import AgentFilter, get_agent_state, list_agent_states
-from o.storage.context_windows import count_messages, newest_report
-from o.storage.conversations import get_thread
+from o.storage.agents.agents import AgentFilter, get_agent_state, list_agent_states
+from o.storage.agents.conversations import get_thread
+from o.storage.archives.agent_archives import sum_up_archives
 from o.storage.database import Database
-from o.storage.history_changes import get_system_prompt
-from o.storage.messages import rewrite_system_message
+from o.storage.history.changes import get_system_prompt
+from o.storage.history.context_windows import count_messages, newest_report
+from o.storage.history.messages import rewrite_system_message
+from o.storage.history.window import read_window
 from o.storage.pages import Page
 from o.storage.turn.opening import Mark, open_step
-from o.storage.window import read_window
 from tests.storage.test_long_histories import rows_read
 from tests.support.product import Product
 from tests.support.provider import HANDLE

@@ -7,9 +7,9 @@ from letta_client import Letta
 
 from o.domain.actors import Actor
 from o.ids import DEFAULT_ORGANIZATION_ID, new_id
-from o.storage.agents import get_agent
+from o.storage.agents.agents import get_agent
 from o.storage.database import Database
-from o.storage.directories import read_directories
+from o.storage.files.directories import read_directories
 from tests.storage.test_large_archives import read_by
 from tests.support.product import Product
 from tests.support.provider import HANDLE, call, do, say

@@ -13,8 +13,8 @@ import migrations
 from migrations.schema import is_migrated, newest_revision
 from migrations.upgrade import migrate
 from o.errors import Conflict
-from o.storage.all_tables import metadata
 from o.storage.database import Database
+from o.storage.tables.all import metadata
 from tests.storage.bare import BareServer
 
 RELEASED = {

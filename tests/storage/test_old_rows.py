@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event, text
 
 from migrations.upgrade import migrate
-from o.retention_settings import Retention
+from o.settings.retention import Retention
 from o.storage.database import Database
 from o.storage.old_rows import (
     Place,

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import event, text
 
 from migrations.upgrade import migrate
-from o.storage.archives import purge_archives
+from o.storage.archives.archives import purge_archives
 from o.storage.database import Database
-from o.storage.files import purge_files
+from o.storage.files.files import purge_files
 from server.sweep.organizations import OrganizationSweeper
 from tests.storage.bare import serve_bare
 

@@ -10,8 +10,8 @@ from sqlalchemy import ClauseElement, text
 from o.domain.actors import Actor
 from o.errors import Unavailable
 from o.ids import new_id
+from o.storage.archives.embedding import take_up_unindexed
 from o.storage.database import Database
-from o.storage.embedding import take_up_unindexed
 from o.storage.search.passages import PassageFilter, given, search_passages
 from o.storage.search.scope import passage_scope
 from o.storage.search.session import asking, searching

@@ -3,6 +3,6 @@
 from typing import Any
 
 from api.app import create_app
-from o.settings import ProviderSettings, Settings
+from o.settings.all import ProviderSettings, Settings
 
 DOCUMENT: dict[str, Any] = create_app(Settings(), ProviderSettings()).openapi()

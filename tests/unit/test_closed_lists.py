@@ -5,7 +5,7 @@ import time
 import pytest
 
 from o.errors import Conflict, Unavailable
-from o.settings import Settings
+from o.settings.all import Settings
 from o.temporal import namespace
 from o.temporal.namespace import ATTRIBUTES, register
 from server.backup.temporal import end_executions

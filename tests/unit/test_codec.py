@@ -11,7 +11,7 @@ from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
 
 from o.secrets import Keyring, SecretUnreadable
-from o.settings import Settings
+from o.settings.all import Settings
 from o.temporal.codec import ENCRYPTED, converter_of
 
 

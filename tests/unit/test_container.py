@@ -10,7 +10,7 @@ import click
 import psutil
 import pytest
 
-from o.settings import Settings
+from o.settings.all import Settings
 from sandbox.bubblewrap.host import look
 from server.container import check_complete
 from tests.support.product import REPOSITORY

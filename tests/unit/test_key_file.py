@@ -132,7 +132,7 @@ ENCRYPTS = {
     "o/call_tokens.py": "good for half a minute",
     "o/mcp/targets.py": "mcp_servers.secrets",
     "o/storage/sealed.py": "all of them",
-    "o/storage/tool_variables.py": "tool_variables.value",
+    "o/storage/tools/variables.py": "tool_variables.value",
     "o/storage/worker_requests.py": "worker_requests.request and .result",
     "server/letta_import/kinds/sealing.py": "those of providers, MCP servers and variables",
 }

@@ -46,4 +46,4 @@ def loaded(code: str) -> set[str]:
 def test_a_process_loads_nothing_that_it_may_never_need(process: str, never: set[str]) -> None:
     there = loaded(process)
     assert not sorted(never & there)
-    assert {"o.settings", "temporalio.client"} <= there
+    assert {"o.settings.all", "temporalio.client"} <= there

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from api.edge.clients import address_of
 from o.rates import Meter, Rate
-from o.settings import Settings
+from o.settings.all import Settings
 
 
 class Clock:

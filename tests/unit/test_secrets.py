@@ -11,7 +11,7 @@ from pydantic import SecretStr, ValidationError
 
 from o.errors import Unavailable
 from o.secrets import FILE, Keyring, SecretUnreadable
-from o.settings import Settings
+from o.settings.all import Settings
 
 GIVEN = SecretStr("a long text that somebody has thought of")
 # Made by the first release that encrypts: every later one has to read it.

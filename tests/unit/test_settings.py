@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from o.errors import NotFound
 from o.llm.providers import Providers
-from o.settings import ProviderSettings, Settings
+from o.settings.all import ProviderSettings, Settings
 from sandbox.packages import TIMEOUT_S
 from server.up.environment import of_children
 from workflows.options import TOOL_TIMEOUT

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from temporalio.client import Client
 
 from api.measures import Measures
-from o.settings import Settings
+from o.settings.all import Settings
 from o.storage.database import Database
 from o.temporal.namespace import is_prepared
 from server.status import Sample, lines, look, status_of

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
-from o.settings import ProviderSettings, Settings
+from o.settings.all import ProviderSettings, Settings
 from server.doctor import Finding, examine
 from tests.up.conftest import NewProduct
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from o.settings import ProviderSettings, Settings
+from o.settings.all import ProviderSettings, Settings
 from server import doctor, status
 from server.api_answers import NoAnswer, ask
 from server.doctor import examine

@@ -19,7 +19,7 @@ from o.llm import bundled
 from o.llm.catalogue import Catalogue, embeds_text
 from o.llm.models import Models
 from o.llm.providers import Providers
-from o.settings import ProviderSettings, Settings
+from o.settings.all import ProviderSettings, Settings
 from server.doctor import examine
 from server.up import local_model
 from tests.support.ports import own_port

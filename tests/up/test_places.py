@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from o.errors import Conflict
-from o.settings import Settings
+from o.settings.all import Settings
 from server.up import postgres_account
 from server.up.embedded_postgres import Cluster, find_binaries, tcp_password
 from tests.support.ports import own_port

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from o.settings import ProviderSettings, Settings
+from o.settings.all import ProviderSettings, Settings
 from server import start_files
 from server.doctor import examine
 from server.start_files import strange_start_files

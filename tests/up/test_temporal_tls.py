@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from o.errors import InvalidInput, Unavailable
-from o.settings import Settings
+from o.settings.all import Settings
 from o.temporal.connection import connect, connect_or_explain
 from tests.support.certificates import Files, self_signed
 from tests.up.conftest import NewProduct

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from o.built_in_settings import BuiltInSettings
 from o.errors import ToolFailed
+from o.settings.built_in import BuiltInSettings
 from o.tools.invocation import Invocation
 from o.tools.registry import BUILT_IN_TOOLS
 from o.tools.web import SearchArguments

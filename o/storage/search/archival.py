@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from o.storage.agents import agent_not_found
+from o.storage.agents.agents import agent_not_found
 from o.storage.database import Database
 from o.storage.search.passages import FoundPassage, Mode, PassageFilter, search_passages
 from o.storage.search.query_vectors import NO_VECTORS, QueryVectors

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ARRAY, Text, bindparam, func, select
 
 from o.domain.messages import Message, Role
-from o.storage.messages import IN_A_LIVE_CONVERSATION, NOT_SHARED
+from o.storage.history.messages import IN_A_LIVE_CONVERSATION, NOT_SHARED
 from o.storage.rows import columns_of, model_of
 from o.storage.search.fusion import Hit, Ranked, fused
 from o.storage.search.message_scope import MessageScope
@@ -18,7 +18,7 @@ from o.storage.search.plan import scope_of
 from o.storage.search.session import Ask, statement_of
 from o.storage.search.vectors import find_by_vector
 from o.storage.search.words import Corpus, find_by_words
-from o.storage.tables import agents, messages
+from o.storage.tables.core import agents, messages
 
 SEARCHED_ROLES = (Role.USER, Role.ASSISTANT)
 """Whose words are kept. What tools return is left out, as in V1."""

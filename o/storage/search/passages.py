@@ -9,7 +9,6 @@ from typing import Any, Literal
 from sqlalchemy import text
 
 from o.domain.archives import Passage
-from o.storage.memory_tables import passages
 from o.storage.rows import columns_of, model_of
 from o.storage.search.fusion import Hit, Ranked, fused
 from o.storage.search.plan import scope_of
@@ -17,6 +16,7 @@ from o.storage.search.scope import PassageScope
 from o.storage.search.session import Ask, statement_of
 from o.storage.search.vectors import find_by_vector
 from o.storage.search.words import Corpus, find_by_words
+from o.storage.tables.memory import passages
 
 Mode = Literal["text", "vector", "hybrid"]
 VectorsOf = Callable[[], Awaitable[Mapping[int, Sequence[float]]]]

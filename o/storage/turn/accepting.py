@@ -12,11 +12,11 @@ from o.domain.agents import Thread
 from o.domain.messages import InputMessage
 from o.domain.runs import Run, RunOptions
 from o.errors import ApprovalPending, ConversationBusy
-from o.storage.agents import is_thread, thread_not_found
+from o.storage.agents.agents import is_thread, thread_not_found
 from o.storage.conditions import IS_OPEN
 from o.storage.quick import QuickConnection
 from o.storage.rows import model_of_json
-from o.storage.tables import agents, conversations, runs
+from o.storage.tables.core import agents, conversations, runs
 from o.storage.turn.order import turn_order
 from o.storage.turn.runs import RunOfAgent, runs_of, with_agent
 

@@ -13,10 +13,10 @@ from o.domain.runs import Run, RunClosed
 from o.domain.tool_variables import ToolVariable
 from o.domain.tools import StoredTool
 from o.errors import Unreadable
+from o.storage.agents.thread_blocks import SEEN_BLOCKS
 from o.storage.quick import QuickConnection
 from o.storage.rows import UnreadableJson, model_of_json, models_of_json
-from o.storage.thread_blocks import SEEN_BLOCKS
-from o.storage.tool_variables import SEEN_VARIABLES
+from o.storage.tools.variables import SEEN_VARIABLES
 from o.storage.turn.committing import (
     LOCKED_AT,
     STORE_AND_NOTIFY,

@@ -18,11 +18,11 @@ from o.domain.messages import Decision
 from o.domain.runs import Run, RunClosed, RunStatus, StopReason
 from o.errors import Conflict, NotFound
 from o.ids import derived_id
-from o.storage.agents import get_agent, is_thread
+from o.storage.agents.agents import get_agent, is_thread
 from o.storage.approvals import bare_approval, cancel_approval
 from o.storage.conditions import IS_OPEN, IS_PENDING
 from o.storage.rows import columns_of, model_of, sort_out
-from o.storage.tables import agents, approvals, conversations, runs
+from o.storage.tables.core import agents, approvals, conversations, runs
 from o.storage.turn.accepting import find_conversation
 from o.storage.turn.closing import close_open_run, close_unreadable_run, refuse_calls
 from o.storage.turn.committing import append_messages

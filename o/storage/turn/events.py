@@ -11,7 +11,7 @@ from o.domain.llm import ReplyDelta
 from o.domain.messages import Message, Role
 from o.domain.runs import EventKind, Run, RunClosed, RunEvent, RunStatus
 from o.storage.rows import columns_of, model_of, models_of
-from o.storage.tables import messages, run_events
+from o.storage.tables.core import messages, run_events
 
 _SHOWN = (Role.ASSISTANT, Role.TOOL, Role.SUMMARY)
 

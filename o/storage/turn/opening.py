@@ -18,13 +18,13 @@ from o.domain.rests import ProviderRest
 from o.domain.runs import Run
 from o.domain.tools import StoredTool
 from o.memory.fill import Reported
-from o.storage.context_windows import REPORTED, WINDOW_START
-from o.storage.directories import DIRECTORIES_DIGEST
-from o.storage.held_tools import TOLD_TOOLS
+from o.storage.agents.thread_blocks import SEEN_BLOCKS
+from o.storage.files.directories import DIRECTORIES_DIGEST
+from o.storage.history.context_windows import REPORTED, WINDOW_START
 from o.storage.provider_rests import NOTED
 from o.storage.quick import QuickConnection
 from o.storage.rows import model_of_json, models_of_json
-from o.storage.thread_blocks import SEEN_BLOCKS
+from o.storage.tools.held import TOLD_TOOLS
 from o.storage.turn.committing import LOCKED_AT
 from o.storage.turn.order import turn_order
 

@@ -11,11 +11,11 @@ from o.domain.actors import Actor
 from o.domain.agents import Thread
 from o.domain.runs import Run, RunClosed, RunStatus
 from o.metrics.measures import turn_ended
-from o.storage.agents import is_thread
+from o.storage.agents.agents import is_thread
 from o.storage.conditions import IS_OPEN
 from o.storage.database import after_commit
 from o.storage.rows import columns_of, model_of, sort_out, without_json
-from o.storage.tables import agents, conversations, runs
+from o.storage.tables.core import agents, conversations, runs
 from o.storage.turn.order import turn_order
 
 _LOCK_RUN = text("SELECT id FROM runs WHERE id = :run_id FOR UPDATE")

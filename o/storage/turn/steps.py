@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.messages import Message, Role, ToolCall, ToolReturn, return_message_id
 from o.domain.runs import RunError
 from o.storage.rows import columns_of, model_of, model_of_json
-from o.storage.tables import messages, runs, steps
+from o.storage.tables.core import messages, runs, steps
 
 
 async def fail_steps(connection: AsyncConnection, run_id: str) -> None:

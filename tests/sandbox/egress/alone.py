@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from o.settings import Settings
+from o.settings.all import Settings
 from sandbox.egress.exits import Egress
 from sandbox.egress.policy import network_for
 from sandbox.protocol import Job, JobResult

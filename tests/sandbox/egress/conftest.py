@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from o.settings import Settings
+from o.settings.all import Settings
 from sandbox.egress.dial import Streams
 from sandbox.egress.exits import Egress, Exit
 from sandbox.protocol import Job, Network

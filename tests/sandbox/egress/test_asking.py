@@ -9,7 +9,7 @@ from letta_client import Letta
 from letta_client.types import AgentState
 
 from o.ids import DEFAULT_ORGANIZATION_ID
-from o.settings import Settings
+from o.settings.all import Settings
 from sandbox.egress.exits import Egress
 from sandbox.protocol import Job, JobResult, Network, Sandbox
 from tests.sandbox.egress.backends import needs, sandbox_of

@@ -2,7 +2,7 @@
 
 import pytest
 
-from o.settings import Settings
+from o.settings.all import Settings
 from sandbox.egress.head import Head
 from sandbox.egress.policy import Rules, network_for
 from sandbox.protocol import Network

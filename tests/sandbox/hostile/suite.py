@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from o.settings import Settings
+from o.settings.all import Settings
 from sandbox.egress.exits import Egress
 from sandbox.protocol import Job, JobResult, Limits, Network, Sandbox, SandboxLost
 from sandbox.self_test import problem_of
