@@ -218,7 +218,7 @@ async def _read_history(
             for one, is_aside in page
         )
         await asyncio.to_thread(read.lists.add, rows.of(some))
-    read.lists.add(rows.rest())
+    await asyncio.to_thread(read.lists.add, rows.rest())
     return ShownHistory(stands_for_it, rows.in_context)
 
 
