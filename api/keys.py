@@ -61,7 +61,8 @@ class KeyBook:
                 return None
             if len(self._known) >= _MOST:
                 self._known.clear()
-            self._known[hashed] = (began, key)
+            if began > self._forgot_at:  # else the look may be older than what was shut
+                self._known[hashed] = (began, key)
             await self._note(database, key, now)
         return key if key.is_good(now) else None
 

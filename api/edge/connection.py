@@ -68,7 +68,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._since = 0.0
         self._head_bytes = 0
         self._body_bytes = 0
-        self._offering = b""  # the head of a request that offers another protocol, without that
+        self._offering = b""  # a head that is parsed again, without the protocol that it offers
         self._fruitless = 0  # bytes since the parser last had something to show for them
         self._timer: asyncio.TimerHandle | None = None
         self._refused = False
@@ -109,15 +109,17 @@ class BoundedConnection(HttpToolsProtocol):
 
         The parser stops behind the head of such a request, and takes its body for the other
         protocol. RFC 9110 (7.8) lets a server ignore the offer: so another parser, since this one
-        may have ended, gets the head without the offer, and what is behind it.
+        may have ended, gets the head without the offer, and what is behind it. Of a tunnel
+        (CONNECT), which is refused, what is behind the head is read as the next request.
         """
         self._unset_keepalive_if_required()
         rest = memoryview(data)
         while rest or self._offering:
             head, self._offering = self._offering, b""
             try:
-                self.parser.feed_data(head)
-                self.parser.feed_data(rest)
+                for piece in (head, rest):
+                    if piece:
+                        self.parser.feed_data(piece)
             except httptools.HttpParserUpgrade as offer:
                 self.parser = httptools.HttpRequestParser(self)
                 self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn
@@ -257,7 +259,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._close_late(self.linger_s if linger_s is None else linger_s)
 
     def close_behind(self, answer: object) -> None:
-        """Close behind a whole answer, which a client that still sends its body is to read."""
+        """Close behind an answer, which a client that still sends its body is to read."""
         is_last = self.cycle.transport is answer and not self.pipeline
         if is_last and self._phase is _Phase.BODY and not self._refused:
             self._refused = True

@@ -156,7 +156,6 @@ async def _lasting(work: Callable[[], Coroutine[Any, Any, None]], pause_s: float
     while True:
         try:
             return await work()
-        except Exception as error:  # the top of a background job
-            facts = {"error": type(error).__name__}
-            _log.error("background work failed, and begins again", extra=facts)
+        except Exception:  # the top of a background job
+            _log.exception("background work failed, and begins again")
         await asyncio.sleep(pause_s)

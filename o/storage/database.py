@@ -293,9 +293,12 @@ def _drop_lost(_: object, entry: ConnectionPoolEntry, __: object) -> None:
     The end has come already, and is seen without a statement.
     """
     driver = cast("PlainConnection[Any]", entry.driver_connection)
-    socket = select.poll()
-    socket.register(driver.fileno(), _HUNG_UP)
-    if socket.poll(0):
+    is_lost = driver.closed
+    if not is_lost:
+        look = select.poll()
+        look.register(driver.fileno(), _HUNG_UP)
+        is_lost = bool(look.poll(0))
+    if is_lost:
         raise DisconnectionError("the connection was closed while it was idle")
 
 

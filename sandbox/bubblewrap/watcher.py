@@ -28,7 +28,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _WRITABLE = ("tmp", "dev/shm")
 
-Verdict = Literal["memory", "cpu"]
+Verdict = Literal["memory", "cpu", "lost"]
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Watch:
         pid: Its first process, as this machine counts.
         pidfd: The same; what the process is ended by, so that it is no other one.
         what: Which of `memory` and `cpu` is looked at.
-        verdict: What it was ended for.
+        verdict: What it was ended for; `lost`, because nobody could see what it does.
     """
 
     pid: int
@@ -118,7 +118,7 @@ def _look(watch: Watch) -> Verdict | None:
         return watch.look()
     except Exception:
         _log.exception("a sandbox could not be watched, and is ended")
-        return "memory"
+        return "lost"
 
 
 def _family(first: int) -> list[int]:

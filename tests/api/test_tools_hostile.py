@@ -108,9 +108,9 @@ REFUSED: dict[str, tuple[int, dict[str, Any]]] = {
     ),
     "a tag that is no text": (422, {"source_code": source_of("f"), "tags": [1]}),
     "too many tags": (422, {"source_code": source_of("f"), "tags": ["t"] * 1_001}),
-    "a requirement that is text": (
+    "a requirement that is a number": (
         422,
-        {"source_code": source_of("f"), "pip_requirements": ["six"]},
+        {"source_code": source_of("f"), "pip_requirements": [6]},
     ),
     "a requirement without a name": (
         422,

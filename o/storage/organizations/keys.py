@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.keys import ApiKey
 from o.errors import NotFound
 from o.storage.pages import Page, page_of_kept_rows
-from o.storage.rows import columns_of, model_of, models_of
+from o.storage.rows import columns_of, model_of, models_of, readable
 from o.storage.tables.keys import api_keys
 
 _SHOWN = columns_of(api_keys, ApiKey)
@@ -24,7 +24,7 @@ async def find_keys(connection: AsyncConnection, hashes: Collection[str]) -> dic
     """The keys whose texts have these hashes, by hash, whether they are good or not."""
     sought = api_keys.c.hash == any_(literal(list(hashes), ARRAY(Text)))
     found = await connection.execute(select(api_keys.c.hash, *_SHOWN).where(sought))
-    return {row["hash"]: model_of(ApiKey, row) for row in found.mappings()}
+    return dict(readable(found.mappings(), lambda row: (row["hash"], model_of(ApiKey, row))))
 
 
 async def list_keys(connection: AsyncConnection, reach: str | None, page: Page) -> list[ApiKey]:

@@ -108,7 +108,7 @@ async def list_server_tools(
 ) -> list[StoredTool]:
     """Every tool of a server, by name. They are as many as the server has."""
     if lock:
-        await lock_rows(connection, tools.c.mcp_server_id == server_id, tools.c.id)
+        await lock_rows(connection, _is_tool_of(actor, server_id), tools.c.id)
     rows = await connection.execute(
         select(*columns_of(tools, StoredTool))
         .where(_is_tool_of(actor, server_id))
