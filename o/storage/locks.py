@@ -18,7 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 async def lock_rows(
-    connection: AsyncConnection, which: ColumnElement[bool], *order: Column[Any]
+    connection: AsyncConnection,
+    which: ColumnElement[bool],
+    *order: Column[Any],
+    key_share: bool = False,
 ) -> None:
     """Lock rows that are to be changed or deleted.
 
@@ -26,6 +29,7 @@ async def lock_rows(
         connection: In a transaction.
         which: A condition on one table.
         order: That table's, as above.
+        key_share: For rows that stay: others may store meanwhile what names them by foreign keys.
     """
-    locked = select(order[-1]).where(which).order_by(*order).with_for_update()
+    locked = select(order[-1]).where(which).order_by(*order).with_for_update(key_share=key_share)
     await connection.execute(locked)

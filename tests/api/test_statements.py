@@ -157,6 +157,24 @@ def test_folders_and_their_files_are_read_in_few_statements(product: Product) ->
         assert len(without_control(sent)) <= count, sent
 
 
+def test_a_folder_is_taken_from_many_agents_in_as_many_statements_as_from_one(
+    product: Product,
+) -> None:
+    client = product.client()
+    counts = []
+    before = [tool.name for tool in client.agents.tools.list(client.agents.create(model=HANDLE).id)]
+    for held_by in (1, 4):
+        folders = [client.folders.create(name=new_id("folder")).id for _ in range(2)]
+        body = {"folder_ids": folders}
+        agents = [client.agents.create(model=HANDLE, extra_body=body).id for _ in range(held_by)]
+        left = iter(folders)
+        sent = statements_of(product, lambda: client.folders.delete(next(left)))  # noqa: B023
+        counts.append(len(without_control(sent)))
+        for id_ in agents:
+            assert [tool.name for tool in client.agents.tools.list(id_)] == before
+    assert counts[0] == counts[1]
+
+
 def test_messages_are_listed_in_one_statement_and_two_with_a_cursor(product: Product) -> None:
     client = product.client()
     agent = client.agents.create(model=HANDLE)

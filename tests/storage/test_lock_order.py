@@ -253,6 +253,22 @@ def test_files_that_are_opened_attached_and_uploaded_at_once_wait_in_no_ring(
         assert len(list(held)) <= 2
 
 
+def test_what_belongs_to_an_agent_is_stored_while_a_folder_is_taken_from_it(
+    server: Product, client: Letta, pool: ThreadPoolExecutor
+) -> None:
+    folder = client.folders.create(name=new_id("folder"))
+    agent = client.agents.create(model=HANDLE, extra_body={"folder_ids": [folder.id]})
+    with changes_paused(server, "DELETE ON agent_folders") as go_on:
+        deleting = pool.submit(client.folders.delete, folder.id)
+        wait_for_locks(server, 1)
+        with psycopg.connect(libpq_url(server.state["database_url"])) as storing:
+            # As a row does that names the agent with a foreign key, such as a message.
+            storing.execute("SELECT FROM agents WHERE id = %s FOR KEY SHARE NOWAIT", (agent.id,))
+        go_on()
+        deleting.result(30)
+    assert not list(client.agents.folders.list(agent.id))
+
+
 async def test_usage_of_runs_that_are_purged_and_of_those_that_are_removed_is_added_in_one_order(
     server: Product, client: Letta, pool: ThreadPoolExecutor
 ) -> None:

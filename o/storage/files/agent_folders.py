@@ -6,12 +6,13 @@ and then has locked the agent (`get_agent`). With its first folder an agent gets
 files, and with the last one they go, as in V1.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, delete, exists, func, select, update
+from sqlalchemy import ARRAY, Select, Text, any_, delete, exists, func, literal, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -28,6 +29,14 @@ from o.storage.rows import all_models_of, columns_of, models_of
 from o.storage.tables.core import agents
 from o.storage.tables.folders import agent_files, agent_folders, files, folders
 from o.tools.files import with_file_tools, without_file_tools
+
+_CHANGE_TOOLS = text(
+    """
+    UPDATE agents SET tool_names = changed.tool_names
+    FROM jsonb_to_recordset(CAST(:changed AS jsonb)) AS changed (id text, tool_names text[])
+    WHERE agents.id = changed.id
+    """
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,7 @@ async def attach_folder(connection: AsyncConnection, agent: Agent, folder: Folde
     if added.one_or_none() is None:
         return False
     await open_up_to_budget(connection, agent, folder.id)
-    await _set_tools(connection, agent.id)
+    await _set_tools(connection, [agent.id])
     return True
 
 
@@ -87,7 +96,7 @@ async def detach_folder(connection: AsyncConnection, agent_id: str, folder_id: s
         )
     )
     if taken.rowcount:
-        await _set_tools(connection, agent_id)
+        await _set_tools(connection, [agent_id])
 
 
 async def take_from_agents(connection: AsyncConnection, folder_id: str) -> None:
@@ -99,15 +108,14 @@ async def take_from_agents(connection: AsyncConnection, folder_id: str) -> None:
     """
     await lock_open_files_of(connection, folder_id)
     held = select(agent_folders.c.agent_id).where(agent_folders.c.folder_id == folder_id)
-    await lock_rows(connection, agents.c.id.in_(held), agents.c.id)
+    await lock_rows(connection, agents.c.id.in_(held), agents.c.id, key_share=True)
     await connection.execute(delete(agent_files).where(agent_files.c.folder_id == folder_id))
     gone = await connection.execute(
         delete(agent_folders)
         .where(agent_folders.c.folder_id == folder_id)
         .returning(agent_folders.c.agent_id)
     )
-    for agent_id in sorted(gone.scalars()):
-        await _set_tools(connection, agent_id)
+    await _set_tools(connection, gone.scalars().all())
 
 
 async def set_folders(connection: AsyncConnection, agent: Agent, wanted: Sequence[Folder]) -> None:
@@ -120,7 +128,7 @@ async def set_folders(connection: AsyncConnection, agent: Agent, wanted: Sequenc
     for folder in wanted:
         await attach_folder(connection, agent, folder)
     if not wanted:
-        await _set_tools(connection, agent.id)
+        await _set_tools(connection, [agent.id])
 
 
 async def folders_of_agents(
@@ -236,21 +244,24 @@ def _files_of(agent_id: str) -> Select[Any]:
     )
 
 
-async def _set_tools(connection: AsyncConnection, agent_id: str) -> None:
-    """Have an agent that is locked have the tools that read files exactly if it has a folder."""
+async def _set_tools(connection: AsyncConnection, agent_ids: Sequence[str]) -> None:
+    """Have agents that are locked have the tools that read files exactly if they have a folder."""
     is_one = select(agent_folders.c.folder_id).join(
         folders, folders.c.id == agent_folders.c.folder_id
     )
-    is_one = is_one.where(agent_folders.c.agent_id == agent_id, folders.c.deleted_at.is_(None))
-    row = await connection.execute(
-        select(agents.c.tool_names, exists(is_one)).where(agents.c.id == agent_id)
-    )
-    names, has_folder = row.one()
-    wanted = with_file_tools(names) if has_folder else without_file_tools(names)
-    if wanted != names:
-        await connection.execute(
-            update(agents).where(agents.c.id == agent_id).values(tool_names=wanted)
+    is_one = is_one.where(agent_folders.c.agent_id == agents.c.id, folders.c.deleted_at.is_(None))
+    rows = await connection.execute(
+        select(agents.c.id, agents.c.tool_names, exists(is_one).label("has_folder")).where(
+            agents.c.id == any_(literal(agent_ids, ARRAY(Text)))
         )
+    )
+    changed = []
+    for id_, names, has_folder in rows:
+        wanted = with_file_tools(names) if has_folder else without_file_tools(names)
+        if wanted != names:
+            changed.append({"id": id_, "tool_names": wanted})
+    if changed:
+        await connection.execute(_CHANGE_TOOLS, {"changed": json.dumps(changed)})
 
 
 def _held(agent_id: str, row: Any) -> HeldFile:
