@@ -100,7 +100,7 @@ class _Found:
 class _Read:
     """All that was read; messages and passages are in `lists` already, as they are shown."""
 
-    lists: LongLists = field(default_factory=LongLists)
+    lists: LongLists
     ids: LocalIds = field(default_factory=LocalIds)
     agents: list[_Found] = field(default_factory=list)
     archives: list[tuple[HeldArchive, str]] = field(default_factory=list)
@@ -113,23 +113,35 @@ class _Read:
 
 
 async def export_agent(
-    agent_id: str, wanted: Export, actor: Actor, parts: Parts
+    agent_id: str, wanted: Export, actor: Actor, parts: Parts, lists: LongLists
 ) -> Iterator[bytes]:
     """The file, as JSON in pieces. All of it is of one moment, and read before the first piece.
+
+    Args:
+        agent_id: Whose.
+        wanted: What of it.
+        actor: Who asks.
+        parts: Of the API.
+        lists: New ones, which the caller closes behind the last piece, or when there is to be none.
 
     Raises:
         NotFound: There is no such agent for this actor, or no such conversation of it.
     """
+    read = _Read(lists)
     async with parts.database.begin() as connection:
         await see_one_moment(connection)
-        read = await _read(connection, agent_id, wanted, actor, parts)
+        await _read(connection, agent_id, wanted, actor, parts, read)
     return await asyncio.to_thread(_written, read, wanted)
 
 
 async def _read(
-    connection: AsyncConnection, agent_id: str, wanted: Export, actor: Actor, parts: Parts
-) -> _Read:
-    read = _Read()
+    connection: AsyncConnection,
+    agent_id: str,
+    wanted: Export,
+    actor: Actor,
+    parts: Parts,
+    read: _Read,
+) -> None:
     states = await _read_states(connection, actor, agent_id, read)
     ids = [state.agent.id for state in states]
     for id_ in ids:
@@ -151,7 +163,6 @@ async def _read(
         read.agents.append(_Found(state, own, threads, keys, views))
     for held in await list_held_archives(connection, ids):
         read.archives.append((held, await _read_passages(connection, held.archive.id, read)))
-    return read
 
 
 async def _read_states(

@@ -17,7 +17,7 @@ _LAST_LINE = b"\n" + 6 * b" "
 class LongLists:
     """The long lists of one document, which are filled one after the other.
 
-    They take room where temporary files are. It is free again when nobody has this any more.
+    They take room where temporary files are, until this is closed.
     """
 
     def __init__(self) -> None:
@@ -40,6 +40,10 @@ class LongLists:
         self._starts.append(self._file.tell())
         parts = re.split(f'"{self._mark}-(\\d+)"', _as_json(document))
         return self._pieces(parts)
+
+    def close(self) -> None:
+        """Free the room on disk. Nothing can be added or read any more."""
+        self._file.close()
 
     def _pieces(self, parts: list[str]) -> Iterator[bytes]:
         """Of what stands between the lists, and in between the number of each list."""

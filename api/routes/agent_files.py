@@ -1,18 +1,22 @@
 """Agent files: agents with all that is theirs, as V1's `.af` files."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, Header, Query, Request, Response, UploadFile
 from fastapi.responses import StreamingResponse
 from pydantic_core import from_json
+from starlette.types import Receive, Scope, Send
 
 from api.agent_files.exporting import Export, export_agent
 from api.agent_files.importing import Asked, import_file
+from api.agent_files.long_lists import LongLists
 from api.auth import has_scope
 from api.bodies import answer
-from api.deps import ActorDep, AgentId, PartsDep
+from api.deps import ActorDep, AgentId, Parts, PartsDep
 from api.wire.agent_files import ExportAgentBody, ImportedAgentsBody
+from o.domain.actors import Actor
 from o.domain.text import storable
 from o.errors import InvalidArgument, InvalidInput
 from o.letta.plans import ImportOptions
@@ -102,7 +106,7 @@ async def export(
             "INVALID_ARGUMENT: the legacy format is not written: leave use_legacy_format out"
         )
     wanted = Export(conversation_id=conversation_id, scrub_messages=scrub_messages)
-    return _file(await export_agent(agent_id, wanted, actor, parts))
+    return await _exported(agent_id, wanted, actor, parts)
 
 
 @router.post(
@@ -121,11 +125,28 @@ async def export_with_skills(
         scrub_messages=body.scrub_messages,
         skills=[skill.to_part() for skill in body.skills] or None,
     )
-    return _file(await export_agent(agent_id, wanted, actor, parts))
+    return await _exported(agent_id, wanted, actor, parts)
 
 
-def _file(pieces: Iterator[bytes]) -> Response:
-    return StreamingResponse(pieces, media_type="application/json")
+class _Exported(StreamingResponse):
+    """A file. Where its lists have waited is free as soon as the answer ends or breaks off."""
+
+    def __init__(self, pieces: Iterator[bytes], lists: LongLists) -> None:
+        super().__init__(pieces, media_type="application/json")
+        self._lists = lists
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the file."""
+        with closing(self._lists):
+            await super().__call__(scope, receive, send)
+
+
+async def _exported(agent_id: str, wanted: Export, actor: Actor, parts: Parts) -> Response:
+    with ExitStack() as where_none_comes:
+        lists = where_none_comes.enter_context(closing(LongLists()))
+        answered = _Exported(await export_agent(agent_id, wanted, actor, parts, lists), lists)
+        where_none_comes.pop_all()
+        return answered
 
 
 def _text(given: str | None) -> str | None:
