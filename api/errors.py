@@ -146,10 +146,10 @@ async def _of_validation(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     problems = [_without_input(problem) for problem in error.errors()]
     detail = repr(problems)[:8_000]
-    kind = request.headers.get("content-type")
+    content_type = request.headers.get("content-type")
     if any(problem["loc"] == ("body", "file") for problem in problems):
         detail = f"{detail} {_NOT_FORM}"
-    elif not may_be_json(kind):
+    elif not may_be_json(content_type):
         detail = f"{detail} {_NOT_JSON}"
     body: dict[str, object] = {"trace_id": "", "detail": detail}
     examples = [

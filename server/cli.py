@@ -29,7 +29,7 @@ from server.leaving import leave
 from server.letta_import.command import import_
 from server.lifeline import REFUSED, follow_supervisor, inherited_sockets, report_ready
 from server.secrets import secrets
-from server.streams import outlast_readers, status_of
+from server.streams import exit_status, outlast_readers
 from server.unknown_settings import unknown_settings, warn_of_unknown
 
 if TYPE_CHECKING:
@@ -284,7 +284,7 @@ def _main() -> None:
         leave(1)
     except SystemExit as end:
         if isinstance(end.code, int | None):
-            raise SystemExit(status_of(end.code or 0)) from None
+            raise SystemExit(exit_status(end.code or 0)) from None
         raise
 
 

@@ -15,8 +15,8 @@ import httpx
 from o.errors import InvalidInput, Unavailable
 from o.log import printable
 from server.api_answers import check_is_api
-from server.export.organizations import organizations_of
-from server.export.source import Source
+from server.api_organizations import organizations_of
+from server.api_source import Source
 from server.progress import progress_bar
 
 _AT_ONCE = 4

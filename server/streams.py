@@ -42,7 +42,7 @@ def why_unread() -> str | None:
     return os.strerror(_lost[0]) if _lost else None
 
 
-def status_of(status: int) -> int:
+def exit_status(status: int) -> int:
     """The exit status of a command: 1 where its output was to be kept, and could not be."""
     unread = why_unread()
     if status or unread is None or _lost[0] in _READER_HAS_LEFT:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from o.errors import InvalidInput, NotFound, OError, Unavailable
+from server.api_organizations import Organization
 from server.export.markdown import (
     Shown,
     block_markdown,
@@ -14,7 +15,6 @@ from server.export.markdown import (
     message_markdown,
 )
 from server.export.names import distinct_names, name_with_id, safe_name
-from server.export.organizations import Organization
 from server.export.writing import Place
 
 ABOUT = "agent.json"

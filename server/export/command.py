@@ -16,9 +16,9 @@ from server.api_address import address_of_api, url_option, user_option
 from server.progress import progress_bar
 
 if TYPE_CHECKING:
+    from server.api_organizations import Organization
+    from server.api_source import Source
     from server.export.agent import Exported
-    from server.export.organizations import Organization
-    from server.export.source import Source
     from server.export.writing import Place
 
 # What it works with is imported when it runs: `o --help` is quick.
@@ -91,8 +91,8 @@ def _export(
     overwrite: bool,
 ) -> int:
     from server.api_answers import check_is_api  # noqa: PLC0415
-    from server.export.organizations import organizations_of  # noqa: PLC0415
-    from server.export.source import Source  # noqa: PLC0415
+    from server.api_organizations import organizations_of  # noqa: PLC0415
+    from server.api_source import Source  # noqa: PLC0415
     from server.export.writing import Place  # noqa: PLC0415
 
     asyncio.run(check_is_api(url))

@@ -4,11 +4,12 @@ The server's token, or a server without one, opens all organizations, but each r
 user's and sees the organization of that user alone. Whoever wants all asks as one user of each.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from o.errors import NotFound
-from server.export.markdown import Shown
-from server.export.source import Refused, Source
+from server.api_source import Refused, Source
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Organization:
     """
 
     source: Source
-    about: Shown
+    about: Mapping[str, Any]
 
 
 def organizations_of(source: Source, user_id: str | None) -> tuple[list[Organization], list[str]]:

@@ -1,4 +1,4 @@
-"""What is exported, as the API tells it: page by page, with patience for an API that restarts."""
+"""What commands read of the API: page by page, with patience for an API that restarts."""
 
 import time
 from collections.abc import Iterator
