@@ -13,7 +13,6 @@ _UPLOAD = re.compile(r"/[^/]+/(?:(?:folders|sources)/[^/]+/upload|agents/import)
 _FORM_BYTES = 1024 * 1024
 """What may be around a file: the form's other fields, and what parts them."""
 
-
 _PACKED = "Bodies are taken as they are: send it without 'Content-Encoding: {}'."
 
 
@@ -33,12 +32,12 @@ class BodyBounds:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
-        coding = headers.get(b"content-encoding", b"identity").decode("latin-1").lower()
-        if coding != "identity":
-            packed = JSONResponse({"detail": _PACKED.format(coding[:40])}, status_code=415)
+        if coding := _coding(scope):
+            detail = _PACKED.format(coding[:40])
+            packed = JSONResponse({"detail": detail}, 415, {"accept-encoding": "identity"})
             await packed(scope, receive, send)
             return
+        headers = dict(scope["headers"])
         length = headers.get(b"content-length", b"0")
         is_file = _UPLOAD.fullmatch(scope["path"]) is not None
         max_bytes, said = self._of_files if is_file else self._of_bodies
@@ -50,6 +49,13 @@ class BodyBounds:
         is_json = may_be_json(kind.decode("latin-1") if kind is not None else None)
         body = _Body(receive, max_bytes, said, is_json=is_json)
         await self._app(scope, body.receive, send)
+
+
+def _coding(scope: Scope) -> str | None:
+    """How the body is packed, None where it is not; each line may name several ways, or none."""
+    lines = (value for name, value in scope["headers"] if name == b"content-encoding")
+    named = b",".join(lines).decode("latin-1").lower().split(",")
+    return next((one for one in map(str.strip, named) if one not in ("", "identity")), None)
 
 
 class _Body:

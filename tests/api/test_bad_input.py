@@ -112,10 +112,28 @@ def test_a_packed_body_is_415_and_says_so(http: httpx.Client, agent: AgentState)
     packed = gzip.compress(b'{"input": "hello"}')
     refused = http.post(f"/v1/agents/{agent.id}/messages", content=packed, headers=headers)
     assert refused.status_code == 415
+    assert refused.headers["accept-encoding"] == "identity"
     assert "without 'Content-Encoding: gzip'" in refused.json()["detail"]
-    headers["content-encoding"] = "identity"
-    plain = b'{"name": "ada"}'
-    assert http.patch(f"/v1/agents/{agent.id}", content=plain, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        (["identity"], 200),
+        ([""], 200),
+        (["identity", "Identity ,, identity"], 200),
+        (["gzip", "identity"], 415),
+        (["identity, gzip"], 415),
+        (["", "GZIP"], 415),
+    ],
+)
+def test_each_line_says_whether_a_body_is_packed(
+    http: httpx.Client, agent: AgentState, lines: list[str], status: int
+) -> None:
+    headers = [("content-type", "application/json")]
+    headers += [("content-encoding", line) for line in lines]
+    said = http.patch(f"/v1/agents/{agent.id}", content=b'{"name": "ada"}', headers=headers)
+    assert said.status_code == status
 
 
 def test_a_requirement_that_is_a_plain_text_is_a_name(http: httpx.Client) -> None:
