@@ -9,14 +9,18 @@ from o.llm.providers import LOCAL, Providers
 from o.settings.all import ProviderSettings
 
 AGENTS_BY_PROVIDER = """
-    SELECT t.organization_id, split_part(t.model, '/', 1) AS provider, count(*) AS agents,
-        (array_agg(t.id ORDER BY t.id))[1:3] AS some
-    FROM agents AS t
-    WHERE t.deleted_at IS NULL AND t.model LIKE '_%/_%' AND t.model NOT LIKE 'letta/%'
-        AND NOT EXISTS (
-            SELECT FROM providers AS p WHERE p.organization_id = t.organization_id
-                AND p.origin = 'api' AND p.name = split_part(t.model, '/', 1))
-    {only}
+    SELECT organization_id, provider, count(*) AS agents,
+        array_agg(id ORDER BY id) FILTER (WHERE nth <= 3) AS some
+    FROM (
+        SELECT t.id, t.organization_id, p.name AS provider,
+            row_number() OVER (PARTITION BY t.organization_id, p.name ORDER BY t.id) AS nth
+        FROM agents AS t, split_part(t.model, '/', 1) AS p(name)
+        WHERE t.deleted_at IS NULL AND t.model LIKE '_%/_%' AND t.model NOT LIKE 'letta/%'
+            AND NOT EXISTS (
+                SELECT FROM providers AS own WHERE own.organization_id = t.organization_id
+                    AND own.origin = 'api' AND own.name = p.name)
+        {only}
+    ) AS lacking
     GROUP BY 1, 2 ORDER BY 1, 2
 """
 """How many agents have models of a provider that is no row here: the environment may bring it."""

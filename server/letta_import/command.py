@@ -99,9 +99,13 @@ def _move(settings: Settings, providers: ProviderSettings, flags: dict[str, Any]
     ):
         try:
             accounts = move(context, kinds, wish, progress)
-            tell_lacking_models(context, kinds, providers, accounts)
         except psycopg.Error as error:
             raise Unavailable(_why_stopped(error)) from None
+        try:
+            tell_lacking_models(context, kinds, providers, accounts)
+        except psycopg.Error as error:  # a hint: all is moved, and is told of without it
+            words = f"whose models nobody here has was not found out ({type(error).__name__})"
+            accounts.tell("agents", "-", words)
     click.echo(accounts.as_json() if flags["as_json"] else accounts.as_table(is_dry=wish.is_dry))
     if not accounts.is_whole:
         return 1
