@@ -1,6 +1,7 @@
 """The bundled model loads behind the start of `o up`: whoever calls it meanwhile waits here."""
 
 import asyncio
+import math
 import time
 from urllib.parse import urlsplit
 
@@ -18,11 +19,11 @@ class BundledModel:
     """Waits for the bundled model while it loads, and no longer than that.
 
     The time is that of one start and not of each call: once it has passed, calls fail at once,
-    until the model takes connections again.
+    until the model takes connections again, or nobody has looked for it for as long as that.
     """
 
     def __init__(self) -> None:
-        self._away_since: float | None = None
+        self._away_since = self._looked_at = -math.inf
         self._was_there = False
 
     async def until_loaded(self, provider: Provider) -> None:
@@ -38,11 +39,14 @@ class BundledModel:
         url = urlsplit(provider.base_url)
         while not await _takes_connections(url.hostname or "", url.port or 80):
             now = time.monotonic()
-            self._away_since = self._away_since or now
-            if now - self._away_since > (_TO_LOAD_AGAIN_S if self._was_there else _TO_LOAD_S):
+            limit_s = _TO_LOAD_AGAIN_S if self._was_there else _TO_LOAD_S
+            if now - self._looked_at > limit_s:  # it may have been there meanwhile
+                self._away_since = now
+            self._looked_at = now
+            if now - self._away_since > limit_s:
                 raise _away()
             await asyncio.sleep(_LOOK_EVERY_S)
-        self._away_since, self._was_there = None, True
+        self._looked_at, self._was_there = -math.inf, True
 
 
 async def _takes_connections(host: str, port: int) -> bool:

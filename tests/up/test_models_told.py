@@ -5,10 +5,10 @@ import json
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -161,10 +161,13 @@ async def test_who_calls_the_bundled_model_while_it_loads_waits_for_it(
 
 
 async def test_a_bundled_model_that_does_not_come_holds_up_one_start_and_not_each_call(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, refused: asyncio.Queue[None]
 ) -> None:
-    monkeypatch.setattr(bundled, "_TO_LOAD_S", 1.0)
-    monkeypatch.setattr(bundled, "_TO_LOAD_AGAIN_S", 0.5)
+    later_s = 0.0
+    # On this clock a look takes ten seconds, and nothing else any time.
+    clock = SimpleNamespace(monotonic=lambda: later_s + 10.0 * refused.qsize())
+    monkeypatch.setattr(bundled, "time", clock)
+    monkeypatch.setattr(bundled, "_LOOK_EVERY_S", 0.0)
     port = own_port()
     models = Models(
         Providers(ProviderSettings(local_model_url=f"http://127.0.0.1:{port}/v1")), timeout_s=60
@@ -173,16 +176,19 @@ async def test_a_bundled_model_that_does_not_come_holds_up_one_start_and_not_eac
         handle=local_model.HANDLE, prompt=[{"role": "user", "content": "hello"}], tools=[]
     )
 
-    async def failing_s(calls: int) -> float:
-        """How long so many calls take, which all fail."""
-        began = time.monotonic()
-        for _ in range(calls):
+    async def looks() -> list[int]:
+        """How often each of three calls looks for it before it fails."""
+        counts = []
+        for _ in range(3):
+            before = refused.qsize()
             with pytest.raises(ModelError, match="bundled model does not answer"):
                 await models.complete(request)
-        return time.monotonic() - began
+            counts.append(refused.qsize() - before)
+        return counts
 
-    assert await failing_s(1) > 1.0
-    assert await failing_s(20) < 5.0, "the next ones do not wait"
+    assert await looks() == [14, 1, 1], "the next ones do not wait"
+    later_s += 3600
+    assert await looks() == [14, 1, 1], "whether it was away all that time nobody knows"
     model = FakeProvider(port=port)
     model.start()
     try:
@@ -190,8 +196,7 @@ async def test_a_bundled_model_that_does_not_come_holds_up_one_start_and_not_eac
     finally:
         model.stop()
     # It has died, and is waited for as long as it takes to start it again.
-    assert await failing_s(1) > 0.5
-    assert await failing_s(20) < 5.0
+    assert await looks() == [4, 1, 1]
     await models.close()
 
 
