@@ -1,6 +1,5 @@
 """Commands that are led to a server that is none of O: a line soon, whatever it does."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -34,11 +33,11 @@ STRANGE = {
 
 @pytest.mark.parametrize("kind", ENDLESS)
 async def test_what_does_not_end_its_answer_is_waited_for_so_long_and_no_longer(kind: str) -> None:
-    with foreign_server(ENDLESS[kind]) as port:
-        began = time.monotonic()
-        with pytest.raises(NoAnswer, match=r"does not answer within|has no end"):
-            await ask(f"http://127.0.0.1:{port}/v1/health/", within_s=1)
-        assert time.monotonic() - began < 5
+    with (
+        foreign_server(ENDLESS[kind]) as port,
+        pytest.raises(NoAnswer, match=r"does not answer within 1 s|has no end"),
+    ):
+        await ask(f"http://127.0.0.1:{port}/v1/health/", within_s=1)
 
 
 @pytest.mark.parametrize("kind", ENDLESS | STRANGE)
