@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from api.agent_files.judged_servers import refused_servers
+from api.agent_files.judged_servers import judge_servers
 from api.agent_files.storing import ImportStore
 from api.deps import Parts
 from api.new_agents import find_model
@@ -22,6 +22,7 @@ from o.letta.planned_agents import plan_import
 from o.letta.plans import ImportOptions, Model, Setting
 from o.letta.reading import read_file, unreadable
 from o.llm.catalogue import CatalogueEntry
+from o.storage.tools.mcp_servers import list_mcp_servers
 from o.tools.registry import BUILT_IN_TOOLS
 
 _ANY = "letta/auto"
@@ -64,7 +65,13 @@ async def import_file(
         Conflict: Somebody else makes a tool by the same name.
     """
     file = await asyncio.to_thread(read_file, content)
-    setting = await _setting(file, asked, actor, parts, adds_servers=adds_servers)
+    refused: dict[str, str] = {}
+    if adds_servers and file.mcp_servers:
+        async with parts.database.connect() as connection:
+            here = {one.server_name for one in await list_mcp_servers(connection, actor)}
+        file, refused = await judge_servers(file, here, parts.mcp)
+    setting = await _setting(file, asked, actor, parts)
+    setting = replace(setting, adds_servers=adds_servers, refused_servers=refused)
     notes = Notes()
     plan = await asyncio.to_thread(plan_import, file, setting, notes)
     async with parts.database.begin() as connection:
@@ -77,9 +84,7 @@ async def import_file(
     return Imported([planned.agent.id for planned in plan.agents], notes.lines())
 
 
-async def _setting(
-    file: AgentFile, asked: Asked, actor: Actor, parts: Parts, *, adds_servers: bool
-) -> Setting:
+async def _setting(file: AgentFile, asked: Asked, actor: Actor, parts: Parts) -> Setting:
     catalogue = parts.catalogue
     model = None if asked.model is None else await find_model(asked.model, actor, catalogue)
     if asked.embedding is not None:
@@ -100,8 +105,6 @@ async def _setting(
         embedding_config=EmbeddingFields(embedding=asked.embedding).embedding_shown(),
         embeddings=await _embeddings(file, actor, parts),
         schemas=await _schemas(file),
-        adds_servers=adds_servers,
-        refused_servers=await refused_servers(file, parts.mcp) if adds_servers else {},
     )
 
 

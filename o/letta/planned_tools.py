@@ -45,16 +45,25 @@ def plan_servers(file: AgentFile, setting: Setting, notes: Notes) -> dict[str, M
         if kind is None:
             notes.tell(ODD_SERVER, f"mcp_servers[{place}]")
             continue
-        notes.tell(NO_ENVIRONMENT, storable(one.server_name))
+        notes.tell(NO_ENVIRONMENT, server_name_of(one))
         planned[one.id] = _server(one, kind, setting)
     return planned
+
+
+def server_name_of(server: FileServer) -> str:
+    """What a server is called here."""
+    return _server_name(server.server_name)
+
+
+def _server_name(text: str) -> str:
+    return storable(text).strip()
 
 
 def _server(one: FileServer, kind: McpServerType, setting: Setting) -> McpServer:
     stdio = one.stdio_config or {}
     return McpServer(
         id=new_id("mcp_server"),
-        server_name=storable(one.server_name),
+        server_name=server_name_of(one),
         server_type=kind,
         server_url=text_of(one.server_url),
         command=text_of(stdio.get("command")),
@@ -108,10 +117,11 @@ def _plan_tool(
     if name is None:
         notes.tell(NO_SERVER, f"{where}: {one.name}")
         return None
-    server_id = next((server.id for server in servers if server.server_name == name), None)
+    name = _server_name(name)
+    server_id = next((server.id for server in servers if server_name_of(server) == name), None)
     tool = _tool(one, _schema(one, setting, where), setting)
     found = tool.model_copy(update={"tool_type": "external_mcp", "mcp_name": one.name})
-    return PlannedTool(found, server_id, storable(name))
+    return PlannedTool(found, server_id, name)
 
 
 def _custom(one: FileTool, setting: Setting, notes: Notes, where: str) -> StoredTool:

@@ -88,10 +88,10 @@ def test_a_server_that_is_added_is_on_record(key: Key) -> None:
 @pytest.mark.parametrize(
     ("brought", "words"),
     [
-        ({"server_url": "http://10.0.0.1/mcp"}, "10.0.0.1 is no public address"),
-        ({"server_url": "http://[/mcp"}, "server_url: "),
-        ({"server_url": None}, "server_url: "),
-        ({"server_type": "stdio", "stdio_config": {"args": ["x"]}}, "command: "),
+        ({"server_url": "http://10.0.0.1/mcp"}, "config.server_url: 10.0.0.1 is no public address"),
+        ({"server_url": "http://[/mcp"}, "config.streamable_http.server_url: "),
+        ({"server_url": None}, "config.streamable_http.server_url: "),
+        ({"server_type": "stdio", "stdio_config": {"args": ["x"]}}, "config.stdio.command: "),
     ],
 )
 def test_a_server_that_its_own_route_would_refuse_is_left_out_with_a_word(
@@ -100,4 +100,35 @@ def test_a_server_that_its_own_route_would_refuse_is_left_out_with_a_word(
     admin = key("admin")
     tools, notes = load(admin, file_of("af_remote", **brought))
     assert (tools, names_of(admin)) == ([], [])
-    assert f"An MCP server is left out: {words}" in notes.replace("config.server_url: ", "")
+    assert f"An MCP server is left out: {words}" in notes
+
+
+def test_what_is_stored_of_a_server_is_what_was_judged(key: Key) -> None:
+    admin = key("admin")
+    brought = {
+        "server_name": " sneak ",
+        "server_url": f" {GOOD['server_url']} ",
+        "stdio_config": {"command": "sh", "args": ["-c", "id"]},
+    }
+    assert load(admin, file_of("af_remote", **brought))[0] == ["af_remote"]
+    (stored,) = admin.get("/mcp-servers/").json()
+    assert (stored["server_name"], stored["server_url"]) == ("sneak", GOOD["server_url"])
+    assert stored["command"] is None
+
+
+def test_a_file_adds_a_hundred_servers_and_no_more(key: Key) -> None:
+    admin = key("admin")
+    load(admin, file_of(**GOOD))
+    file = file_of(**GOOD)  # one that is here counts for nothing
+    file["mcp_servers"] += [
+        file["mcp_servers"][0] | {"id": f"mcp_server-{n}", "server_name": f"s{n}"}
+        for n in range(1, 102)
+    ]
+    sent = {"file": ("a.af", json.dumps(file).encode(), "application/json")}
+    answer = admin.post("/agents/import", files=sent)
+    assert answer.status_code == 422
+    assert "101 new MCP servers" in answer.json()["detail"]
+    assert names_of(admin) == ["sneak"]
+    file["mcp_servers"].pop()
+    load(admin, file)
+    assert len(names_of(admin)) == 101
