@@ -97,6 +97,7 @@ class Measures:
         if queue is not None:
             words = "How long the oldest task has waited for a worker's free slot."
             answers.append(GaugeMetricFamily("o_oldest_task_seconds", words, queue.longest_wait_s))
+        if queue is not None and queue.workers is not None:
             words = "Workers that polled Temporal within the last minute, on whatever machine."
             answers.append(GaugeMetricFamily("o_workers", words, len(queue.workers)))
         return answers

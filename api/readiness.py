@@ -17,7 +17,7 @@ from o.storage.tools.sandbox_states import read_sandbox_state
 from o.storage.turn.steps import count_waiting_for_room
 from o.temporal.connection import check_serving
 from o.temporal.namespace import is_prepared
-from o.temporal.queues import find_queue
+from o.temporal.queues import QueueStanding, find_queue
 
 _KEPT_S = 2.0
 _PATIENCE_S = 2.0
@@ -32,7 +32,7 @@ class Standing:
         temporal: Whether it serves. While it is away, messages are kept; so they are where its
             namespace is unprepared, which lacks O's search attributes.
         workers: Whether any has a free slot; `none` where none has polled for a minute, unknown
-            where Temporal does not tell.
+            where Temporal does not tell, or not what time it is there where that has to be known.
         longest_wait_s: How long the oldest task has waited for a slot.
         waiting_for_room: How many model calls wait for room at their provider, by provider.
         sandbox: What workers run tools in, a `SandboxState`; None while they have not said.
@@ -81,8 +81,12 @@ class Readiness:
         temporal: Literal["ok", "unprepared"] = "unprepared" if prepared is False else "ok"
         if queue is None:
             return Standing(temporal, waiting_for_room=waiting, sandbox=sandbox)
-        waited_s = queue.longest_wait_s
-        workers: Literal["ok", "full", "none"] = "full" if waited_s > _LONGEST_WAIT_S else "ok"
-        if not queue.workers:
-            workers = "none"
-        return Standing(temporal, workers, waited_s, waiting, sandbox)
+        return Standing(temporal, _room(queue), queue.longest_wait_s, waiting, sandbox)
+
+
+def _room(queue: QueueStanding) -> Literal["ok", "full", "none", "unknown"]:
+    if queue.workers is not None and not queue.workers:
+        return "none"
+    if queue.longest_wait_s > _LONGEST_WAIT_S:
+        return "full"
+    return "unknown" if queue.workers is None else "ok"

@@ -49,7 +49,8 @@ class Ready(BaseModel):
         temporal: `away` means that messages are kept until it is back; `unprepared` that its
             namespace lacks O's search attributes, so that no turn begins until `o migrate` is run.
         workers: `full` means that none has a free slot; `none` that no worker has asked Temporal
-            for work in the last minute; `unknown` that Temporal does not tell.
+            for work in the last minute; `unknown` that Temporal does not tell, or not what time it
+            is there where that has to be known.
         longest_wait_s: How long the oldest task has waited for a slot.
         waiting_for_room: How many model calls wait because as many are under way to their provider
             as may be (`O_MODEL_CALLS`). Other providers' agents are served meanwhile.

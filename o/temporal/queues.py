@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
 
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
@@ -25,7 +24,9 @@ _KINDS = (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_
 POLL_S = 70.0
 """A worker polls anew at least this often; Temporal remembers those of the last minutes."""
 
-_LOOK_AGAIN_S = 0.02
+_BEHIND_S = 5.0
+"""So much our clock may be behind Temporal's before the time is asked for."""
+_LOOK_AGAIN_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,12 @@ class QueueStanding:
         longest_wait_s: How long the oldest task has waited for a worker with a free slot; 0 when
             none waits, and where the server keeps no such count.
         workers: Seconds since each worker polled last, on whatever machine, by its name and by
-            Temporal's clock. One that has stopped is among them for a minute.
+            Temporal's clock. One that has stopped is among them for a minute. None where some have
+            stopped, or our clock is wrong, and Temporal's does not show.
     """
 
     longest_wait_s: float
-    workers: dict[str, float]
+    workers: dict[str, float] | None
 
 
 async def find_queue(client: Client, task_queue: str, *, timeout_s: float) -> QueueStanding | None:
@@ -63,11 +65,13 @@ async def find_queue(client: Client, task_queue: str, *, timeout_s: float) -> Qu
     ages = [one.stats.approximate_backlog_age.ToTimedelta().total_seconds() for one in told]
     polled = {one.identity: one.last_access_time.ToDatetime(UTC) for one in told[0].pollers}
     silent = _silences(polled, datetime.now(UTC))
-    if any(not 0 <= silent_s < POLL_S for silent_s in silent.values()):
+    if any(not -_BEHIND_S <= silent_s < POLL_S for silent_s in silent.values()):
         # Some have stopped, or our clock is not Temporal's.
         now = await _time_there(client, task_queue, timeout_s=timeout_s / 2)
-        silent = _silences(polled, now or max(polled.values()))
-    return QueueStanding(max(ages), {name: s for name, s in silent.items() if s < POLL_S})
+        if now is None:
+            return QueueStanding(max(ages), None)
+        silent = _silences(polled, now)
+    return QueueStanding(max(ages), {name: max(s, 0) for name, s in silent.items() if s < POLL_S})
 
 
 def _silences(polled: dict[str, datetime], now: datetime) -> dict[str, float]:
@@ -79,30 +83,36 @@ async def _time_there(client: Client, task_queue: str, *, timeout_s: float) -> d
     """The time by Temporal's own clock, None where it does not show in time.
 
     No answer of Temporal tells it, but who polled when: so a queue where no work ever is, is
-    polled for a moment.
+    polled for a moment. Temporal remembers a process that does so often as one poller.
     """
-    name, identity = f"{task_queue}-clock", str(uuid4())
-    poll = asyncio.create_task(
-        client.workflow_service.poll_activity_task_queue(
-            PollActivityTaskQueueRequest(
-                namespace=client.namespace, task_queue=TaskQueue(name=name), identity=identity
-            ),
-            timeout=timedelta(seconds=POLL_S),
-        )
+    queue = TaskQueue(name=f"{task_queue}-clock")
+    asked = PollActivityTaskQueueRequest(
+        namespace=client.namespace, task_queue=queue, identity=client.identity
     )
+
+    async def polled() -> datetime | None:
+        told = await _describe(client, queue.name, _KINDS[-1], timeout_s=timeout_s)
+        ours = (one for one in told.pollers if one.identity == client.identity)
+        return next((one.last_access_time.ToDatetime(UTC) for one in ours), None)
+
     try:
         async with asyncio.timeout(timeout_s):
-            while not poll.done():
-                told = await _describe(client, name, _KINDS[-1], timeout_s=timeout_s)
-                for poller in told.pollers:
-                    if poller.identity == identity:
-                        return poller.last_access_time.ToDatetime(UTC)
-                await asyncio.sleep(_LOOK_AGAIN_S)
+            before = await polled()
+            poll = asyncio.create_task(
+                client.workflow_service.poll_activity_task_queue(
+                    asked, timeout=timedelta(seconds=POLL_S)
+                )
+            )
+            try:
+                while not poll.done():
+                    await asyncio.sleep(_LOOK_AGAIN_S)
+                    if (last := await polled()) != before:
+                        return last
+            finally:
+                poll.cancel()
+                await asyncio.gather(poll, return_exceptions=True)
     except (TimeoutError, RPCError):
         pass
-    finally:
-        poll.cancel()
-        await asyncio.gather(poll, return_exceptions=True)
     return None
 
 

@@ -58,7 +58,7 @@ async def end_executions(settings: Settings, *, despite_workers: bool) -> int:
     client: Client = await connect_or_explain(settings)
     if not despite_workers:
         queue = await _asked(find_queue(client, settings.task_queue, timeout_s=_PATIENCE_S))
-        if queue is None:
+        if queue is None or queue.workers is None:
             raise Conflict(
                 f"Temporal does not tell who polls the task queue {settings.task_queue}: stop all "
                 "workers, then say --despite-workers"
