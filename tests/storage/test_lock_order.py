@@ -382,7 +382,12 @@ def _folder(name: str) -> dict[str, Any]:
 
 
 def _mcp_server(name: str) -> dict[str, Any]:
-    return {"id": name, "server_name": name, "server_type": "sse", "server_url": "http://127.0.0.1:9"}
+    return {
+        "id": name,
+        "server_name": name,
+        "server_type": "sse",
+        "server_url": "http://127.0.0.1:9",
+    }
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,9 @@ async def test_what_reads_files_and_makes_vectors_is_replaced_when_it_cannot_go_
     folder = client.folders.create(name="stuck", embedding=EMBEDDING_HANDLE)
     file = client.folders.files.upload(folder.id, file=("a.txt", b"some words"))
     eventually(lambda: _files(narrow, file.id) == "completed", what="the first reading")
-    for execution in (embedding_execution(archive.id), ingestion_execution(str(file.id))):
+    ingestion = ingestion_execution(str(file.id))
+    await temporal.get_workflow_handle(ingestion).result()  # so that its id is free
+    for execution in (embedding_execution(archive.id), ingestion):
         await started(temporal, execution)
         for _ in range(3):
             token, _ = await try_task(temporal, execution)
