@@ -45,8 +45,8 @@ class BodyBounds:
             refusal = JSONResponse({"detail": said}, status_code=413)
             await refusal(scope, receive, send)
             return
-        kind = headers.get(b"content-type")
-        is_json = may_be_json(kind.decode("latin-1") if kind is not None else None)
+        content_type = headers.get(b"content-type")
+        is_json = may_be_json(None if content_type is None else content_type.decode("latin-1"))
         body = _Body(receive, max_bytes, said, is_json=is_json)
         await self._app(scope, body.receive, send)
 
