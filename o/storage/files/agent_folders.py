@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, Select, Text, any_, delete, exists, func, literal, select, text
+from sqlalchemy import ARRAY, Select, Text, any_, delete, func, literal, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -30,10 +30,13 @@ from o.storage.tables.core import agents
 from o.storage.tables.folders import agent_files, agent_folders, files, folders
 from o.tools.files import with_file_tools, without_file_tools
 
+# Lists of lists are no arrays unless all are as long, so that each agent's is JSON.
 _CHANGE_TOOLS = text(
     """
-    UPDATE agents SET tool_names = changed.tool_names
-    FROM jsonb_to_recordset(CAST(:changed AS jsonb)) AS changed (id text, tool_names text[])
+    UPDATE agents SET tool_names = ARRAY(
+        SELECT jsonb_array_elements_text(CAST(changed.names AS jsonb))
+    )
+    FROM unnest(CAST(:ids AS text[]), CAST(:names AS text[])) AS changed (id, names)
     WHERE agents.id = changed.id
     """
 )
@@ -246,22 +249,25 @@ def _files_of(agent_id: str) -> Select[Any]:
 
 async def _set_tools(connection: AsyncConnection, agent_ids: Sequence[str]) -> None:
     """Have agents that are locked have the tools that read files exactly if they have a folder."""
-    is_one = select(agent_folders.c.folder_id).join(
-        folders, folders.c.id == agent_folders.c.folder_id
+    theirs = any_(literal(agent_ids, ARRAY(Text)))
+    with_one = (
+        select(agent_folders.c.agent_id)
+        .join(folders, folders.c.id == agent_folders.c.folder_id)
+        .where(agent_folders.c.agent_id == theirs, folders.c.deleted_at.is_(None))
     )
-    is_one = is_one.where(agent_folders.c.agent_id == agents.c.id, folders.c.deleted_at.is_(None))
     rows = await connection.execute(
-        select(agents.c.id, agents.c.tool_names, exists(is_one).label("has_folder")).where(
-            agents.c.id == any_(literal(agent_ids, ARRAY(Text)))
+        select(agents.c.id, agents.c.tool_names, agents.c.id.in_(with_one)).where(
+            agents.c.id == theirs
         )
     )
-    changed = []
+    changed = {}
     for id_, names, has_folder in rows:
         wanted = with_file_tools(names) if has_folder else without_file_tools(names)
         if wanted != names:
-            changed.append({"id": id_, "tool_names": wanted})
+            changed[id_] = json.dumps(wanted)
     if changed:
-        await connection.execute(_CHANGE_TOOLS, {"changed": json.dumps(changed)})
+        given = {"ids": list(changed), "names": list(changed.values())}
+        await connection.execute(_CHANGE_TOOLS, given)
 
 
 def _held(agent_id: str, row: Any) -> HeldFile:
