@@ -35,14 +35,25 @@ def wipe(server: Product, http: Files, agent_ids: list[str]) -> None:
             http.http.delete(f"/v1/blocks/{block['id']}")
         assert http.http.delete(f"/v1/agents/{agent_id}").status_code == 200
     for kind, named in (("folders", "name"), ("tools", "name"), ("mcp-servers", "server_name")):
-        for one in http.http.get(f"/v1/{kind}/", params={"limit": 200}).json():
+        for one in _every(http, f"/v1/{kind}/"):
             if one[named].startswith(("af_", "af-")):
                 assert http.http.delete(f"/v1/{kind}/{one['id']}").is_success
-    for one in http.http.get("/v1/identities/").json():
+    for one in _every(http, "/v1/identities/"):
         if one["identifier_key"].startswith("af-"):
             assert http.http.delete(f"/v1/identities/{one['id']}").is_success
     gone = "SELECT 1 FROM agents WHERE id = ANY(%s)"
     eventually(lambda: not server.query(gone, agent_ids), what="the purge")
+
+
+def _every(http: Files, path: str) -> list[dict[str, Any]]:
+    """All that a list has: other tests may have left more than a page."""
+    found: list[dict[str, Any]] = []
+    while True:
+        after = {"after": found[-1]["id"]} if found else {}
+        page = http.http.get(path, params={"limit": 200} | after).json()
+        found += page
+        if not page:
+            return found
 
 
 def read_whole(http: Files, agent_id: str) -> dict[str, Any]:
