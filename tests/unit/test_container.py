@@ -23,6 +23,7 @@ _COMPLETE = {
 }
 _FIRST = """
 import os, signal, subprocess, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which may be ignored where tests run, as by nohup
 from server.container import run_as_init
 
 def work():

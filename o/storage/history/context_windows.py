@@ -47,6 +47,7 @@ REPORTED = """(
     JOIN steps ON steps.id = coalesce(messages.step_id, source.step_id)
     WHERE messages.conversation_id = conversations.id AND messages.role = 'assistant'
       AND messages.position > conversations.next_position - 200
+      AND messages.position < conversations.next_position -- see WINDOW_IDS
     ORDER BY messages.position DESC LIMIT 1
 )"""
 """In SQL, as JSON, what was reported of the newest prompt of a row `conversations`, in a fork of
