@@ -46,14 +46,15 @@ def wipe(server: Product, http: Files, agent_ids: list[str]) -> None:
 
 
 def _every(http: Files, path: str) -> list[dict[str, Any]]:
-    """All that a list has: other tests may have left more than a page."""
-    found: list[dict[str, Any]] = []
+    """All that a list has, which may be more than a page; some lists know no cursor."""
+    found: dict[str, dict[str, Any]] = {}
     while True:
-        after = {"after": found[-1]["id"]} if found else {}
-        page = http.http.get(path, params={"limit": 200} | after).json()
-        found += page
-        if not page:
-            return found
+        after = {"after": next(reversed(found))} if found else {}
+        page = http.http.get(path, params={"limit": "200"} | after).json()
+        new = {one["id"]: one for one in page if one["id"] not in found}
+        if not new:
+            return list(found.values())
+        found |= new
 
 
 def read_whole(http: Files, agent_id: str) -> dict[str, Any]:
