@@ -86,7 +86,8 @@ from o.metrics.measures import begin
 from o.outbound import OutboundGuard
 from o.process_memory import spare_collector
 from o.secrets import Keyring
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from o.storage.availability import until_shutdown
 from o.storage.database import Database
 from o.storage.providers import provider_reader

@@ -18,7 +18,8 @@ from pydantic import AliasChoices, ValidationError
 from o.errors import Conflict, OError, Unavailable
 from o.log import configure_logging, printable
 from o.process_memory import load_without_collector, spare_collector
-from o.settings.all import STARTUP_PATIENCE_S, ProviderSettings, Settings
+from o.settings.all import STARTUP_PATIENCE_S, Settings
+from o.settings.providers import ProviderSettings
 from o.tracing import hand_over, trace_to
 from server.api_address import address_of_api, url_option, user_option
 from server.backup.command import backup, reset_temporal, restore

@@ -19,7 +19,8 @@ from migrations.schema import MINIMUM_POSTGRES, NEWEST_TESTED_POSTGRES, is_migra
 from o.errors import Conflict, OError, Unavailable
 from o.llm.local_embedding import default_embedding, is_installed
 from o.secrets import Keyring
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from o.storage.availability import reason_of
 from o.storage.database import Database, libpq_url
 from o.storage.sealed import SEALED, count_by_key

@@ -6,7 +6,7 @@ from typing import Any
 
 from o.llm.provider_types import variables_of
 from o.llm.providers import LOCAL, Providers
-from o.settings.all import ProviderSettings
+from o.settings.providers import ProviderSettings
 
 AGENTS_BY_PROVIDER = """
     SELECT organization_id, provider, count(*) AS agents,

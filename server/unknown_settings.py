@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pydantic import AliasChoices
 
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from server.small_files import read_small
 
 _log = logging.getLogger(__name__)

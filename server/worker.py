@@ -37,7 +37,8 @@ from o.outbound import OutboundGuard
 from o.price_file import read_prices
 from o.process_memory import spare_collector
 from o.secrets import Keyring
-from o.settings.all import STARTUP_PATIENCE_S, ProviderSettings, Settings
+from o.settings.all import STARTUP_PATIENCE_S, Settings
+from o.settings.providers import ProviderSettings
 from o.storage.availability import until_shutdown
 from o.storage.database import Database
 from o.storage.model_lessons import StoredLessons

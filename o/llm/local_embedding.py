@@ -20,7 +20,7 @@ from pathlib import Path
 
 from o.domain.embedding import LOCAL_EMBEDDING, Vector
 from o.errors import Failure, ModelError
-from o.settings.all import ProviderSettings
+from o.settings.providers import ProviderSettings
 
 _log = logging.getLogger(__name__)
 _CHILD = Path(__file__).with_name("local_embedding_child.py")

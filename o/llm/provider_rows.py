@@ -22,7 +22,7 @@ from o.llm.provider_types import PROVIDER_TYPES
 from o.llm.providers import Provider, Providers, ProviderSet
 from o.outbound import OutboundGuard
 from o.secrets import Keyring, SecretUnreadable
-from o.settings.all import ProviderSettings
+from o.settings.providers import ProviderSettings
 
 _MOST_HELD = 1_000
 """Organizations whose providers are held at once."""

@@ -10,7 +10,7 @@ from o.domain.agents import DEFAULT_CONTEXT_WINDOW
 from o.errors import Failure, ModelError, NotFound
 from o.llm.provider_types import PROVIDER_TYPES, ProviderType, variables_of
 from o.outbound import OutboundGuard
-from o.settings.all import ProviderSettings
+from o.settings.providers import ProviderSettings
 
 ANY_MODEL = frozenset({"letta/auto", "letta/auto-fast", "letta/letta-free"})
 """V1's hosted handles, which clients name without knowing the server."""

@@ -4,7 +4,7 @@ from sqlalchemy import ARRAY, Text, bindparam, func, select, text
 
 from o.domain.lessons import ModelKey
 from o.storage.database import Database
-from o.storage.tables.core import model_lessons
+from o.storage.tables.providers import model_lessons
 
 KEPT_DAYS = 7
 """A lesson that is not learnt again is forgotten: models and servers are mended too."""

@@ -14,7 +14,8 @@ from o.storage.database import Database
 from o.storage.deleted_rows import deleted_by_time
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of, row_of
-from o.storage.tables.core import organizations, providers
+from o.storage.tables.core import organizations
+from o.storage.tables.providers import providers
 
 
 async def read_providers(connection: AsyncConnection, organization_id: str) -> MarkedProviders:

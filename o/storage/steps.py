@@ -15,7 +15,8 @@ from o.errors import NotFound
 from o.storage.deleted_rows import deleted_by_time
 from o.storage.pages import Page, page_of_rows
 from o.storage.rows import columns_of, model_of, models_of
-from o.storage.tables.core import agents, conversations, messages, providers, runs, steps
+from o.storage.tables.core import agents, conversations, messages, runs, steps
+from o.storage.tables.providers import providers
 
 
 @dataclass(frozen=True)

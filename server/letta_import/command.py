@@ -10,7 +10,8 @@ import click
 from click.decorators import pass_meta_key
 
 from o.errors import Unavailable
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 
 if TYPE_CHECKING:
     from server.letta_import.kind import Kind

@@ -5,7 +5,7 @@ from typing import Any
 
 from o.letta.agents import model_fields
 from o.letta.notes import Notes
-from o.settings.all import ProviderSettings
+from o.settings.providers import ProviderSettings
 from server.lacking_providers import AGENTS_BY_PROVIDER, lacking_providers
 from server.letta_import.accounts import Accounts
 from server.letta_import.kind import Context, Kind

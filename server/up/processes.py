@@ -12,7 +12,8 @@ from pydantic import SecretStr
 
 from o.errors import Unavailable
 from o.llm.providers import Providers
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from o.storage.availability import reach
 from o.storage.database import libpq_url
 from o.temporal.connection import connect_or_explain

@@ -12,7 +12,8 @@ from o.llm.provider_rows import ProviderRows
 from o.llm.providers import Providers
 from o.outbound import OutboundGuard
 from o.secrets import Keyring
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from o.storage.database import Database
 from o.storage.providers import provider_reader
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from o.errors import Conflict
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from server.up import locks, state
 from server.up.clash import refuse_name_clash
 from server.up.commands import Commands

@@ -17,7 +17,8 @@ from api.wire.groups import CreateGroupBody
 from api.wire.identities import CreateIdentityBody
 from api.wire.shown import AnswerBody, ErrorBody, FailedBody, InvalidBody, ShownMessage
 from o.ids import new_id
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from tests.support.approvals import ask, guarded_agent
 from tests.support.document import DOCUMENT
 from tests.support.product import Product

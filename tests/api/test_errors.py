@@ -14,7 +14,8 @@ from sqlalchemy import text
 from api.app import create_app
 from api.errors import install_error_handlers
 from o.ids import new_id
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from o.storage.database import Database
 from tests.support.product import Product
 from tests.support.provider import HANDLE, FakeProvider, do, say

@@ -7,7 +7,8 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from api.app import create_app
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from tests.support.product import Product
 
 _ADDRESS = re.compile(r'(?:href|src|url)="([^"]+)"')

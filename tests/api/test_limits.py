@@ -13,7 +13,8 @@ from pydantic import SecretStr
 from api.app import create_app
 from o.domain.keys import SECRET_PREFIX
 from o.rates import Rate
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from tests.api.test_busy import hold
 from tests.support.organizations import new_key, new_organization
 from tests.support.product import Product, eventually

@@ -17,7 +17,8 @@ from starlette.types import Scope
 from api.app import create_app
 from o.domain.archives import Passage
 from o.domain.messages import Message
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from o.storage.history.exports import AT_ONCE
 from tests.support.product import Product
 

@@ -15,7 +15,8 @@ from api.app import create_app
 from o.domain.keys import SECRET_PREFIX
 from o.errors import Conflict
 from o.metrics.own import OwnMeasures
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from server.shown_measures import worker_measures
 from server.up.ports import free_port
 from tests.deploy.test_watching import OTHERS

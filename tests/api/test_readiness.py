@@ -9,7 +9,8 @@ from letta_client import Letta
 from letta_client.types import AgentState
 from pydantic import SecretStr
 
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from server.doctor import examine
 from tests.support.product import Product, eventually
 from tests.support.two_apis import AnotherApi

@@ -5,7 +5,8 @@ import pytest
 from pydantic import SecretStr
 
 from api.app import create_app
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 
 
 @pytest.fixture(scope="module")

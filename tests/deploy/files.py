@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 from pydantic import AliasChoices
 
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 
 ROOT = Path(__file__).parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from server.cli import cli
 from tests.deploy.files import (
     KUBERNETES,

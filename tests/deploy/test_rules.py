@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from o.errors import InvalidInput
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from o.storage.database import libpq_url
 from tests.deploy.files import ROOT, compose, variables_of
 

@@ -7,7 +7,8 @@ import pytest
 from fastapi import FastAPI, routing
 
 from api.app import create_app, prepare
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 
 
 async def test_an_application_takes_what_is_ready_and_no_request_makes_routes(

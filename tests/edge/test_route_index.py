@@ -11,7 +11,8 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
 from api.app import create_app
 from api.edge.route_index import RouteIndex
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 
 _METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 

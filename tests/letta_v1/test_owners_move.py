@@ -4,7 +4,8 @@ import httpx
 import pytest
 from letta_client import APIStatusError, Letta
 
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from server.doctor import examine
 from tests.letta_v1.moving import Import, line, news, told
 from tests.letta_v1.rows import V1, llm_config

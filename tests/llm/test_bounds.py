@@ -18,7 +18,7 @@ from o.llm.bounds import MAX_CALLS, ReplyOutOfBounds, UnknownEncoding, unpacked
 from o.llm.catalogue import Catalogue
 from o.llm.providers import Providers
 from o.llm.wires.server_sent_events import events_of
-from o.settings.all import ProviderSettings
+from o.settings.providers import ProviderSettings
 from tests.llm.answering import Server, ask, choice, chunk
 
 MB = 1024 * 1024

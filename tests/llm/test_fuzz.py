@@ -22,7 +22,7 @@ from o.llm.models import Models
 from o.llm.providers import Provider, Providers
 from o.llm.wires.openai import chunks_of
 from o.llm.wires.streamed import streamed_reply
-from o.settings.all import ProviderSettings
+from o.settings.providers import ProviderSettings
 from tests.llm.answering import KEY, REQUEST
 
 LIMIT_S = 5.0

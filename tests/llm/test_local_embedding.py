@@ -9,7 +9,7 @@ import pytest
 
 from o.errors import ModelError
 from o.llm.local_embedding import LocalEmbedding, default_embedding, is_installed, pieces_of
-from o.settings.all import ProviderSettings
+from o.settings.providers import ProviderSettings
 from tests.support.product import is_alive
 
 

@@ -11,7 +11,7 @@ import pytest
 from o.domain.llm import ModelRequest, ToolSpec
 from o.llm.models import Models
 from o.llm.providers import LOCAL_MODEL, Providers
-from o.settings.all import ProviderSettings
+from o.settings.providers import ProviderSettings
 from tests.support.ports import own_port
 from tests.support.product import REPOSITORY, eventually
 

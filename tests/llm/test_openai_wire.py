@@ -16,7 +16,7 @@ from o.llm.providers import Provider, Providers
 from o.llm.requests.bodies import chat_body
 from o.llm.wires.chat import Completion, reply_of
 from o.llm.wires.openai import OpenAIWire
-from o.settings.all import ProviderSettings
+from o.settings.providers import ProviderSettings
 from tests.llm.answering import ARGUMENTS, KEY, REQUEST, Server, ask, choice, chunk
 
 CALL = {"id": "call_1", "function": {"name": "memory_insert", "arguments": json.dumps(ARGUMENTS)}}

@@ -23,7 +23,7 @@ from o.llm.provider_rows import ProviderRows
 from o.llm.providers import Provider, Providers, ProviderSet
 from o.outbound import OutboundGuard
 from o.secrets import Keyring
-from o.settings.all import ProviderSettings
+from o.settings.providers import ProviderSettings
 from tests.support.hanging import HangingProvider
 from tests.support.product import eventually
 

@@ -21,7 +21,7 @@ from o.llm.catalogue import Catalogue
 from o.llm.models import Models
 from o.llm.providers import Providers
 from o.llm.tracing import tracing
-from o.settings.all import ProviderSettings
+from o.settings.providers import ProviderSettings
 from o.tools.registry import BUILT_IN_TOOLS
 
 Opened = Callable[[Models], Models]

@@ -16,7 +16,8 @@ from letta_client import Letta
 
 from o.ids import DEFAULT_ORGANIZATION_ID, new_id
 from o.secrets import Keyring, names_of
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from o.storage.database import Database, libpq_url
 from o.storage.sealed import SEALED
 from o.storage.worker_requests import WorkerRequest, add_worker_request, finish_worker_request

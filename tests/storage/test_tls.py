@@ -13,7 +13,8 @@ from sqlalchemy import text
 
 from migrations.upgrade import migrate
 from o.errors import Unavailable
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from o.storage.availability import reach, why_unreachable
 from o.storage.database import Database, connect_alone, libpq_url
 from server.doctor import examine

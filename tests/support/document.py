@@ -3,6 +3,7 @@
 from typing import Any
 
 from api.app import create_app
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 
 DOCUMENT: dict[str, Any] = create_app(Settings(), ProviderSettings()).openapi()

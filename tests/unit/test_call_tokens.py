@@ -12,7 +12,8 @@ from api.edge.call_operations import OPEN_TO_TOOLS
 from api.edge.slashes import other_spelling
 from o.call_tokens import Call, CallTokens
 from o.secrets import Keyring
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from tests.support.document import DOCUMENT
 
 _CALL = Call("org-1", "job-1", "agent-1")

@@ -7,7 +7,8 @@ import pytest
 
 from o.domain.embedding import LOCAL_EMBEDDING, is_worth_embedding
 from o.llm import local_embedding
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from o.storage.database import Database
 from server.embedding import WorkerEmbedding
 from server.sweep.message_embedding import MessageModel

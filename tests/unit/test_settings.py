@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from o.errors import NotFound
 from o.llm.providers import Providers
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from sandbox.packages import TIMEOUT_S
 from server.up.environment import of_children
 from workflows.options import TOOL_TIMEOUT

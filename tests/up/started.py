@@ -7,7 +7,8 @@ from pathlib import Path
 
 from o.errors import OError
 from o.log import configure_logging
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from server.up import processes, supervisor
 from server.up.commands import Commands
 

@@ -10,7 +10,8 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from server.doctor import Finding, examine
 from tests.up.conftest import NewProduct
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from server import doctor, status
 from server.api_answers import NoAnswer, ask
 from server.doctor import examine

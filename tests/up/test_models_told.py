@@ -19,7 +19,8 @@ from o.llm import bundled
 from o.llm.catalogue import Catalogue, embeds_text
 from o.llm.models import Models
 from o.llm.providers import Providers
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from server.doctor import examine
 from server.up import local_model
 from tests.support.ports import own_port

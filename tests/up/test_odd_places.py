@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from o.errors import Unavailable
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from server.api_address import address_of_api
 from server.doctor import examine
 from server.on_database import target_url

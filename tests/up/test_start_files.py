@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from o.settings.all import ProviderSettings, Settings
+from o.settings.all import Settings
+from o.settings.providers import ProviderSettings
 from server import start_files
 from server.doctor import examine
 from server.start_files import strange_start_files

@@ -9,11 +9,12 @@ from o.storage.tables import (
     memory,
     message_vectors,
     moved,
+    providers,
     tools,
 )
 from o.storage.tables.columns import metadata
 
 # Importing one puts its tables into `metadata`.
-MODULES = (core, folders, identities, kept, keys, memory, message_vectors, moved, tools)
+MODULES = (core, folders, identities, kept, keys, memory, message_vectors, moved, providers, tools)
 
 __all__ = ["MODULES", "metadata"]

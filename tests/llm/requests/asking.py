@@ -9,7 +9,7 @@ from o.domain.llm import ModelReply, ModelRequest, ReplyDelta
 from o.llm.models import Models
 from o.llm.providers import Providers
 from o.llm.requests.learnt import Learnt
-from o.settings.all import ProviderSettings
+from o.settings.providers import ProviderSettings
 from o.tools.registry import BUILT_IN_TOOLS
 from tests.llm.requests.refusing import (
     RefusingProvider,

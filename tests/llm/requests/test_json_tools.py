@@ -16,7 +16,7 @@ from o.errors import ModelError
 from o.llm.models import Models
 from o.llm.providers import Providers
 from o.llm.requests.json_tools import NOTE, as_json, read_json
-from o.settings.all import ProviderSettings
+from o.settings.providers import ProviderSettings
 from o.tools.registry import BUILT_IN_TOOLS
 
 INSERT = BUILT_IN_TOOLS["memory_insert"].spec

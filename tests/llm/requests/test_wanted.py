@@ -11,7 +11,7 @@ from o.llm.models import Models
 from o.llm.providers import Providers
 from o.llm.requests.capabilities import Capabilities, capabilities_of
 from o.llm.requests.repair import repaired
-from o.settings.all import ProviderSettings
+from o.settings.providers import ProviderSettings
 from tests.llm.requests.refusing import (
     Body,
     Habit,
