@@ -7,6 +7,7 @@ import pytest
 from letta_client import APIStatusError, Letta
 from letta_client.types import AgentState
 
+from tests.support.organizations import new_organization
 from tests.support.product import Product
 from tests.support.provider import HANDLE, FakeProvider, call, do, say
 
@@ -20,6 +21,12 @@ def look() -> dict:
     names = ("TOWN_KEY", "PLACE", "SHARED", "LETTA_AGENT_ID")
     return {name: os.environ.get(name) for name in names} | {"left": os.environ.get("SHORT")}
 '''
+
+
+@pytest.fixture(scope="module")
+def client(server: Product) -> Letta:
+    """A client of an organization of its own, where nobody else's tests leave variables."""
+    return server.client(api_key=new_organization(server, "of variables"))
 
 
 def shown(client: Letta, agent_id: str, **options: Any) -> dict[str, str]:
