@@ -10,7 +10,6 @@ from fastapi_offline import FastAPIOffline
 from temporalio.client import Client
 
 from api.answers.watch import RunWatcher
-from api.callbacks import Callbacks
 from api.deps import Parts
 from api.documentation import ERRORS, document, serve_document
 from api.edge.allow_header import PREFIXES, AllowedMethods
@@ -19,7 +18,6 @@ from api.edge.route_index import find_by_words
 from api.edge.slashes import serve_both_spellings
 from api.errors import install_error_handlers
 from api.local_vectors import LocalVectors
-from api.mcp_servers import McpBook
 from api.measures import Measures
 from api.providers import ProviderBook
 from api.readiness import Readiness
@@ -74,7 +72,9 @@ from api.routes import (
     usage,
 )
 from api.routes import providers as provider_routes
-from api.turns import Turns
+from api.tools.mcp_servers import McpBook
+from api.turns.callbacks import Callbacks
+from api.turns.turns import Turns
 from api.worker_requests import WorkerRequests
 from o.domain.runs import StopReason
 from o.llm.catalogue import Catalogue

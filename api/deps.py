@@ -14,16 +14,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.datastructures import QueryParams
 from temporalio.client import Client
 
-from api.audit import put_request_on_record
-from api.auth import current_actor, key_of, reach_of
-from api.callbacks import Callbacks
+from api.access.audit import put_request_on_record
+from api.access.auth import current_actor, key_of, reach_of
 from api.edge.calls import call_of
-from api.mcp_servers import McpBook
 from api.measures import Measures
 from api.pagination import page_query
 from api.providers import ProviderBook
 from api.readiness import Readiness
-from api.turns import Turns
+from api.tools.mcp_servers import McpBook
+from api.turns.callbacks import Callbacks
+from api.turns.turns import Turns
 from api.wire.agents import EVERYTHING, Relations
 from api.worker_requests import WorkerRequests
 from o.domain.actors import Actor

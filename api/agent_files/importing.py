@@ -8,9 +8,9 @@ from typing import Any
 
 from api.agent_files.judged_servers import judge_servers
 from api.agent_files.storing import ImportStore
+from api.agents.new_agents import find_model
 from api.deps import Parts
-from api.new_agents import find_model
-from api.new_tools import derived_schema
+from api.tools.new_tools import derived_schema
 from api.wire.llm import EmbeddingFields
 from o.domain.actors import Actor
 from o.domain.tools import SourceType

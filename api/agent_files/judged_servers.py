@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from pydantic import ValidationError
 
-from api.mcp_servers import McpBook
+from api.tools.mcp_servers import McpBook
 from api.wire.mcp import CreateMcpServerBody, StdioConfig
 from o.errors import InvalidArgument, InvalidInput
 from o.letta.file_models import AgentFile, FileServer

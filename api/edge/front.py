@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from api.auth import TokenCheck
+from api.access.auth import TokenCheck
 from api.edge.body_bounds import BodyBounds
 from api.edge.browsers import BrowserCheck
 from api.edge.calls import CallCheck

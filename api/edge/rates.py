@@ -2,7 +2,7 @@
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.auth import HEALTH_PATHS, METRICS_PATH, key_of
+from api.access.auth import HEALTH_PATHS, METRICS_PATH, key_of
 from api.edge.calls import call_of
 from api.edge.clients import address_of
 from api.errors import asked_too_often

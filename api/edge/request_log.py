@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.auth import HEALTH_PATHS, METRICS_PATH
+from api.access.auth import HEALTH_PATHS, METRICS_PATH
 from o.log import about, add_about
 from o.metrics.measures import OPEN_REQUESTS, request_answered
 from o.tracing import Span, is_traced, span

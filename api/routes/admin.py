@@ -5,8 +5,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
-from api.audit import note_target
-from api.auth import SHUTS_KEYS
+from api.access.audit import note_target
+from api.access.auth import SHUTS_KEYS
 from api.bodies import answer
 from api.deps import ReachDep, ReadsDep, TransactionDep
 from api.wire.admin import (

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from api.audit import note_nothing_done, note_target
-from api.auth import SHUTS_KEYS
+from api.access.audit import note_nothing_done, note_target
+from api.access.auth import SHUTS_KEYS
 from api.bodies import answer
 from api.deps import ActorDep, ReachDep, ReadsDep, TransactionDep
 from api.pagination import page_query

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 from starlette.convertors import Convertor, register_url_convertor
 
+from api.agents.agent_answers import agent_answer
 from api.bodies import answer, block_answer
 from api.deps import (
     ActorDep,
@@ -17,7 +18,6 @@ from api.deps import (
 )
 from api.documentation import OUTDATED
 from api.pagination import page_of, page_query
-from api.shown_agents import agent_answer
 from api.wire.agents import AgentBody
 from api.wire.blocks import BlockBody, MemoryBody, UpdateBlockBody, block_bodies
 from o.storage.agents import agent_blocks as stored

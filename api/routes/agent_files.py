@@ -9,10 +9,10 @@ from fastapi.responses import StreamingResponse
 from pydantic_core import from_json
 from starlette.types import Receive, Scope, Send
 
+from api.access.auth import has_scope
 from api.agent_files.exporting import Export, export_agent
 from api.agent_files.importing import Asked, import_file
 from api.agent_files.long_lists import LongLists
-from api.auth import has_scope
 from api.bodies import answer
 from api.deps import ActorDep, AgentId, Parts, PartsDep
 from api.wire.agent_files import ExportAgentBody, ImportedAgentsBody

@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from api.agents.agent_answers import agent_answer
 from api.bodies import answer
 from api.deps import ActorDep, AgentId, FolderId, PartsDep, ReadsDep, TransactionDep
 from api.pagination import page_query
-from api.shown_agents import agent_answer
 from api.wire.agents import AgentBody
 from api.wire.files import AgentFilesBody
 from api.wire.folders import FolderBody

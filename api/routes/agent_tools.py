@@ -6,14 +6,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.agents.agent_answers import agent_answer
+from api.agents.new_agents import tool_attached
 from api.archival import embed_soon
 from api.bodies import answer
 from api.deps import ActorDep, AgentId, Parts, PartsDep, ReadsDep, ToolId, TransactionDep
-from api.held_tools import tools_named
-from api.new_agents import tool_attached
 from api.pagination import page_of, page_query
-from api.shown_agents import agent_answer
-from api.tool_runs import run_by_worker
+from api.tools.named_tools import tools_named
+from api.tools.tool_runs import run_by_worker
 from api.wire.agents import AgentBody
 from api.wire.tools import (
     ModifyApprovalBody,

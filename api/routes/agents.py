@@ -6,8 +6,16 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.auth import current_actor
-from api.block_limits import check_limits
+from api.access.auth import current_actor
+from api.agents.agent_answers import agent_answer, agents_answer, stored_agent_answer
+from api.agents.block_limits import check_limits
+from api.agents.new_agents import (
+    agent_changes,
+    check_embedding,
+    model_asked_for,
+    model_of_new,
+    new_agent,
+)
 from api.bodies import answer
 from api.deps import (
     ActorDep,
@@ -24,15 +32,7 @@ from api.deps import (
 )
 from api.documentation import RELATIONS, documented, in_path
 from api.edge.calls import refuse_to_tools
-from api.held_tools import tools_named
-from api.new_agents import (
-    agent_changes,
-    check_embedding,
-    model_asked_for,
-    model_of_new,
-    new_agent,
-)
-from api.shown_agents import agent_answer, agents_answer, stored_agent_answer
+from api.tools.named_tools import tools_named
 from api.wire.agent_requests import CreateAgentBody, UpdateAgentBody
 from api.wire.agents import EVERYTHING, AgentBody
 from o.domain.actors import Actor

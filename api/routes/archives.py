@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
 
+from api.agents.agent_answers import agents_answer
 from api.archival import ArrivalDep, check_embedding, embed_soon
 from api.bodies import answer
 from api.deps import (
@@ -18,7 +19,6 @@ from api.deps import (
     TransactionDep,
 )
 from api.documentation import RELATIONS, documented
-from api.shown_agents import agents_answer
 from api.wire.agents import AgentBody
 from api.wire.archives import ArchiveBody, CreateArchiveBody, UpdateArchiveBody
 from api.wire.passages import CreatePassageBody, CreatePassagesBody, PassageBody, passage_bodies

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from api.auth import current_actor
-from api.block_limits import check_limits
+from api.access.auth import current_actor
+from api.agents.agent_answers import agents_answer
+from api.agents.block_limits import check_limits
 from api.bodies import answer, block_answer
 from api.deps import (
     ActorDep,
@@ -22,7 +23,6 @@ from api.deps import (
     parts_of,
 )
 from api.documentation import OUTDATED, RELATIONS, documented, in_path
-from api.shown_agents import agents_answer
 from api.wire.agents import AgentBody
 from api.wire.blocks import BlockBody, CreateBlockBody, UpdateBlockBody, block_bodies
 from o.storage.agents import blocks as stored

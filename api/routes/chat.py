@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 
 from api.bodies import answer
-from api.chatting import answer_chat
 from api.deps import ActorDep, PartsDep, ReadsDep
 from api.documentation import CHAT, OPENAI_ERRORS
+from api.turns.chat_completions import answer_chat
 from api.wire.chat import ChatBody
 from api.wire.completions import OpenAIModel, OpenAIModels
 from o.domain.agents import Agent

@@ -11,7 +11,7 @@ from google.protobuf.json_format import MessageToJson, Parse, ParseError
 from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.converter import PayloadCodec
 
-from api.auth import key_of
+from api.access.auth import key_of
 from api.deps import PartsDep
 from o.secrets import SecretUnreadable
 from o.temporal.codec import ENCRYPTED

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter, Response
 
+from api.agents.compacting import compact_thread
 from api.bodies import answer
-from api.compacting import compact_thread
 from api.deps import ActorDep, AgentId, PartsDep, ThreadId, thread_of
 from api.wire.compaction import CompactionBody, CompactionRequestBody, ThreadCompactionBody
 from o.domain.agents import Thread

@@ -9,8 +9,8 @@ from api.bodies import messages_answer
 from api.deps import ActorDep, PartsDep, ReadsDep, ThreadDep, ThreadId, thread_of
 from api.documentation import ANSWER
 from api.pagination import page_query
-from api.preview import preview_request
-from api.sending import answer_send
+from api.turns.preview import preview_request
+from api.turns.sending import answer_send
 from api.wire.messages import V1_VIEW
 from api.wire.shown import ShownMessage
 from api.wire.turns import ConversationSendBody

@@ -4,6 +4,9 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from api.agents.new_agents import check_fallbacks, find_model
+from api.agents.new_conversations import fork_conversation, start_conversation
+from api.agents.prompts import recompile_prompt
 from api.bodies import answer
 from api.deps import (
     ActorDep,
@@ -15,10 +18,7 @@ from api.deps import (
     TransactionDep,
     thread_of,
 )
-from api.new_agents import check_fallbacks, find_model
-from api.new_conversations import fork_conversation, start_conversation
 from api.pagination import page_query
-from api.prompts import recompile_prompt
 from api.wire.conversations import (
     AgentOfThreadBody,
     ConversationBody,

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.agents.resetting import reset_own_thread
 from api.bodies import answer, messages_answer
 from api.deps import (
     ActorDep,
@@ -21,7 +22,6 @@ from api.deps import (
 )
 from api.documentation import REFUSED
 from api.pagination import page_query
-from api.resetting import reset_own_thread
 from api.wire.groups import CreateGroupBody, GroupBody, UpdateGroupBody, group_bodies
 from api.wire.messages import MessageView
 from api.wire.shown import ShownMessage

@@ -5,7 +5,7 @@ from typing import Literal
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
-from api.auth import may
+from api.access.auth import may
 from api.deps import PartsDep
 
 router = APIRouter(tags=["health"])

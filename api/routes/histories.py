@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter, Response
 
+from api.agents.agent_answers import agent_answer
+from api.agents.prompts import recompile_prompt
+from api.agents.resetting import reset_own_thread
 from api.bodies import answer
 from api.deps import ActorDep, AgentId, PartsDep, TransactionDep
-from api.prompts import recompile_prompt
-from api.resetting import reset_own_thread
-from api.shown_agents import agent_answer
 from api.wire.agent_requests import ResetMessagesBody
 from api.wire.agents import AgentBody
 from o.domain.agents import Thread

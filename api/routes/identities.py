@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Header, Query, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.agents.agent_answers import agents_answer
 from api.bodies import answer
 from api.deps import (
     ActorDep,
@@ -17,7 +18,6 @@ from api.deps import (
     TransactionDep,
 )
 from api.documentation import RELATIONS, documented
-from api.shown_agents import agents_answer
 from api.wire.agents import AgentBody
 from api.wire.blocks import BlockBody, block_bodies
 from api.wire.fields import MAX_ITEMS

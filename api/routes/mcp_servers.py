@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Path, Query, Response
 from api.bodies import answer
 from api.deps import ActorDep, PartsDep, ReadsDep, ToolId, TransactionDep
 from api.documentation import MCP_FAILURES
-from api.tool_runs import run_by_worker
+from api.tools.tool_runs import run_by_worker
 from api.wire.mcp import (
     CreateMcpServerBody,
     McpServerBody,

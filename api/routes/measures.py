@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 
-from api.auth import may
+from api.access.auth import may
 from api.deps import PartsDep
 from api.edge.calls import call_of
 from api.errors import METRICS_UNAUTHORIZED, unauthorized

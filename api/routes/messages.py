@@ -9,8 +9,8 @@ from api.bodies import messages_answer
 from api.deps import ActorDep, AgentId, CurrentClientDep, PartsDep, ReadsDep
 from api.documentation import ANSWER, REFUSED, STREAM
 from api.pagination import page_query
-from api.preview import preview_request
-from api.sending import accept_send, answer_send
+from api.turns.preview import preview_request
+from api.turns.sending import accept_send, answer_send
 from api.wire.callbacks import AsyncBody
 from api.wire.messages import MessageView
 from api.wire.runs import RunBody

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Path, Request, Response
 
-from api.audit import note_target
+from api.access.audit import note_target
 from api.bodies import answer
 from api.deps import ActorDep, PartsDep, TransactionDep, refuse_category
 from api.documentation import FAILURES

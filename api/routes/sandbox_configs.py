@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.audit import note_target
+from api.access.audit import note_target
 from api.bodies import answer
 from api.deps import ActorDep, PartsDep, ReadsDep, TransactionDep
 from api.pagination import page_query

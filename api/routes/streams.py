@@ -7,7 +7,7 @@ from api.answers.stream import EventStream
 from api.deps import ActorDep, Parts, PartsDep, ReadsDep, RunId, ThreadId, thread_of
 from api.documentation import STREAM
 from api.edge.request_log import note_run
-from api.turns import Sent
+from api.turns.turns import Sent
 from api.wire.conversations import AgentOfThreadBody
 from api.wire.fields import Key, Text
 from o.domain.runs import Run

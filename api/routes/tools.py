@@ -10,11 +10,11 @@ from fastapi.responses import JSONResponse
 
 from api.bodies import answer
 from api.deps import ActorDep, Parts, PartsDep, ReadsDep, ToolId, TransactionDep
-from api.new_tools import derived_schema, new_tool, tool_changes
 from api.pagination import page_query
-from api.tool_lists import WantedTools, count_of_tools, page_of_tools
-from api.tool_runs import run_by_worker, tool_of_source
-from api.tool_search import find_by_words
+from api.tools.new_tools import derived_schema, new_tool, tool_changes
+from api.tools.tool_lists import WantedTools, count_of_tools, page_of_tools
+from api.tools.tool_runs import run_by_worker, tool_of_source
+from api.tools.tool_search import find_by_words
 from api.wire.shown import ToolReturnMessage
 from api.wire.tool_requests import (
     CodeBody,

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from fastapi.routing import APIRoute
 
+from api.access.audit import is_recorded
 from api.app import _ROUTERS
-from api.audit import is_recorded
 from o.ids import DEFAULT_ORGANIZATION_ID, DEFAULT_USER_ID, new_id
 from o.storage.database import libpq_url
 from tests.support.approvals import GUARDED, INSERT

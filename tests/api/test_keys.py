@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from api.keys import KNOWN_S
+from api.access.keys import KNOWN_S
 from o.domain.keys import SCOPES, hash_of
 from o.ids import new_id
 from o.storage.database import Database, libpq_url

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.keys import KeyBook
+from api.access.keys import KeyBook
 from o.domain.keys import hash_of
 from o.storage.database import Database
 from tests.support.organizations import new_key

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.keys import KeyBook
+from api.access.keys import KeyBook
 from o.domain.keys import SECRET_PREFIX
 from o.storage.database import Database, libpq_url
 from tests.support.organizations import new_key

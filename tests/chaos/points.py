@@ -41,7 +41,7 @@ _APP = "fastapi:FastAPI.__call__"
 
 POINTS = (
     # Acceptance.
-    Point("request-parsed", "api", "api.turns:Turns.send", "before"),
+    Point("request-parsed", "api", "api.turns.turns:Turns.send", "before"),
     Point("run-stored", "api", _TELL, "before"),
     Point("turn-taken", "worker", _TASK_DONE, "before", command="schedule_activity"),
     Point("run-signalled", "api", _TELL, "after"),

@@ -9,7 +9,7 @@ import pytest
 from letta_client import APIStatusError, Letta, NotFoundError, UnprocessableEntityError
 from letta_client.types import AgentState
 
-from api.mcp_servers import McpBook
+from api.tools.mcp_servers import McpBook
 from api.wire.mcp import CreateMcpServerBody, masked
 from o.domain.actors import Actor
 from o.errors import InvalidArgument

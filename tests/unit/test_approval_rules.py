@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from api.new_agents import tools_given
+from api.agents.new_agents import tools_given
 from api.wire.tools import tool_body
 from o.domain.agents import Agent
 from o.domain.llm import ToolSpec

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from api.agent_files.judged_servers import judge_servers
-from api.mcp_servers import McpBook
+from api.tools.mcp_servers import McpBook
 from o.letta.file_models import AgentFile
 from o.outbound import OutboundGuard
 from o.settings.all import Settings

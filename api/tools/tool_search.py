@@ -2,7 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.tool_lists import WantedTools, built_in_tools
+from api.tools.tool_lists import WantedTools, built_in_tools
 from api.wire.tool_requests import FoundToolBody, SearchToolsBody
 from api.wire.tools import ToolBody
 from o.domain.actors import Actor

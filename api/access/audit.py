@@ -11,9 +11,9 @@ from dataclasses import replace
 from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.auth import current_actor
+from api.access.auth import current_actor
+from api.access.scopes import wanted_scopes
 from api.edge.calls import call_of
-from api.scopes import wanted_scopes
 from o.storage.organizations.audit import put_on_record
 
 _READS = frozenset({"GET", "HEAD"})

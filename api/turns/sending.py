@@ -4,13 +4,13 @@ from dataclasses import replace
 
 from fastapi import Request, Response
 
+from api.access.auth import refuse_without
 from api.answers.json_answer import Render, Shown, json_answer
 from api.answers.stream import EventStream, refused_stream
-from api.auth import refuse_without
 from api.deps import Parts
 from api.edge.calls import refuse_to_tools
 from api.edge.request_log import note_run
-from api.turns import Send, Sent
+from api.turns.turns import Send, Sent
 from api.wire.callbacks import AsyncBody
 from api.wire.turns import SendBody
 from o.domain.actors import Actor

@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.agents.prompts import compiled_prompt
 from api.deps import Parts
-from api.prompts import compiled_prompt
 from api.wire.turns import SendBody
 from o.domain.actors import Actor
 from o.domain.agents import Agent, Conversation, Thread

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from api.held_tools import NamedTools
+from api.tools.named_tools import NamedTools
 from api.wire.agent_requests import CreateAgentBody, UpdateAgentBody, random_name
 from api.wire.llm import EmbeddingFields, ModelFields
 from o.domain.actors import Actor

@@ -7,8 +7,8 @@ from fastapi import Request, Response
 from api.answers.chat import ChatStream, WholeReply
 from api.deps import Parts
 from api.edge.request_log import note_run
-from api.sending import answer_when_finished, checked_send
-from api.turns import Send, Sent
+from api.turns.sending import answer_when_finished, checked_send
+from api.turns.turns import Send, Sent
 from api.wire.chat import ChatBody
 from o.domain.actors import Actor
 from o.domain.agents import Thread

@@ -12,12 +12,12 @@ from pydantic import SecretStr
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.access.keys import KNOWN_S, KeyBook
+from api.access.scopes import wanted_scopes
 from api.edge.allow_header import PREFIXES
 from api.edge.calls import call_of
 from api.edge.clients import address_of
 from api.errors import UNAUTHORIZED, asked_too_often, database_failed, unauthorized
-from api.keys import KNOWN_S, KeyBook
-from api.scopes import wanted_scopes
 from o.domain.actors import Actor
 from o.domain.keys import SECRET_PREFIX, ApiKey
 from o.domain.keys import Scope as KeyScope
