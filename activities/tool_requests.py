@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from activities.errors import AlreadyStarted
-from activities.outside import MAY_HAVE_RUN, apply_edits
+from activities.runners.outside_calls import MAY_HAVE_RUN, apply_edits
 from activities.worker_requests import Asked
 from o.domain.actors import Actor
 from o.domain.agents import Agent

@@ -7,7 +7,10 @@ from typing import Literal
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
-from activities.called import (
+from activities.errors import as_activity_failure
+from activities.heartbeat import heartbeating
+from activities.runners.outside_calls import apply_edits, call_outside
+from activities.tool_call import (
     CalledTool,
     arguments_of,
     commit,
@@ -16,9 +19,6 @@ from activities.called import (
     read_called_locked,
     refusal,
 )
-from activities.errors import as_activity_failure
-from activities.heartbeat import heartbeating
-from activities.outside import apply_edits, call_outside
 from o.domain.archives import Archive
 from o.domain.messages import ToolReturn
 from o.domain.text import storable

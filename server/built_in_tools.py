@@ -4,8 +4,8 @@ from functools import partial
 
 from temporalio.client import Client
 
-from activities.agent_messages import AgentMessages, MessageLimits
-from activities.run_code import RunCodeRunner
+from activities.runners.agent_messages import AgentMessages, MessageLimits
+from activities.runners.run_code import RunCodeRunner
 from o.domain.agents import Agent
 from o.settings.all import Settings
 from o.storage.database import Database

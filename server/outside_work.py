@@ -7,8 +7,8 @@ from typing import Any
 
 from temporalio.client import Client
 
-from activities.custom_tools import CustomToolRunner, NetworkPolicy, SandboxUse
 from activities.requirements import Prepared, RequirementsInstaller
+from activities.runners.custom_tools import CustomToolRunner, NetworkPolicy, SandboxUse
 from activities.tool_requests import ToolRequests
 from activities.worker_requests import Handler
 from o.domain.agents import Agent

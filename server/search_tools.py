@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from activities.file_tools import FileTools
-from activities.search_tools import SearchTools
+from activities.runners.file_tools import FileTools
+from activities.runners.search_tools import SearchTools
 from o.settings.all import Settings
 from o.storage.database import Database
 from o.storage.search.archival import PassageSearch

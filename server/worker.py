@@ -13,9 +13,9 @@ from temporalio.runtime import Runtime
 from activities.approvals import ApprovalActivities
 from activities.callbacks import CallbackActivities
 from activities.compact import CompactActivities
-from activities.embedding import EmbeddingActivities
+from activities.embedding.messages import MessageEmbeddingActivities
+from activities.embedding.passages import EmbeddingActivities
 from activities.ingestion import IngestionActivities
-from activities.message_embedding import MessageEmbeddingActivities
 from activities.runs import RunActivities
 from activities.step.traces import StepTraces
 from activities.steps import StepActivities, StepLimits

@@ -72,13 +72,13 @@ class FileOutcome:
 
 @activity.defn(name="embed_passages")
 async def embed_passages(archive: ArchiveRef) -> EmbedOutcome:
-    """Embed passages of an archive for a while; see `activities.embedding`."""
+    """Embed passages of an archive for a while; see `activities.embedding.passages`."""
     only_a_name(archive)
 
 
 @activity.defn(name="embed_messages")
 async def embed_messages(messages: MessagesRef) -> EmbedOutcome:
-    """Embed messages of an organization for a while; see `activities.message_embedding`."""
+    """Embed messages of an organization for a while; see `activities.embedding.messages`."""
     only_a_name(messages)
 
 

@@ -9,7 +9,7 @@ import pytest
 from letta_client import Letta, NotFoundError
 from letta_client.types import Archive
 
-from activities.archive_work import ArchiveWork
+from activities.embedding.archive_work import ArchiveWork
 from o.domain.embedding import Refused, Vector
 from o.ids import new_id
 from o.storage.archives.embedding import list_archives_to_embed, take_archive

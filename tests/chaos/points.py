@@ -66,8 +66,8 @@ POINTS = (
     Point("room-made", "worker", "activities.compact:CompactActivities.compact", "after"),
     # A tool call.
     Point("tool-begun", "worker", "activities.tools:ToolActivities.run_tool", "before", "ordinal"),
-    Point("tool-done", "worker", "activities.called:commit_return", "before"),
-    Point("return-alone", "worker", "activities.called:commit_return_alone", "before"),
+    Point("tool-done", "worker", "activities.tool_call:commit_return", "before"),
+    Point("return-alone", "worker", "activities.tool_call:commit_return_alone", "before"),
     Point(
         "tool-committed",
         "worker",
@@ -75,7 +75,7 @@ POINTS = (
         "after",
         "step_index",
     ),
-    Point("tool-started", "worker", "activities.outside:start_call", "after"),
+    Point("tool-started", "worker", "activities.runners.outside_calls:start_call", "after"),
     Point("files-opened", "worker", "o.storage.agents.agent_memory:open_requested", "after"),
     # The end of a run, and of an execution.
     Point("close-begun", "worker", "activities.runs:RunActivities.close_run", "before"),
@@ -112,7 +112,12 @@ POINTS = (
     Point("passages-found", "worker", "o.storage.archives.vectors:fill_part", "after"),
     Point("vectors-made", "worker", "o.llm.text_embedder:TextModels.embed_each", "after", nth=2),
     Point("vectors-uncommitted", "worker", "o.storage.archives.vectors:store_vectors", "after"),
-    Point("vectors-kept", "worker", "activities.archive_work:ArchiveWork._embed_batch", "after"),
+    Point(
+        "vectors-kept",
+        "worker",
+        "activities.embedding.archive_work:ArchiveWork._embed_batch",
+        "after",
+    ),
     Point("space-unswitched", "worker", "o.storage.archives.embedding:switch_space", "after"),
     Point("vectors-dropped", "worker", "o.storage.archives.vectors:drop_vectors", "after"),
     # Messages and their vectors.
@@ -138,7 +143,7 @@ POINTS = (
     Point(
         "message-vectors-kept",
         "worker",
-        "activities.message_work:MessageWork._embed_batch",
+        "activities.embedding.message_work:MessageWork._embed_batch",
         "after",
     ),
     # A file and its passages.

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from activities.run_code import RunCodeRunner
+from activities.runners.run_code import RunCodeRunner
 from o.errors import ToolFailed
 from o.tools.invocation import Invocation, Returned
 from sandbox.protocol import (
@@ -143,6 +143,6 @@ async def test_code_that_may_have_run_is_said_so() -> None:
 
 
 async def test_without_a_sandbox_nothing_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("activities.sandboxed._PATIENCE_S", 0.0)
+    monkeypatch.setattr("activities.runners.sandboxed._PATIENCE_S", 0.0)
     with pytest.raises(ToolFailed, match="The code was not run: no engine"):
         await ran("1", failure=SandboxUnavailable("no engine"))

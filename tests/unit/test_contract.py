@@ -5,9 +5,9 @@ import inspect
 import pytest
 from temporalio import activity
 
-from activities.embedding import EmbeddingActivities
+from activities.embedding.messages import MessageEmbeddingActivities
+from activities.embedding.passages import EmbeddingActivities
 from activities.ingestion import IngestionActivities
-from activities.message_embedding import MessageEmbeddingActivities
 from activities.runs import RunActivities
 from activities.steps import StepActivities
 from activities.tools import ToolActivities

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from activities.agent_answers import texts_of
-from activities.called import arguments_of
+from activities.runners.agent_answers import texts_of
+from activities.tool_call import arguments_of
 from api.wire.agent_requests import CreateAgentBody
 from api.wire.blocks import UpdateBlockBody
 from api.wire.turns import SendBody

@@ -2,8 +2,8 @@
 
 from temporalio import activity
 
-from activities.archive_work import ArchiveWork, MakeIndex
-from activities.embedding_pauses import pause_after, problem_of
+from activities.embedding.archive_work import ArchiveWork, MakeIndex
+from activities.embedding.pauses import pause_after, problem_of
 from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
 from o.domain.embedding import ArchiveToEmbed, PassageEmbedder

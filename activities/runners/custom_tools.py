@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from activities.outside import MAY_HAVE_RUN
 from activities.requirements import Prepared
-from activities.sandboxed import run_in_sandbox
+from activities.runners.outside_calls import MAY_HAVE_RUN
+from activities.runners.sandboxed import run_in_sandbox
 from o.domain.agents import Agent
 from o.domain.blocks import Block
 from o.domain.text import cut

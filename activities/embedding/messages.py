@@ -2,11 +2,11 @@
 
 from temporalio import activity
 
-from activities.archive_work import MakeIndex
-from activities.embedding_pauses import pause_after, problem_of
+from activities.embedding.archive_work import MakeIndex
+from activities.embedding.message_work import MessageWork
+from activities.embedding.pauses import pause_after, problem_of
 from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
-from activities.message_work import MessageWork
 from o.domain.embedding import PassageEmbedder
 from o.errors import ModelError, NotBuilt, NotFound, OError, Unavailable
 from o.storage.database import Database

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from temporalio.exceptions import TemporalError
 
-from activities.agent_answers import circle, no_answer, texts_of
-from activities.awaited_runs import AwaitedRuns
+from activities.runners.agent_answers import circle, no_answer, texts_of
+from activities.runners.awaited_runs import AwaitedRuns
 from o.domain.actors import Actor
 from o.domain.agents import Agent
 from o.domain.messages import InputMessage, Role, TextPart

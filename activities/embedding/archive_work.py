@@ -4,7 +4,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
-from activities.embedding_pauses import unusable
+from activities.embedding.pauses import unusable
 from o.domain.embedding import (
     MOST_CHARS,
     ArchiveToEmbed,

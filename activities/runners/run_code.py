@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from activities.outside import MAY_HAVE_RUN
-from activities.sandboxed import run_in_sandbox
+from activities.runners.outside_calls import MAY_HAVE_RUN
+from activities.runners.sandboxed import run_in_sandbox
 from o.domain.agents import Agent
 from o.domain.text import cut
 from o.errors import ToolFailed

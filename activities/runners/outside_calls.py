@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio import activity
 
-from activities.called import CalledTool, arguments_of, failed
 from activities.errors import AlreadyStarted
+from activities.tool_call import CalledTool, arguments_of, failed
 from o.domain.messages import ToolCall, ToolReturn
 from o.domain.text import storable
 from o.errors import OError, ToolFailed

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from activities.search_tools import SearchRunner
+from activities.runners.search_tools import SearchRunner
 from o.domain.agents import Agent
 from o.errors import ToolFailed
 from o.storage.database import Database

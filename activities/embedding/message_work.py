@@ -3,8 +3,8 @@
 import asyncio
 import time
 
-from activities.archive_work import MakeIndex
-from activities.embedding_pauses import unusable
+from activities.embedding.archive_work import MakeIndex
+from activities.embedding.pauses import unusable
 from o.domain.embedding import (
     MessagesToEmbed,
     PassageEmbedder,
