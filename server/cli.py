@@ -21,7 +21,7 @@ from o.process_memory import load_without_collector, spare_collector
 from o.settings.all import STARTUP_PATIENCE_S, Settings
 from o.settings.providers import ProviderSettings
 from o.tracing import hand_over, trace_to
-from server.api_address import address_of_api, url_option, user_option
+from server.api_client.address import address_of_api, url_option, user_option
 from server.backup.command import backup, reset_temporal, restore
 from server.container import check_complete, run_as_init
 from server.export.command import export
@@ -143,7 +143,7 @@ def api(**flags: Any) -> None:
 @cli.command()
 def worker() -> None:
     """Run conversations and their steps. Needs DATABASE_URL and TEMPORAL_ADDRESS."""
-    from server.worker import run_worker  # noqa: PLC0415
+    from server.worker.worker import run_worker  # noqa: PLC0415
 
     settings = _with_database(_settings())
     warn_of_unknown(os.environ)

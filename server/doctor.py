@@ -27,7 +27,7 @@ from o.storage.sealed import SEALED, count_by_key
 from o.temporal.connection import connect_or_explain
 from o.temporal.namespace import is_prepared
 from sandbox.choice import survey
-from server.api_answers import NoAnswer, ask
+from server.api_client.answers import NoAnswer, ask
 from server.lacking_providers import AGENTS_BY_PROVIDER, lacking_providers
 from server.start_files import strange_start_files
 from server.unknown_settings import Unknown

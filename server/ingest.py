@@ -14,9 +14,9 @@ import httpx
 
 from o.errors import InvalidInput, Unavailable
 from o.log import printable
-from server.api_answers import check_is_api
-from server.api_organizations import organizations_of
-from server.api_source import Source
+from server.api_client.answers import check_is_api
+from server.api_client.organizations import organizations_of
+from server.api_client.source import Source
 from server.progress import progress_bar
 
 _AT_ONCE = 4

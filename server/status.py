@@ -10,8 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from o.log import printable
 from o.settings.all import Settings
-from server.api_address import address_of_api
-from server.api_answers import NoAnswer, ask
+from server.api_client.address import address_of_api
+from server.api_client.answers import NoAnswer, ask
 
 _PATIENCE_S = 10.0
 _FOREIGN = "what answers there is no server of O"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from o.errors import InvalidInput, NotFound, OError, Unavailable
-from server.api_organizations import Organization
+from server.api_client.organizations import Organization
 from server.export.markdown import (
     Shown,
     block_markdown,

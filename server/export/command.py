@@ -12,12 +12,12 @@ import click
 from o.errors import InvalidInput, NotFound, OError, Unavailable
 from o.log import printable
 from o.settings.all import Settings
-from server.api_address import address_of_api, url_option, user_option
+from server.api_client.address import address_of_api, url_option, user_option
 from server.progress import progress_bar
 
 if TYPE_CHECKING:
-    from server.api_organizations import Organization
-    from server.api_source import Source
+    from server.api_client.organizations import Organization
+    from server.api_client.source import Source
     from server.export.agent import Exported
     from server.export.writing import Place
 
@@ -90,9 +90,9 @@ def _export(
     *,
     overwrite: bool,
 ) -> int:
-    from server.api_answers import check_is_api  # noqa: PLC0415
-    from server.api_organizations import organizations_of  # noqa: PLC0415
-    from server.api_source import Source  # noqa: PLC0415
+    from server.api_client.answers import check_is_api  # noqa: PLC0415
+    from server.api_client.organizations import organizations_of  # noqa: PLC0415
+    from server.api_client.source import Source  # noqa: PLC0415
     from server.export.writing import Place  # noqa: PLC0415
 
     asyncio.run(check_is_api(url))

@@ -34,7 +34,7 @@ def load() -> None:
     import api.edge.descriptors  # noqa: F401, PLC0415
     import migrations.schema  # noqa: F401, PLC0415
     import server.serving  # noqa: PLC0415
-    import server.worker  # noqa: F401, PLC0415
+    import server.worker.worker  # noqa: F401, PLC0415
     from api.app import prepare  # noqa: PLC0415
 
     prepare()

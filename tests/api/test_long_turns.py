@@ -12,7 +12,7 @@ from letta_client import DefaultHttpxClient, Letta
 from letta_client.types import AgentState
 from temporalio.worker import Replayer
 
-from server.queues import WORKFLOW_RUNNER
+from server.worker.queues import WORKFLOW_RUNNER
 from tests.support.executions import executions_of
 from tests.support.openai_client import openai_client, says, text_of
 from tests.support.product import Product, eventually

@@ -17,8 +17,8 @@ from o.errors import Conflict
 from o.metrics.own import OwnMeasures
 from o.settings.all import Settings
 from o.settings.providers import ProviderSettings
-from server.shown_measures import worker_measures
 from server.up.ports import free_port
+from server.worker.measures import worker_measures
 from tests.deploy.test_watching import OTHERS
 from tests.support.product import Product, eventually
 from tests.support.provider import call, do, say

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from o.metrics.measures import REGISTRY
-from server.temporal_measures import SHOWN
+from server.worker.temporal_measures import SHOWN
 from tests.support.product import REPOSITORY
 
 ALERTS = REPOSITORY / "deploy/prometheus/alerts.yaml"

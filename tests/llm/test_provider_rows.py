@@ -185,6 +185,6 @@ async def test_providers_that_hang_leave_a_worker_room_for_what_is_no_call() -> 
 
 
 def test_a_worker_that_nobody_asks_for_it_does_not_load_litellm() -> None:
-    code = "import server.worker, api.app, sys; print('litellm' in sys.modules)"
+    code = "import server.worker.worker, api.app, sys; print('litellm' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "False"

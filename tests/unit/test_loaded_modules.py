@@ -25,7 +25,7 @@ HEAVY = {
     "tiktoken": "loaded with the first window that is nearly full, of a model of OpenAI's",
 }
 API = "import server.cli, api.app, api.edge.connection, migrations.schema, server.serving"
-WORKER = "import server.cli, server.worker"
+WORKER = "import server.cli, server.worker.worker"
 
 
 def loaded(code: str) -> set[str]:

@@ -10,8 +10,8 @@ from o.llm import local_embedding
 from o.settings.all import Settings
 from o.settings.providers import ProviderSettings
 from o.storage.database import Database
-from server.embedding import WorkerEmbedding
 from server.sweep.message_embedding import MessageModel
+from server.worker.embedding import WorkerEmbedding
 
 _NOBODY = MessageModel(None)
 

@@ -7,7 +7,7 @@ import pytest
 from o.settings.all import Settings
 from o.settings.providers import ProviderSettings
 from server import doctor, status
-from server.api_answers import NoAnswer, ask
+from server.api_client.answers import NoAnswer, ask
 from server.doctor import examine
 from tests.support.foreign_server import (
     blank_body,

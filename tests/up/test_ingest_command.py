@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from o.ids import new_id
 from o.settings.all import Settings
 from o.settings.providers import ProviderSettings
-from server.api_address import address_of_api
+from server.api_client.address import address_of_api
 from server.doctor import Finding, examine
 from server.ingest import find_files
 from server.up import state

@@ -14,7 +14,7 @@ import pytest
 from o.errors import Unavailable
 from o.settings.all import Settings
 from o.settings.providers import ProviderSettings
-from server.api_address import address_of_api
+from server.api_client.address import address_of_api
 from server.doctor import examine
 from server.on_database import target_url
 from server.unknown_settings import unknown_settings, warn_of_unknown

@@ -10,7 +10,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
-from server.queues import WORKFLOW_RUNNER
+from server.worker.queues import WORKFLOW_RUNNER
 from tests.support.product import Product
 from workflows import options
 from workflows.contract import ConversationState, Turn

@@ -8,7 +8,7 @@ from letta_client import Letta
 from letta_client.types import AgentState
 from temporalio.worker import Replayer
 
-from server.queues import WORKFLOW_RUNNER
+from server.worker.queues import WORKFLOW_RUNNER
 from tests.support.executions import executions_of
 from tests.support.product import Product
 from tests.support.provider import call, do, say

@@ -7,7 +7,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowUpdateStage
 from temporalio.worker import Replayer
 
-from server.queues import WORKFLOW_RUNNER
+from server.worker.queues import WORKFLOW_RUNNER
 from tests.support.product import Product
 from tests.workflows.meetings import DONE, Meeting, Script, until
 from workflows.contract import CallRef, Cancel, Turn

@@ -16,7 +16,7 @@ from temporalio.worker import (
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from server.queues import WORKFLOW_RUNNER
+from server.worker.queues import WORKFLOW_RUNNER
 from tests.workflows.plays import PLAYS
 from tests.workflows.record import HISTORIES, KINDS
 from workflows.callback import CallbackWorkflow

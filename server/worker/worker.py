@@ -48,14 +48,14 @@ from o.storage.search.space_index import make_space_index
 from o.storage.worker_requests import COMPACT
 from o.temporal.connection import connect_or_explain
 from sandbox.protocol import Sandbox
-from server.compaction import compacting
-from server.embedding import WorkerEmbedding
-from server.outside_work import outside_work
-from server.queues import side_worker, turn_worker, worker_identity
-from server.sandboxes import sandbox_of_worker
-from server.shown_measures import worker_measures
 from server.sweep.sweeper import Sweeper
-from server.temporal_measures import TemporalMeasures
+from server.worker.compaction import compacting
+from server.worker.embedding import WorkerEmbedding
+from server.worker.measures import worker_measures
+from server.worker.outside_work import outside_work
+from server.worker.queues import side_worker, turn_worker, worker_identity
+from server.worker.sandboxes import sandbox_of_worker
+from server.worker.temporal_measures import TemporalMeasures
 from workflows.options import (
     callback_queue,
     control_queue,

@@ -24,10 +24,10 @@ from sandbox.egress.policy import AGENT_KEY, network_for
 from sandbox.installer import Source
 from sandbox.packages import Packages
 from sandbox.protocol import Network, Sandbox
-from server.built_in_tools import built_in_runners
-from server.embedding import WorkerEmbedding
-from server.mcp import mcp_work
-from server.search_tools import search_runners
+from server.worker.built_in_tools import built_in_runners
+from server.worker.embedding import WorkerEmbedding
+from server.worker.mcp import mcp_work
+from server.worker.search_tools import search_runners
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from o.settings.all import Settings
-from server.activity_logs import ActivityLogs
+from server.worker.activity_logs import ActivityLogs
 from workflows.callback import CallbackWorkflow
 from workflows.conversation import ConversationWorkflow
 from workflows.embedding import EmbeddingWorkflow

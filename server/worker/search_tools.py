@@ -10,7 +10,7 @@ from o.storage.search.archival import PassageSearch
 from o.storage.search.query_vectors import QueryVectors
 from o.storage.search.recall import MessageSearch
 from o.tools.invocation import ToolRunner
-from server.embedding import WorkerEmbedding
+from server.worker.embedding import WorkerEmbedding
 
 
 def search_runners(

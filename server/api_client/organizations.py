@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from o.errors import NotFound
-from server.api_source import Refused, Source
+from server.api_client.source import Refused, Source
 
 
 @dataclass(frozen=True)

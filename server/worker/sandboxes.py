@@ -16,7 +16,7 @@ from o.storage.tools.sandbox_states import SAID_EVERY_S, forget_sandbox_state, s
 from sandbox.choice import ChosenSandbox, build_sandbox
 from sandbox.egress.exits import Egress
 from sandbox.old_packages import remove_old
-from server.outside_work import packages_folder
+from server.worker.outside_work import packages_folder
 
 _log = logging.getLogger(__name__)
 _CHANGE_S = 0.5
