@@ -88,12 +88,10 @@ def set_file_aside(settings: Settings) -> str | None:
     """
     data_dir = settings.data_dir.resolve()
     file = data_dir / temporal_file.NAME
-    if not file.exists():
-        return None
     if settings.database_url is None:  # whoever restores into the data directory holds it
-        return temporal_file.set_aside(file, _WHY_ASIDE).name
-    if settings.temporal_address is not None:
-        return None
+        return temporal_file.set_aside(file, _WHY_ASIDE).name if file.exists() else None
+    if settings.temporal_address is not None or not os.path.exists(file):
+        return None  # in a container, as another user than its own, the directory may be closed
     try:
         lock = locks.claim(data_dir)
     except Conflict:  # an `o up` runs there, on another database: nobody is connected to this one
