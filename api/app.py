@@ -77,11 +77,11 @@ from api.turns.callbacks import Callbacks
 from api.turns.turns import Turns
 from api.worker_requests import WorkerRequests
 from o.domain.runs import StopReason
-from o.llm.catalogue import Catalogue
-from o.llm.embeddings import Embedder
-from o.llm.local_embedding import default_embedding
-from o.llm.provider_rows import ProviderRows
-from o.llm.text_embedder import TextModels
+from o.llm.embedding.embeddings import Embedder
+from o.llm.embedding.local import default_embedding
+from o.llm.embedding.text_embedder import TextModels
+from o.llm.providers.catalogue import Catalogue
+from o.llm.providers.provider_rows import ProviderRows
 from o.metrics.measures import begin
 from o.outbound import OutboundGuard
 from o.process_memory import spare_collector

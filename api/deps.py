@@ -32,8 +32,8 @@ from o.domain.embedding import TextEmbedder
 from o.domain.keys import Scope
 from o.errors import InvalidArgument, InvalidInput
 from o.ids import is_id, pattern
-from o.llm.catalogue import Catalogue
-from o.llm.embeddings import Embedder
+from o.llm.embedding.embeddings import Embedder
+from o.llm.providers.catalogue import Catalogue
 from o.outbound import OutboundGuard
 from o.settings.all import Settings
 from o.storage.database import Database

@@ -12,9 +12,9 @@ from o.domain.actors import Actor
 from o.domain.providers import ProviderRecord, environment_provider_id, secret_of
 from o.errors import Conflict, InvalidInput
 from o.ids import new_id
-from o.llm.provider_rows import ProviderRows, environment_provider
-from o.llm.provider_types import PROVIDER_TYPES, find_type
-from o.llm.providers import LOCAL, Provider
+from o.llm.providers.provider_rows import ProviderRows, environment_provider
+from o.llm.providers.provider_types import PROVIDER_TYPES, find_type
+from o.llm.providers.providers import LOCAL, Provider
 from o.outbound import OutboundGuard
 from o.secrets import Keyring
 from o.storage import providers as stored

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from migrations.schema import MINIMUM_POSTGRES, NEWEST_TESTED_POSTGRES, is_migrated
 from o.errors import Conflict, OError, Unavailable
-from o.llm.local_embedding import default_embedding, is_installed
+from o.llm.embedding.local import default_embedding, is_installed
 from o.secrets import Keyring
 from o.settings.all import Settings
 from o.settings.providers import ProviderSettings

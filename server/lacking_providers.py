@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from o.llm.provider_types import variables_of
-from o.llm.providers import LOCAL, Providers
+from o.llm.providers.provider_types import variables_of
+from o.llm.providers.providers import LOCAL, Providers
 from o.settings.providers import ProviderSettings
 
 AGENTS_BY_PROVIDER = """

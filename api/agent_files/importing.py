@@ -21,7 +21,7 @@ from o.letta.notes import Notes
 from o.letta.planned_agents import plan_import
 from o.letta.plans import ImportOptions, Model, Setting
 from o.letta.reading import read_file, unreadable
-from o.llm.catalogue import CatalogueEntry
+from o.llm.providers.catalogue import CatalogueEntry
 from o.storage.tools.mcp_servers import list_mcp_servers
 from o.tools.registry import BUILT_IN_TOOLS
 

@@ -16,7 +16,7 @@ from o.domain.llm import ToolSpec
 from o.domain.rules.approval import with_default_approvals
 from o.errors import InvalidArgument
 from o.ids import new_id
-from o.llm.catalogue import Catalogue, CatalogueEntry
+from o.llm.providers.catalogue import Catalogue, CatalogueEntry
 from o.tools.agent_types import SERVED_TYPES
 
 _A_HANDLE = "model must be a handle 'provider/model' that GET /v1/models/ lists"

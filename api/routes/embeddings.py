@@ -14,8 +14,8 @@ from api.wire.embeddings import EmbeddingsAnswer, EmbeddingsBody
 from o.domain.embedding import LOCAL_DIMENSIONS, LOCAL_EMBEDDING
 from o.domain.runs import RunError
 from o.errors import InvalidInput, ModelError
-from o.llm.catalogue import LOCAL_ENTRY
-from o.llm.embeddings import Input, Vectors
+from o.llm.embedding.embeddings import Input, Vectors
+from o.llm.providers.catalogue import LOCAL_ENTRY
 
 router = APIRouter(tags=["models"], responses=OPENAI_ERRORS | FAILED_OPENAI | NOT_BUILT_OPENAI)
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from api.deps import Parts
 from api.routes.health import V1_RELEASE
 from o.ids import DEFAULT_ORGANIZATION_ID
-from o.llm.catalogue import Catalogue, ProviderState
+from o.llm.providers.catalogue import Catalogue, ProviderState
 from o.settings.all import Settings
 
 _PATIENCE_S = 2.0

@@ -20,7 +20,7 @@ from api.wire.providers import (
     UpdateProviderBody,
 )
 from o.ids import pattern
-from o.llm.listing import list_models
+from o.llm.providers.listing import list_models
 from o.storage import providers as stored
 from o.storage.pages import Page
 

@@ -6,9 +6,9 @@ from pydantic import BaseModel, Field
 
 from api.wire.fields import RequestBody, Text, with_example
 from o.errors import InvalidInput
-from o.llm.catalogue import CatalogueEntry
-from o.llm.embedding_models import USUAL_DIMENSIONS, dimensions_of
-from o.llm.embeddings import Input, Vectors, as_base64
+from o.llm.embedding.embeddings import Input, Vectors, as_base64
+from o.llm.embedding.models import USUAL_DIMENSIONS, dimensions_of
+from o.llm.providers.catalogue import CatalogueEntry
 
 # V1 has no word for the others, which all speak OpenAI's wire.
 _ENDPOINT_TYPES = frozenset(

@@ -22,7 +22,7 @@ from o.domain.llm_config import (
     options_in,
     settings_in,
 )
-from o.llm.embedding_models import USUAL_DIMENSIONS, dimensions_of
+from o.llm.embedding.models import USUAL_DIMENSIONS, dimensions_of
 
 _PROVIDER_TYPES = frozenset(
     {

@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import BaseModel
 
-from o.llm.catalogue import CatalogueEntry
+from o.llm.providers.catalogue import CatalogueEntry
 
 
 class ModelBody(BaseModel):

@@ -11,9 +11,9 @@ from api.wire.fields import EntityTime, RequestBody, with_example
 from o.addresses import check_base_url
 from o.domain.providers import ProviderRecord
 from o.errors import InvalidInput
-from o.llm.listing import ListedModel
-from o.llm.provider_types import find_type
-from o.llm.providers import ANY_MODEL, Provider
+from o.llm.providers.listing import ListedModel
+from o.llm.providers.provider_types import find_type
+from o.llm.providers.providers import ANY_MODEL, Provider
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 _RESERVED = {handle.partition("/")[0] for handle in ANY_MODEL} | {"openai-proxy"}

@@ -14,7 +14,7 @@ from o.domain.text import storable
 from o.errors import Failure, ModelError
 from o.llm.error_bodies import NO_STATUS, failure_of, status_of
 from o.llm.pauses import forbids_retry, pause_s
-from o.llm.providers import Provider
+from o.llm.providers.providers import Provider
 from o.llm.redaction import LEAST_SECRET_CHARS
 from o.outbound import AddressRefused
 from workflows.options import MODEL_RETRIES

@@ -16,7 +16,7 @@ from o.llm.bounds import (
     UnknownEncoding,
     unpacked,
 )
-from o.llm.providers import Provider
+from o.llm.providers.providers import Provider
 from o.llm.tracing import received
 from o.outbound import OutboundGuard
 

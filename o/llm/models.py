@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest
 from o.errors import Failure, ModelError, NotFound, ProviderFull
 from o.llm import tool_calling
-from o.llm.bundled import BundledModel
 from o.llm.failures import unreachable
-from o.llm.prices import Prices
-from o.llm.provider_types import OPENAI_HOST
-from o.llm.providers import Provider, ProviderSource
+from o.llm.providers.bundled import BundledModel
+from o.llm.providers.prices import Prices
+from o.llm.providers.provider_types import OPENAI_HOST
+from o.llm.providers.providers import Provider, ProviderSource
 from o.llm.requests.learnt import Learnt
 from o.llm.wires.azure import AzureWire
 from o.llm.wires.ollama import OllamaWire

@@ -5,7 +5,7 @@ from contextlib import suppress
 from o.domain.llm import DeltaSink, ModelReply, ModelRequest
 from o.errors import ModelError
 from o.llm.careful import Ask, complete_carefully
-from o.llm.providers import Provider
+from o.llm.providers.providers import Provider
 from o.llm.requests.fitted import FittedRequest
 from o.llm.requests.json_tools import NOTE, SETTING, JsonSink, as_json, read_json
 from o.llm.requests.learnt import Learnt, key_of

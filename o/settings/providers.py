@@ -20,7 +20,7 @@ def _from(name: str, *others: str) -> Any:
 class ProviderSettings(BaseSettings):
     """Where models come from. A provider exists when its key (or address) is set.
 
-    `o.llm.provider_types` says which variables make which provider.
+    `o.llm.providers.provider_types` says which variables make which provider.
     """
 
     # What was made with `echo` or on Windows ends with a line: no key does.

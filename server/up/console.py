@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import click
 
-from o.llm.catalogue import ProviderState
-from o.llm.provider_types import PROVIDER_TYPES
+from o.llm.providers.catalogue import ProviderState
+from o.llm.providers.provider_types import PROVIDER_TYPES
 from o.settings.all import Settings
 from sandbox.protocol import SandboxState
 from server.up.local_model import HANDLE

@@ -8,7 +8,7 @@ import logging
 import threading
 from pathlib import Path
 
-from o.llm.providers import LOCAL_CONTEXT_WINDOW, LOCAL_MODEL
+from o.llm.providers.providers import LOCAL_CONTEXT_WINDOW, LOCAL_MODEL
 from server import lifeline
 
 _log = logging.getLogger(__name__)

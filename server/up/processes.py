@@ -11,7 +11,7 @@ import aiohttp
 from pydantic import SecretStr
 
 from o.errors import Unavailable
-from o.llm.providers import Providers
+from o.llm.providers.providers import Providers
 from o.settings.all import Settings
 from o.settings.providers import ProviderSettings
 from o.storage.availability import reach

@@ -7,9 +7,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from o.errors import OError
 from o.ids import DEFAULT_ORGANIZATION_ID
-from o.llm.catalogue import Catalogue, ProviderState
-from o.llm.provider_rows import ProviderRows
-from o.llm.providers import Providers
+from o.llm.providers.catalogue import Catalogue, ProviderState
+from o.llm.providers.provider_rows import ProviderRows
+from o.llm.providers.providers import Providers
 from o.outbound import OutboundGuard
 from o.secrets import Keyring
 from o.settings.all import Settings

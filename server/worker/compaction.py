@@ -4,8 +4,8 @@ from activities.compact import CompactActivities
 from activities.compaction.summaries import Summaries, SummaryLimits, WindowOf
 from o.domain.llm import LanguageModel
 from o.errors import OError
-from o.llm.catalogue import Catalogue
-from o.llm.provider_rows import ProviderRows
+from o.llm.providers.catalogue import Catalogue
+from o.llm.providers.provider_rows import ProviderRows
 from o.outbound import OutboundGuard
 from o.secrets import Keyring
 from o.settings.all import Settings

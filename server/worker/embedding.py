@@ -8,15 +8,15 @@ from temporalio.client import Client
 from activities.worker_requests import Asked
 from o.domain.archives import Archive
 from o.domain.embedding import LOCAL_EMBEDDING
-from o.llm.embeddings import Embedder
-from o.llm.local_embedding import (
+from o.llm.embedding.embeddings import Embedder
+from o.llm.embedding.local import (
     MOST_PATIENT,
     LocalEmbedding,
     default_embedding,
     is_installed,
 )
-from o.llm.provider_rows import ProviderRows
-from o.llm.text_embedder import TextModels
+from o.llm.embedding.text_embedder import TextModels
+from o.llm.providers.provider_rows import ProviderRows
 from o.outbound import OutboundGuard
 from o.secrets import Keyring
 from o.settings.all import Settings

@@ -27,8 +27,8 @@ from o.domain.llm import LanguageModel
 from o.domain.runs import StopReason
 from o.files.processes import FileProcesses
 from o.llm.models import Models
-from o.llm.prices import Prices
-from o.llm.provider_rows import ProviderRows
+from o.llm.providers.prices import Prices
+from o.llm.providers.provider_rows import ProviderRows
 from o.llm.recorder import WireRecorder
 from o.llm.requests.learnt import Learnt
 from o.metrics.measures import begin

@@ -110,7 +110,13 @@ POINTS = (
     # Passages and their vectors.
     Point("embedding-unstarted", "api", "o.temporal.embeddings:start_embedding", "before"),
     Point("passages-found", "worker", "o.storage.archives.vectors:fill_part", "after"),
-    Point("vectors-made", "worker", "o.llm.text_embedder:TextModels.embed_each", "after", nth=2),
+    Point(
+        "vectors-made",
+        "worker",
+        "o.llm.embedding.text_embedder:TextModels.embed_each",
+        "after",
+        nth=2,
+    ),
     Point("vectors-uncommitted", "worker", "o.storage.archives.vectors:store_vectors", "after"),
     Point(
         "vectors-kept",
@@ -130,7 +136,7 @@ POINTS = (
     Point(
         "message-vectors-made",
         "worker",
-        "o.llm.text_embedder:TextModels.embed_each",
+        "o.llm.embedding.text_embedder:TextModels.embed_each",
         "after",
         nth=2,
     ),

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from o.domain.llm import ModelReply, ModelRequest, ReplyDelta
 from o.llm.models import Models
-from o.llm.providers import Provider, Providers
+from o.llm.providers.providers import Provider, Providers
 from o.settings.providers import ProviderSettings
 from o.tools.registry import BUILT_IN_TOOLS
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from o.llm.providers import Provider
+from o.llm.providers.providers import Provider
 from o.llm.wires.azure import AzureWire
 
 _RESOURCE = "https://ada.openai.azure.com"

@@ -15,8 +15,8 @@ from pydantic import SecretStr
 
 from o.errors import ModelError
 from o.llm.bounds import MAX_CALLS, ReplyOutOfBounds, UnknownEncoding, unpacked
-from o.llm.catalogue import Catalogue
-from o.llm.providers import Providers
+from o.llm.providers.catalogue import Catalogue
+from o.llm.providers.providers import Providers
 from o.llm.wires.server_sent_events import events_of
 from o.settings.providers import ProviderSettings
 from tests.llm.answering import Server, ask, choice, chunk

@@ -6,10 +6,10 @@ import pytest
 
 from o.domain.embedding import Refused
 from o.errors import Failure, ModelError
-from o.llm.embedding_batches import EmbeddingBatches
-from o.llm.embedding_models import wording_of
-from o.llm.embeddings import Embedder
-from o.llm.providers import Provider
+from o.llm.embedding.batches import EmbeddingBatches
+from o.llm.embedding.embeddings import Embedder
+from o.llm.embedding.models import wording_of
+from o.llm.providers.providers import Provider
 from tests.support.embedding_vendor import EmbeddingVendor, embedding_vendor
 
 

@@ -11,9 +11,9 @@ from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 
 from o.errors import Failure, ModelError, NotBuilt
-from o.llm.embedding_models import dimensions_of
-from o.llm.embeddings import Embedder, as_base64
-from o.llm.providers import Provider
+from o.llm.embedding.embeddings import Embedder, as_base64
+from o.llm.embedding.models import dimensions_of
+from o.llm.providers.providers import Provider
 
 KEY = "sk-secret-key"
 

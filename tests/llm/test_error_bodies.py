@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from o.errors import Failure
 from o.llm.failures import refused, refused_inside, without_key
-from o.llm.providers import Provider
+from o.llm.providers.providers import Provider
 
 PROVIDER = Provider("p", "openai", "openai", "http://127.0.0.1:1/v1", SecretStr("sk-secret-key"))
 

@@ -19,7 +19,7 @@ from activities.step.commit import message_of
 from o.domain.llm import ModelReply, ReplyDelta
 from o.errors import ModelError
 from o.llm.models import Models
-from o.llm.providers import Provider, Providers
+from o.llm.providers.providers import Provider, Providers
 from o.llm.wires.openai import chunks_of
 from o.llm.wires.streamed import streamed_reply
 from o.settings.providers import ProviderSettings

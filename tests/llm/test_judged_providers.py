@@ -9,9 +9,9 @@ import pytest
 
 from o.domain.llm import ModelRequest
 from o.errors import ModelError
-from o.llm.embeddings import Embedder
+from o.llm.embedding.embeddings import Embedder
 from o.llm.models import Models
-from o.llm.providers import Provider
+from o.llm.providers.providers import Provider
 from o.outbound import OutboundGuard
 from tests.llm.conformance.bench import KINDS, Source, provider_at
 from tests.llm.fakes.provider import Fake

@@ -11,10 +11,10 @@ import pytest
 from pydantic import SecretStr
 
 from o.errors import ModelError, NotFound
-from o.llm.catalogue import Catalogue
-from o.llm.listing import ListedModel, list_models
-from o.llm.provider_types import find_type
-from o.llm.providers import Provider, Providers, ProviderSet
+from o.llm.providers.catalogue import Catalogue
+from o.llm.providers.listing import ListedModel, list_models
+from o.llm.providers.provider_types import find_type
+from o.llm.providers.providers import Provider, Providers, ProviderSet
 from o.outbound import OutboundGuard
 
 

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from o.domain.llm import ModelReply, ModelRequest
 from o.errors import Failure, ModelError
 from o.llm.models import Models
-from o.llm.providers import Provider
+from o.llm.providers.providers import Provider
 from tests.llm.conformance.bench import KINDS, PNG, TOOLS, Source, models_at
 from tests.llm.fakes.provider import Fake
 from tests.llm.fakes.server import serving

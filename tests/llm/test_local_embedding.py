@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from o.errors import ModelError
-from o.llm.local_embedding import LocalEmbedding, default_embedding, is_installed, pieces_of
+from o.llm.embedding.local import LocalEmbedding, default_embedding, is_installed, pieces_of
 from o.settings.providers import ProviderSettings
 from tests.support.product import is_alive
 

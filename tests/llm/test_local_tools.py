@@ -10,7 +10,7 @@ import pytest
 
 from o.domain.llm import ModelRequest, ToolSpec
 from o.llm.models import Models
-from o.llm.providers import LOCAL_MODEL, Providers
+from o.llm.providers.providers import LOCAL_MODEL, Providers
 from o.settings.providers import ProviderSettings
 from tests.support.ports import own_port
 from tests.support.product import REPOSITORY, eventually

@@ -8,7 +8,7 @@ import pytest
 
 from o.domain.llm import ModelReply, ModelRequest, ReplyDelta
 from o.errors import ModelError
-from o.llm.providers import Provider
+from o.llm.providers.providers import Provider
 from o.llm.wires.ollama import OllamaWire
 from tests.llm.conformance.bench import PNG, TOOLS
 from tests.llm.fakes.ollama import Ollama

@@ -12,7 +12,7 @@ from pydantic import SecretStr, ValidationError
 from o.domain.llm import ModelReply, ReplyDelta
 from o.errors import Failure, ModelError
 from o.llm.models import Models
-from o.llm.providers import Provider, Providers
+from o.llm.providers.providers import Provider, Providers
 from o.llm.requests.bodies import chat_body
 from o.llm.wires.chat import Completion, reply_of
 from o.llm.wires.openai import OpenAIWire

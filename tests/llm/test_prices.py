@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from o.domain.runs import Usage
-from o.llm.prices import Prices
-from o.llm.providers import Provider
+from o.llm.providers.prices import Prices
+from o.llm.providers.providers import Provider
 from o.price_file import OwnPrice, read_prices
 
 MILLION = Usage(prompt_tokens=1_000_000, completion_tokens=1_000_000)
@@ -173,8 +173,8 @@ async def test_a_provider_that_tells_no_tokens_costs_what_nobody_knows() -> None
 def test_the_table_is_read_without_litellm_and_leaves_little_behind() -> None:
     code = """
 import sys
-from o.llm.prices import Prices
-from o.llm.providers import Provider
+from o.llm.providers.prices import Prices
+from o.llm.providers.providers import Provider
 def kb():
     return int(next(l for l in open("/proc/self/status") if l.startswith("VmRSS")).split()[1])
 before = kb()

@@ -19,8 +19,8 @@ from o.domain.providers import (
 )
 from o.errors import ModelError, NotFound, ProviderFull
 from o.llm.models import Models
-from o.llm.provider_rows import ProviderRows
-from o.llm.providers import Provider, Providers, ProviderSet
+from o.llm.providers.provider_rows import ProviderRows
+from o.llm.providers.providers import Provider, Providers, ProviderSet
 from o.outbound import OutboundGuard
 from o.secrets import Keyring
 from o.settings.providers import ProviderSettings

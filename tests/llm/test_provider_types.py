@@ -5,8 +5,8 @@ from pydantic import ValidationError
 
 from o.addresses import check_base_url
 from o.errors import InvalidInput
-from o.llm.provider_types import PROVIDER_TYPES, REFUSED_TYPES, find_type
-from o.llm.providers import Providers
+from o.llm.providers.provider_types import PROVIDER_TYPES, REFUSED_TYPES, find_type
+from o.llm.providers.providers import Providers
 from o.settings.providers import ProviderSettings
 
 # `ProviderType` of V1's OpenAPI document.

@@ -8,7 +8,7 @@ import pytest
 from o.domain.llm import ModelReply, ModelRequest, ReplyDelta
 from o.errors import ModelError
 from o.llm.models import wire_of
-from o.llm.providers import Provider
+from o.llm.providers.providers import Provider
 from o.llm.requests.bodies import chat_body
 from o.llm.wires.responses import ResponsesWire
 from o.llm.wires.responses_request import input_items, responses_body

@@ -17,9 +17,9 @@ from starlette.routing import Route
 
 from o.domain.llm import ModelRequest, ReplyDelta
 from o.errors import ModelError, NotFound
-from o.llm.catalogue import Catalogue
 from o.llm.models import Models
-from o.llm.providers import Providers
+from o.llm.providers.catalogue import Catalogue
+from o.llm.providers.providers import Providers
 from o.llm.tracing import tracing
 from o.settings.providers import ProviderSettings
 from o.tools.registry import BUILT_IN_TOOLS

@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 
 from o.domain.embedding import LOCAL_EMBEDDING, is_worth_embedding
-from o.llm import local_embedding
+from o.llm.embedding import local
 from o.settings.all import Settings
 from o.settings.providers import ProviderSettings
 from o.storage.database import Database
@@ -43,7 +43,7 @@ async def test_no_model_is_asked_that_nobody_wanted(
     is_here: bool,
     model: MessageModel,
 ) -> None:
-    monkeypatch.setattr(local_embedding, "is_installed", lambda: is_here)
+    monkeypatch.setattr(local, "is_installed", lambda: is_here)
     monkeypatch.setenv("O_DEFAULT_EMBEDDING", default)
     database = Database("postgresql://o@/o?host=/nowhere")
     embedding = WorkerEmbedding(Settings(data_dir=tmp_path), ProviderSettings(), database)

@@ -26,7 +26,7 @@ THROUGH_THE_EGRESS_PROXY = {
 }
 
 NAMED_BY_OPERATORS = {
-    "o/llm/bundled.py": "the bundled model of `o up`, on loopback",
+    "o/llm/providers/bundled.py": "the bundled model of `o up`, on loopback",
     "o/llm/http.py": "providers; what clients have named is judged, as they are asked",
     "o/llm/wires/through_litellm.py": "one that leads nowhere, in the place of litellm's own",
     "o/mcp/session.py": "over the guarded transport of o/mcp/http.py",

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from o.errors import NotFound
-from o.llm.providers import Providers
+from o.llm.providers.providers import Providers
 from o.settings.all import Settings
 from o.settings.providers import ProviderSettings
 from sandbox.packages import TIMEOUT_S

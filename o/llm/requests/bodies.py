@@ -3,7 +3,7 @@
 from typing import Any
 
 from o.domain.llm import ModelRequest
-from o.llm.providers import Provider
+from o.llm.providers.providers import Provider
 from o.llm.requests.fitted import FittedRequest, fit
 from o.llm.requests.thinking import thinking_fields, without_what_thinking_forbids
 

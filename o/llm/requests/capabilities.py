@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
-from o.llm.provider_types import OPENAI_HOST
+from o.llm.providers.provider_types import OPENAI_HOST
 
 SAMPLING = frozenset({"temperature", "top_p", "frequency_penalty", "presence_penalty"})
 """Settings of chance, in the words of the OpenAI wire."""

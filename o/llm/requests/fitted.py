@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from o.domain.llm import ModelRequest, ToolSpec
-from o.llm.providers import Provider
+from o.llm.providers.providers import Provider
 from o.llm.requests.capabilities import Capabilities, capabilities_of
 from o.llm.requests.cleaning import fit_name
 from o.llm.requests.repair import repaired

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from hashlib import blake2b
 
 from o.domain.lessons import Lessons, ModelKey
-from o.llm.providers import Provider
+from o.llm.providers.providers import Provider
 
 _log = logging.getLogger(__name__)
 _REFRESH_S = 30.0

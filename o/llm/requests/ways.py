@@ -6,7 +6,7 @@ from enum import IntEnum
 from o.domain.lessons import ModelKey
 from o.domain.llm import ModelRequest
 from o.errors import Failure, ModelError
-from o.llm.providers import Provider
+from o.llm.providers.providers import Provider
 from o.llm.requests.bodies import optional_fields
 from o.llm.requests.capabilities import Capabilities
 from o.llm.requests.fitted import FittedRequest, fit, known_capabilities

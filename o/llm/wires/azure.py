@@ -1,7 +1,7 @@
 """Azure OpenAI: the OpenAI wire, with deployments in its addresses and another header for keys."""
 
-from o.llm.azure_addresses import azure_address
-from o.llm.providers import Provider
+from o.llm.providers.azure_addresses import azure_address
+from o.llm.providers.providers import Provider
 from o.llm.wires.openai import OpenAIWire
 
 

@@ -10,7 +10,7 @@ from o.domain.json_bounds import check_json_text
 from o.domain.text import storable_json
 from o.errors import ModelError
 from o.llm.failures import refused_inside
-from o.llm.providers import Provider
+from o.llm.providers.providers import Provider
 from o.llm.wires.chat import Completion
 from o.llm.wires.failures_inside import failure_in
 from o.llm.wires.server_sent_events import Event

@@ -26,7 +26,7 @@ from o.llm.bounds import (
     unpacked,
 )
 from o.llm.failures import out_of_bounds, refused, refused_inside, unreachable
-from o.llm.providers import Provider
+from o.llm.providers.providers import Provider
 from o.llm.tracing import received, sent
 from o.llm.wires.server_sent_events import events_of
 

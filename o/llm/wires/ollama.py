@@ -14,7 +14,7 @@ from o.domain.text import storable_json
 from o.errors import ModelError
 from o.llm.bounds import MAX_REPLY_BYTES, ReplyOutOfBounds
 from o.llm.failures import refused_inside
-from o.llm.providers import Provider
+from o.llm.providers.providers import Provider
 from o.llm.requests.bodies import optional_fields, tools_of
 from o.llm.requests.fitted import fit
 from o.llm.wires.chat import Completion, reply_of

@@ -16,7 +16,7 @@ from o.errors import ModelError
 from o.llm.bounds import ReplyOutOfBounds, UnknownEncoding, give_memory_back
 from o.llm.failures import out_of_bounds, refused, unreachable
 from o.llm.http import Sessions, body_of, error_text, judge_of, proxy_of, whole_body
-from o.llm.providers import Provider
+from o.llm.providers.providers import Provider
 from o.llm.requests.bodies import chat_body
 from o.llm.tracing import sent
 from o.llm.wires.chat import Completion, reply_of

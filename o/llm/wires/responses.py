@@ -14,7 +14,7 @@ from o.domain.text import storable_json
 from o.errors import ModelError
 from o.llm.failures import refused_inside
 from o.llm.http import whole_body
-from o.llm.providers import Provider
+from o.llm.providers.providers import Provider
 from o.llm.requests.bodies import RESPONSE_ITEMS
 from o.llm.wires.chat import Completion, reply_of
 from o.llm.wires.openai import OpenAIWire, is_whole

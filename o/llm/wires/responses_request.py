@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from o.domain.llm import ModelRequest
-from o.llm.providers import Provider
+from o.llm.providers.providers import Provider
 from o.llm.requests.bodies import RESPONSE_ITEMS, optional_fields
 from o.llm.requests.fitted import fit
 

@@ -33,7 +33,7 @@ from o.domain.text import storable_json
 from o.errors import Failure, ModelError
 from o.llm.failures import causes_of, refused, unreachable
 from o.llm.http import judge_of, open_session
-from o.llm.providers import Provider
+from o.llm.providers.providers import Provider
 from o.llm.requests.bodies import optional_fields, tools_of
 from o.llm.requests.fitted import fit
 from o.llm.warm_up import one_word_provider

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from o.addresses import check_base_url
 from o.domain.providers import secret_of
 from o.letta.secrets import V1Secret
-from o.llm.provider_types import PROVIDER_TYPES
+from o.llm.providers.provider_types import PROVIDER_TYPES
 from server.letta_import.kind import Context, Item, LeftOut
 from server.letta_import.kinds.owners import FLAGGED, LIVE_OWNER, NO_OWNER
 from server.letta_import.kinds.sealing import (

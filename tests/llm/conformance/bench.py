@@ -24,7 +24,7 @@ from o.domain.messages import (
 )
 from o.errors import ModelError
 from o.llm.models import Models
-from o.llm.providers import Provider, ProviderSet
+from o.llm.providers.providers import Provider, ProviderSet
 from o.memory.context import Prompt
 from o.tools.registry import BUILT_IN_TOOLS
 from tests.llm.fakes.anthropic import Anthropic

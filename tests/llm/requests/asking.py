@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from o.domain.lessons import ModelKey
 from o.domain.llm import ModelReply, ModelRequest, ReplyDelta
 from o.llm.models import Models
-from o.llm.providers import Providers
+from o.llm.providers.providers import Providers
 from o.llm.requests.learnt import Learnt
 from o.settings.providers import ProviderSettings
 from o.tools.registry import BUILT_IN_TOOLS

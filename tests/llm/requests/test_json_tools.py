@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from o.domain.llm import ModelReply, ModelRequest, ReplyDelta
 from o.errors import ModelError
 from o.llm.models import Models
-from o.llm.providers import Providers
+from o.llm.providers.providers import Providers
 from o.llm.requests.json_tools import NOTE, as_json, read_json
 from o.settings.providers import ProviderSettings
 from o.tools.registry import BUILT_IN_TOOLS

@@ -7,7 +7,7 @@ import pytest
 
 from o.domain.llm import ModelRequest
 from o.llm.models import Models
-from o.llm.providers import Provider
+from o.llm.providers.providers import Provider
 from o.llm.requests.bodies import chat_body
 from o.llm.wires.responses_request import responses_body
 from tests.llm.conformance.bench import KINDS, TOOLS, models_at

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from o.domain.llm import ModelRequest
 from o.llm.models import Models
-from o.llm.providers import Providers
+from o.llm.providers.providers import Providers
 from o.llm.requests.capabilities import Capabilities, capabilities_of
 from o.llm.requests.repair import repaired
 from o.settings.providers import ProviderSettings

@@ -14,11 +14,11 @@ from pydantic_core import from_json, to_json
 
 from o.domain.json_bounds import JsonOutOfBounds, check_json_text
 from o.errors import ModelError, NotBuilt
-from o.llm.azure_addresses import azure_address
 from o.llm.bounds import ReplyOutOfBounds, UnknownEncoding
 from o.llm.failures import out_of_bounds, refused, unreachable
 from o.llm.http import Sessions, body_of, error_text, judge_of, proxy_of, whole_body
-from o.llm.providers import Provider
+from o.llm.providers.azure_addresses import azure_address
+from o.llm.providers.providers import Provider
 
 Input = str | list[int]
 """A text, or its tokens as the model's own tokenizer has them."""

@@ -18,8 +18,8 @@ from o.domain.providers import (
     secret_of,
 )
 from o.errors import InvalidInput
-from o.llm.provider_types import PROVIDER_TYPES
-from o.llm.providers import Provider, Providers, ProviderSet
+from o.llm.providers.provider_types import PROVIDER_TYPES
+from o.llm.providers.providers import Provider, Providers, ProviderSet
 from o.outbound import OutboundGuard
 from o.secrets import Keyring, SecretUnreadable
 from o.settings.providers import ProviderSettings

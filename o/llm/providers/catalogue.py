@@ -10,9 +10,9 @@ from fnmatch import fnmatchcase
 from o.domain.agents import DEFAULT_CONTEXT_WINDOW
 from o.domain.embedding import LOCAL_EMBEDDING
 from o.errors import ModelError, NotFound
-from o.llm.listing import ListedModel, list_models
-from o.llm.local_embedding import is_installed
-from o.llm.providers import ANY_MODEL, LOCAL, Provider, ProviderSet, ProviderSource
+from o.llm.embedding.local import is_installed
+from o.llm.providers.listing import ListedModel, list_models
+from o.llm.providers.providers import ANY_MODEL, LOCAL, Provider, ProviderSet, ProviderSource
 
 _log = logging.getLogger(__name__)
 _FRESH_S = 60.0

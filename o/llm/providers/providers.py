@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from o.domain.agents import DEFAULT_CONTEXT_WINDOW
 from o.errors import Failure, ModelError, NotFound
-from o.llm.provider_types import PROVIDER_TYPES, ProviderType, variables_of
+from o.llm.providers.provider_types import PROVIDER_TYPES, ProviderType, variables_of
 from o.outbound import OutboundGuard
 from o.settings.providers import ProviderSettings
 
@@ -29,7 +29,7 @@ class Provider:
     Attributes:
         name: First part of the handle, up to the first slash.
         provider_type: Who it is, in V1's words (`provider_type` of `POST /v1/providers/`).
-        wire: How requests are spelled; see `o.llm.provider_types`.
+        wire: How requests are spelled; see `o.llm.providers.provider_types`.
         base_url: As the provider's own documentation gives it, without a slash at its end.
         api_key: None where the provider asks for none. Of Bedrock the secret key, or one of its
             API keys where there is no `access_key`.

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from o.domain.embedding import MOST_CHARS, MOST_DIMENSIONS, Refused, Vector
 from o.errors import Failure, ModelError
-from o.llm.embeddings import Embedder
-from o.llm.providers import Provider
+from o.llm.embedding.embeddings import Embedder
+from o.llm.providers.providers import Provider
 
 _AT_ONCE = 32
 _CHARS_AT_ONCE = 200_000

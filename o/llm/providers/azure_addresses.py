@@ -2,7 +2,7 @@
 
 from urllib.parse import quote, urlencode
 
-from o.llm.providers import Provider
+from o.llm.providers.providers import Provider
 
 _API_VERSION = "2024-10-21"
 """The newest that is no preview, for providers that name none."""

@@ -16,8 +16,8 @@ from sys import intern
 from typing import Any, NamedTuple, TypeGuard
 
 from o.domain.runs import Usage
-from o.llm.price_names import candidates, is_free, is_of
-from o.llm.providers import Provider
+from o.llm.providers.price_names import candidates, is_free, is_of
+from o.llm.providers.providers import Provider
 from o.price_file import OwnPrice
 
 _TABLE = "model_prices_and_context_window_backup.json"

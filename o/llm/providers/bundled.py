@@ -6,7 +6,7 @@ import time
 from urllib.parse import urlsplit
 
 from o.errors import Failure, ModelError
-from o.llm.providers import LOCAL, Provider
+from o.llm.providers.providers import LOCAL, Provider
 
 _TO_LOAD_S = 120.0
 """How long it may take until it is there for the first time."""

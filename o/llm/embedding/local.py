@@ -23,7 +23,7 @@ from o.errors import Failure, ModelError
 from o.settings.providers import ProviderSettings
 
 _log = logging.getLogger(__name__)
-_CHILD = Path(__file__).with_name("local_embedding_child.py")
+_CHILD = Path(__file__).with_name("local_child.py")
 _NICENESS = 5
 MOST_PATIENT = 19
 """The niceness of what nobody waits for: it has what all else leaves of the processors."""

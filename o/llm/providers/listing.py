@@ -14,8 +14,8 @@ from o.errors import ModelError
 from o.llm.bounds import ReplyOutOfBounds, UnknownEncoding
 from o.llm.failures import out_of_bounds, refused, unreachable
 from o.llm.http import body_of, error_text, judge_of, open_session, proxy_of, whole_body
-from o.llm.provider_types import PROVIDER_TYPES, Listing
-from o.llm.providers import Provider
+from o.llm.providers.provider_types import PROVIDER_TYPES, Listing
+from o.llm.providers.providers import Provider
 
 TIMEOUT_S = 5.0
 MAX_MODELS = 10_000

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from o.llm.provider_types import OPENAI_HOST
-from o.llm.providers import LOCAL, Provider
+from o.llm.providers.provider_types import OPENAI_HOST
+from o.llm.providers.providers import LOCAL, Provider
 
 _OWN_MACHINE = frozenset({"ollama", "lmstudio_openai"})
 

@@ -5,10 +5,10 @@ from contextlib import suppress
 
 from o.domain.embedding import LOCAL_EMBEDDING, MOST_CHARS, Refused, Vector
 from o.errors import ModelError, NotFound
-from o.llm.embedding_batches import EmbeddingBatches
-from o.llm.embedding_models import wording_of
-from o.llm.embeddings import Embedder
-from o.llm.providers import Provider, ProviderSet, ProviderSource
+from o.llm.embedding.batches import EmbeddingBatches
+from o.llm.embedding.embeddings import Embedder
+from o.llm.embedding.models import wording_of
+from o.llm.providers.providers import Provider, ProviderSet, ProviderSource
 
 LocalModel = Callable[..., Awaitable[list[Vector]]]
 """Asks the model that comes with the server; the second says whether they are queries."""
