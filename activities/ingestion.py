@@ -13,9 +13,9 @@ from temporalio import activity
 from activities.errors import as_activity_failure
 from activities.heartbeat import heartbeating
 from o.domain.archives import Archive, Passage, words_key
-from o.domain.file_kinds import HEAD_BYTES, KINDS_IN_WORDS, FileKind, kind_of
-from o.domain.file_reading import FileReader, FileRefused, FileText, chunk_tokens
-from o.domain.ingestion import FileToRead
+from o.domain.files.ingestion import FileToRead
+from o.domain.files.kinds import HEAD_BYTES, KINDS_IN_WORDS, FileKind, kind_of
+from o.domain.files.reading import FileReader, FileRefused, FileText, chunk_tokens
 from o.errors import OError
 from o.ids import derived_id
 from o.storage.database import Database, is_unfit, with_patience

@@ -20,10 +20,10 @@ from starlette.requests import ClientDisconnect
 from api.edge.forms import PartHead, form_parts
 from api.errors import file_too_large
 from o.domain.actors import Actor
-from o.domain.file_kinds import HEAD_BYTES, KINDS_IN_WORDS, kind_of
-from o.domain.file_names import base_name, given_name
-from o.domain.file_types import media_type_of
-from o.domain.folders import UPLOAD_PIECE_BYTES, File, Folder, shown_name
+from o.domain.files.folders import UPLOAD_PIECE_BYTES, File, Folder, shown_name
+from o.domain.files.kinds import HEAD_BYTES, KINDS_IN_WORDS, kind_of
+from o.domain.files.mime_types import media_type_of
+from o.domain.files.names import base_name, given_name
 from o.errors import Conflict, InvalidInput, OError, TooLarge, UnknownType
 from o.ids import new_id
 from o.storage.database import Database

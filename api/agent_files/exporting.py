@@ -31,7 +31,7 @@ from api.wire.tools import tool_bodies
 from o.domain.actors import Actor
 from o.domain.agents import Agent, AgentState, Conversation
 from o.domain.blocks import Block
-from o.domain.folders import AgentFile, Folder
+from o.domain.files.folders import AgentFile, Folder
 from o.domain.groups import Group
 from o.domain.identities import Identity
 from o.domain.mcp import McpServer

@@ -5,7 +5,7 @@ from typing import Any
 
 from api.agent_files.shown import Kept
 from o.domain.agents import Agent
-from o.domain.folders import AgentFile, Folder
+from o.domain.files.folders import AgentFile, Folder
 from o.domain.groups import Group
 from o.domain.identities import Identity
 from o.letta.kept import FIELDS

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from o.domain.file_names import MAX_FOLDER_NAME_CHARS, given_name, numbered
-from o.domain.folders import File, Folder, ProcessingStatus, shown_name
+from o.domain.files.folders import File, Folder, ProcessingStatus, shown_name
+from o.domain.files.names import MAX_FOLDER_NAME_CHARS, given_name, numbered
 from o.domain.groups import Group, ManagerConfig
 from o.domain.identities import Identity, Property
 from o.domain.text import storable, storable_json

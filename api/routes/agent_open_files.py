@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.deps import ActorDep, AgentId, TransactionDep
 from o.domain.actors import Actor
 from o.domain.agents import Agent
-from o.domain.directories import FileView
-from o.domain.file_budget import FileBudget
-from o.domain.folders import ProcessingStatus
+from o.domain.files.budget import FileBudget
+from o.domain.files.directories import FileView
+from o.domain.files.folders import ProcessingStatus
 from o.errors import InvalidArgument, NotFound
 from o.ids import pattern
 from o.storage.agents.agents import get_agent

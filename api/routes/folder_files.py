@@ -12,7 +12,7 @@ from api.documentation import UPLOAD_REFUSED
 from api.pagination import page_query
 from api.uploads import DuplicateHandling, UploadRequest, Uploads
 from api.wire.files import FileBody
-from o.domain.folders import File
+from o.domain.files.folders import File
 from o.storage.files import files as stored
 from o.storage.files.folders import get_folder
 from o.storage.pages import Page

@@ -16,7 +16,7 @@ from api.wire.messages import pending_body
 from api.wire.tool_variables import AgentVariableBody, agent_variables
 from api.wire.tools import ToolBody, tool_bodies
 from o.domain.agents import Agent, AgentState
-from o.domain.folders import Folder
+from o.domain.files.folders import Folder
 from o.domain.groups import Group
 from o.domain.identities import Identity
 from o.domain.tool_variables import ToolVariable

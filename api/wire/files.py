@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from api.wire.fields import EntityTime
 from o.domain.archives import Passage
-from o.domain.folders import File, ProcessingStatus, agent_file_id
+from o.domain.files.folders import File, ProcessingStatus, agent_file_id
 from o.storage.files.agent_folders import HeldFile
 
 

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from api.wire.fields import EntityTime, Json, Text, with_example
 from api.wire.llm import EmbeddingFields
 from o.domain.actors import Actor
-from o.domain.file_names import MAX_FOLDER_NAME_CHARS
-from o.domain.folders import Folder
+from o.domain.files.folders import Folder
+from o.domain.files.names import MAX_FOLDER_NAME_CHARS
 from o.ids import new_id
 from o.storage.files.folders import FileSize, FolderSum
 

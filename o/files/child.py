@@ -41,7 +41,7 @@ def main() -> None:
 
 def _read(asked: dict[str, int | str]) -> tuple[dict[str, object], str]:
     # Not before the limits hold.
-    from o.domain.file_kinds import FileKind  # noqa: PLC0415
+    from o.domain.files.kinds import FileKind  # noqa: PLC0415
     from o.files.refusal import CannotRead  # noqa: PLC0415
     from o.memory.chunking import chunk  # noqa: PLC0415
 

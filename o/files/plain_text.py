@@ -10,7 +10,7 @@ from typing import Final
 
 from charset_normalizer import from_bytes
 
-from o.domain.file_kinds import wide_encoding
+from o.domain.files.kinds import wide_encoding
 from o.domain.text import storable
 from o.files.codecs_loaded import load_codecs
 from o.files.refusal import CannotRead

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterable
 from contextlib import suppress
 from math import ceil
 
-from o.domain.file_kinds import FileKind
-from o.domain.file_reading import Chunks, FileRefused, FileText
+from o.domain.files.kinds import FileKind
+from o.domain.files.reading import Chunks, FileRefused, FileText
 from o.domain.text import storable
 
 _log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class FileProcesses:
     async def read(
         self, kind: FileKind, pieces: AsyncIterable[bytes], *, chunk_tokens: int
     ) -> FileText:
-        """Read a file; see `o.domain.file_reading.FileReader`."""
+        """Read a file; see `o.domain.files.reading.FileReader`."""
         asked = {
             "kind": kind,
             "chunk_tokens": chunk_tokens,

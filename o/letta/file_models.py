@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from o.domain.file_names import MAX_FOLDER_NAME_CHARS
+from o.domain.files.names import MAX_FOLDER_NAME_CHARS
 
 _Objects = list[dict[str, Any]]
 _Name = Annotated[str, Field(min_length=1, max_length=1_000)]

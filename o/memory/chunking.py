@@ -13,8 +13,8 @@ from typing import Final
 
 from semantic_text_splitter import MarkdownSplitter, TextSplitter
 
-from o.domain.file_kinds import FileKind
-from o.domain.file_reading import DEFAULT_CHUNK_TOKENS, Chunks
+from o.domain.files.kinds import FileKind
+from o.domain.files.reading import DEFAULT_CHUNK_TOKENS, Chunks
 from o.memory.estimates import estimate
 
 _SECTION_CHARS: Final = 16_000

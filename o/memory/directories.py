@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from o.domain.agents import Agent
-from o.domain.directories import Directories, Directory, ListedFile
-from o.domain.folders import ProcessingStatus
+from o.domain.files.directories import Directories, Directory, ListedFile
+from o.domain.files.folders import ProcessingStatus
 from o.memory.estimates import estimate
 from o.memory.file_views import shortened
 from o.memory.structure import inert_in_files

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from o.domain.agents import Agent, Conversation
 from o.domain.blocks import Block
-from o.domain.directories import Directories
+from o.domain.files.directories import Directories
 from o.domain.loops import is_legacy
 from o.domain.messages import InputMessage, Message
 from o.ids import derived_id

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from o.domain.agents import Agent, Conversation
 from o.domain.archives import NOTHING_ARCHIVED, ArchivalSummary
 from o.domain.blocks import Block
-from o.domain.directories import Directories
-from o.domain.file_budget import FileBudget
+from o.domain.files.budget import FileBudget
+from o.domain.files.directories import Directories
 from o.domain.loops import shows_blocks
 from o.domain.messages import Message, Role, TextPart
 from o.domain.runs import ClientSkill, RunOptions

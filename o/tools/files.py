@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 from pydantic_core import from_json
 
-from o.domain.directories import FileRequest, OpenedFile, OpenedFiles
+from o.domain.files.directories import FileRequest, OpenedFile, OpenedFiles
 from o.domain.llm import ToolSpec
 from o.errors import ToolFailed
 from o.tools.tool import Arguments, BuiltIn, Caller, RunElsewhere, Tool, integer, schema, string

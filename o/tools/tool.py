@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from o.domain.agents import Agent
 from o.domain.blocks import Block
-from o.domain.directories import FileRequest, OpenedFiles
+from o.domain.files.directories import FileRequest, OpenedFiles
 from o.domain.llm import ToolSpec
 from o.domain.text import storable_json
 from o.errors import ToolFailed

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from o.domain.file_kinds import FileKind
-from o.domain.file_reading import FileRefused, FileText
+from o.domain.files.kinds import FileKind
+from o.domain.files.reading import FileRefused, FileText
 from o.files.processes import FileProcesses
 from tests.files import made
 from tests.support.product import eventually

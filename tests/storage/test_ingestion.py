@@ -13,8 +13,8 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.ingestion import IngestionActivities
 from migrations.upgrade import migrate
-from o.domain.file_kinds import FileKind
-from o.domain.file_reading import FileText
+from o.domain.files.kinds import FileKind
+from o.domain.files.reading import FileText
 from o.storage.database import Database
 from tests.storage.bare import serve_bare
 from workflows.text_contract import FileRef

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from o.domain.file_kinds import FileKind
-from o.domain.file_reading import chunk_tokens
+from o.domain.files.kinds import FileKind
+from o.domain.files.reading import chunk_tokens
 from o.memory.chunking import chunk
 from o.memory.estimates import estimate
 

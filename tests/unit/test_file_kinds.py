@@ -2,7 +2,7 @@
 
 import pytest
 
-from o.domain.file_kinds import FileKind, kind_of
+from o.domain.files.kinds import FileKind, kind_of
 
 _ZIP = b"PK\x03\x04" + bytes(30)
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from o.domain.agents import Agent, Conversation
-from o.domain.directories import Directories, Directory, ListedFile
-from o.domain.file_budget import FileBudget
-from o.domain.folders import ProcessingStatus
+from o.domain.files.budget import FileBudget
+from o.domain.files.directories import Directories, Directory, ListedFile
+from o.domain.files.folders import ProcessingStatus
 from o.memory.estimates import estimate
 from o.memory.file_views import file_view, shortened
 from o.memory.prompt import compile_prompt, parts_of, prompt_key, shows_other_files

@@ -15,8 +15,8 @@ import pytest
 
 from o.domain.llm import ModelRequest
 from o.errors import ModelError
-from o.llm.providers import bundled
 from o.llm.models import Models
+from o.llm.providers import bundled
 from o.llm.providers.catalogue import Catalogue, embeds_text
 from o.llm.providers.providers import Providers
 from o.settings.all import Settings

@@ -11,7 +11,7 @@ from o.domain.actors import Actor
 from o.domain.agents import Agent
 from o.domain.archives import Archive, Passage, words_key
 from o.domain.blocks import DEFAULT_LIMIT_CHARS, MAX_VALUE_CHARS, Block, label_fault, limit_fault
-from o.domain.directories import FileRequest, OpenedFiles
+from o.domain.files.directories import FileRequest, OpenedFiles
 from o.errors import Conflict, NotFound, ToolFailed
 from o.ids import new_id
 from o.storage.agents.agent_blocks import attach_blocks, detach_block

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from o.domain.folders import ProcessingStatus
+from o.domain.files.folders import ProcessingStatus
 from o.storage.rows import all_models_of
 
 _FILES = """

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
 from o.domain.agents import Agent
-from o.domain.folders import AgentFile, Folder, file_meant
+from o.domain.files.folders import AgentFile, Folder, file_meant
 from o.storage.deleted_rows import deleted_by_time
 from o.storage.files.files import IS_THERE
 from o.storage.files.folders import is_folder_of

@@ -11,9 +11,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.agents import Agent
-from o.domain.directories import Directories, Directory, FileView
-from o.domain.file_budget import FileBudget
-from o.domain.folders import AgentFile
+from o.domain.files.budget import FileBudget
+from o.domain.files.directories import Directories, Directory, FileView
+from o.domain.files.folders import AgentFile
 from o.memory.file_views import file_view
 from o.storage.rows import model_of_json
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
 from o.domain.archives import Archive
-from o.domain.folders import Folder
+from o.domain.files.folders import Folder
 from o.errors import Conflict, NotFound
 from o.storage.archives.archives import add_archive
 from o.storage.deleted_rows import deleted_by_time

@@ -13,7 +13,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.archives import Archive, Passage
-from o.domain.ingestion import FileToRead
+from o.domain.files.ingestion import FileToRead
 from o.storage.database import Database
 from o.storage.rows import columns_of, model_of, row_of
 from o.storage.tables.folders import file_contents, file_uploads, files, folders

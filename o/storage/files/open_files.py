@@ -11,8 +11,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.agents import Agent
-from o.domain.directories import FileView
-from o.domain.file_budget import BY_WINDOW, LARGEST, MOST_OPEN, FileBudget
+from o.domain.files.budget import BY_WINDOW, LARGEST, MOST_OPEN, FileBudget
+from o.domain.files.directories import FileView
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('open files of ' || :agent_id, 0))")
 _OPEN = text(

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.agents import Agent
-from o.domain.directories import FileRequest, FileView, OpenedFile, OpenedFiles
-from o.domain.file_budget import FileBudget
-from o.domain.folders import ProcessingStatus
+from o.domain.files.budget import FileBudget
+from o.domain.files.directories import FileRequest, FileView, OpenedFile, OpenedFiles
+from o.domain.files.folders import ProcessingStatus
 from o.errors import ToolFailed
 from o.storage.files.agent_file_names import (
     NamedFile,

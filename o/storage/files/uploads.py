@@ -11,8 +11,8 @@ from sqlalchemy import func, insert, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.domain.actors import Actor
-from o.domain.file_names import numbered
-from o.domain.folders import File, Folder, shown_name
+from o.domain.files.folders import File, Folder, shown_name
+from o.domain.files.names import numbered
 from o.errors import Conflict, NotFound
 from o.storage.files.files import find_named, get_file
 from o.storage.files.folders import get_folder

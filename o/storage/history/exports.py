@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.agents import Conversation
 from o.domain.archives import Archive, Passage
-from o.domain.folders import AgentFile, File
+from o.domain.files.folders import AgentFile, File
 from o.domain.groups import Group
 from o.domain.identities import Identity
 from o.domain.messages import Message

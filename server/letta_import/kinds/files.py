@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from o.domain.file_names import numbered
+from o.domain.files.names import numbered
 from server.letta_import.kind import Context, Item, LeftOut
 from server.letta_import.kinds.folders import folder_archive
 from server.letta_import.kinds.owners import FLAGGED

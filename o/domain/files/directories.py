@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict
 
-from o.domain.file_budget import FileBudget
-from o.domain.folders import ProcessingStatus
+from o.domain.files.budget import FileBudget
+from o.domain.files.folders import ProcessingStatus
 
 
 class ListedFile(BaseModel):

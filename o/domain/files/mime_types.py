@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from o.domain.file_kinds import FileKind
+from o.domain.files.kinds import FileKind
 
 _TYPES: Final[Mapping[FileKind, str]] = {
     FileKind.TEXT: "text/plain",

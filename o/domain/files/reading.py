@@ -4,7 +4,7 @@ from collections.abc import AsyncIterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from o.domain.file_kinds import FileKind
+from o.domain.files.kinds import FileKind
 from o.errors import OError
 
 DEFAULT_CHUNK_TOKENS: Final = 300
@@ -66,7 +66,7 @@ class FileReader(Protocol):
         """Read a file, in a time and memory that are bounded whatever is in it.
 
         Args:
-            kind: As `o.domain.file_kinds.kind_of` found.
+            kind: As `o.domain.files.kinds.kind_of` found.
             pieces: Its bytes, in order.
             chunk_tokens: Tokens that a passage has at most.
 
