@@ -28,7 +28,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, ManagesConnection, QueuePool
 from sqlalchemy.util import greenlet_spawn
 
 from o.disk import is_full
@@ -201,8 +201,10 @@ class Database:
                 await self.drop_connections()
             raise as_sqlalchemy_error(error, is_lost=driver.closed) from error
         finally:
-            if not is_well:  # a statement may be under way, whose answer nobody may take for theirs
-                entry.invalidate()
+            # A statement may be under way, whose answer nobody may take for theirs. The driver
+            # closes in a greenlet only: out of one, the pool complains and leaves it open.
+            if not is_well or self._is_outdated(entry):
+                await greenlet_spawn(entry.invalidate)
             entry.close()
 
     @asynccontextmanager
@@ -273,8 +275,11 @@ class Database:
         entry.info["generation"] = self._generation
 
     def _drop_outdated(self, connection: object, entry: ConnectionPoolEntry) -> None:
-        if connection is not None and entry.info.get("generation") != self._generation:
+        if connection is not None and self._is_outdated(entry):
             entry.invalidate()
+
+    def _is_outdated(self, entry: ManagesConnection) -> bool:
+        return entry.info.get("generation") != self._generation
 
 
 def _prefer_ordered_reads(connection: Any, record: object) -> None:
