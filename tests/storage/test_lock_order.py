@@ -16,6 +16,7 @@ from sqlalchemy import func, update
 from o.domain.lessons import ModelKey
 from o.ids import DEFAULT_ORGANIZATION_ID, new_id
 from o.storage.database import Database, libpq_url
+from o.storage.history.messages import rewrite_system_message
 from o.storage.model_lessons import StoredLessons
 from o.storage.purges import Deleted, purge
 from o.storage.tables.core import conversations
@@ -267,6 +268,36 @@ def test_what_belongs_to_an_agent_is_stored_while_a_folder_is_taken_from_it(
         go_on()
         deleting.result(30)
     assert not list(client.agents.folders.list(agent.id))
+
+
+async def test_a_prompt_that_is_written_anew_locks_the_conversation_before_the_message(
+    server: Product, agent: AgentState
+) -> None:
+    ((thread_id,),) = server.query("SELECT id FROM conversations WHERE agent_id = %s", agent.id)
+    database = Database(server.state["database_url"])
+
+    async def rewrite() -> None:  # as a step does, which holds no lock
+        async with database.connect() as connection:
+            await rewrite_system_message(connection, thread_id, "anew", "key")
+
+    with psycopg.connect(libpq_url(server.state["database_url"])) as holding:
+        # As who recompiles, resets or compacts it.
+        holding.execute("SELECT FROM conversations WHERE id = %s FOR UPDATE", (thread_id,))
+        rewriting = asyncio.create_task(rewrite())
+        await asyncio.to_thread(wait_for_locks, server, 1)
+        holding.execute(
+            "SELECT FROM messages WHERE conversation_id = %s AND position = 0 FOR UPDATE NOWAIT",
+            (thread_id,),
+        )
+        holding.execute(
+            """UPDATE messages SET parts = '[{"type": "text", "text": "before"}]'
+            WHERE conversation_id = %s AND position = 0""",
+            (thread_id,),
+        )
+    await rewriting
+    await database.close()
+    ((parts,),) = server.query("SELECT parts FROM messages WHERE conversation_id = %s", thread_id)
+    assert parts == [{"type": "text", "text": "anew"}]
 
 
 async def test_usage_of_runs_that_are_purged_and_of_those_that_are_removed_is_added_in_one_order(

@@ -144,17 +144,19 @@ async def rewrite_system_message(
         text: The prompt.
         prompt_key: What it was compiled from.
     """
+    # The conversation is locked before the message, as by whoever holds it for a change: the
+    # message is looked for with what the first statement returns.
     noted = (
         update(conversations)
         .where(conversations.c.id == conversation_id)
         .values(prompt_key=prompt_key)
+        .returning(conversations.c.id)
         .cte("noted")
     )
     await connection.execute(
         update(messages)
-        .where(is_system_message_of(conversation_id))
+        .where(is_system_message_of(conversation_id), messages.c.conversation_id == noted.c.id)
         .values(parts=[{"type": "text", "text": text}])
-        .add_cte(noted)
     )
 
 
