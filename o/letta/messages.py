@@ -221,7 +221,7 @@ class _Mapper:
         first = self._new_id(row, place, where)
         for number, returned in enumerate(returns_of(row, self._notes, where)):
             id_ = derived_id("message", first, "return", number) if number else first
-            draft = Draft(id_, Role.TOOL, self._time, where, row)
+            draft = Draft(id_, Role.TOOL, returned.created_at or self._time, where, row)
             call, caller = self._call_of(returned)
             name = call.name if call else (text_of(row.get("name")) or "unknown")
             draft.tool_return = ToolReturn(

@@ -97,8 +97,9 @@ def _checked(model: type[_Model], value: dict[str, Any]) -> _Model:
         return model.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
-        place = place_of(first["loc"])
-        raise unreadable(f"{place}: {first['msg']}") from None
+        is_no_object = first["type"] in ("model_type", "dict_type")
+        said = "Input should be an object" if is_no_object else first["msg"]
+        raise unreadable(f"{place_of(first['loc'])}: {said}") from None
 
 
 def place_of(path: Sequence[str | int]) -> str:

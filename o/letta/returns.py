@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from o.domain.text import storable
 from o.letta.notes import Notes
-from o.letta.values import as_text, json_of, objects_of, text_of
+from o.letta.values import as_text, json_of, objects_of, text_of, time_of
 
 IMAGE_IN_RETURN = "An image in the return of a tool is kept as a word"
 
@@ -19,6 +20,7 @@ class Returned:
 
     Attributes:
         call_id: None where the row does not say.
+        created_at: When it came, where O made the file and that is not the row's time.
     """
 
     call_id: str | None
@@ -26,6 +28,7 @@ class Returned:
     content: str
     stdout: list[str] | None
     stderr: list[str] | None
+    created_at: datetime | None = None
 
 
 def returns_of(row: Mapping[str, Any], notes: Notes, where: str) -> list[Returned]:
@@ -58,6 +61,7 @@ def _each(
             content=content,
             stdout=lines_of(one.get("stdout")),
             stderr=lines_of(one.get("stderr")),
+            created_at=time_of(one.get("o_created_at")),
         )
 
 

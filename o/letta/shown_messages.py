@@ -67,7 +67,9 @@ class HistoryRows:
             returned = one.tool_return if one.role is Role.TOOL else None
             if self._returns is not None and returned is not None:
                 self._ids.of("message", one.id)
-                self._returns["tool_returns"].append(_return(returned, one, self._agent))
+                self._returns["tool_returns"].append(
+                    _later(returned, one, self._agent, self._returns)
+                )
                 continue
             yield from self.rest()
             rows = _rows(one, self._agent, self._ids)
@@ -155,6 +157,12 @@ def _return(returned: ToolReturn, one: Message, agent: Agent) -> dict[str, Any]:
         "stderr": returned.stderr,
         "func_response": packed_return(returned, time),
     }
+
+
+def _later(returned: ToolReturn, one: Message, agent: Agent, row: dict[str, Any]) -> dict[str, Any]:
+    """One more return of a row, with its own time where that is not the row's."""
+    shown, own_time = _return(returned, one, agent), one.created_at.isoformat()
+    return shown if own_time == row["created_at"] else shown | {"o_created_at": own_time}
 
 
 def _answer_row(one: Message, agent: Agent, ids: LocalIds) -> dict[str, Any]:

@@ -198,6 +198,31 @@ def test_a_request_that_waits_can_be_answered_here(
     assert provider.problems == []
 
 
+def test_returns_of_one_step_keep_the_times_at_which_they_came(client: Letta, http: Files) -> None:
+    later = files.TIME.format(3).replace("07:14", "07:15")
+    calls = [files.called(id_, "af_slow", n=1) for id_ in ("c1", "c2")]
+    returns = [files.returned("c1", "1"), files.returned("c2", "2") | {"o_created_at": later}]
+    told = [
+        files.message(0, "system", "You are Ada."),
+        files.message(1, "user", "Both."),
+        files.message(2, "assistant", tool_calls=calls),
+        files.message(3, "tool", tool_call_id="c1", tool_returns=returns),
+    ]
+    shown = [one["id"] for one in told]
+    agent_id = http.load_one(files.whole(files.agent(messages=told, in_context_message_ids=shown)))
+    (first, second) = (
+        one
+        for one in client.agents.messages.list(agent_id, order="asc")
+        if one.message_type == "tool_return_message"
+    )
+    assert (second.date - first.date).total_seconds() == 60
+    exported = http.export(agent_id)
+    both = exported["agents"][0]["messages"][3]["tool_returns"]
+    assert [one.get("o_created_at") for one in both] == [None, later]
+    again = http.export(http.load_one(exported))
+    assert not (found := differences(exported, again)), "\n".join(found)
+
+
 def test_what_is_not_in_context_is_found_and_not_shown_to_the_model(
     client: Letta, http: Files, provider: FakeProvider
 ) -> None:
@@ -355,6 +380,7 @@ def _broken(**changes: Any) -> dict[str, Any]:
         (b'{"agents": NaN}', "agents"),
         ({"agents": {}}, "agents"),
         ({"agents": []}, "agents"),
+        ({"agents": ["ada"]}, "agents[0]: Input should be an object"),
         ({"core_memory": 3}, "core_memory"),
         (_broken(id=3), "agents[0].id"),
         (_broken(messages=[{"role": "ghost"}]), "agents[0].messages[0].role"),
