@@ -26,6 +26,12 @@ class InvalidArgument(OError):
     status = 400
 
 
+class KeyShut(OError):
+    """The key that a request came with opens nothing any more."""
+
+    status = 401
+
+
 class NotFound(OError):
     """Nothing by that id belongs to this actor."""
 

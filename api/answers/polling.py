@@ -4,19 +4,27 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
+from datetime import UTC, datetime
 from functools import partial
 
 from api.answers.follower import Follower
 from o.domain.runs import RunEvent
-from o.errors import Gone, NotFound, Unavailable
+from o.errors import Gone, KeyShut, NotFound, Unavailable
 from o.storage.database import DATABASE_IS_AWAY, Database, is_unreachable
+from o.storage.organizations.keys import find_shut
 from o.storage.turn.events import LogPart, find_behind, read_logs, replay_events
 from o.storage.turn.runs import get_run
 
 _log = logging.getLogger(__name__)
-_LOOK_S = 1.0  # how soon is found what a lost notice would have brought
+# How soon is found what a lost notice would have brought, and that a key was shut: sooner than
+# the time for which a request that comes anew may still be let in by it (`api.keys.KNOWN_S`).
+_LOOK_S = 1.0
 _STATEMENT_S = 10.0
 _PAUSE_S = 0.1
+_SHUT = (
+    "Unauthorized: the key has expired or was revoked. The run {run_id} goes on, and can be read "
+    "with a key that is good."
+)
 _MOST_LOGS, _MOST_EVENTS = 50, 500  # of one statement, so that nobody waits long for others
 
 _Asked = dict[tuple[str, int], list[Follower]]
@@ -24,7 +32,10 @@ _Asked = dict[tuple[str, int], list[Follower]]
 
 
 class CatchingUp:
-    """Asks the database once a second which runs have moved on, and reads what followers lack."""
+    """Asks the database once a second which runs have moved on, and reads what followers lack.
+
+    It asks as well whose keys were shut meanwhile: they are sent away.
+    """
 
     def __init__(
         self, database_url: str, followers: Mapping[str, Set[Follower]], *, patience_s: float
@@ -62,8 +73,8 @@ class CatchingUp:
             self._asked.clear()
             if clock() >= self._look_due_s:
                 self._look_due_s = clock() + _LOOK_S
-                await self._with_patience(self._find_behind)
-            while asked := self._wanted():
+                await self._with_patience(self._look)
+            while clock() < self._look_due_s and (asked := self._wanted()):
                 await self._with_patience(partial(self._read, asked))
 
     async def close(self) -> None:
@@ -105,19 +116,27 @@ class CatchingUp:
         else:
             self._away_since = None
 
-    async def _find_behind(self) -> None:
-        """One statement, whatever the number of runs and followers."""
+    async def _look(self) -> None:
+        """One statement about runs and one about keys, whatever the number of followers."""
         known: dict[str, int] = {}
         for follower in self._all():
             if not follower.is_behind:
                 run_id = follower.run_id
                 known[run_id] = min(follower.known, known.get(run_id, follower.known))
-        if not known:
+        key_ids = {follower.key_id for follower in self._all() if follower.key_id is not None}
+        behind: Set[str] = set()
+        shut: Set[str] = set()
+        if not known and not key_ids:
             return
         async with self._database.connect() as connection:
-            behind = await find_behind(connection, known)
-        for run_id in behind:
-            for follower in self._followers.get(run_id, ()):
+            if key_ids:
+                shut = await find_shut(connection, key_ids, datetime.now(UTC))
+            if known:
+                behind = await find_behind(connection, known)
+        for follower in self._all():
+            if follower.key_id in shut:
+                follower.shut(KeyShut(_SHUT.format(run_id=follower.run_id)))
+            elif follower.run_id in behind:
                 follower.fall_behind()
 
     async def _read(self, asked: _Asked) -> None:

@@ -52,7 +52,12 @@ class RunWatcher:
             await self._catching_up.close()
 
     async def follow(
-        self, run_id: str, *, is_new: bool = False, idle_s: float = 1.0
+        self,
+        run_id: str,
+        *,
+        key_id: str | None = None,
+        is_new: bool = False,
+        idle_s: float = 1.0,
     ) -> AsyncGenerator[list[RunEvent], None]:
         """Events of a run in order from the first, in batches, up to its closing one.
 
@@ -61,15 +66,17 @@ class RunWatcher:
 
         Args:
             run_id: Which run.
+            key_id: The key by which it is followed, None for none.
             is_new: The run was stored a moment ago, so there is nothing to read yet.
             idle_s: The longest silence.
 
         Raises:
             NotFound: The run was deleted.
             Gone: Its log was purged while it was read.
+            KeyShut: The key opens nothing any more.
             Unavailable: This process is about to end.
         """
-        with self._subscribed(run_id, is_new=is_new) as follower:
+        with self._subscribed(run_id, key_id, is_new=is_new) as follower:
             while True:
                 events = await follower.next(idle_s)
                 yield events
@@ -77,8 +84,9 @@ class RunWatcher:
                     return
 
     @contextlib.contextmanager
-    def _subscribed(self, run_id: str, *, is_new: bool) -> Iterator[Follower]:
-        follower = Follower(run_id, is_behind=not is_new, ask=self._catching_up.ask)
+    def _subscribed(self, run_id: str, key_id: str | None, *, is_new: bool) -> Iterator[Follower]:
+        ask = self._catching_up.ask
+        follower = Follower(run_id, key_id=key_id, is_behind=not is_new, ask=ask)
         followers = self._followers.setdefault(run_id, set())
         followers.add(follower)
         if self._is_leaving:

@@ -10,6 +10,7 @@ from api.edge.request_log import note_run
 from api.turns.turns import Sent
 from api.wire.conversations import AgentOfThreadBody
 from api.wire.fields import Key, Text
+from o.domain.actors import Actor
 from o.domain.runs import Run
 from o.errors import Gone, InvalidArgument, NotFound
 from o.ids import is_id
@@ -55,7 +56,7 @@ async def of_run(
     """
     run = await find_run(connection, actor, run_id)
     _check_in_background(run)
-    return _stream(parts, run, body or StreamBody())
+    return _stream(parts, actor, run, body or StreamBody())
 
 
 @router.post(
@@ -85,7 +86,7 @@ async def of_conversation(
         if not is_id(asked.run_id, "run"):
             raise InvalidArgument("INVALID_ARGUMENT: run_id is not the id of a run")
         note_run(request.scope, asked.run_id)
-        return _stream(parts, await find_run(connection, actor, asked.run_id), asked)
+        return _stream(parts, actor, await find_run(connection, actor, asked.run_id), asked)
     thread = thread_of(thread_id, asked.agent_id)
     run = await find_newest_run(connection, actor, thread, otid=asked.otid)
     if run is None and asked.otid is not None:
@@ -95,7 +96,7 @@ async def of_conversation(
     if asked.otid is None:
         _check_in_background(run)
     note_run(request.scope, run.id, run.conversation_id)
-    return _stream(parts, run, asked)
+    return _stream(parts, actor, run, asked)
 
 
 def _check_in_background(run: Run) -> None:
@@ -106,12 +107,12 @@ def _check_in_background(run: Run) -> None:
         )
 
 
-def _stream(parts: Parts, run: Run, asked: StreamBody) -> EventStream:
+def _stream(parts: Parts, actor: Actor, run: Run, asked: StreamBody) -> EventStream:
     if not run.events_kept:
         raise Gone(f"The stream of run {run.id} is no longer kept; read its messages instead")
     pings = parts.settings.ping_interval_s if asked.include_pings is not False else None
     return EventStream(
-        parts.turns.follow(Sent(run, is_new=False)),
+        parts.turns.follow(Sent(run, is_new=False), actor),
         run,
         starting_after=asked.starting_after,
         ping_interval_s=pings,

@@ -36,9 +36,9 @@ async def answer_chat(request: Request, parts: Parts, actor: Actor, body: ChatBo
     note_run(request.scope, sent.run.id, sent.run.conversation_id)
     if not body.streams:
         whole = WholeReply(sent.run, body.model)
-        return await answer_when_finished(request, parts, send, sent, whole)
+        return await answer_when_finished(request, parts, actor, send, sent, whole)
     return ChatStream(
-        parts.turns.follow(sent),
+        parts.turns.follow(sent, actor),
         sent.run,
         model=body.model,
         shows_usage=body.shows_usage,

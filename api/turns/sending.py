@@ -49,16 +49,16 @@ async def answer_send(
     note_run(request.scope, sent.run.id, sent.run.conversation_id)
     if not streams:
         shown = Shown(body.include_return_message_types, body.to_view())
-        return await answer_when_finished(request, parts, send, sent, shown)
+        return await answer_when_finished(request, parts, actor, send, sent, shown)
     return EventStream(
-        parts.turns.follow(sent),
+        parts.turns.follow(sent, actor),
         sent.run,
         ping_interval_s=parts.settings.ping_interval_s if body.include_pings else None,
     )
 
 
 async def answer_when_finished(
-    request: Request, parts: Parts, send: Send, sent: Sent, render: Render
+    request: Request, parts: Parts, actor: Actor, send: Send, sent: Sent, render: Render
 ) -> Response:
     """Wait until the run is finished, and answer with what `render` makes of its log."""
     # Official clients hang up after a minute of silence, and ask again a few times only.
@@ -68,7 +68,7 @@ async def answer_when_finished(
         parts.database.check_room(known_for_s=_ROOM_KNOWN_S)
 
     return await json_answer(
-        parts.turns.follow(sent),
+        parts.turns.follow(sent, actor),
         render,
         is_gone=request.is_disconnected,
         check_room=check_room,

@@ -163,9 +163,9 @@ class Turns:
         for conversation_id, run_ids in cancelled.conversations.items():
             self._notify(conversation_id, stop_cancelled(self._temporal, conversation_id, run_ids))
 
-    def follow(self, sent: Sent) -> AsyncGenerator[list[RunEvent], None]:
-        """The run's events from the first; see `RunWatcher.follow`."""
-        return self._watcher.follow(sent.run.id, is_new=sent.is_new)
+    def follow(self, sent: Sent, actor: Actor) -> AsyncGenerator[list[RunEvent], None]:
+        """The run's events from the first, for who asks; see `RunWatcher.follow`."""
+        return self._watcher.follow(sent.run.id, key_id=actor.key_id, is_new=sent.is_new)
 
     async def _store(self, actor: Actor, thread: Thread, request: Send, run_id: str) -> RunOfAgent:
         new = request.to_run(actor, run_id)

@@ -27,6 +27,16 @@ async def find_keys(connection: AsyncConnection, hashes: Collection[str]) -> dic
     return dict(readable(found.mappings(), lambda row: (row["hash"], model_of(ApiKey, row))))
 
 
+async def find_shut(
+    connection: AsyncConnection, key_ids: Collection[str], now: datetime
+) -> set[str]:
+    """Which of these keys open nothing any more: revoked, expired, or gone."""
+    sought = api_keys.c.id == any_(literal(list(key_ids), ARRAY(Text)))
+    found = await connection.execute(select(*_SHOWN).where(sought))
+    keys = models_of(ApiKey, found.mappings())
+    return set(key_ids) - {key.id for key in keys if key.is_good(now)}
+
+
 async def list_keys(connection: AsyncConnection, reach: str | None, page: Page) -> list[ApiKey]:
     """The keys of an organization, or of all.
 
