@@ -62,7 +62,7 @@ async def import_file(
     Raises:
         InvalidInput: It cannot be imported; the message names the place, and nothing is stored.
         NotFound: A model that the request names is not there.
-        Conflict: Somebody else makes a tool by the same name.
+        Conflict: Somebody else makes an MCP server by the same name at this moment.
     """
     file = await asyncio.to_thread(read_file, content)
     refused: dict[str, str] = {}

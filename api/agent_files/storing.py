@@ -7,12 +7,12 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.agent_files.storing_related import RelatedStore
+from api.agent_files.storing_tools import ToolStore
 from api.deps import Parts
 from o.domain.archives import Passage
 from o.domain.mcp import McpServer
-from o.domain.tools import StoredTool
 from o.letta.notes import Notes
-from o.letta.plans import ImportPlan, PlannedAgent, PlannedArchive, PlannedTool, Setting
+from o.letta.plans import ImportPlan, PlannedAgent, PlannedArchive, Setting
 from o.storage.agents.agent_blocks import attach_blocks
 from o.storage.agents.agents import add_agent, add_conversation
 from o.storage.agents.blocks import add_blocks
@@ -25,15 +25,10 @@ from o.storage.organizations.audit import put_on_record
 from o.storage.pending_requests import add_pending_request
 from o.storage.tables.memory import agent_archives
 from o.storage.tools.mcp_servers import add_mcp_server, list_mcp_servers
-from o.storage.tools.tools import find_tools, upsert_tool
 
-TOOL_STAYS = "A tool by that name is here already, and stays as it is"
-TOOL_CHANGED = "A tool by that name was here already, and is now as the file says"
-OTHER_KIND = "A tool by that name is here, and comes from elsewhere: it is used as it is"
 SERVER_STAYS = "An MCP server by that name is here already, and stays as it is"
 SERVER_NOT_ADDED = "An MCP server is left out: adding one needs a key of the scope admin"
 UNASKED = "Its tools were not asked for since it was imported: refresh the server."
-SERVERLESS = "A tool of an MCP server that is not here, or lacks it, is left out"
 
 _PASSAGES_AT_ONCE = 500
 _BY = {"by": "import_agent"}
@@ -62,13 +57,15 @@ class ImportStore:
         """Store all of it; returns the ids of the files that are to be read then.
 
         Raises:
-            Conflict: Somebody makes a tool or a server of the same name at this moment.
+            Conflict: Somebody makes a server of the same name at this moment.
         """
         plan = self._plan
         await add_blocks(self._connection, plan.blocks)
         isolated = [thread for agent in plan.agents for thread in agent.threads]
         servers = await self._store_servers()
-        await self._store_tools(servers)
+        tools = ToolStore(self._connection, self._setting, servers, self._notes)
+        await tools.store(plan.tools)
+        self._missing = tools.missing
         related = RelatedStore(self._connection, self._setting, plan, self._notes)
         file_ids = await related.store_folders()
         for agent in plan.agents:
@@ -102,45 +99,6 @@ class ImportStore:
                 )
                 ids[new.server_name] = new.id
         return ids
-
-    async def _store_tools(self, servers: dict[str, str]) -> None:
-        override = self._setting.options.override_existing_tools
-        planned = sorted(self._plan.tools, key=lambda one: one.tool.name)
-        names = [one.tool.name for one in planned]
-        found = await find_tools(self._connection, self._actor.organization_id, names=names)
-        here = {tool.name: tool for tool in found}
-        for one in planned:
-            earlier = here.get(one.tool.name)
-            tool = self._on_server(one, servers, is_here=earlier is not None)
-            if tool is None:
-                continue
-            if earlier is not None and not self._takes_over(earlier, tool, override=override):
-                continue
-            stored = await upsert_tool(self._connection, tool)
-            await self._keep(stored.id, one.kept)
-
-    def _on_server(
-        self, one: PlannedTool, servers: dict[str, str], *, is_here: bool
-    ) -> StoredTool | None:
-        if one.server_name is None:
-            return one.tool
-        server_id = servers.get(one.server_name)
-        if server_id is None or not (is_here or self._setting.adds_servers):
-            self._notes.tell(SERVERLESS, one.tool.name)
-            self._missing.add(one.tool.name)
-            return None
-        return one.tool.model_copy(update={"mcp_server_id": server_id})
-
-    def _takes_over(self, earlier: StoredTool, new: StoredTool, *, override: bool) -> bool:
-        """Whether a tool that is here is to become what the file says."""
-        if (earlier.tool_type, earlier.mcp_server_id) != (new.tool_type, new.mcp_server_id):
-            self._notes.tell(OTHER_KIND, new.name)
-            return False
-        if _say_the_same(earlier, new):
-            return False
-        is_own = new.tool_type == "custom"
-        self._notes.tell(TOOL_CHANGED if override and is_own else TOOL_STAYS, new.name)
-        return override and is_own
 
     async def _store_agent(self, planned: PlannedAgent) -> None:
         agent = planned.agent
@@ -192,12 +150,6 @@ class ImportStore:
 
 def _unasked(server: McpServer) -> McpServer:
     return server.model_copy(update={"problem": UNASKED})
-
-
-def _say_the_same(earlier: StoredTool, new: StoredTool) -> bool:
-    """Whether nothing about a tool would change."""
-    own = {"id", "created_at", "updated_at", "created_by_id", "last_updated_by_id"}
-    return earlier.model_dump(exclude=own) == new.model_dump(exclude=own)
 
 
 def _batches(items: Sequence[Passage]) -> list[Sequence[Passage]]:

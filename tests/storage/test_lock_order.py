@@ -1,9 +1,9 @@
 """Transactions that meet over the same rows wait for one another in turn, never in a ring."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -22,14 +22,12 @@ from o.storage.purges import Deleted, purge
 from o.storage.tables.core import conversations
 from o.storage.tools.held import take_away
 from o.storage.tools.sandbox_states import say_sandbox_state
-from tests.support.agent_files import Files, whole
-from tests.support.agent_files import agent as agent_of_file
 from tests.support.approvals import ask, guarded_agent, request_of
+from tests.support.locks import changes_paused, deadlocks, wait_for_locks
 from tests.support.product import Product, eventually
 from tests.support.provider import HANDLE, FakeProvider, call, do, say
 
 _LAST = call("memory_insert", label="human", new_string="likes tea")
-_PAUSE = 4711
 
 
 @pytest.fixture
@@ -43,43 +41,6 @@ def _no_deadlock(server: Product) -> Iterator[None]:
     before = deadlocks(server)
     yield
     assert deadlocks(server) == before
-
-
-def deadlocks(server: Product) -> int:
-    ((count,),) = server.query(
-        "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-    )
-    return int(count)
-
-
-@contextmanager
-def changes_paused(server: Product, what: str = "UPDATE ON blocks") -> Iterator[Callable[[], None]]:
-    """Whoever has changed a row waits, with its lock in hand, until the function is called."""
-    server.query(
-        f"""
-        CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN PERFORM pg_advisory_xact_lock({_PAUSE}); RETURN NULL; END $$;
-        CREATE TRIGGER paused AFTER {what} FOR EACH ROW EXECUTE FUNCTION pause()
-        """
-    )
-    try:
-        with psycopg.connect(libpq_url(server.state["database_url"])) as holding:
-            holding.execute("SELECT pg_advisory_xact_lock(%s)", (_PAUSE,))
-            yield holding.commit
-    finally:
-        server.query(f"DROP TRIGGER paused ON {what.rsplit(maxsplit=1)[-1]}; DROP FUNCTION pause()")
-
-
-def waiting(server: Product) -> int:
-    """How many transactions wait for a lock."""
-    ((count,),) = server.query(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    )
-    return int(count)
-
-
-def wait_for_locks(server: Product, count: int) -> None:
-    eventually(lambda: waiting(server) >= count, what=f"{count} that wait for locks")
 
 
 def last_call_of(client: Letta) -> AgentState:
@@ -402,52 +363,3 @@ async def test_tools_that_are_taken_away_together_lock_their_agents_in_one_order
         held = client.agents.tools.list(agent_id).items
         assert tool.name not in [one.name for one in held]
         client.tools.delete(tool.id)
-
-
-def _identity(name: str) -> dict[str, Any]:
-    return {"identifier_key": name, "name": "ada", "identity_type": "user"}
-
-
-def _folder(name: str) -> dict[str, Any]:
-    return {"id": f"source-{name}", "name": name}
-
-
-def _mcp_server(name: str) -> dict[str, Any]:
-    return {
-        "id": name,
-        "server_name": name,
-        "server_type": "sse",
-        "server_url": "http://127.0.0.1:9",
-    }
-
-
-@pytest.mark.parametrize(
-    ("part", "table", "named"),
-    [
-        ("o_identities", "identities", _identity),
-        ("sources", "folders", _folder),
-        ("mcp_servers", "mcp_servers", _mcp_server),
-    ],
-)
-def test_imports_that_bring_the_same_names_store_them_in_one_order(
-    server: Product,
-    pool: ThreadPoolExecutor,
-    part: str,
-    table: str,
-    named: Callable[[str], dict[str, Any]],
-) -> None:
-    names = sorted(new_id("name") for _ in range(2))
-    files = Files(server.url)
-
-    def load(names: Iterable[str]) -> int:
-        own = agent_of_file()
-        return files.send(whole(own, **{part: [named(name) for name in names]})).status_code
-
-    with changes_paused(server, f"INSERT ON {table}") as go_on:
-        first = pool.submit(load, names)
-        wait_for_locks(server, 1)
-        second = pool.submit(load, reversed(names))
-        wait_for_locks(server, 2)
-        go_on()
-        assert first.result(60) == 200
-        assert second.result(60) in {200, 409}, "the names are taken"

@@ -50,6 +50,23 @@ class ToolFilter:
     mcp_server_id: str | None = None
 
 
+async def add_tools(connection: AsyncConnection, new: Sequence[StoredTool]) -> set[str]:
+    """Store tools in the order given, but for those by whose names there is one.
+
+    Who stores one by the same name at this moment is waited for.
+
+    Returns:
+        The names of those that are stored.
+    """
+    if not new:
+        return set()
+    statement = insert(tools).on_conflict_do_nothing(index_elements=["organization_id", "name"])
+    stored = await connection.execute(
+        statement.returning(tools.c.name), [row_of(tools, tool) for tool in new]
+    )
+    return set(stored.scalars())
+
+
 async def upsert_tool(
     connection: AsyncConnection, new: StoredTool, named: Collection[str] | None = None
 ) -> StoredTool:
@@ -123,8 +140,11 @@ async def find_tools(
     ids: Collection[str] = (),
     names: Collection[str] = (),
     lock: bool = True,
+    for_change: bool = False,
 ) -> list[StoredTool]:
     """The tools by those ids and by those names, each once; with `lock` they stay as they are.
+
+    With `for_change` whoever else locks them waits, so that they can be changed.
 
     Whoever gives them to an agent so does not give it one that is just being deleted. They are
     locked in the order of their ids, and before any agent is: see `o.storage.locks`.
@@ -133,7 +153,9 @@ async def find_tools(
         return []
     wanted = or_(tools.c.id.in_(ids), tools.c.name.in_(names))
     statement = _visible(organization_id).where(wanted).order_by(tools.c.id)
-    rows = await connection.execute(statement.with_for_update(read=True) if lock else statement)
+    if lock:
+        statement = statement.with_for_update(read=not for_change, key_share=for_change)
+    rows = await connection.execute(statement)
     return all_models_of(StoredTool, rows.mappings().all())
 
 
