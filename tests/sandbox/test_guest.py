@@ -1,7 +1,8 @@
 """What a tool is given, and what becomes of what it returns, prints and raises."""
 
 import json
-import time
+import os
+import signal
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -137,7 +138,6 @@ async def test_what_goes_wrong_is_told_apart(source: str, kind: str, words: str)
 
 
 async def test_an_endless_tool_is_stopped_and_what_it_printed_is_there() -> None:
-    began = time.monotonic()
     source = """
 import signal, time
 def f():
@@ -147,29 +147,28 @@ def f():
     print('begun', flush=True)
     while True: time.sleep(1)
 """
-    done = await run(job(source, limits=Limits(timeout_s=0.7)))
+    done = await run(job(source, limits=Limits(timeout_s=3)))
     assert done.failure is not None
     assert done.failure.kind == "timeout"
-    assert "more than 0.7 seconds" in done.failure.message
+    assert "more than 3 seconds" in done.failure.message
     assert done.stdout == "begun\n"
-    assert time.monotonic() - began < 10
 
 
 async def test_a_grandchild_that_holds_the_streams_open_holds_nothing_up() -> None:
-    began = time.monotonic()
     source = """
 import os, time
 def f():
-    if os.fork() == 0:
+    grandchild = os.fork()
+    if grandchild == 0:
         os.setsid()
-        time.sleep(10)
+        time.sleep(600)
         os._exit(0)
     print('said')
-    return 'done'
+    return grandchild
 """
     done = await run(job(source))
-    assert (done.result, done.stdout) == ("done", "said\n")
-    assert time.monotonic() - began < 8
+    assert done.stdout == "said\n"
+    os.kill(done.result, signal.SIGKILL)  # it was there, and nobody has waited for it
 
 
 async def test_what_is_printed_is_kept_up_to_its_limit_and_counted() -> None:

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import time
 from pathlib import Path
 
 from tests.sandbox import docker_engine
@@ -39,9 +38,7 @@ def test_an_engine_that_does_not_answer_is_said_so(tmp_path: Path) -> None:
 def test_an_image_that_is_there_is_not_made_again() -> None:
     docker_engine.needs_docker()
     assert _make().returncode == 0  # its recipe may have changed
-    began = time.monotonic()
     assert _make().stdout == f"{docker_engine.IMAGE} is there\n"
-    assert time.monotonic() - began < 10
 
 
 async def test_it_holds_what_tools_need_and_nothing_that_gives_rights(tmp_path: Path) -> None:
