@@ -1,6 +1,7 @@
 """What is open of O in Temporal, and its end: for a database that is older than Temporal knows."""
 
 import asyncio
+import time
 from datetime import datetime
 
 from temporalio.client import Client
@@ -8,6 +9,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 _AT_ONCE = 20
 _PAUSE_S = 0.5
+# Temporal's list is some moments old. What stands in it so long after the first look was ended, and
+# the list lags behind; or workers have begun it anew since, and it may stay.
+_LONGEST_S = 60.0
 
 
 async def count_open(
@@ -47,16 +51,19 @@ async def end_open(client: Client, task_queue: str, reason: str) -> int:
                 if error.status is not RPCStatusCode.NOT_FOUND:
                     raise
 
-    # Temporal's list is some moments old: it is asked until it has nothing that is new.
-    while True:
+    until: float | None = None
+    while until is None or time.monotonic() < until:
         listed = client.list_workflows(_open_of(task_queue))
         found = {(one.id, one.run_id) async for one in listed}
         if not found:
-            return len(ended)
-        await asyncio.gather(*(end(one) for one in found - ended))
-        if not found - ended:
+            break
+        new = found - ended
+        await asyncio.gather(*(end(one) for one in new))
+        ended |= new
+        until = until or time.monotonic() + _LONGEST_S
+        if not new:
             await asyncio.sleep(_PAUSE_S)
-        ended |= found
+    return len(ended)
 
 
 def _open_of(task_queue: str) -> str:

@@ -175,6 +175,33 @@ def test_a_folder_is_taken_from_many_agents_in_as_many_statements_as_from_one(
     assert counts[0] == counts[1]
 
 
+def test_a_tool_is_taken_from_many_agents_in_as_many_statements_as_from_one(
+    product: Product,
+) -> None:
+    client = product.client()
+
+    def delete_from(count: int) -> int:
+        tool = make_tool(client)
+        name = str(tool.name)
+        rules: Any = [
+            {"type": "exit_loop", "tool_name": name},
+            {"type": "exit_loop", "tool_name": "memory_insert"},
+        ]
+        agents = [
+            client.agents.create(model=HANDLE, tool_ids=[tool.id], tool_rules=rules)
+            for _ in range(count)
+        ]
+        sent = sent_by(product, lambda: client.tools.delete(tool.id))
+        for agent in agents:
+            left = client.agents.retrieve(agent.id, include=["agent.tools"])
+            assert name not in [one.name for one in left.tools]
+            assert [rule.tool_name for rule in left.tool_rules or []] == ["memory_insert"]
+        return len(sent)
+
+    delete_from(1)
+    assert delete_from(5) == delete_from(1)
+
+
 def test_messages_are_listed_in_one_statement_and_two_with_a_cursor(product: Product) -> None:
     client = product.client()
     agent = client.agents.create(model=HANDLE)

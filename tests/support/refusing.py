@@ -2,8 +2,9 @@
 
 import contextlib
 import socketserver
+import struct
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -12,7 +13,6 @@ from h2.events import RequestReceived, StreamEnded
 UNAUTHENTICATED, UNAVAILABLE, PERMISSION_DENIED = "16", "14", "7"
 _GREETING = "GetSystemInfo"
 _HEADERS = [(":status", "200"), ("content-type", "application/grpc")]
-_EMPTY_MESSAGE = bytes(5)  # not packed, and of no length
 
 
 class _Refusing(socketserver.BaseRequestHandler):
@@ -41,7 +41,8 @@ class _Refusing(socketserver.BaseRequestHandler):
             is_refused = False
         if not is_refused:
             connection.send_headers(stream, _HEADERS)
-            connection.send_data(stream, _EMPTY_MESSAGE)
+            said = self.server.answers.get(call, b"")
+            connection.send_data(stream, struct.pack(">?I", False, len(said)) + said)
             connection.send_headers(stream, [("grpc-status", "0")], end_stream=True)
             return
         refusal = [*_HEADERS, ("grpc-status", status), ("grpc-message", "not you, or not now")]
@@ -51,25 +52,32 @@ class _Refusing(socketserver.BaseRequestHandler):
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
 
-    def __init__(self, status: str, asked: list[str], calls: Collection[str]) -> None:
+    def __init__(
+        self, status: str, asked: list[str], calls: Collection[str], answers: Mapping[str, bytes]
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _Refusing)
         self.calls = calls
+        self.answers = answers
         self.status = status
         self.asked = asked
 
 
 @contextlib.contextmanager
 def refusing_temporal(
-    status: str = UNAUTHENTICATED, asked: list[str] | None = None, calls: Collection[str] = ()
+    status: str = UNAUTHENTICATED,
+    asked: list[str] | None = None,
+    calls: Collection[str] = (),
+    answers: Mapping[str, bytes] | None = None,
 ) -> Iterator[str]:
     """Its address.
 
     Args:
         status: What it answers, as gRPC numbers it; unless it is said, nobody is let in.
         asked: Gets the names of the calls.
-        calls: Names of those that it refuses; the others are answered by nothing. Unset: all.
+        calls: Names of those that it refuses; the others are answered. Unset: all.
+        answers: The messages that answer them; by nothing, where there is none.
     """
-    with _Server(status, [] if asked is None else asked, calls) as server:
+    with _Server(status, [] if asked is None else asked, calls, answers or {}) as server:
         serving = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         serving.start()
         yield f"127.0.0.1:{server.server_address[1]}"

@@ -1,6 +1,6 @@
 """Tool rules when a tool gets another name, or is gone."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 Rules = list[dict[str, Any]]
@@ -11,12 +11,12 @@ def with_tool_renamed(rules: Sequence[dict[str, Any]], name: str, new: str) -> R
     return [_renamed(rule, name, new) for rule in rules]
 
 
-def without_tool(rules: Sequence[dict[str, Any]], name: str) -> Rules:
-    """The rules without those about a tool that is gone.
+def without_tools(rules: Sequence[dict[str, Any]], names: Collection[str]) -> Rules:
+    """The rules without those about tools that are gone.
 
-    Where others name it as a child it stays: a tool that an agent lacks means nothing there.
+    Where others name one as a child it stays: a tool that an agent lacks means nothing there.
     """
-    return [rule for rule in rules if rule.get("tool_name") != name]
+    return [rule for rule in rules if rule.get("tool_name") not in names]
 
 
 def _renamed(rule: dict[str, Any], name: str, new: str) -> dict[str, Any]:

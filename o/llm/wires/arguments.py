@@ -11,6 +11,7 @@ from o.domain.text import storable_json
 
 # Blanks are taken off what is found: parts that all take them would try every way to share them.
 _FENCE = re.compile(r"\s*+```\w*+(.*?)```\s*+", re.DOTALL)
+_FILLED = re.compile(r"\S")
 _DEEPEST = 3  # JSON in a text in a text
 
 
@@ -68,8 +69,7 @@ def _values_in(text: str) -> Iterator[Any]:
         ValueError: There is something else.
     """
     decoder = json.JSONDecoder(strict=False)
-    text = text.strip()
-    while text:
-        value, end = decoder.raw_decode(text)
+    at = 0  # the text is never cut: that would copy all the rest of it for each value
+    while found := _FILLED.search(text, at):
+        value, at = decoder.raw_decode(text, found.start())
         yield value
-        text = text[end:].lstrip()

@@ -1,12 +1,12 @@
 """Tools that are rows as agents have them: by name, in `agents.tool_names` and in their rules."""
 
-from collections.abc import Collection
-from typing import Any
+import json
+from collections.abc import Callable, Collection
 
-from sqlalchemy import Select, Text, cast, func, select, update
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from o.domain.rules.naming import with_tool_renamed, without_tool
+from o.domain.rules.naming import Rules, with_tool_renamed, without_tools
 from o.domain.tools import StoredTool
 from o.storage.tables.core import agents
 from o.storage.tables.tools import tools
@@ -36,27 +36,60 @@ SHOWN_TOOLS = """(
 """The same with everything, as the API shows it."""
 
 
+_CHANGE = text(
+    """
+    UPDATE agents SET
+        tool_names = ARRAY(SELECT jsonb_array_elements_text(CAST(changed.names AS jsonb))),
+        tool_rules = coalesce(CAST(changed.rules AS jsonb), tool_rules),
+        updated_at = now()
+    FROM unnest(CAST(:ids AS text[]), CAST(:names AS text[]), CAST(:rules AS text[]))
+        AS changed (id, names, rules)
+    WHERE agents.id = changed.id
+    """
+)
+
+
 async def rename_in_agents(
     connection: AsyncConnection, organization_id: str, name: str, new: str
 ) -> None:
     """Have every agent of the organization know its tool by another name, in its rules as well."""
-    await _change(connection, organization_id, name, new)
+    await _change(
+        connection,
+        organization_id,
+        [name],
+        names_after=lambda names: [new if one == name else one for one in names],
+        rules_after=lambda rules: with_tool_renamed(rules, name, new),
+    )
 
 
 async def take_away(
     connection: AsyncConnection, organization_id: str, names: Collection[str]
 ) -> None:
     """Take tools from every agent of the organization, with the rules about them."""
-    if len(names) > 1:  # else each of them would lock its agents, behind those of another one
-        await connection.execute(_holding(organization_id, names))
-    for name in names:
-        await _change(connection, organization_id, name, None)
+    gone = frozenset(names)
+    await _change(
+        connection,
+        organization_id,
+        gone,
+        names_after=lambda names: [one for one in names if one not in gone],
+        rules_after=lambda rules: without_tools(rules, gone),
+    )
 
 
-def _holding(organization_id: str, names: Collection[str]) -> Select[Any]:
-    """The agents that have one of these tools, with their rules; they are locked in their order."""
-    return (
-        select(agents.c.id, agents.c.tool_rules)
+async def _change(
+    connection: AsyncConnection,
+    organization_id: str,
+    names: Collection[str],
+    *,
+    names_after: Callable[[list[str]], list[str]],
+    rules_after: Callable[[Rules], Rules],
+) -> None:
+    """Change the tools of all agents that have one of these, and the rules that can be read.
+
+    The agents are locked in their order, and changed in one statement however many they are.
+    """
+    found = await connection.execute(
+        select(agents.c.id, agents.c.tool_names, agents.c.tool_rules)
         .where(
             agents.c.organization_id == organization_id,
             agents.c.tool_names.overlap(list(names)),
@@ -64,34 +97,14 @@ def _holding(organization_id: str, names: Collection[str]) -> Select[Any]:
         .order_by(agents.c.id)
         .with_for_update(key_share=True)
     )
-
-
-async def _change(
-    connection: AsyncConnection, organization_id: str, name: str, new: str | None
-) -> None:
-    found = (await connection.execute(_holding(organization_id, [name]))).all()
-    if not found:
-        return
-    names = agents.c.tool_names
-    changed = (
-        func.array_remove(names, name)
-        if new is None
-        else func.array_replace(names, cast(name, Text), cast(new, Text))
-    )
-    await connection.execute(
-        update(agents)
-        .where(agents.c.id.in_([row.id for row in found]))
-        .values(tool_names=changed, updated_at=func.now())
-    )
-    for row in found:
-        if not isinstance(row.tool_rules, list):  # cannot be read
-            continue
-        rules = (
-            without_tool(row.tool_rules, name)
-            if new is None
-            else with_tool_renamed(row.tool_rules, name, new)
+    changed = [
+        (
+            row.id,
+            json.dumps(names_after(row.tool_names)),
+            json.dumps(rules_after(row.tool_rules)) if isinstance(row.tool_rules, list) else None,
         )
-        if rules != row.tool_rules:
-            await connection.execute(
-                update(agents).where(agents.c.id == row.id).values(tool_rules=rules)
-            )
+        for row in found
+    ]
+    if changed:
+        given = zip(("ids", "names", "rules"), map(list, zip(*changed, strict=True)), strict=True)
+        await connection.execute(_CHANGE, dict(given))
