@@ -1,13 +1,16 @@
 """The model that comes with the server: its process, and the texts that try it."""
 
 import asyncio
+import math
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from o.errors import ModelError
+from o.llm.embedding import local as local_embedding
 from o.llm.embedding.local import LocalEmbedding, default_embedding, is_installed, pieces_of
 from o.settings.providers import ProviderSettings
 from tests.support.product import is_alive
@@ -66,7 +69,8 @@ times = pathlib.Path(sys.argv[1])
 for line in sys.stdin:
     asked = json.loads(line)
     times.write_text(times.read_text() + "x" if times.exists() else "x")
-    if sys.argv[2] in asked["texts"] or (sys.argv[2] == "once" and len(times.read_text()) == 1):
+    is_first = len(times.read_text()) == 2  # behind what tries each process
+    if sys.argv[2] in (*asked["texts"], "always") or (sys.argv[2] == "once" and is_first):
         print("not json") if sys.argv[3] == "garbage" else None
         time.sleep(600) if sys.argv[3] == "hangs" else os._exit(1)
     vector = base64.b64encode(struct.pack("<2f", 3, 4)).decode()
@@ -75,16 +79,16 @@ for line in sys.stdin:
 
 
 def child(tmp_path: Path, on: str, what: str, *, idle_s: float = 60.0) -> LocalEmbedding:
-    """A process that fails on a text, or `once`."""
+    """A process that fails on a text, or `once` it is up, or `always`."""
     command = [sys.executable, "-c", _CHILD, str(tmp_path / "times"), on, what]
-    return LocalEmbedding(command=command, answer_s=2.0 if what == "hangs" else 20.0, idle_s=idle_s)
+    return LocalEmbedding(command=command, answer_s=5.0 if what == "hangs" else 20.0, idle_s=idle_s)
 
 
 @pytest.mark.parametrize("what", ["dies", "hangs", "garbage"])
 async def test_a_process_that_fails_once_costs_one_retry(tmp_path: Path, what: str) -> None:
     model = child(tmp_path, "once", what)
     assert await model.embed(["a"], is_query=True) == [[0.6, pytest.approx(0.8)]]
-    assert (tmp_path / "times").read_text() == "xx"
+    assert (tmp_path / "times").read_text() == "xxxx"
     await model.close()
 
 
@@ -95,6 +99,34 @@ async def test_a_text_that_ends_the_process_twice_is_an_error_and_the_next_one_i
     with pytest.raises(ModelError, match="twice over the same text"):
         await model.embed(["poison"], is_query=False)
     assert len(await model.embed(["fine", "fine"], is_query=False)) == 2
+    await model.close()
+
+
+@pytest.mark.parametrize(("what", "starts"), [("hangs", "x"), ("dies", "xx")])
+async def test_all_who_wait_for_a_process_that_does_not_come_up_wait_for_one_start(
+    tmp_path: Path, what: str, starts: str
+) -> None:
+    model = child(tmp_path, "always", what)
+    asking = [model.embed([str(n)], is_query=n % 2 == 0) for n in range(6)]
+    for failed in await asyncio.gather(*asking, return_exceptions=True):
+        assert isinstance(failed, ModelError)
+        assert "does not come up" in failed.message
+    with pytest.raises(ModelError, match="does not come up"):
+        await model.embed(["later"], is_query=True)
+    assert (tmp_path / "times").read_text() == starts
+    await model.close()
+
+
+async def test_a_process_that_did_not_come_up_is_started_again_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = child(tmp_path, "never", "dies")
+    monkeypatch.setattr(local_embedding, "_PROBE", ["never"])
+    with pytest.raises(ModelError, match="does not come up"):
+        await model.embed(["a"], is_query=True)
+    monkeypatch.setattr(local_embedding, "_PROBE", ["."])
+    monkeypatch.setattr(local_embedding, "time", SimpleNamespace(monotonic=lambda: math.inf))
+    assert len(await model.embed(["a"], is_query=True)) == 1
     await model.close()
 
 

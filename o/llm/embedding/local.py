@@ -13,6 +13,7 @@ import math
 import os
 import struct
 import sys
+import time
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, suppress
@@ -35,7 +36,10 @@ _MOST_PIECES = 4
 
 _ANSWER_S = 60.0
 _IDLE_S = 60.0
+_REST_S = 60.0
 _TRIES = 2
+_PROBE = ["."]
+_FAILURES = (OSError, ValueError, LookupError, TypeError, struct.error)
 _LINE_BYTES = 1024 * 1024
 
 
@@ -77,13 +81,14 @@ class LocalEmbedding:
         # Of all that is kept, one request is in line: a question waits for no more than that.
         self._patience = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
+        self._rests_until = -math.inf
         self._ending: asyncio.TimerHandle | None = None
 
     async def embed(self, texts: Sequence[str], *, is_query: bool) -> list[Vector]:
         """One vector for each text, of length 1.
 
         Raises:
-            ModelError: Its process died or hung twice over the same pieces.
+            ModelError: Its process died or hung twice over the same pieces, or does not come up.
         """
         pieces = [(n, piece) for n, text in enumerate(texts) for piece in pieces_of(text)]
         sums: list[Vector] = [[] for _ in texts]
@@ -108,13 +113,13 @@ class LocalEmbedding:
             await self._end()
 
     async def _ask(self, pieces: list[str], *, is_query: bool) -> list[Vector]:
-        line = json.dumps({"texts": pieces, "is_query": is_query}).encode() + b"\n"
         async with self._turn:
             for _ in range(_TRIES):
                 try:
+                    process = await self._started()
                     async with asyncio.timeout(self._answer_s):
-                        return await self._answer(line, len(pieces))
-                except (OSError, ValueError, LookupError, TypeError, struct.error) as error:
+                        return await _exchange(process, pieces, is_query=is_query)
+                except _FAILURES as error:
                     facts = {"error": type(error).__name__, "pieces": len(pieces)}
                     _log.warning("the process of the embedding model failed", extra=facts)
                     await self._end()
@@ -130,26 +135,41 @@ class LocalEmbedding:
             failure=Failure.SERVER_ERROR,
         )
 
-    async def _answer(self, line: bytes, count: int) -> list[Vector]:
-        process = self._process
-        if process is None or process.returncode is not None:
-            process = self._process = await asyncio.create_subprocess_exec(
-                *self._command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-                limit=_LINE_BYTES,
-                # Threads that wait for one another spin, and slow down all else.
-                env={"PATH": os.defpath, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-            )
-        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
-        process.stdin.write(line)
-        await process.stdin.drain()
-        answer = json.loads(await process.stdout.readline())
-        vectors = [_unpacked(packed) for packed in answer["vectors"]]
-        if len(vectors) != count:
-            raise ValueError
-        return vectors
+    async def _started(self) -> asyncio.subprocess.Process:
+        """The process, which has embedded something since it was started.
+
+        Raises:
+            ModelError: None comes up. Who waits in line does not wait for another one, nor does
+                anybody for a while.
+        """
+        if self._process is not None and self._process.returncode is None:
+            return self._process
+        if time.monotonic() < self._rests_until:
+            raise _does_not_come_up()
+        for _ in range(_TRIES):
+            try:
+                async with asyncio.timeout(self._answer_s):
+                    process = self._process = await self._start()
+                    await _exchange(process, _PROBE, is_query=True)
+                return process
+            except _FAILURES as error:
+                await self._end()
+                if isinstance(error, TimeoutError):  # so would the next one, and as long
+                    break
+        _log.warning("the process of the embedding model does not come up")
+        self._rests_until = time.monotonic() + _REST_S
+        raise _does_not_come_up()
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            limit=_LINE_BYTES,
+            # Threads that wait for one another spin, and slow down all else.
+            env={"PATH": os.defpath, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        )
 
     def _end_later(self) -> None:
         if self._ending is not None:
@@ -171,6 +191,30 @@ class LocalEmbedding:
             with suppress(ProcessLookupError):
                 process.kill()
         await process.wait()
+
+
+async def _exchange(
+    process: asyncio.subprocess.Process, pieces: list[str], *, is_query: bool
+) -> list[Vector]:
+    """What the process makes of some pieces."""
+    assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
+    line = json.dumps({"texts": pieces, "is_query": is_query}).encode() + b"\n"
+    process.stdin.write(line)
+    await process.stdin.drain()
+    answer = json.loads(await process.stdout.readline())
+    vectors = [_unpacked(packed) for packed in answer["vectors"]]
+    if len(vectors) != len(pieces):
+        raise ValueError
+    return vectors
+
+
+def _does_not_come_up() -> ModelError:
+    return ModelError(
+        "llm_error",
+        "The local embedding model does not come up: its process ends or hangs as it starts.",
+        retryable=True,
+        failure=Failure.UNREACHABLE,
+    )
 
 
 def _close_input(process: asyncio.subprocess.Process) -> None:
