@@ -79,6 +79,20 @@ _GO = (
     text("DELETE FROM runs WHERE id = ANY(:ids)"),
 )
 
+_APPROVALS = text("SELECT id FROM approvals WHERE id > :after ORDER BY id LIMIT :limit").bindparams(
+    _LIMIT
+)
+_STRAY = text(
+    """
+    DELETE FROM approvals WHERE id = ANY(ARRAY(
+        SELECT id FROM approvals
+        WHERE id = ANY(:ids) AND status <> 'pending'
+          AND NOT EXISTS (SELECT FROM runs WHERE runs.id = approvals.run_id)
+        ORDER BY created_at, id FOR UPDATE SKIP LOCKED
+    ))
+    """
+)
+
 _AUDIT = text(
     """
     DELETE FROM audit_records WHERE id = ANY(ARRAY(
@@ -171,6 +185,27 @@ async def purge_runs(
         for statement in _GO:
             await connection.execute(statement, of_gone)
     return PurgedRuns(len(old), len(to_go), Place(old[-1].created_at, old[-1].id))
+
+
+async def purge_stray_approvals(
+    connection: AsyncConnection, *, after: str, limit: int
+) -> tuple[str | None, int]:
+    """Remove decided requests whose runs are gone, which earlier releases left behind.
+
+    Args:
+        connection: In a transaction.
+        after: Where the last batch ended.
+        limit: How many requests to look at.
+
+    Returns:
+        Where to go on, None where there are no more; and how many went.
+    """
+    found = await connection.execute(_APPROVALS, {"after": after, "limit": limit})
+    ids = list(found.scalars())
+    if not ids:
+        return None, 0
+    gone = await connection.execute(_STRAY, {"ids": ids})
+    return ids[-1] if len(ids) == limit else None, gone.rowcount
 
 
 async def purge_audit(

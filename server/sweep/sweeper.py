@@ -26,6 +26,7 @@ from server.sweep.organizations import OrganizationSweeper
 from server.sweep.purges import PurgeSweeper
 from server.sweep.retention import RetentionSweeper
 from server.sweep.runs import RunSweeper
+from server.sweep.stray_approvals import StrayApprovalSweeper
 
 _log = logging.getLogger(__name__)
 _RESCUE_LOCK = 0x6F5F7377  # "o_sw"
@@ -83,6 +84,7 @@ class Sweeper:
             *RetentionSweeper(database, retention).duties(),
             ("deleted organizations", OrganizationSweeper(database).sweep),
             ("old versions of blocks", purges.sweep_versions),
+            ("approvals of deleted runs", StrayApprovalSweeper(database).sweep),
             ("words of old messages", OldWordsSweeper(database).sweep),
         ]
 

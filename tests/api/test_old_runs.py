@@ -9,6 +9,7 @@ from letta_client import Letta, NotFoundError
 from o.storage.database import Database
 from o.storage.old_rows import Place, purge_runs
 from o.storage.organizations.users import add_organization
+from server.sweep.stray_approvals import StrayApprovalSweeper
 from tests.support.approvals import answer, approval, ask, guarded_agent, request_of
 from tests.support.product import Product
 from tests.support.provider import HANDLE
@@ -57,3 +58,31 @@ async def test_a_conversation_goes_on_when_its_old_runs_are_gone(
     assert again.messages[-1].content == "You said: fourth"
     answer(theirs, guarded, approval(request.tool_call.tool_call_id))
     assert theirs.agents.messages.create(guarded.id, input="hello").messages
+
+
+async def test_decided_requests_go_whose_runs_were_deleted_before_they_went_with_them(
+    server: Product, client: Letta
+) -> None:
+    """As releases have left them that deleted the run alone."""
+
+    def requests_of(agent_id: str) -> list[str]:
+        found = server.query("SELECT id FROM approvals WHERE agent_id = %s", agent_id)
+        return [id_ for (id_,) in found]
+
+    stray, kept, pending = (guarded_agent(client) for _ in range(3))
+    for agent in (stray, kept, pending):
+        request = request_of(ask(client, agent))
+        if agent is not pending:
+            answer(client, agent, approval(request.tool_call.tool_call_id))
+    for agent in (stray, pending):
+        server.query(
+            "DELETE FROM runs WHERE id IN (SELECT run_id FROM approvals WHERE agent_id = %s)",
+            agent.id,
+        )
+    before = [requests_of(agent.id) for agent in (kept, pending)]
+    database = Database(server.state["database_url"])
+    assert await StrayApprovalSweeper(database).sweep() >= 1
+    await database.close()
+    assert requests_of(stray.id) == []
+    assert [requests_of(agent.id) for agent in (kept, pending)] == before
+    client.agents.delete(pending.id)
