@@ -28,6 +28,8 @@ _CODEC_IS_OFF = (
     "executions that need these keys begin anew"
 )
 
+_THEIR_END = "Those of conversations end after a day of rest or with their approval"
+
 # What it works with is imported when it runs: `o --help` is quick.
 
 
@@ -88,22 +90,29 @@ def forget(read_settings: _ReadSettings, /, *, despite_executions: bool) -> None
     _, *older = keyring.names() or [""]
     used = {key for one in on_database(settings, "o secrets", _count).values() for key in one}
     gone = [name for name in older if name not in used]
-    # Keys that the setting names are none that could be forgotten here, whatever is open.
     is_own = settings.encryption_key is None
-    if gone and is_own and settings.temporal_codec != "off" and not despite_executions:
-        asyncio.run(_refuse_beside_executions(settings, keyring))
-    if gone:
-        keyring.forget(gone)
-        if settings.temporal_codec == "off":
-            click.echo(_CODEC_IS_OFF, err=True)
-    for name in gone:
-        click.echo(f"forgotten: {name}")
+    if gone and settings.temporal_codec != "off":
+        if not is_own:  # none that could be forgotten here, whatever is open
+            _tell_of_executions(settings)
+        elif not despite_executions:
+            asyncio.run(_refuse_beside_executions(settings, keyring))
+    _forget(settings, keyring, gone)
     for name in older:
         if name in used:
             click.echo(f"kept, since secrets are under it: {name}")
     if not older:
         where = f"the file {keyring.file}" if is_own else "O_ENCRYPTION_KEY"
         click.echo(f"nothing to forget: {where} has no older key")
+
+
+def _forget(settings: Settings, keyring: "Keyring", gone: list[str]) -> None:
+    if not gone:
+        return
+    keyring.forget(gone)
+    if settings.temporal_codec == "off":
+        click.echo(_CODEC_IS_OFF, err=True)
+    for name in gone:
+        click.echo(f"forgotten: {name}")
 
 
 async def _refuse_beside_executions(settings: Settings, keyring: "Keyring") -> None:
@@ -116,23 +125,45 @@ async def _refuse_beside_executions(settings: Settings, keyring: "Keyring") -> N
         Conflict: There are some.
         Unavailable: Temporal is away, or it is not known where it is.
     """
+    since = datetime.now(UTC) - timedelta(seconds=keyring.seconds_unchanged() - _SETTLED_S)
+    found = await _open_executions(settings, since)
+    if found:
+        raise Conflict(
+            f"{found} executions of Temporal are open that began before the newest key was in use, "
+            f"and may need an older one: nothing is forgotten. {_THEIR_END}; --despite-executions "
+            "has them begun anew"
+        )
+
+
+def _tell_of_executions(settings: Settings) -> None:
+    """Say how many executions may need older keys, where nobody knows since when there are newer.
+
+    It is all that can be said: what is to be taken out of the setting, an operator does.
+    """
+    try:
+        found = asyncio.run(_open_executions(settings, None))
+    except Unavailable as error:
+        click.echo(f"nobody looked which executions need these keys: {error.message}", err=True)
+        return
+    click.echo(
+        f"{found} executions of Temporal are open. Those that began before every process encrypted "
+        f"with the first key may need an older one. {_THEIR_END}; without their key they begin "
+        "anew",
+        err=True,
+    )
+
+
+async def _open_executions(settings: Settings, begun_before: datetime | None) -> int:
     from temporalio.service import RPCError  # noqa: PLC0415
 
     from o.temporal.connection import connect_or_explain  # noqa: PLC0415
     from o.temporal.open_executions import count_open  # noqa: PLC0415
 
-    since = datetime.now(UTC) - timedelta(seconds=keyring.seconds_unchanged() - _SETTLED_S)
     client = await connect_or_explain(_with_temporal(settings))
     try:
-        found = await count_open(client, settings.task_queue, begun_before=since)
+        return await count_open(client, settings.task_queue, begun_before=begun_before)
     except RPCError as error:
         raise Unavailable(f"Temporal failed: {error.status.name}") from error
-    if found:
-        raise Conflict(
-            f"{found} executions of Temporal are open that began before the newest key was in use, "
-            "and may need an older one: nothing is forgotten. Those of conversations end after a "
-            "day of rest or with their approval; --despite-executions has them begun anew"
-        )
 
 
 def _with_temporal(settings: Settings) -> Settings:

@@ -157,6 +157,7 @@ def test_keys_that_the_setting_names_are_forgotten_there(server: Product, tmp_pa
     said = secrets(server, "forget", **given)
     last = said.splitlines()[-1]
     old = names_of(["o" * 32])[0]
+    assert re.search(r"^\d+ executions of Temporal are open\..* may need an older", said, re.M)
     assert last.startswith(f"o: the keys are those of O_ENCRYPTION_KEY: take {old} out there")
     alone = {"O_ENCRYPTION_KEY": "n" * 32, "O_DATA_DIR": str(tmp_path)}
     said = secrets(server, "forget", **alone, DATABASE_URL=server.state["database_url"])
