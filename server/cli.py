@@ -29,6 +29,7 @@ from server.keys import key
 from server.leaving import leave
 from server.letta_import.command import import_
 from server.lifeline import REFUSED, follow_supervisor, inherited_sockets, report_ready
+from server.owners import org, user
 from server.secrets import secrets
 from server.streams import exit_status, outlast_readers
 from server.unknown_settings import unknown_settings, warn_of_unknown
@@ -201,6 +202,8 @@ def doctor() -> None:
 cli.add_command(import_)
 cli.add_command(export)
 cli.add_command(key)
+cli.add_command(org)
+cli.add_command(user)
 cli.add_command(backup)
 cli.add_command(restore)
 cli.add_command(reset_temporal)

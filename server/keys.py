@@ -11,6 +11,7 @@ from o.log import printable
 from o.settings.all import Settings
 from server.on_database import on_database
 from server.streams import why_unread
+from server.tables import show_table
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -188,11 +189,7 @@ def _named_already(name: str, users: "list[Actor]") -> str:
 
 def _show(keys: "list[ApiKey]", names: dict[str, str]) -> None:
     """Print a table of what is known of keys, which is never their text."""
-    rows = [_HEADER, *(_cells(one, names) for one in keys)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+    show_table(_HEADER, [_cells(one, names) for one in keys])
 
 
 def _cells(one: "ApiKey", names: dict[str, str]) -> tuple[str, ...]:

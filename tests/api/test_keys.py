@@ -210,6 +210,26 @@ def test_the_list_tells_organizations_apart_and_a_second_of_a_name_is_not_made(
     assert last.stderr.endswith(f"'{acme}' already: give the new one another name\n"), last.stderr
 
 
+def test_organizations_and_users_are_listed_by_commands(server: Product) -> None:
+    acme, globex = new_id("Acme"), new_id("Globex")
+    for name in (acme, f"{globex}\x1b[2J"):
+        o(server, "key", "create", "of a test", "--new-user", name)
+    header, *lines = o(server, "org", "list").splitlines()
+    assert header.split() == ["ORGANIZATION", "MADE", "NAME"]
+    made = [line for line in lines if acme in line or globex in line]
+    assert [line[header.index("NAME") :] for line in made] == [rf"{globex}\x1b[2J", acme]
+    org_id = made[1].split()[0]
+    header, *lines = o(server, "user", "list", "--org", org_id).splitlines()
+    assert header.split() == ["USER", "MADE", "ORGANIZATION", "NAME"]
+    (line,) = lines
+    assert re.fullmatch(rf"user-\S+ +\S+ \S+ +{acme} \({org_id}\)  {acme}", line), line
+    everybody = o(server, "user", "list")
+    assert line.split()[0] in everybody
+    assert rf"{globex}\x1b[2J (" in everybody
+    unknown = run_o(server, "user", "list", "--org", new_id("org"))
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+
+
 def test_two_that_make_an_organization_of_one_name_at_once_make_one(server: Product) -> None:
     name, lock = new_id("Acme"), 4712
     server.query(
