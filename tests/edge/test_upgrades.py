@@ -121,12 +121,13 @@ def test_the_bounds_hold_for_a_request_that_offers_another_protocol(
 @pytest.mark.parametrize(
     "said",
     [
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00",
-        b"CONNECT localhost:80 HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"],
+        [b"PRI", b" * HTTP/2.0\r\n\r\n", b"SM\r\n", b"\r\n"],
+        [b"CONNECT localhost:80 HTTP/1.1\r\nhost: localhost\r\n\r\n"],
     ],
-    ids=["HTTP/2 without asking", "a tunnel"],
+    ids=["HTTP/2 without asking", "in pieces", "a tunnel"],
 )
-def test_what_is_to_be_no_http_1_at_all_is_400(serving: Serving, said: bytes) -> None:
+def test_what_is_to_be_no_http_1_at_all_is_400(serving: Serving, said: list[bytes]) -> None:
     with closing(serving.connect()) as connection:
-        connection.sendall(said)
+        send(connection, said)
         assert status_of(rest_of(connection))[0] == 400
