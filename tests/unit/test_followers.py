@@ -4,7 +4,7 @@ import pytest
 
 from api.answers.follower import Follower
 from o.domain.runs import EventKind, RunEvent
-from o.errors import NotFound
+from o.errors import KeyShut, NotFound
 
 _NO_TIME_S = 0.001
 
@@ -22,7 +22,7 @@ class Asking:
 
     def __init__(self, *, is_behind: bool = False) -> None:
         self.times = 0
-        self.follower = Follower("run-1", is_behind=is_behind, ask=self._ask)
+        self.follower = Follower("run-1", key_id="key-1", is_behind=is_behind, ask=self._ask)
 
     def _ask(self) -> None:
         self.times += 1
@@ -87,3 +87,13 @@ async def test_a_failure_comes_behind_the_events_that_have_come() -> None:
     with pytest.raises(NotFound):
         await asking.seqs()
     assert not asking.follower.wants_more
+
+
+async def test_what_has_come_is_not_given_out_once_the_key_is_shut() -> None:
+    asking = Asking()
+    asking.follower.add(events(1))
+    asking.follower.shut(KeyShut("it was revoked"))
+    asking.follower.add(events(2))
+    for _ in range(2):
+        with pytest.raises(KeyShut):
+            await asking.seqs()
