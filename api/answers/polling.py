@@ -16,8 +16,8 @@ from o.storage.turn.events import LogPart, find_behind, read_logs, replay_events
 from o.storage.turn.runs import get_run
 
 _log = logging.getLogger(__name__)
-# How soon is found what a lost notice would have brought, and that a key was shut: sooner than
-# the time for which a request that comes anew may still be let in by it (`api.keys.KNOWN_S`).
+# How soon is found what a lost notice would have brought, and that a key was shut: sooner than the
+# time for which new requests may still be let in by it (`KNOWN_S` of api.access.keys).
 _LOOK_S = 1.0
 _STATEMENT_S = 10.0
 _PAUSE_S = 0.1
