@@ -5,19 +5,29 @@ between the halves of a surrogate pair, in the middle of a number. The reader gi
 top-level argument as far as it has come. It is lenient: what is not JSON yields something, and
 whether the whole is valid is for `json.loads` to say.
 
+A reply may have megabytes in one piece, and whoever reads it serves others meanwhile: what can be
+is taken in runs, and put together once.
+
 `pydantic_core.from_json(allow_partial=…)` would read all of it again for every piece, stops at half
 a surrogate pair, and gives no source of what is not a string yet.
 """
 
+import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _SPACE = " \t\r\n"
-_PLAIN = re.compile(r'[^"\\]+')
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+# Of the inside of a string; halves of surrogate pairs, and what is no escape, are the decoder's.
+_RUN = re.compile(r'(?:[^"\\]++|\\["\\/bfnrt]|\\u(?![dD][89a-fA-F])[0-9a-fA-F]{4})++')
+_DECODER = json.JSONDecoder(strict=False)  # with line breaks as they are
+_BEFORE_NAME = re.compile(r'[^"}]*+')
+_BEFORE_VALUE = re.compile(r"[ \t\r\n:]*+")
+_BARE = re.compile(r'[^"\[{} \t\r\n,]++')
+_INSIDE = re.compile(r'[^"]++')
+_BRACKET = re.compile(r"[\[\]{}]")
 
 
 class StringDecoder:
@@ -34,7 +44,7 @@ class StringDecoder:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the next character, unless it is a backslash, stands for itself and no more."""
+        """Whether nothing that came before waits for the next character."""
         return self._escape is None and self._high is None
 
     def feed(self, char: str) -> str:
@@ -95,6 +105,16 @@ class ArgumentPiece:
     text: str
 
 
+@dataclass
+class _Growing:
+    """An argument that more is added to."""
+
+    name: str
+    is_first: bool
+    sources: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+
+
 class _At(Enum):
     OBJECT = auto()
     NAME = auto()
@@ -111,10 +131,11 @@ class ArgumentReader:
     def __init__(self) -> None:
         self._at = _At.OBJECT
         self._decoder = StringDecoder()
-        self._name = ""
+        self._name: list[str] = []
         self._is_first = True
         self._depth = 0
         self._quoted = False
+        self._grown: list[_Growing] = []
 
     @property
     def has_ended(self) -> bool:
@@ -123,97 +144,126 @@ class ArgumentReader:
 
     def feed(self, more: str) -> list[ArgumentPiece]:
         """The arguments that `more` adds to, one entry for each, in order."""
-        pieces: list[ArgumentPiece] = []
         at = 0
         while at < len(more):
-            run = self._plain_run(more, at)
-            if run:
-                at += len(run)
-                self._add(pieces, self._name, run, run if self._at is _At.IN_STRING else "")
-                continue
-            for name, source, text in self._step(more[at]):
-                self._add(pieces, name, source, text)
-            at += 1
-        return pieces
+            at = self._take(more, at)
+        grown, self._grown = self._grown, []
+        return [
+            ArgumentPiece(one.name, one.is_first, "".join(one.sources), "".join(one.texts))
+            for one in grown
+        ]
 
-    def _plain_run(self, more: str, at: int) -> str:
-        """What can be taken at once: the text of a string, up to its next escape or its end."""
-        in_text = self._at is _At.IN_STRING or (self._at is _At.IN_OTHER and self._quoted)
-        found = _PLAIN.match(more, at) if in_text and self._decoder.is_plain else None
-        return found[0] if found else ""
-
-    def _add(self, pieces: list[ArgumentPiece], name: str, source: str, text: str) -> None:
-        if pieces and not self._is_first:
-            last = pieces[-1]
-            pieces[-1] = ArgumentPiece(name, last.is_first, last.source + source, last.text + text)
-        else:
-            pieces.append(ArgumentPiece(name, self._is_first, source, text))
+    def _add(self, source: str, text: str = "") -> None:
+        if not self._grown or self._is_first:
+            self._grown.append(_Growing("".join(self._name), self._is_first))
         self._is_first = False
+        self._grown[-1].sources.append(source)
+        self._grown[-1].texts.append(text)
 
-    def _step(self, char: str) -> Iterator[tuple[str, str, str]]:
+    def _take(self, more: str, at: int) -> int:
+        """Read on at a place; answers where to go on, which is behind it."""
         match self._at:
             case _At.OBJECT:
-                if char == "{":
-                    self._at = _At.NAME
+                end = self._before_object(more, at)
             case _At.NAME:
-                self._before_name(char)
+                end = self._before_name(more, at)
             case _At.IN_NAME:
-                self._in_name(char)
+                end = self._in_name(more, at)
             case _At.VALUE:
-                yield from self._first_of_value(char)
+                end = self._before_value(more, at)
             case _At.IN_STRING:
-                yield self._name, char, self._in_string(char)
+                end = self._in_string(more, at)
             case _At.IN_OTHER:
-                yield from self._in_other(char)
+                end = self._in_other(more, at)
             case _At.END:
-                pass
+                end = len(more)
+        return end
 
-    def _before_name(self, char: str) -> None:
-        if char == '"':
-            self._at, self._name, self._is_first = _At.IN_NAME, "", True
-            self._decoder = StringDecoder()
-        elif char == "}":
+    def _before_object(self, more: str, at: int) -> int:
+        found = more.find("{", at)
+        if found < 0:
+            return len(more)
+        self._at = _At.NAME
+        return found + 1
+
+    def _before_name(self, more: str, at: int) -> int:
+        at = _end(_BEFORE_NAME, more, at)
+        if at == len(more):
+            return at
+        if more[at] == "}":
             self._at = _At.END
+        else:
+            self._at, self._name, self._is_first = _At.IN_NAME, [], True
+            self._decoder = StringDecoder()
+        return at + 1
 
-    def _in_name(self, char: str) -> None:
-        if char == '"' and not self._decoder.in_escape:
-            self._name += self._decoder.end()
+    def _in_name(self, more: str, at: int) -> int:
+        end, text, is_closed = self._in_quotes(more, at)
+        self._name.append(text)
+        if is_closed:
             self._at = _At.VALUE
-        else:
-            self._name += self._decoder.feed(char)
+        return end
 
-    def _first_of_value(self, char: str) -> Iterator[tuple[str, str, str]]:
-        if char in _SPACE or char == ":":
-            return
+    def _before_value(self, more: str, at: int) -> int:
+        at = _end(_BEFORE_VALUE, more, at)
+        if at == len(more):
+            return at
         self._depth, self._quoted, self._decoder = 0, False, StringDecoder()
-        if char == '"':
-            self._at = _At.IN_STRING
-            yield self._name, char, ""
-        else:
+        if more[at] != '"':
             self._at = _At.IN_OTHER
-            yield from self._in_other(char)
+            return self._in_other(more, at)
+        self._at = _At.IN_STRING
+        self._add('"')
+        return at + 1
 
-    def _in_string(self, char: str) -> str:
-        if char == '"' and not self._decoder.in_escape:
+    def _in_string(self, more: str, at: int) -> int:
+        end, text, is_closed = self._in_quotes(more, at)
+        self._add(more[at:end], text)
+        if is_closed:
             self._at = _At.NAME
-            return self._decoder.end()
-        return self._decoder.feed(char)
+        return end
 
-    def _in_other(self, char: str) -> Iterator[tuple[str, str, str]]:
+    def _in_other(self, more: str, at: int) -> int:
         """A number, a word, a list or an object: its end is where its brackets are closed."""
         if self._quoted:
-            self._quoted = char != '"' or self._decoder.in_escape
-            self._decoder.feed(char)
-        elif self._depth == 0 and (char in _SPACE or char in ",}"):
-            self._at = _At.NAME
-            self._before_name(char)
-            return
-        elif char == '"':
+            end, _, is_closed = self._in_quotes(more, at)
+            self._quoted = not is_closed
+        elif more[at] == '"':
             self._quoted, self._decoder = True, StringDecoder()
-        elif char in "[{":
-            self._depth += 1
-        elif char in "]}":
-            self._depth -= 1
+            end = at + 1
+        elif self._depth:
+            end = self._in_brackets(more, at)
+        elif more[at] in "[{":
+            self._depth, end = 1, at + 1
+        elif more[at] in _SPACE or more[at] in ",}":
+            self._at = _At.NAME
+            return at
+        else:
+            end = _end(_BARE, more, at)
+        self._add(more[at:end])
+        return end
+
+    def _in_brackets(self, more: str, at: int) -> int:
+        """Up to the next quote, or the bracket with which the value ends."""
+        end = _end(_INSIDE, more, at)
+        for found in _BRACKET.finditer(more, at, end):
+            self._depth += 1 if found[0] in "[{" else -1
             if self._depth == 0:
                 self._at = _At.NAME
-        yield self._name, char, ""
+                return found.end()
+        return end
+
+    def _in_quotes(self, more: str, at: int) -> tuple[int, str, bool]:
+        """More of a string: where to go on, what it says, and whether the string is closed."""
+        if self._decoder.is_plain and (run := _RUN.match(more, at)):
+            text, _ = _DECODER.raw_decode(f'"{run[0]}"')
+            return run.end(), text, False
+        if more[at] == '"' and not self._decoder.in_escape:
+            return at + 1, self._decoder.end(), True
+        return at + 1, self._decoder.feed(more[at]), False
+
+
+def _end(run: re.Pattern[str], text: str, at: int) -> int:
+    """Where a run ends that begins at a place; there, where none does."""
+    found = run.match(text, at)
+    return found.end() if found else at

@@ -324,6 +324,17 @@ def test_tokens_of_a_message_stream_as_what_is_said(
     assert kept[1].content == said
 
 
+def test_a_message_of_escapes_alone_streams_in_one_piece_and_holds_nobody_up(
+    server: Product, legacy: AgentState
+) -> None:
+    said = "\n" * 300_000
+    last = say(said) | {"thinking": "Much.", "cut": len(said) * 4}
+    events = stream(server, legacy, {"input": do(last), "stream_tokens": True})
+    words = [e["content"] for e in events if e["message_type"] == "assistant_message"]
+    assert "".join(words) == said
+    assert [e["stop_reason"] for e in events if e["message_type"] == "stop_reason"] == ["end_turn"]
+
+
 def thought_of(events: list[dict[str, Any]], message_id: str) -> dict[str, Any]:
     thoughts = [e for e in events if e["message_type"] == "reasoning_message"]
     mine = [e for e in thoughts if e["id"] == message_id]

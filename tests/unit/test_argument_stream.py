@@ -55,6 +55,14 @@ def test_escapes_and_surrogate_pairs_may_be_cut_at_every_point() -> None:
             assert json.loads(sources["b"]) == [1, ']}"']
 
 
+def test_escapes_that_json_does_not_know_stand_for_what_is_behind_them() -> None:
+    whole = '{"a": "x\\y\\\'\n\\u12\\u00e9", "b": [1]]}'
+    for cut in range(len(whole)):
+        sources, texts = read([whole[:cut], whole[cut:]])
+        assert texts["a"] == "xy'\n\ufffd00e9"
+        assert sources["b"] == "[1]"
+
+
 @pytest.mark.parametrize(
     "broken", ["", "nonsense", '{"a', '{"a": "b', '{"a": [1, {"b', '{"\\uZZZZ":1']
 )

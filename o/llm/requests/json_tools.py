@@ -78,8 +78,8 @@ class JsonSink:
     def __init__(self, on_delta: DeltaSink) -> None:
         self._on_delta = on_delta
         self._reader: _AnswerReader | None = None
-        self._begins = ""
-        self._told = ""
+        self._is_plain = False
+        self._told: list[str] = []
 
     async def __call__(self, delta: ReplyDelta) -> None:
         """Take a piece."""
@@ -88,17 +88,19 @@ class JsonSink:
             return
         more = delta.text
         if self._reader is None:
-            self._begins += more
-            if not self._begins.lstrip().startswith("{"):
+            more = more.lstrip()
+            self._is_plain = self._is_plain or (more != "" and not more.startswith("{"))
+            if not more or self._is_plain:
                 return
-            self._reader, more = _AnswerReader(), self._begins
+            self._reader = _AnswerReader()
         for text in self._reader.feed(more):
-            self._told += text
+            self._told.append(text)
             await self._on_delta(ReplyDelta(kind="text", text=text))
 
     async def finish(self, reply: ModelReply) -> None:
         """Pass on what of the whole reply was not passed on yet."""
-        rest = reply.text.removeprefix(self._told) if reply.text.startswith(self._told) else ""
+        told = "".join(self._told)
+        rest = reply.text.removeprefix(told) if reply.text.startswith(told) else ""
         await told_whole(ModelReply(text=rest, tool_calls=reply.tool_calls), self._on_delta)
 
 
