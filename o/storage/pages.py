@@ -17,7 +17,9 @@ from sqlalchemy import Select, Table, false, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import ColumnElement
 
+from o.domain.actors import Actor
 from o.errors import NotFound
+from o.storage.deleted_rows import deleted_by_time
 from o.storage.tables.core import deleted_rows
 
 Keys = Sequence[ColumnElement[Any]]
@@ -78,6 +80,25 @@ async def page_of_rows(
         alive = select(*(id_, *keys)).where(among, id_.in_(cursors))
         places = await find_places(connection, page, alive, deleted, what=what)
     return narrowed(statement, page, keys, places).order_by(*in_order(keys, page)).limit(page.limit)
+
+
+async def page_by_time(
+    connection: AsyncConnection, statement: Select[Any], page: Page, table: Table, actor: Actor
+) -> Select[Any]:
+    """The same for an organization's rows of a table, by the time they were made.
+
+    Raises:
+        NotFound: A cursor names none of the actor's rows.
+    """
+    return await page_of_rows(
+        connection,
+        statement,
+        page,
+        (table.c.created_at, table.c.id),
+        id_=table.c.id,
+        among=table.c.organization_id == actor.organization_id,
+        deleted=lambda: deleted_by_time(table, actor),
+    )
 
 
 async def page_of_kept_rows(

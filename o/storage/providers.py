@@ -11,8 +11,7 @@ from o.domain.actors import Actor
 from o.domain.providers import MarkedProviders, ProviderRecord
 from o.errors import Conflict, NotFound
 from o.storage.database import Database
-from o.storage.deleted_rows import deleted_by_time
-from o.storage.pages import Page, page_of_rows
+from o.storage.pages import Page, page_by_time
 from o.storage.rows import columns_of, model_of, models_of, row_of
 from o.storage.tables.core import organizations
 from o.storage.tables.providers import providers
@@ -59,16 +58,14 @@ async def list_providers(
         NotFound: A cursor names no provider of this actor.
     """
     wanted = {providers.c.name: name, providers.c.provider_type: provider_type}
-    statement = await page_of_rows(
+    statement = await page_by_time(
         connection,
         _visible(actor, in_environment).where(
             *(column == value for column, value in wanted.items() if value is not None)
         ),
         page,
-        (providers.c.created_at, providers.c.id),
-        id_=providers.c.id,
-        among=providers.c.organization_id == actor.organization_id,
-        deleted=lambda: deleted_by_time(providers, actor),
+        providers,
+        actor,
     )
     return models_of(ProviderRecord, (await connection.execute(statement)).mappings().all())
 

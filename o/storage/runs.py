@@ -26,9 +26,8 @@ from o.domain.messages import Role
 from o.domain.runs import Run, RunStatus
 from o.errors import Conflict, NotFound
 from o.storage.conditions import IS_OPEN, IS_PENDING, is_open
-from o.storage.deleted_rows import deleted_by_time
 from o.storage.locks import lock_rows
-from o.storage.pages import Page, page_of_rows
+from o.storage.pages import Page, page_by_time
 from o.storage.rows import columns_of, model_of, models_of
 from o.storage.tables.core import agents, approvals, conversations, messages, runs
 
@@ -86,15 +85,7 @@ async def list_runs(
         statement = statement.where(runs.c.stop_reason == only.stop_reason)
     if only.conversation_id is not None:
         statement = statement.where(runs.c.conversation_id == only.conversation_id)
-    statement = await page_of_rows(
-        connection,
-        statement,
-        page,
-        (runs.c.created_at, runs.c.id),
-        id_=runs.c.id,
-        among=runs.c.organization_id == actor.organization_id,
-        deleted=lambda: deleted_by_time(runs, actor),
-    )
+    statement = await page_by_time(connection, statement, page, runs, actor)
     rows = await connection.execute(statement)
     return models_of(Run, rows.mappings().all())
 

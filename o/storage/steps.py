@@ -12,8 +12,7 @@ from o.domain.actors import Actor
 from o.domain.messages import Role
 from o.domain.steps import Step, StepTimes
 from o.errors import NotFound
-from o.storage.deleted_rows import deleted_by_time
-from o.storage.pages import Page, page_of_rows
+from o.storage.pages import Page, page_by_time
 from o.storage.rows import columns_of, model_of, models_of
 from o.storage.tables.core import agents, conversations, messages, runs, steps
 from o.storage.tables.providers import providers
@@ -61,15 +60,7 @@ async def list_steps(
     Raises:
         NotFound: A cursor names no step of this actor.
     """
-    statement = await page_of_rows(
-        connection,
-        _filtered(_visible(actor), only),
-        page,
-        (steps.c.created_at, steps.c.id),
-        id_=steps.c.id,
-        among=steps.c.organization_id == actor.organization_id,
-        deleted=lambda: deleted_by_time(steps, actor),
-    )
+    statement = await page_by_time(connection, _filtered(_visible(actor), only), page, steps, actor)
     rows = await connection.execute(statement)
     return models_of(Step, rows.mappings().all())
 

@@ -25,9 +25,8 @@ from o.domain.actors import Actor
 from o.domain.blocks import Block, limit_fault
 from o.errors import Conflict, InvalidInput, NotFound, Outdated
 from o.storage.agents.identity_links import BLOCKS, identity_conditions
-from o.storage.deleted_rows import deleted_by_time
 from o.storage.locks import lock_rows
-from o.storage.pages import Page, page_of_rows
+from o.storage.pages import Page, page_by_time
 from o.storage.rows import columns_of, model_of, models_of, row_of
 from o.storage.shared_reads import SharedReads
 from o.storage.tables.core import agent_blocks, agents, blocks, conversation_blocks
@@ -137,14 +136,8 @@ async def list_blocks(
     Raises:
         NotFound: A cursor names no block of this actor.
     """
-    statement = await page_of_rows(
-        connection,
-        _visible(actor).where(*_conditions(wanted)),
-        page,
-        (blocks.c.created_at, blocks.c.id),
-        id_=blocks.c.id,
-        among=blocks.c.organization_id == actor.organization_id,
-        deleted=lambda: deleted_by_time(blocks, actor),
+    statement = await page_by_time(
+        connection, _visible(actor).where(*_conditions(wanted)), page, blocks, actor
     )
     return models_of(Block, (await connection.execute(statement)).mappings().all())
 

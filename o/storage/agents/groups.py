@@ -26,8 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.groups import Group
 from o.errors import NotFound
-from o.storage.deleted_rows import deleted_by_time
-from o.storage.pages import Page, page_of_rows
+from o.storage.pages import Page, page_by_time
 from o.storage.rows import columns_of, model_of, models_of, readable, row_of
 from o.storage.tables.core import agents
 from o.storage.tables.identities import group_agents, group_blocks, groups
@@ -106,14 +105,8 @@ async def list_groups(
     Raises:
         NotFound: A cursor names no group of this actor.
     """
-    statement: Select[Any] = await page_of_rows(
-        connection,
-        select(*_SHOWN).where(_is_of(actor), *_conditions(wanted)),
-        page,
-        (groups.c.created_at, groups.c.id),
-        id_=groups.c.id,
-        among=_is_of(actor),
-        deleted=lambda: deleted_by_time(groups, actor),
+    statement: Select[Any] = await page_by_time(
+        connection, select(*_SHOWN).where(_is_of(actor), *_conditions(wanted)), page, groups, actor
     )
     return models_of(Group, (await connection.execute(statement)).mappings().all())
 

@@ -12,8 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.identities import Identity
 from o.errors import Conflict, NotFound
-from o.storage.deleted_rows import deleted_by_time
-from o.storage.pages import Page, page_of_rows
+from o.storage.pages import Page, page_by_time
 from o.storage.rows import columns_of, model_of, models_of, row_of
 from o.storage.tables.core import agents
 from o.storage.tables.identities import agent_identities, block_identities, identities
@@ -124,14 +123,8 @@ async def list_identities(
     Raises:
         NotFound: A cursor names no identity of this actor.
     """
-    statement = await page_of_rows(
-        connection,
-        _shown().where(_is_of(actor), *_conditions(wanted)),
-        page,
-        (identities.c.created_at, identities.c.id),
-        id_=identities.c.id,
-        among=_is_of(actor),
-        deleted=lambda: deleted_by_time(identities, actor),
+    statement = await page_by_time(
+        connection, _shown().where(_is_of(actor), *_conditions(wanted)), page, identities, actor
     )
     return models_of(Identity, (await connection.execute(statement)).mappings().all())
 

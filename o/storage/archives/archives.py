@@ -24,8 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.archives import Archive
 from o.errors import NotFound
-from o.storage.deleted_rows import deleted_by_time
-from o.storage.pages import Page, page_of_rows
+from o.storage.pages import Page, page_by_time
 from o.storage.rows import columns_of, model_of, models_of, row_of
 from o.storage.tables.folders import folders
 from o.storage.tables.memory import agent_archives, archives, passages
@@ -91,14 +90,8 @@ async def list_archives(
     Raises:
         NotFound: A cursor names no archive of this actor.
     """
-    statement = await page_of_rows(
-        connection,
-        _visible(actor).where(*_conditions(wanted)),
-        page,
-        (archives.c.created_at, archives.c.id),
-        id_=archives.c.id,
-        among=archives.c.organization_id == actor.organization_id,
-        deleted=lambda: deleted_by_time(archives, actor),
+    statement = await page_by_time(
+        connection, _visible(actor).where(*_conditions(wanted)), page, archives, actor
     )
     return models_of(Archive, (await connection.execute(statement)).mappings().all())
 

@@ -19,12 +19,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.agents import Agent
 from o.domain.files.folders import AgentFile, Folder, file_meant
-from o.storage.deleted_rows import deleted_by_time
 from o.storage.files.files import IS_THERE
 from o.storage.files.folders import is_folder_of
 from o.storage.files.open_files import lock_open_files_of, open_up_to_budget
 from o.storage.locks import lock_rows
-from o.storage.pages import Page, page_of_rows
+from o.storage.pages import Page, page_by_time
 from o.storage.rows import all_models_of, columns_of, models_of
 from o.storage.tables.core import agents
 from o.storage.tables.folders import agent_files, agent_folders, files, folders
@@ -168,7 +167,7 @@ async def list_agent_ids(
     Raises:
         NotFound: A cursor names no agent of this actor.
     """
-    statement = await page_of_rows(
+    statement = await page_by_time(
         connection,
         select(agents.c.id)
         .join(agent_folders, agent_folders.c.agent_id == agents.c.id)
@@ -178,10 +177,8 @@ async def list_agent_ids(
             agents.c.deleted_at.is_(None),
         ),
         page,
-        (agents.c.created_at, agents.c.id),
-        id_=agents.c.id,
-        among=agents.c.organization_id == actor.organization_id,
-        deleted=lambda: deleted_by_time(agents, actor),
+        agents,
+        actor,
     )
     return list((await connection.execute(statement)).scalars())
 
@@ -209,15 +206,7 @@ async def list_agent_files(
     statement = _files_of(agent_id).where(is_folder_of(actor), IS_THERE)
     if is_open is not None:
         statement = statement.where(func.coalesce(agent_files.c.is_open, False) == is_open)
-    paged = await page_of_rows(
-        connection,
-        statement,
-        _by_file(agent_id, page),
-        (files.c.created_at, files.c.id),
-        id_=files.c.id,
-        among=files.c.organization_id == actor.organization_id,
-        deleted=lambda: deleted_by_time(files, actor),
-    )
+    paged = await page_by_time(connection, statement, _by_file(agent_id, page), files, actor)
     rows = (await connection.execute(paged)).mappings()
     return [_held(agent_id, row) for row in rows]
 

@@ -9,8 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.files.folders import File
 from o.errors import NotFound
-from o.storage.deleted_rows import deleted_by_time
-from o.storage.pages import Page, page_of_rows
+from o.storage.pages import Page, page_by_time
 from o.storage.rows import columns_of, model_of, models_of
 from o.storage.tables.folders import files, folders
 from o.storage.tables.memory import archives, passages_to_embed
@@ -108,14 +107,8 @@ async def list_files(
     Raises:
         NotFound: A cursor names no file of this actor.
     """
-    statement = await page_of_rows(
-        connection,
-        _visible(actor).where(files.c.folder_id == folder_id),
-        page,
-        (files.c.created_at, files.c.id),
-        id_=files.c.id,
-        among=files.c.organization_id == actor.organization_id,
-        deleted=lambda: deleted_by_time(files, actor),
+    statement = await page_by_time(
+        connection, _visible(actor).where(files.c.folder_id == folder_id), page, files, actor
     )
     return models_of(File, (await connection.execute(statement)).mappings().all())
 

@@ -13,8 +13,7 @@ from o.domain.archives import Archive
 from o.domain.files.folders import Folder
 from o.errors import Conflict, NotFound
 from o.storage.archives.archives import add_archive
-from o.storage.deleted_rows import deleted_by_time
-from o.storage.pages import Page, page_of_rows
+from o.storage.pages import Page, page_by_time
 from o.storage.rows import columns_of, model_of, models_of, row_of
 from o.storage.tables.folders import agent_folders, files, folders
 from o.storage.tables.memory import archives
@@ -196,15 +195,7 @@ async def list_folders(
     if agent_id is not None:
         held = select(agent_folders.c.folder_id).where(agent_folders.c.agent_id == agent_id)
         wanted = wanted.where(folders.c.id.in_(held))
-    statement = await page_of_rows(
-        connection,
-        wanted,
-        page,
-        (folders.c.created_at, folders.c.id),
-        id_=folders.c.id,
-        among=folders.c.organization_id == actor.organization_id,
-        deleted=lambda: deleted_by_time(folders, actor),
-    )
+    statement = await page_by_time(connection, wanted, page, folders, actor)
     return models_of(Folder, (await connection.execute(statement)).mappings().all())
 
 

@@ -10,8 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.tool_variables import SandboxConfig, SandboxType
 from o.errors import Conflict, NotFound
-from o.storage.deleted_rows import deleted_by_time
-from o.storage.pages import Page, page_of_rows
+from o.storage.pages import Page, page_by_time
 from o.storage.rows import columns_of, model_of, models_of, row_of
 from o.storage.tables.tools import sandbox_configs
 
@@ -70,15 +69,7 @@ async def list_configs(
     wanted = select(*_COLUMNS).where(mine)
     if type_ is not None:
         wanted = wanted.where(sandbox_configs.c.type == type_)
-    statement = await page_of_rows(
-        connection,
-        wanted,
-        page,
-        (sandbox_configs.c.created_at, sandbox_configs.c.id),
-        id_=sandbox_configs.c.id,
-        among=mine,
-        deleted=lambda: deleted_by_time(sandbox_configs, actor),
-    )
+    statement = await page_by_time(connection, wanted, page, sandbox_configs, actor)
     return models_of(SandboxConfig, (await connection.execute(statement)).mappings().all())
 
 

@@ -23,8 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.tools import WEIGHTS, StoredTool
 from o.errors import Conflict, NotFound
-from o.storage.deleted_rows import deleted_by_time
-from o.storage.pages import Page, page_of_rows
+from o.storage.pages import Page, page_by_time
 from o.storage.rows import all_models_of, columns_of, model_of, models_of, readable, row_of
 from o.storage.tables.tools import tools
 
@@ -167,14 +166,8 @@ async def list_tools(
     Raises:
         NotFound: A cursor names no tool of this actor.
     """
-    statement = await page_of_rows(
-        connection,
-        _visible(actor.organization_id).where(*_conditions(wanted)),
-        page,
-        (tools.c.created_at, tools.c.id),
-        id_=tools.c.id,
-        among=tools.c.organization_id == actor.organization_id,
-        deleted=lambda: deleted_by_time(tools, actor),
+    statement = await page_by_time(
+        connection, _visible(actor.organization_id).where(*_conditions(wanted)), page, tools, actor
     )
     return models_of(StoredTool, (await connection.execute(statement)).mappings().all())
 

@@ -21,9 +21,8 @@ from o.errors import Conflict, NotFound
 from o.ids import new_id
 from o.secrets import Keyring, SecretUnreadable
 from o.storage.database import Database
-from o.storage.deleted_rows import deleted_by_time
 from o.storage.organizations.audit import put_on_record
-from o.storage.pages import Page, page_of_rows
+from o.storage.pages import Page, page_by_time
 from o.storage.rows import all_models_of, columns_of, model_of, row_of
 from o.storage.tables.tools import sandbox_configs, tool_variables
 from o.tools.invocation import Invocation
@@ -227,14 +226,12 @@ class Variables:
         self, connection: AsyncConnection, actor: Actor, config_id: str, page: Page
     ) -> list[ToolVariable]:
         mine = tool_variables.c.organization_id == actor.organization_id
-        statement = await page_of_rows(
+        statement = await page_by_time(
             connection,
             select(*_COLUMNS).where(mine, tool_variables.c.sandbox_config_id == config_id),
             page,
-            (tool_variables.c.created_at, tool_variables.c.id),
-            id_=tool_variables.c.id,
-            among=mine,
-            deleted=lambda: deleted_by_time(tool_variables, actor),
+            tool_variables,
+            actor,
         )
         return all_models_of(ToolVariable, (await connection.execute(statement)).mappings())
 
