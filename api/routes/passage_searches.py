@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Response
 
 from api.bodies import answer
 from api.deps import ActorDep, AgentId, PartsDep
-from api.search_told import told
+from api.search_headers import with_search_headers
 from api.times import moment
 from api.wire.searches import (
     ArchivalResultBody,
@@ -50,7 +50,7 @@ async def search(body: SearchPassagesBody, parts: PartsDep, actor: ActorDep) -> 
                 archive_ids = [(await get_archive(connection, actor, body.archive_id)).id]
         results = await searches.search(owner, archive_ids, asked)
     found = answer([PassageSearchResultBody.of(one, results) for one in results.found])
-    return told(found, results)
+    return with_search_headers(found, results)
 
 
 @router.get(
@@ -84,4 +84,6 @@ async def search_of_agent(
         PassageQuery(storable(query), top_k or _FEW, wanted=wanted),
     )
     shown = [ArchivalResultBody(**archival_result(one.passage, timezone)) for one in results.found]
-    return told(answer(ArchivalResultsBody(results=shown, count=len(shown))), results)
+    return with_search_headers(
+        answer(ArchivalResultsBody(results=shown, count=len(shown))), results
+    )

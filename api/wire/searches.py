@@ -12,9 +12,9 @@ from api.wire.shown import Content
 from o.domain.messages import Message, Role
 from o.errors import InvalidArgument
 from o.ids import pattern
-from o.storage.search.archival import PassageResults
 from o.storage.search.messages import SEARCHED_ROLES, FoundMessage, MessageFilter
 from o.storage.search.passages import FoundPassage, Mode, PassageFilter
+from o.storage.search.results import Results
 
 TagMatch = Literal["any", "all"]
 SearchMode = Literal["vector", "fts", "text", "hybrid"]
@@ -58,7 +58,7 @@ class PassageSearchResultBody(BaseModel):
     metadata: dict[str, Any]
 
     @classmethod
-    def of(cls, found: FoundPassage, results: PassageResults) -> Self:
+    def of(cls, found: FoundPassage, results: Results[FoundPassage]) -> Self:
         """The result as V1 shows it."""
         metadata: dict[str, Any] = {
             "search_mode": results.mode,

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from o.storage.agents.agents import agent_not_found
 from o.storage.database import Database
 from o.storage.search.passages import FoundPassage, Mode, PassageFilter, search_passages
-from o.storage.search.query_vectors import NO_VECTORS, QueryVectors
+from o.storage.search.query_vectors import QueryVectors
+from o.storage.search.results import Results, VectorsOfQuery
 from o.storage.search.scope import PassageScope, passage_scope, scope_of_agent
 from o.storage.search.session import Ask, asking
 
@@ -30,20 +31,6 @@ class PassageQuery:
     wanted: PassageFilter = _ALL
 
 
-@dataclass(frozen=True)
-class PassageResults:
-    """What a search of passages has found.
-
-    Attributes:
-        mode: How it was searched in the end.
-        problem: Why not as it was asked for; empty where it was.
-    """
-
-    found: Sequence[FoundPassage]
-    mode: Mode
-    problem: str = ""
-
-
 class PassageSearch:
     """Searches passages for whoever asks: a client, or an agent by its tool."""
 
@@ -61,7 +48,7 @@ class PassageSearch:
 
     async def search(
         self, organization_id: str, archive_ids: Sequence[str] | None, asked: PassageQuery
-    ) -> PassageResults:
+    ) -> Results[FoundPassage]:
         """The passages that fit a query best. No connection of the caller's is to be open.
 
         Where there are no vectors, or the model does not answer in time, words decide alone.
@@ -80,7 +67,7 @@ class PassageSearch:
 
     async def search_agent(
         self, organization_id: str, agent_id: str, asked: PassageQuery
-    ) -> tuple[str, PassageResults]:
+    ) -> tuple[str, Results[FoundPassage]]:
         """The same in all archives of an agent, and where the agent is: its timezone.
 
         Raises:
@@ -94,26 +81,24 @@ class PassageSearch:
         timezone, scope = found
         return timezone, await self._search(ask, scope, asked)
 
-    async def _search(self, ask: Ask, scope: PassageScope, asked: PassageQuery) -> PassageResults:
-        by_meaning = asked.mode != "text" and bool(asked.text.strip())
-        vectors: dict[int, list[float]] = {}
-        problem = NO_VECTORS if by_meaning else ""
-
-        async def embedded() -> dict[int, list[float]]:
-            nonlocal vectors, problem
-            vectors, problem = await self._queries.of(
-                scope.organization_id, scope.spaces, asked.text, mark=scope.providers_mark
-            )
-            return vectors
-
+    async def _search(
+        self, ask: Ask, scope: PassageScope, asked: PassageQuery
+    ) -> Results[FoundPassage]:
+        vectors = VectorsOfQuery(
+            self._queries,
+            asked.text,
+            asked.mode,
+            organization_id=scope.organization_id,
+            spaces=scope.spaces,
+            mark=scope.providers_mark,
+        )
         found = await search_passages(
             ask,
             scope,
             asked.text,
-            embedded,
+            vectors.make,
             mode=asked.mode,
             wanted=asked.wanted,
             limit=asked.limit,
         )
-        used: Mode = asked.mode if vectors or asked.mode == "text" else "text"
-        return PassageResults(found, used, problem)
+        return vectors.results(found)

@@ -1,13 +1,13 @@
 """A search of messages from end to end: whose, the query as a vector, then both arms."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from o.storage.database import Database
 from o.storage.search.message_scope import message_scope
 from o.storage.search.messages import FoundMessage, MessageFilter, search_messages
 from o.storage.search.passages import Mode
-from o.storage.search.query_vectors import NO_VECTORS, QueryVectors
+from o.storage.search.query_vectors import QueryVectors
+from o.storage.search.results import Results, VectorsOfQuery
 from o.storage.search.session import asking
 
 
@@ -28,20 +28,6 @@ class MessageQuery:
     mode: Mode = "hybrid"
 
 
-@dataclass(frozen=True)
-class MessageResults:
-    """What a search of messages has found.
-
-    Attributes:
-        mode: How it was searched in the end.
-        problem: Why not as it was asked for; empty where it was.
-    """
-
-    found: Sequence[FoundMessage]
-    mode: Mode
-    problem: str = ""
-
-
 class MessageSearch:
     """Searches messages for whoever asks: a client, or an agent by its tool."""
 
@@ -57,7 +43,7 @@ class MessageSearch:
         self._queries = queries
         self._timeout_s = timeout_s
 
-    async def search(self, organization_id: str, asked: MessageQuery) -> MessageResults:
+    async def search(self, organization_id: str, asked: MessageQuery) -> Results[FoundMessage]:
         """The messages that fit a query best. No connection of the caller's is to be open.
 
         Where there are no vectors, or the model does not answer in time, words decide alone.
@@ -71,26 +57,21 @@ class MessageSearch:
         """
         ask = asking(self._database, timeout_s=self._timeout_s)
         scope = await message_scope(ask, organization_id, asked.wanted.agent_id)
-        by_meaning = asked.mode != "text" and bool(asked.text.strip())
-        vectors: dict[int, list[float]] = {}
-        problem = NO_VECTORS if by_meaning else ""
-
-        async def embedded() -> dict[int, list[float]]:
-            nonlocal vectors, problem
-            spaces = [scope.space] if scope.space is not None else []
-            vectors, problem = await self._queries.of(
-                organization_id, spaces, asked.text, mark=scope.providers_mark
-            )
-            return vectors
-
+        vectors = VectorsOfQuery(
+            self._queries,
+            asked.text,
+            asked.mode,
+            organization_id=organization_id,
+            spaces=[scope.space] if scope.space is not None else [],
+            mark=scope.providers_mark,
+        )
         found = await search_messages(
             ask,
             scope,
             asked.text,
-            embedded,
+            vectors.make,
             mode=asked.mode,
             wanted=asked.wanted,
             limit=asked.limit,
         )
-        used: Mode = asked.mode if vectors or asked.mode == "text" else "text"
-        return MessageResults(found, used, problem)
+        return vectors.results(found)
