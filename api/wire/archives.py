@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.wire.fields import EntityTime, Text, with_example
+from api.wire.fields import EntityTime, Text, changed_columns, with_example
 from api.wire.llm import EmbeddingFields
 from o.domain.actors import Actor
 from o.domain.archives import Archive
@@ -76,11 +76,4 @@ class UpdateArchiveBody(EmbeddingFields):
     def changes(self) -> dict[str, Any]:
         """Column to value, for what was given. Null clears the description, else nothing."""
         given = self.model_dump(include={"name", "description"}, exclude_unset=True)
-        found = {
-            name: value
-            for name, value in given.items()
-            if value is not None or name in _CAN_BE_CLEARED
-        }
-        if (handle := self.embedding_handle()) is not None:
-            found |= {"embedding": handle, "embedding_config": self.embedding_shown()}
-        return found
+        return changed_columns(given, _CAN_BE_CLEARED) | self.embedding_changes()

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from api.wire.fields import Json, RequestBody, Several, Text, with_example
+from api.wire.fields import Json, RequestBody, Several, Text, changed_columns, with_example
 from o.domain.actors import Actor
 from o.domain.blocks import (
     DEFAULT_LIMIT_CHARS,
@@ -148,11 +148,7 @@ class UpdateBlockBody(_TemplateFields):
         given = self.model_dump(exclude_unset=True)
         if "limit" in given:
             given["limit_chars"] = given.pop("limit")
-        return {
-            name: value
-            for name, value in given.items()
-            if value is not None or name in _CAN_BE_CLEARED
-        }
+        return changed_columns(given, _CAN_BE_CLEARED)
 
 
 def block_bodies(blocks: Sequence[Block]) -> list[BlockBody]:

@@ -1,5 +1,6 @@
 """What V1's bodies have in common: times, unknown fields, text from outside."""
 
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
@@ -27,6 +28,13 @@ class RequestBody(BaseModel):
     """A body from a client: unknown fields are ignored, as V1 does, and text is made storable."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+def changed_columns(given: Mapping[str, Any], can_be_cleared: Collection[str]) -> dict[str, Any]:
+    """Column to value, of what a change gives: null clears what may be absent, else nothing."""
+    return {
+        name: value for name, value in given.items() if value is not None or name in can_be_cleared
+    }
 
 
 def with_example(**fields: Any) -> ConfigDict:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from api.wire.fields import EntityTime, Json, Text, with_example
+from api.wire.fields import EntityTime, Json, Text, changed_columns, with_example
 from api.wire.llm import EmbeddingFields
 from o.domain.actors import Actor
 from o.domain.files.folders import Folder
@@ -112,14 +112,7 @@ class UpdateFolderBody(EmbeddingFields):
         """Column to value, for what was given. Null clears descriptions, else nothing."""
         fields = {"name", "description", "instructions", "metadata"}
         given = self.model_dump(include=fields, exclude_unset=True)
-        found = {
-            name: value
-            for name, value in given.items()
-            if value is not None or name in _CAN_BE_CLEARED
-        }
-        if (handle := self.embedding_handle()) is not None:
-            found |= {"embedding": handle, "embedding_config": self.embedding_shown()}
-        return found
+        return changed_columns(given, _CAN_BE_CLEARED) | self.embedding_changes()
 
 
 class FileStatsBody(BaseModel):

@@ -123,6 +123,13 @@ class EmbeddingFields(RequestBody):
         }
         return filled | _given(self.embedding_config or {})
 
+    def embedding_changes(self) -> dict[str, Any]:
+        """Column to value, where another model is asked for; empty where none is."""
+        handle = self.embedding_handle()
+        if handle is None:
+            return {}
+        return {"embedding": handle, "embedding_config": self.embedding_shown()}
+
     def embedding_handle(self) -> str | None:
         """The handle of the embedding model, None when neither spelling names one."""
         if self.embedding is not None or self.embedding_config is None:
