@@ -10,12 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.bodies import answer
 from api.deps import Parts
 from api.wire.agents import EVERYTHING, AgentBody, Relations
+from o.domain.actors import Actor
 from o.domain.agents import AgentState
 from o.domain.tool_variables import ToolVariable
-from o.storage.agents.agents import state_of
+from o.storage.agents.agents import AgentFilter, list_agent_states, state_of
 from o.storage.agents.groups import groups_managed_by
 from o.storage.agents.identity_links import identities_of_agents
 from o.storage.files.agent_folders import folders_of_agents
+from o.storage.pages import Page
 
 _MOST_CHARS = 16_000
 """Of an agent as it is stored, whose answer is kept; so that all of them take a few megabytes."""
@@ -53,9 +55,25 @@ async def agent_answer(
 
 
 async def agents_answer(
-    connection: AsyncConnection, parts: Parts, states: Sequence[AgentState], shown: Relations
+    connection: AsyncConnection,
+    parts: Parts,
+    actor: Actor,
+    wanted: AgentFilter,
+    page: Page,
+    shown: Relations,
+    *,
+    sort_by: str = "created_at",
 ) -> Response:
-    """A list of agents."""
+    """A page of agents; see `list_agent_states`."""
+    states = await list_agent_states(
+        connection,
+        actor,
+        wanted,
+        page,
+        sort_by=sort_by,
+        with_blocks=shown.blocks,
+        with_tools=shown.tools,
+    )
     variables: dict[str, list[ToolVariable]] = {}
     if shown.secrets and states:
         variables = await parts.variables.of_agents(connection, [one.agent.id for one in states])

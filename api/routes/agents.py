@@ -165,16 +165,9 @@ async def index(
     sort_by: Annotated[SortKey | None, Query(deprecated=True)] = None,
 ) -> Response:
     """Agents, the newest first unless asked otherwise."""
-    found = await stored.list_agent_states(
-        connection,
-        actor,
-        wanted,
-        page,
-        sort_by=sort_by or order_by,
-        with_blocks=shown.blocks,
-        with_tools=shown.tools,
+    return await agents_answer(
+        connection, parts, actor, wanted, page, shown, sort_by=sort_by or order_by
     )
-    return await agents_answer(connection, parts, found, shown)
 
 
 @router.get("/count", operation_id="count_agents", summary="Count agents", response_model=int)

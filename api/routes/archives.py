@@ -22,7 +22,7 @@ from api.documentation import RELATIONS, documented
 from api.wire.agents import AgentBody
 from api.wire.archives import ArchiveBody, CreateArchiveBody, UpdateArchiveBody
 from api.wire.passages import CreatePassageBody, CreatePassagesBody, PassageBody, passage_bodies
-from o.storage.agents.agents import AgentFilter, list_agent_states
+from o.storage.agents.agents import AgentFilter
 from o.storage.archives import archives as stored
 from o.storage.archives.embedding import embed_anew
 from o.storage.archives.passages import add_passages, delete_passage
@@ -133,10 +133,7 @@ async def agents(
     """The agents that have an archive, the newest first unless asked otherwise."""
     await stored.get_archive(connection, actor, archive_id)
     wanted = AgentFilter(archive_id=archive_id, with_hidden=True)
-    found = await list_agent_states(
-        connection, actor, wanted, page, with_blocks=shown.blocks, with_tools=shown.tools
-    )
-    return await agents_answer(connection, parts, found, shown)
+    return await agents_answer(connection, parts, actor, wanted, page, shown)
 
 
 @router.post(

@@ -26,7 +26,7 @@ from api.documentation import OUTDATED, RELATIONS, documented, in_path
 from api.wire.agents import AgentBody
 from api.wire.blocks import BlockBody, CreateBlockBody, UpdateBlockBody, block_bodies
 from o.storage.agents import blocks as stored
-from o.storage.agents.agents import AgentFilter, list_agent_states
+from o.storage.agents.agents import AgentFilter
 from o.storage.pages import Page
 
 router = APIRouter(prefix="/blocks", tags=["blocks"])
@@ -190,7 +190,4 @@ async def agents(
     """The agents that have a block, the newest first unless asked otherwise."""
     await stored.get_block(connection, actor, block_id)
     wanted = AgentFilter(block_id=block_id, with_hidden=True)
-    found = await list_agent_states(
-        connection, actor, wanted, page, with_blocks=shown.blocks, with_tools=shown.tools
-    )
-    return await agents_answer(connection, parts, found, shown)
+    return await agents_answer(connection, parts, actor, wanted, page, shown)

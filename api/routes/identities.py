@@ -34,7 +34,7 @@ from o.domain.actors import Actor
 from o.domain.identities import IdentityType
 from o.errors import InvalidInput
 from o.storage.agents import identities as stored
-from o.storage.agents.agents import AgentFilter, list_agent_states, lock_agents
+from o.storage.agents.agents import AgentFilter, lock_agents
 from o.storage.agents.blocks import BlockFilter, get_blocks, list_blocks
 from o.storage.agents.identity_links import AGENTS, BLOCKS, give_identity, keep_holders
 
@@ -202,10 +202,7 @@ async def agents(
     """The agents that have an identity, the newest first unless asked otherwise."""
     await stored.get_identity(connection, actor, identity_id)
     wanted = AgentFilter(identity_id=identity_id, with_hidden=True)
-    found = await list_agent_states(
-        connection, actor, wanted, page, with_blocks=shown.blocks, with_tools=shown.tools
-    )
-    return await agents_answer(connection, parts, found, shown)
+    return await agents_answer(connection, parts, actor, wanted, page, shown)
 
 
 @router.get(
