@@ -3,9 +3,9 @@
 A row that was deleted meanwhile keeps its place for a day (`deleted_rows`), so that a client that
 deletes what a list shows, while it reads it, goes on where it was.
 
-All lists that are read from the database go by this. An agent's history (`history_pages`) means
-something else by `after`, and only looks its cursors up here; lists that are at hand whole are cut
-by `api.pagination`.
+All lists that are read from the database go by this. An agent's history
+(`o.storage.history.pages`) means something else by `after`, and only looks its cursors up here;
+lists that are at hand whole are cut by `api.pagination`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

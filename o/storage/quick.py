@@ -13,7 +13,6 @@ from psycopg.rows import namedtuple_row
 from sqlalchemy import ClauseElement
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 
@@ -65,10 +64,6 @@ class QuickConnection:
             cursor = self._driver.cursor(row_factory=namedtuple_row)
             await cursor.execute(_spelled(statement), values)
         return QuickRows(await cursor.fetchall())
-
-
-AnyConnection = AsyncConnection | QuickConnection
-"""What a statement that was made once may be sent by: in a transaction, or past SQLAlchemy."""
 
 
 def as_sqlalchemy_error(error: psycopg.Error, *, is_lost: bool) -> Exception:

@@ -258,7 +258,7 @@ async def note_problem_of(
 
 
 async def delete_tool(connection: AsyncConnection, actor: Actor, tool_id: str) -> str:
-    """Delete a tool; `held_tools.take_away` takes it from its agents.
+    """Delete a tool; `o.storage.tools.held.take_away` takes it from its agents.
 
     Returns:
         Its name.
