@@ -11,11 +11,11 @@ from activities.step.begin import StepToTake, begin_step
 from activities.step.commit import CallTime, commit_step
 from activities.step.deltas import DeltaWriter
 from activities.step.failing import Patience, after_failure, after_no_beginning, after_success
-from activities.step.lost import count_lost
-from activities.step.measured import count_tokens, first_piece_timed, measured
+from activities.step.measures import count_tokens, first_piece_timed, measured
 from activities.step.prompt_cache import Contexts
 from activities.step.room import room_after, room_first
 from activities.step.traces import StepTraces
+from activities.step.unused_replies import count_lost
 from o.domain.llm import LanguageModel, ModelReply
 from o.domain.loops import is_legacy
 from o.errors import Failure, ModelError, ProviderFull

@@ -23,7 +23,7 @@ from o.settings.all import Settings
 from o.settings.providers import ProviderSettings
 from o.storage.availability import reason_of
 from o.storage.database import Database, libpq_url
-from o.storage.sealed import SEALED, count_by_key
+from o.storage.secret_columns import SEALED, count_by_key
 from o.temporal.connection import connect_or_explain
 from o.temporal.namespace import is_prepared
 from sandbox.choice import survey

@@ -15,7 +15,7 @@ from server.on_database import on_database
 if TYPE_CHECKING:
     from o.secrets import Keyring
     from o.storage.database import Database
-    from o.storage.sealed import SealedColumn
+    from o.storage.secret_columns import SealedColumn
 
 _ReadSettings = Callable[..., Settings]
 
@@ -184,7 +184,7 @@ def _with_temporal(settings: Settings) -> Settings:
 async def _rotate(database: "Database", keyring: "Keyring") -> None:
     from o.domain.actors import Actor  # noqa: PLC0415
     from o.storage.organizations.audit import put_on_record  # noqa: PLC0415
-    from o.storage.sealed import SEALED, reseal  # noqa: PLC0415
+    from o.storage.secret_columns import SEALED, reseal  # noqa: PLC0415
 
     for where in SEALED:
         found = await reseal(database, keyring, where)
@@ -197,7 +197,7 @@ async def _rotate(database: "Database", keyring: "Keyring") -> None:
 
 
 async def _count(database: "Database") -> "dict[SealedColumn, Counter[str]]":
-    from o.storage.sealed import SEALED, count_by_key  # noqa: PLC0415
+    from o.storage.secret_columns import SEALED, count_by_key  # noqa: PLC0415
 
     async with database.connect() as connection:
         return {where: await count_by_key(connection, where) for where in SEALED}

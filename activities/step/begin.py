@@ -8,7 +8,7 @@ from temporalio import activity
 
 from activities.pending import pending_request
 from activities.step.choosing import Choice, choose_model
-from activities.step.measuring import Size, measure
+from activities.step.context_fill import Size, measure
 from activities.step.prompt_cache import Contexts
 from o.domain.agents import Agent
 from o.domain.llm import ModelRequest

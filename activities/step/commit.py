@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from temporalio import activity
 
 from activities.step.begin import StepToTake
-from activities.step.lost import count_lost
+from activities.step.unused_replies import count_lost
 from o.domain.extras import extras_to_store
 from o.domain.llm import ModelReply
 from o.domain.loops import GO_ON, AfterCall, after_text

@@ -30,7 +30,7 @@ from o.domain.tools import StoredTool
 from o.errors import InvalidArgument
 from o.storage.pages import Page
 from o.storage.tools import tools as stored
-from o.storage.tools.held import rename_in_agents, take_away
+from o.storage.tools.agent_tools import rename_in_agents, take_away
 from o.storage.worker_requests import INSTALL
 from o.tools.registry import BUILT_IN_TOOLS
 

@@ -15,7 +15,7 @@ from o.errors import OError
 from o.storage.database import Database
 from o.storage.turn.cancelling import list_cancelled_lately
 from o.storage.turn.closing import close_unreadable_run
-from o.storage.turn.lost import OpenConversation, list_open_conversations
+from o.storage.turn.open_runs import OpenConversation, list_open_conversations
 from o.storage.turn.runs import RunOfAgent, list_runs_in_line
 from o.temporal.conversations import stop_cancelled, submit_run
 from o.temporal.failures import facts_of

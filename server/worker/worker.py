@@ -43,7 +43,7 @@ from o.storage.availability import until_shutdown
 from o.storage.database import Database
 from o.storage.model_lessons import StoredLessons
 from o.storage.providers import provider_reader
-from o.storage.search.kept import MESSAGES
+from o.storage.search.embedded import MESSAGES
 from o.storage.search.space_index import make_space_index
 from o.storage.worker_requests import COMPACT
 from o.temporal.connection import connect_or_explain

@@ -20,7 +20,7 @@ from o.storage.history.messages import rewrite_system_message
 from o.storage.model_lessons import StoredLessons
 from o.storage.purges import Deleted, purge
 from o.storage.tables.core import conversations
-from o.storage.tools.held import take_away
+from o.storage.tools.agent_tools import take_away
 from o.storage.tools.sandbox_states import say_sandbox_state
 from tests.support.approvals import ask, guarded_agent, request_of
 from tests.support.locks import changes_paused, deadlocks, wait_for_locks

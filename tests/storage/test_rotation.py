@@ -19,7 +19,7 @@ from o.secrets import Keyring, names_of
 from o.settings.all import Settings
 from o.settings.providers import ProviderSettings
 from o.storage.database import Database, libpq_url
-from o.storage.sealed import SEALED
+from o.storage.secret_columns import SEALED
 from o.storage.worker_requests import WorkerRequest, add_worker_request, finish_worker_request
 from server.doctor import Finding, examine
 from tests.support.product import REPOSITORY, Product, eventually

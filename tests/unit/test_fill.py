@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from activities.step.measuring import measure
+from activities.step.context_fill import measure
 from o.domain.llm import ModelRequest
 from o.memory import fill
 from o.memory.fill import Counts, Reported, likely_tokens

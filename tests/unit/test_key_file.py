@@ -126,12 +126,12 @@ def test_a_file_that_is_broken_is_told_or_gets_a_key(tmp_path: Path, content: by
         assert Keyring(tmp_path).add_key() == Keyring(tmp_path).names()[0]
 
 
-# Who encrypts, and what becomes of it: kept in the database (`o.storage.sealed`), or soon over.
+# Who encrypts, and what becomes of it: in the database (`o.storage.secret_columns`), or soon over.
 ENCRYPTS = {
     "api/providers.py": "providers.api_key, providers.access_key",
     "o/call_tokens.py": "good for half a minute",
     "o/mcp/targets.py": "mcp_servers.secrets",
-    "o/storage/sealed.py": "all of them",
+    "o/storage/secret_columns.py": "all of them",
     "o/storage/tools/variables.py": "tool_variables.value",
     "o/storage/worker_requests.py": "worker_requests.request and .result",
     "server/letta_import/kinds/sealing.py": "those of providers, MCP servers and variables",

@@ -34,7 +34,7 @@ from o.storage.rows import columns_of, model_of, model_of_json, readable, row_of
 from o.storage.shared_reads import SharedReads
 from o.storage.tables.core import agent_blocks, agents, conversations
 from o.storage.tables.memory import agent_archives
-from o.storage.tools.held import SHOWN_TOOLS
+from o.storage.tools.agent_tools import SHOWN_TOOLS
 
 _SORT_KEYS: dict[str, ColumnElement[Any]] = {
     "created_at": agents.c.created_at,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from o.storage.search.kept import MESSAGES
+from o.storage.search.embedded import MESSAGES
 from o.storage.search.session import Ask
 from o.storage.search.vectors import SearchedSpace
 

@@ -6,7 +6,7 @@ from typing import Any
 from psycopg import sql
 
 from o.storage.database import Database
-from o.storage.search.kept import PASSAGES, Kept
+from o.storage.search.embedded import PASSAGES, Kept
 
 _log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from o.storage.search.embedded import PASSAGES, Kept
 from o.storage.search.fusion import Hit
-from o.storage.search.kept import PASSAGES, Kept
 from o.storage.search.session import Ask, statement_of
 from o.storage.search.space_index import column_of, is_quantized, operator_of, vector_type
 

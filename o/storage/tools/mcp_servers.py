@@ -16,7 +16,7 @@ from o.storage.database import Database
 from o.storage.locks import lock_rows
 from o.storage.rows import columns_of, model_of, models_of, row_of
 from o.storage.tables.tools import mcp_servers, tools
-from o.storage.tools.held import take_away
+from o.storage.tools.agent_tools import take_away
 
 _MOST = 1_000
 _AT_ONCE = 500

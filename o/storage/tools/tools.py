@@ -1,4 +1,4 @@
-"""Statements about tools that are rows. Agents have them by name: see `o.storage.tools.held`."""
+"""Statements about tools that are rows. Agents have them by name: see `agent_tools` here."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -258,7 +258,7 @@ async def note_problem_of(
 
 
 async def delete_tool(connection: AsyncConnection, actor: Actor, tool_id: str) -> str:
-    """Delete a tool; `o.storage.tools.held.take_away` takes it from its agents.
+    """Delete a tool; `o.storage.tools.agent_tools.take_away` takes it from its agents.
 
     Returns:
         Its name.

@@ -24,7 +24,7 @@ from o.storage.history.context_windows import REPORTED, WINDOW_START
 from o.storage.provider_rests import NOTED
 from o.storage.quick import QuickConnection
 from o.storage.rows import model_of_json, models_of_json
-from o.storage.tools.held import TOLD_TOOLS
+from o.storage.tools.agent_tools import TOLD_TOOLS
 from o.storage.turn.committing import LOCKED_AT
 from o.storage.turn.order import turn_order
 
