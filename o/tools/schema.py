@@ -12,6 +12,7 @@ from o.domain.text import storable_json
 from o.tools.signatures.annotations import Annotations
 from o.tools.signatures.definitions import Definitions, Function, definitions
 from o.tools.signatures.docstrings import Docstring, read_docstring
+from o.tools.signatures.models import class_schema
 from o.tools.signatures.references import resolve
 from o.tools.signatures.source import not_derived, parse_source
 
@@ -47,7 +48,9 @@ def derive(
     if docstring is None:
         raise not_derived(f"the function {function.name} has no docstring")
     return _schema(
-        function.name, docstring.description, *_parameters(function, docstring, Annotations(known))
+        function.name,
+        docstring.description,
+        *_parameters(function, docstring, Annotations(known, class_schema)),
     )
 
 

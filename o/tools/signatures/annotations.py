@@ -1,6 +1,7 @@
 """The JSON schema of an annotation, read from its syntax tree."""
 
 import ast
+from collections.abc import Callable
 from typing import Any
 
 from o.tools.signatures.definitions import Definitions, is_none, last_name, literal
@@ -18,14 +19,21 @@ _OBJECTS = {"dict", "Dict", "Mapping", "MutableMapping"}
 _TUPLES = {"tuple", "Tuple"}
 _WRAPPERS = {"Required", "NotRequired", "Final", "ReadOnly"}
 
+ClassSchema = Callable[[ast.ClassDef, "Annotations"], Schema]
+"""The schema of a class of the source: see `models.class_schema`."""
+
 
 class Annotations:
     """Turns annotations into schemas, knowing what the source defines."""
 
-    def __init__(self, known: Definitions) -> None:
-        # Here, because models have annotations and annotations name models.
-        from o.tools.signatures.models import class_schema  # noqa: PLC0415
+    def __init__(self, known: Definitions, class_schema: ClassSchema) -> None:
+        """Nothing is read yet.
 
+        Args:
+            known: What the source defines.
+            class_schema: Makes the schema of a class that an annotation names; it is given these
+                annotations in turn, for those of its fields.
+        """
         self.known = known
         self._class_schema = class_schema
         self._parts = 0
