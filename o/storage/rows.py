@@ -7,7 +7,7 @@ be left out in silence (`all_models_of`, `sort_out`).
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -16,7 +16,7 @@ from sqlalchemy import RowMapping, Table
 from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.sql.elements import ColumnElement
 
-from o.errors import Unreadable
+from o.errors import NotFound, Unreadable
 
 _log = logging.getLogger(__name__)
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -91,6 +91,25 @@ def all_models_of(model: type[_Model], rows: Iterable[RowMapping]) -> list[_Mode
         Unreadable: One of them does not hold what the model takes.
     """
     return [model_of(model, row) for row in rows]
+
+
+def models_by_id(
+    model: type[_Model],
+    rows: Iterable[RowMapping],
+    ids: Sequence[str],
+    not_found: Callable[[str], NotFound],
+) -> list[_Model]:
+    """The rows as `model`s in the order of `ids`, where each of them is there.
+
+    Raises:
+        NotFound: What `not_found` makes of the first id that has no row.
+        Unreadable: One of them does not hold what the model takes.
+    """
+    found = {row["id"]: model_of(model, row) for row in rows}
+    for one in ids:
+        if one not in found:
+            raise not_found(one)
+    return [found[one] for one in ids]
 
 
 def sort_out(rows: Iterable[_Row], read: Callable[[_Row], _Read]) -> tuple[list[_Read], list[_Row]]:

@@ -27,7 +27,7 @@ from o.errors import Conflict, InvalidInput, NotFound, Outdated
 from o.storage.agents.identity_links import BLOCKS, identity_conditions
 from o.storage.locks import lock_rows
 from o.storage.pages import Page, page_by_time
-from o.storage.rows import columns_of, model_of, models_of, row_of
+from o.storage.rows import columns_of, model_of, models_by_id, models_of, row_of
 from o.storage.shared_reads import SharedReads
 from o.storage.tables.core import agent_blocks, agents, blocks, conversation_blocks
 
@@ -121,11 +121,7 @@ async def get_blocks(
     rows = await connection.execute(
         _visible(actor).where(blocks.c.id.in_(ids)).order_by(blocks.c.id).with_for_update(read=True)
     )
-    found = {row["id"]: model_of(Block, row) for row in rows.mappings()}
-    for block_id in ids:
-        if block_id not in found:
-            raise block_not_found(block_id)
-    return [found[block_id] for block_id in ids]
+    return models_by_id(Block, rows.mappings(), ids, block_not_found)
 
 
 async def list_blocks(

@@ -13,7 +13,7 @@ from o.domain.actors import Actor
 from o.domain.identities import Identity
 from o.errors import Conflict, NotFound
 from o.storage.pages import Page, page_by_time
-from o.storage.rows import columns_of, model_of, models_of, row_of
+from o.storage.rows import columns_of, model_of, models_by_id, models_of, row_of
 from o.storage.tables.core import agents
 from o.storage.tables.identities import agent_identities, block_identities, identities
 
@@ -108,11 +108,7 @@ async def get_identities(
         .order_by(identities.c.id)
         .with_for_update(read=True, key_share=True)
     )
-    found = {row["id"]: model_of(Identity, row) for row in rows.mappings()}
-    for identity_id in ids:
-        if identity_id not in found:
-            raise identity_not_found(identity_id)
-    return [found[identity_id] for identity_id in ids]
+    return models_by_id(Identity, rows.mappings(), ids, identity_not_found)
 
 
 async def list_identities(

@@ -14,7 +14,7 @@ from o.domain.files.folders import Folder
 from o.errors import Conflict, NotFound
 from o.storage.archives.archives import add_archive
 from o.storage.pages import Page, page_by_time
-from o.storage.rows import columns_of, model_of, models_of, row_of
+from o.storage.rows import columns_of, model_of, models_by_id, models_of, row_of
 from o.storage.tables.folders import agent_folders, files, folders
 from o.storage.tables.memory import archives
 
@@ -148,11 +148,7 @@ async def get_folders(
         return []
     wanted = _visible(actor).where(folders.c.id.in_(ids)).order_by(folders.c.id)
     rows = await connection.execute(wanted.with_for_update(read=True))
-    found = {row["id"]: model_of(Folder, row) for row in rows.mappings()}
-    for folder_id in ids:
-        if folder_id not in found:
-            raise folder_not_found(folder_id)
-    return [found[folder_id] for folder_id in ids]
+    return models_by_id(Folder, rows.mappings(), ids, folder_not_found)
 
 
 async def find_folder_id(connection: AsyncConnection, actor: Actor, name: str) -> str:
