@@ -59,6 +59,7 @@ from api.routes import (
     message_searches,
     messages,
     models,
+    named_mcp_servers,
     not_implemented,
     passage_searches,
     runs,
@@ -279,6 +280,7 @@ _ROUTERS = tuple(
         chat,  # its `models/{model_id}` is not V1's `models/embedding`
         tools,
         mcp_servers,
+        named_mcp_servers,
         sandbox_configs,
         admin,
         admin_keys,

@@ -24,7 +24,9 @@ _SENDING_POSTS = re.compile(
 )
 # These hold what others' servers are opened with, or say where O sends what agents say.
 _KEYS_OF_OTHERS = re.compile(
-    f"/providers(?:/.*)?|/sandbox-config(?:/.*)?|/mcp-servers(?:/{_ID}(?:/refresh)?)?", re.DOTALL
+    f"/providers(?:/.*)?|/sandbox-config(?:/.*)?|/mcp-servers(?:/{_ID}(?:/refresh)?)?"
+    f"|/tools/mcp/servers(?:/{_ID}(?:/resync)?)?",
+    re.DOTALL,
 )
 _ALWAYS_ADMIN = re.compile("/admin(?:/.*)?|/codec/.*|/sandbox-config(?:/.*)?", re.DOTALL)
 

@@ -58,7 +58,7 @@ _OPEN = {
     """,
     "jobs": "list_active_jobs list_jobs",
     "mcp-servers": """
-        list_mcp_servers mcp_list_mcp_servers mcp_list_tools_for_mcp_server
+        list_mcp_servers list_mcp_tools_by_server mcp_list_mcp_servers mcp_list_tools_for_mcp_server
         mcp_retrieve_mcp_server mcp_retrieve_mcp_tool
     """,
     "messages": "list_all_messages list_batches retrieve_message search_all_messages",

@@ -1,12 +1,12 @@
 """MCP servers: create, list, retrieve, change, delete, refresh, and their tools."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Query, Response
 
 from api.bodies import answer
-from api.deps import ActorDep, PartsDep, ReadsDep, ToolId, TransactionDep
+from api.deps import ActorDep, Parts, PartsDep, ReadsDep, ToolId, TransactionDep
 from api.documentation import MCP_FAILURES
 from api.tools.tool_runs import run_by_worker
 from api.wire.mcp import (
@@ -17,8 +17,10 @@ from api.wire.mcp import (
     UpdateMcpServerBody,
 )
 from api.wire.tools import ToolBody, ToolExecutionBody
+from o.domain.actors import Actor
 from o.domain.tools import StoredTool
 from o.ids import pattern
+from o.mcp.tools import ToolChanges
 from o.storage.tools import mcp_servers as stored
 from o.storage.tools.tools import get_tool, tool_not_found
 
@@ -104,14 +106,7 @@ async def refresh(
     agent_id: Annotated[str | None, Query(max_length=100)] = None,
 ) -> Response:
     """Add, change and delete tools so that they are the server's. `agent_id` means nothing here."""
-    changes = await parts.mcp.refresh(actor, server_id)
-    return answer(
-        RefreshedToolsBody(
-            added=_names(changes.added),
-            updated=_names(changes.updated),
-            deleted=_names(changes.deleted),
-        )
-    )
+    return answer(refreshed(await parts.mcp.refresh(actor, server_id)))
 
 
 @router.get(
@@ -157,32 +152,28 @@ async def run_tool(
     """Call a tool without an agent. What goes wrong inside it is a result with `stderr`."""
     async with parts.database.connect() as connection:
         tool = _of_server(await get_tool(connection, actor, tool_id), server_id)
-    limits = parts.settings
-    found = await run_by_worker(
-        parts,
-        actor,
-        tool.name,
-        body.args if body else {},
-        tool=tool,
-        within_s=limits.mcp_connect_timeout_s + limits.mcp_call_timeout_s,
-    )
+    found = await run_mcp_tool(parts, actor, tool, body.args if body else {})
     if found["status"] == "success":
         return answer(ToolExecutionBody(status="success", func_return=found["content"]))
     return answer(ToolExecutionBody(status="error", stderr=[found["content"]]))
 
 
-@router.get(
-    "/tools/mcp/servers",
-    operation_id="list_mcp_servers",
-    summary="List MCP servers by name",
-    response_model=dict[str, McpServerBody],
-    tags=["tools"],
-)
-async def by_name(parts: PartsDep, connection: ReadsDep, actor: ActorDep) -> dict[str, object]:
-    """V1's older list: the same servers, by their names."""
-    found = await stored.list_mcp_servers(connection, actor)
-    bodies = [parts.mcp.shown(server).model_dump() for server in found]
-    return {body["server_name"]: body | {"type": body["mcp_server_type"]} for body in bodies}
+async def run_mcp_tool(
+    parts: Parts, actor: Actor, tool: StoredTool, arguments: dict[str, Any]
+) -> dict[str, Any]:
+    """What a tool of an MCP server returns, with its `status`. No transaction is to be open."""
+    limits = parts.settings
+    within_s = limits.mcp_connect_timeout_s + limits.mcp_call_timeout_s
+    return await run_by_worker(parts, actor, tool.name, arguments, tool=tool, within_s=within_s)
+
+
+def refreshed(changes: ToolChanges) -> RefreshedToolsBody:
+    """What a refresh changed, as clients are told."""
+    return RefreshedToolsBody(
+        added=_names(changes.added),
+        updated=_names(changes.updated),
+        deleted=_names(changes.deleted),
+    )
 
 
 def _names(tools: Sequence[StoredTool]) -> list[str]:

@@ -72,31 +72,12 @@ class McpBook:
             InvalidInput: Its address is refused.
             Conflict: The organization has one by that name.
         """
-        config = body.config
-        now = datetime.now(UTC)
-        server_id = new_id("mcp_server")
-        given = config.model_dump(exclude={"mcp_server_type"})
-        secrets = McpSecrets(
-            **{name: given.pop(name) for name in McpSecrets.model_fields if name in given}
-        )
-        await self.check(config.mcp_server_type, given.get("server_url"))
-        new = McpServer(
-            id=server_id,
-            organization_id=actor.organization_id,
-            server_name=body.server_name,
-            server_type=config.mcp_server_type,
-            secrets=seal(server_id, secrets, self._keyring),
-            created_at=now,
-            updated_at=now,
-            created_by_id=actor.user_id,
-            last_updated_by_id=actor.user_id,
-            **given,
-        )
+        new = self._sealed(actor, body)
+        await self.check(new.server_type, new.server_url)
         async with self._database.begin() as connection:
             await stored.add_mcp_server(connection, new)
             await put_on_record(connection, actor, "mcp_create_mcp_server", new.id)
-        with suppress(McpFailed, Unavailable):  # the row says why
-            await self.refresh(actor, new.id)
+        await self.try_refresh(actor, new.id)
         async with self._database.connect() as connection:
             return await stored.get_mcp_server(connection, actor, new.id)
 
@@ -145,6 +126,24 @@ class McpBook:
             await put_on_record(connection, actor, "mcp_update_mcp_server", server_id)
             return await stored.change_mcp_server(connection, actor, server_id, changes)
 
+    async def tools_of(self, actor: Actor, body: CreateMcpServerBody) -> list[McpTool]:
+        """What a server that is not stored lists.
+
+        Raises:
+            InvalidArgument: It is a process, and those are off.
+            InvalidInput: Its address is refused.
+            McpFailed: It could not be asked.
+            Unavailable: No worker could be asked.
+        """
+        new = self._sealed(actor, body)
+        await self.check(new.server_type, new.server_url)
+        return await self._listed(actor, {"server": new.model_dump(mode="json")})
+
+    async def try_refresh(self, actor: Actor, server_id: str) -> None:
+        """Ask a server for its tools; where that fails, its row says why."""
+        with suppress(McpFailed, Unavailable):
+            await self.refresh(actor, server_id)
+
     async def refresh(self, actor: Actor, server_id: str) -> ToolChanges:
         """Ask a server for its tools, and make the rows the same.
 
@@ -165,15 +164,7 @@ class McpBook:
             raise
 
     async def _refresh(self, actor: Actor, server_id: str) -> ToolChanges:
-        answer = await self._workers.ask(
-            actor.organization_id,
-            LIST_MCP_TOOLS,
-            {"server_id": server_id},
-            timeout_s=self._settings.mcp_connect_timeout_s
-            + self._settings.mcp_list_timeout_s
-            + _SPARE_S,
-        )
-        listed = [McpTool(**tool) for tool in answer["tools"]]
+        listed = await self._listed(actor, {"server_id": server_id})
         for attempt in range(_ATTEMPTS):
             try:
                 async with self._database.begin() as connection:
@@ -182,6 +173,17 @@ class McpBook:
                 if attempt + 1 == _ATTEMPTS:
                     raise
         raise AssertionError("unreachable")
+
+    async def _listed(self, actor: Actor, which: dict[str, Any]) -> list[McpTool]:
+        answer = await self._workers.ask(
+            actor.organization_id,
+            LIST_MCP_TOOLS,
+            which,
+            timeout_s=self._settings.mcp_connect_timeout_s
+            + self._settings.mcp_list_timeout_s
+            + _SPARE_S,
+        )
+        return [McpTool(**tool) for tool in answer["tools"]]
 
     async def check(self, server_type: str, url: str | None) -> None:
         """See that a server may be of this type, and at this address, where it has one.
@@ -194,6 +196,28 @@ class McpBook:
             raise InvalidArgument(_STDIO_OFF)
         if url and (refusal := await self._guard.refusal(url)) is not None:
             raise InvalidInput(f"config.server_url: {refusal}")
+
+    def _sealed(self, actor: Actor, body: CreateMcpServerBody) -> McpServer:
+        """The row of a new server, its secrets encrypted."""
+        config = body.config
+        now = datetime.now(UTC)
+        server_id = new_id("mcp_server")
+        given = config.model_dump(exclude={"mcp_server_type"})
+        secrets = McpSecrets(
+            **{name: given.pop(name) for name in McpSecrets.model_fields if name in given}
+        )
+        return McpServer(
+            id=server_id,
+            organization_id=actor.organization_id,
+            server_name=body.server_name,
+            server_type=config.mcp_server_type,
+            secrets=seal(server_id, secrets, self._keyring),
+            created_at=now,
+            updated_at=now,
+            created_by_id=actor.user_id,
+            last_updated_by_id=actor.user_id,
+            **given,
+        )
 
     async def _put_tools(
         self, connection: AsyncConnection, actor: Actor, server_id: str, listed: list[McpTool]

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from activities.worker_requests import Asked, Handler
+from o.domain.mcp import McpServer
 from o.errors import NotFound
 from o.mcp.runner import McpRunner, ReadServer
 from o.mcp.servers import McpLimits, McpServers
@@ -45,20 +46,28 @@ def mcp_work(settings: Settings, database: Database, keyring: Keyring) -> McpWor
 
 
 def _lister(servers: McpServers, keyring: Keyring, read_server: ReadServer) -> Handler:
-    """What asks a server, `{"server_id"}`, for `{"tools"}`. It bears repeating.
+    """What asks a server, `{"server_id"}` or `{"server"}`, for `{"tools"}`. It bears repeating.
 
     It raises `McpFailed` where the server could not be asked.
     """
 
     async def list_tools(asked: Asked) -> dict[str, Any]:
-        server_id = str(asked.request["server_id"])
-        server = await read_server(asked.organization_id, server_id)
-        if server is None:
-            raise NotFound(f"MCP server with id {server_id} not found")
+        server = await _server_of(asked, read_server)
         found = await servers.list_tools(target_of(server, keyring))
         return {"tools": [asdict(tool) for tool in found]}
 
     return list_tools
+
+
+async def _server_of(asked: Asked, read_server: ReadServer) -> McpServer:
+    """The stored server by an id, or one that comes whole, because it is stored nowhere."""
+    if (whole := asked.request.get("server")) is not None:
+        return McpServer.model_validate(whole)
+    server_id = str(asked.request["server_id"])
+    server = await read_server(asked.organization_id, server_id)
+    if server is None:
+        raise NotFound(f"MCP server with id {server_id} not found")
+    return server
 
 
 def _stdio(settings: Settings) -> ConfinedServers:

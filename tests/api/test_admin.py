@@ -17,12 +17,19 @@ from tests.support.product import Product, eventually
 from tests.support.provider import HANDLE, do, say
 
 # These put themselves on record, or change nothing.
-BY_THEMSELVES = {"mcp_create_mcp_server", "mcp_update_mcp_server"}
+BY_THEMSELVES = {
+    "mcp_create_mcp_server",
+    "mcp_update_mcp_server",
+    "add_mcp_server",
+    "update_mcp_server",
+}
 CHANGE_NOTHING = {
     "check_provider",
     "check_existing_provider",
     "refresh_provider_models",
     "mcp_refresh_mcp_server_tools",
+    "resync_mcp_server_tools",
+    "test_mcp_server",
 }
 SECRET = "a secret that nobody reads"
 

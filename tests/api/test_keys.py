@@ -85,7 +85,10 @@ def address(path: str) -> str:
 
 def scopes_of(method: str, path: str) -> set[str]:
     """The scopes that open an operation, as the documentation has it."""
-    others_keys = r"/v1/(providers(/.*)?|mcp-servers/({\w+}(/refresh)?)?)$"
+    others_keys = (
+        r"/v1/(providers(/.*)?|mcp-servers/({\w+}(/refresh)?)?"
+        r"|tools/mcp/servers(/({\w+}(/resync)?|test))?)$"
+    )
     reading_posts = r"/(search|stream|export|generate-schema|preview-raw-payload)$"
     sends = r"/(agents/{\w+}/messages(/stream|/async)?|conversations/{\w+}/messages)$"
     if re.match("/v1/(admin|sandbox-config)/", path):

@@ -65,6 +65,26 @@ async def get_mcp_server(
     return model_of(McpServer, row)
 
 
+async def find_mcp_server(connection: AsyncConnection, actor: Actor, name: str) -> McpServer | None:
+    """The server by that name, if the organization has one."""
+    rows = await connection.execute(
+        _visible(actor.organization_id).where(mcp_servers.c.server_name == name)
+    )
+    row = rows.mappings().one_or_none()
+    return None if row is None else model_of(McpServer, row)
+
+
+async def get_mcp_server_by_name(connection: AsyncConnection, actor: Actor, name: str) -> McpServer:
+    """The server by that name.
+
+    Raises:
+        NotFound: There is none for this actor.
+    """
+    if (found := await find_mcp_server(connection, actor, name)) is None:
+        raise NotFound(f"MCP server with name {name} not found")
+    return found
+
+
 async def change_mcp_server(
     connection: AsyncConnection, actor: Actor, server_id: str, changes: Mapping[str, Any]
 ) -> McpServer:
