@@ -32,7 +32,8 @@ def is_openai(path: str) -> bool:
         inner = path.removeprefix(prefix)
         if inner != path:
             is_model = inner == "/models" or inner.startswith("/models/")
-            return inner.rstrip("/") in _ADDRESSES or (is_model and inner not in _OF_V1)
+            is_chat = inner.startswith("/voice-beta/") or inner.rstrip("/") in _ADDRESSES
+            return is_chat or (is_model and inner not in _OF_V1)
     return False
 
 

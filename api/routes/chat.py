@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 
 from api.bodies import answer
-from api.deps import ActorDep, PartsDep, ReadsDep
+from api.deps import ActorDep, AgentId, PartsDep, ReadsDep
 from api.documentation import CHAT, OPENAI_ERRORS
 from api.turns.chat_completions import answer_chat
 from api.wire.chat import ChatBody
@@ -30,6 +30,22 @@ router = APIRouter(tags=["chat"], responses=OPENAI_ERRORS)
 async def complete(body: ChatBody, request: Request, actor: ActorDep, parts: PartsDep) -> Response:
     """Say to the agent what is new in `messages`, and answer with all that it says in its turn."""
     return await answer_chat(request, parts, actor, body)
+
+
+@router.post(
+    "/voice-beta/{agent_id}/chat/completions",
+    operation_id="create_voice_chat_completions",
+    summary="Speak to an agent from a voice pipeline",
+    response_model=None,
+    responses=CHAT,
+    deprecated=True,
+)
+async def complete_for_voice(
+    agent_id: AgentId, body: ChatBody, request: Request, actor: ActorDep, parts: PartsDep
+) -> Response:
+    """The same as `/chat/completions`. The address names the agent, and `model` says nothing."""
+    spoken = body.model_copy(update={"model": agent_id})
+    return await answer_chat(request, parts, actor, spoken)
 
 
 @router.get(

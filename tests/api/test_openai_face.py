@@ -55,6 +55,23 @@ def test_a_completion_is_what_the_official_client_expects(
     assert done.usage.total_tokens == 18
 
 
+def test_a_voice_pipeline_names_the_agent_in_the_address_alone(
+    server: Product, agent: AgentState
+) -> None:
+    options: Any = {"base_url": f"{server.url}/v1/voice-beta/{agent.id}", "max_retries": 0}
+    voice = OpenAI(api_key="unused", **options)
+    pieces = voice.chat.completions.create(
+        model="letta-fast", messages=says("hello"), stream=True, temperature=0.5
+    )
+    said = "".join(piece.choices[0].delta.content or "" for piece in pieces if piece.choices)
+    assert said == "You said: hello"
+    with pytest.raises(APIStatusError, match="not found") as refused:
+        voice.with_options(
+            base_url=str(voice.base_url).replace(agent.id, new_id("agent"))
+        ).chat.completions.create(model=agent.id, messages=says("hello"))
+    assert (refused.value.status_code, refused.value.type) == (404, "invalid_request_error")
+
+
 @pytest.mark.parametrize("address", ["responses", "completions"])
 def test_what_is_not_served_says_what_to_use(openai: OpenAI, address: str) -> None:
     with pytest.raises(APIStatusError, match="use /v1/chat/completions") as refused:
