@@ -11,6 +11,7 @@ from api.access.auth import TokenCheck
 from api.edge.body_bounds import BodyBounds
 from api.edge.browsers import BrowserCheck
 from api.edge.calls import CallCheck
+from api.edge.empty_fields import EmptyFields
 from api.edge.heads import HeadAsGet
 from api.edge.openai_errors import OpenAIErrors
 from api.edge.rates import RateLimit
@@ -26,6 +27,7 @@ _SHOWN_HEADERS = ("etag", "retry-after", "x-should-retry")
 def add_checks(app: FastAPI, settings: Settings) -> None:
     """Put the checks in front of the routes. The one that is added last is asked first."""
     app.add_middleware(HeadAsGet)
+    app.add_middleware(EmptyFields)
     app.add_middleware(
         BodyBounds,
         max_bytes=settings.max_body_bytes,

@@ -188,3 +188,33 @@ def test_an_agent_of_another_organization_is_not_there(
     with pytest.raises(NotFoundError):
         client.agents.retrieve(agent.id)
     assert server.query("SELECT name FROM agents WHERE id = %s", agent.id) == [("ada",)]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/agents/?limit=2&{}",
+        "/v1/blocks/?limit=2&{}",
+        "/v1/tools/?limit=2&{}",
+        "/v1/archives/?limit=2&{}",
+        "/v1/runs/?limit=2&order=asc&{}",
+        "/v1/steps/?limit=2&order=asc&{}",
+        "/v1/identities/?limit=2&{}",
+        "/v1/providers/?limit=2&{}",
+        "/v1/agents/{agent_id}/messages?limit=2&{}",
+        "/v1/agents/{agent_id}/archival-memory?limit=2&{}",
+        "/v1/agents/{agent_id}/files?limit=2&{}",
+    ],
+)
+def test_fields_of_an_address_that_nobody_filled_in_ask_for_nothing(
+    http: httpx.Client, three: dict[str, str], path: str
+) -> None:
+    path = path.replace("{agent_id}", next(iter(three)))
+    empty = "before=&name=&label=&after=&cursor=&project_id=&template_id=&agent_id=&identity_id="
+    bare, filled = (http.get(path.format(more)) for more in ("", empty))
+    assert (filled.status_code, filled.json()) == (200, bare.json())
+    assert bare.json() or "/agents/?" not in path
+
+
+def test_an_empty_number_is_refused(http: httpx.Client) -> None:
+    assert http.get("/v1/agents/?limit=").status_code == 422
