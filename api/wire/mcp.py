@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints
 
 from api.wire.fields import Json, RequestBody, with_example
 from o.addresses import check_base_url
@@ -19,6 +19,7 @@ _OURS = {
     *("accept", "accept-encoding", "mcp-session-id", "mcp-protocol-version", "last-event-id"),
     *("te", "trailer"),
 }
+_SAID = {"content-type", "accept"}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,200}")
 _MASK = "********"
 _SHOWN_OF_LONG = 4
@@ -58,6 +59,13 @@ def _header(name: str) -> str:
     return name
 
 
+def _without_said(headers: Any) -> Any:
+    """Headers without those that programs send along, and that the protocol says in any case."""
+    if not isinstance(headers, dict):
+        return headers
+    return {name: value for name, value in headers.items() if str(name).lower() not in _SAID}
+
+
 def _variable(name: str) -> str:
     if not _VARIABLE.fullmatch(name):
         raise ValueError("is not the name of a variable")
@@ -73,7 +81,7 @@ def _plain(text: str) -> str:
 Url = Annotated[str, Field(max_length=4_000), AfterValidator(_url)]
 Value = Annotated[str, Field(max_length=10_000), AfterValidator(_value)]
 HeaderName = Annotated[str, AfterValidator(_header)]
-Headers = Annotated[dict[HeaderName, Value], Field(max_length=50)]
+Headers = Annotated[dict[HeaderName, Value], Field(max_length=50), BeforeValidator(_without_said)]
 Variables = Annotated[
     dict[Annotated[str, AfterValidator(_variable)], Annotated[str, AfterValidator(_plain)]],
     Field(max_length=100),

@@ -116,6 +116,15 @@ def test_a_server_is_tried_and_not_stored(http: httpx.Client, url: str) -> None:
     assert http.get(PATH).json() == {}
 
 
+def test_headers_that_the_protocol_says_anyway_may_be_sent_along(
+    http: httpx.Client, url: str
+) -> None:
+    headers = {"Content-Type": "application/json", "accept": "text/event-stream", "X-Team": "a"}
+    (added,) = http.put(PATH, json=_config(url, custom_headers=headers)).json()
+    assert (added["problem"], list(added["custom_headers"])) == (None, ["X-Team"])
+    assert http.put(PATH, json=_config(url, custom_headers={"Host": "x"})).status_code == 422
+
+
 def test_a_body_without_a_type_is_known_by_its_fields(http: httpx.Client) -> None:
     bodies = [
         {"server_name": "one", "server_url": "http://127.0.0.1:9/sse"},
