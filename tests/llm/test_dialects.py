@@ -125,6 +125,36 @@ HELLO = {
         event("[DONE]"),
     ],
     "another one": [chunk(content="hello"), "data: done\n\n"],
+    "a framework that frames what is framed": [
+        chunk(content="hel").replace("data: ", "data: data: "),
+        "data: data: " + chunk("stop", content="lo"),
+        "data: data: [DONE]\n\n",
+    ],
+    "a gateway that sends lines of JSON and no events": [
+        chunk(content="hel").removeprefix("data: ").replace("\n\n", "\n"),
+        chunk("stop", content="lo").removeprefix("data: "),
+    ],
+    "text-generation-webui of old: a text in place of a delta": [
+        in_choice(text="hel", finish_reason=None),
+        in_choice(text="lo", finish_reason="stop"),
+    ],
+    "a gateway that begins with null, and with nothing": [
+        "data: null\n\ndata: {}\n\n",
+        in_choice(),
+        chunk("stop", content="hello"),
+    ],
+    "a proxy: a ping of Anthropic's": [
+        'event: ping\ndata: {"type": "ping"}\n\n',
+        chunk("stop", content="hello"),
+    ],
+    "[DONE] twice, and a comment behind it": [
+        chunk("stop", content="hello"),
+        DONE + DONE + ": bye\n\n",
+    ],
+    "choices that are numbered from 1": [
+        event({"choices": [{"index": 1, "delta": {"content": "hel"}}]}),
+        event({"choices": [{"index": 1, "delta": {"content": "lo"}, "finish_reason": "stop"}]}),
+    ],
     "a gateway without spaces, with CRLF": [
         chunk("stop", content="hello").replace(": ", ":").replace("\n", "\r\n"),
         "data:[DONE]\r\n\r\n",
@@ -268,6 +298,28 @@ CALLS = {
     "small models: arguments in a fence": [
         chunk("tool_calls", tool_calls=[call(0, "a", "f", f"```json\n{TEXT}\n```")]),
     ],
+    "Workers AI, Cohere: a call without a function around it": [
+        chunk("tool_calls", tool_calls=[{"index": 0, "name": "f", "arguments": ARGUMENTS}]),
+    ],
+    "Llama: parameters for arguments": [
+        chunk(
+            "tool_calls",
+            tool_calls=[{"id": "a", "function": {"name": "f", "parameters": ARGUMENTS}}],
+        ),
+    ],
+    "Copilot: the call in a choice of its own": [
+        event(
+            {
+                "choices": [
+                    {"index": 0, "delta": {"content": "Hm."}, "finish_reason": "tool_calls"},
+                    {"index": 1, "delta": {"tool_calls": [call(0, "a", "f", TEXT)]}},
+                ]
+            }
+        ),
+    ],
+    "gpt-oss, Kimi: an id that is a number": [
+        chunk("tool_calls", tool_calls=[call(0, None, "f", TEXT) | {"id": 7}]),
+    ],
     "in pieces, and whole again": [
         chunk(tool_calls=[call(0, "a", "f", TEXT)]),
         in_choice(message={"tool_calls": [call(None, "a", "f", TEXT)]}, finish_reason="tool_calls"),
@@ -285,6 +337,24 @@ async def test_a_call_is_understood(server: Server, pieces: list[str]) -> None:
     seen = [delta for delta in deltas if delta.kind == "tool_call"]
     assert json.loads("".join(delta.text for delta in seen)) == ARGUMENTS
     assert [delta.name for delta in seen if delta.name] == ["f"]
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_calls_in_choices_of_their_own_are_calls_of_one_reply(
+    server: Server, streams: bool
+) -> None:
+    """As Copilot tells what Claude says."""
+    said = [
+        {"content": "Hm."},
+        {"tool_calls": [call(0, "a", "f", TEXT)]},
+        {"tool_calls": [call(0, "b", "g", TEXT), call(1, "a", "f", TEXT)]},
+    ]
+    place = "delta" if streams else "message"
+    choices = [{place: one, "finish_reason": "tool_calls"} for one in said]
+    server.says(event({"choices": choices}) if streams else {"choices": choices})
+    reply = await ask(server, [] if streams else None)
+    assert reply.text == "Hm."
+    assert [(one.id, one.name) for one in reply.tool_calls] == [("a", "f"), ("b", "g")]
 
 
 WRITTEN = {
@@ -442,6 +512,53 @@ FAILURES: dict[str, tuple[list[str], str, bool]] = {
         True,
     ),
     "a gateway's own words": ([event({"code": 429, "msg": "slow down"})], "llm_rate_limit", True),
+    "DeepSeek: out of resources": (
+        [chunk(content="half"), chunk("insufficient_system_resource"), DONE],
+        "llm_error",
+        True,
+    ),
+    "Z.ai: a model that failed": (
+        [chunk(content="half"), chunk("network_error"), DONE],
+        "llm_error",
+        True,
+    ),
+    "SGLang, vLLM: a request that was given up": ([chunk("abort"), DONE], "llm_error", True),
+    "Copilot, Groq: calls that do not come": ([chunk("tool_calls"), DONE], "llm_error", True),
+    "Gemini: a call of a tool that it was not given": (
+        [chunk("function_call_filter: UNEXPECTED_TOOL_CALL"), DONE],
+        "llm_error",
+        True,
+    ),
+    "a proxy that cuts the stream within an event": (
+        [chunk(content="half"), 'data: {"choices": [{"delta": {"content": "wo'],
+        "llm_error",
+        True,
+    ),
+    "a gateway that fails in plain words": (
+        [chunk(content="half"), "data: upstream error: too many requests\n\n"],
+        "llm_rate_limit",
+        True,
+    ),
+    "TGI: a kind beside the error": (
+        [event({"error": "Request failed during generation", "error_type": "generation"})],
+        "llm_error",
+        True,
+    ),
+    "FastChat: a code of its own": (
+        [event({"object": "error", "message": "NETWORK ERROR", "code": 50001})],
+        "llm_error",
+        True,
+    ),
+    "Cloudflare's gateway: errors in a list": (
+        [event({"success": False, "errors": [{"code": 2009, "message": "Unauthorized"}]})],
+        "llm_error",
+        True,
+    ),
+    "one-api: its own words for a limit": (
+        [event({"error": {"message": "limited", "type": "one_api_error", "code": "429"}})],
+        "llm_rate_limit",
+        True,
+    ),
     "Gemini: a call that it could not read": (
         [chunk("function_call_filter: MALFORMED_FUNCTION_CALL"), DONE],
         "llm_error",
@@ -483,6 +600,21 @@ WHOLE: dict[str, tuple[Any, str, bool]] = {
         "llm_error",
         True,
     ),
+    "calls that do not come": (
+        {"choices": [{"message": {"content": None}, "finish_reason": "tool_calls"}]},
+        "llm_error",
+        True,
+    ),
+    "DeepSeek, out of resources": (
+        {
+            "choices": [
+                {"message": {"content": "ha"}, "finish_reason": "insufficient_system_resource"}
+            ]
+        },
+        "llm_error",
+        True,
+    ),
+    "new-api": ({"success": False, "message": "no channel"}, "llm_error", True),
     "nothing at all": ("", "llm_error", True),
 }
 

@@ -81,10 +81,10 @@ async def test_two_calls_are_two_however_they_are_told_apart(
     assert written(deltas) == dict(enumerate(made))
 
 
-@pytest.mark.parametrize("arguments", [None, "", " ", "null"])
+@pytest.mark.parametrize("arguments", [None, "", " ", "null", "[]", "{}", '""', '"{}"', [], {}])
 @pytest.mark.parametrize("streams", [False, True])
 async def test_a_call_without_arguments_has_an_empty_object(
-    server: Server, arguments: str | None, streams: bool
+    server: Server, arguments: Any, streams: bool
 ) -> None:
     made = [piece(index=0, id="a", name="f", arguments=arguments)]
     server.says(chunk("tool_calls", tool_calls=made) if streams else choice(tool_calls=made))

@@ -13,16 +13,17 @@ from o.domain.text import storable_json
 _FENCE = re.compile(r"\s*+```\w*+(.*?)```\s*+", re.DOTALL)
 _FILLED = re.compile(r"\S")
 _DEEPEST = 3  # JSON in a text in a text
+_NOTHING = ("", "null", "[]", '""')  # the list is PHP's word for an empty object
 
 
 def whole_arguments(written: str | None) -> str:
     """Arguments as they are kept.
 
-    Of a call without any, some models write nothing or null. What is an object for people is made
+    Of a call without any, some write nothing, null or an empty list. What is an object for people is made
     one: packed into a text once more, after `{}`, twice, in a Markdown fence, with line ends in
     texts. Anything else stays as it was written.
     """
-    if not written or written.strip() in ("", "null"):
+    if not written or written.strip() in _NOTHING:
         return "{}"
     if _is_object(written):
         return written

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from o.domain.llm import ModelReply
 from o.domain.messages import ToolCall
@@ -14,7 +14,9 @@ from o.llm.wires.lenient import AsList, Extra, Extras, JsonText, Maybe
 from o.llm.wires.tokens import Tokens, usage_of
 
 _FINISH_CHARS = 64
-_UNREADABLE = "malformed"  # in Gemini's reason for a reply whose call it could not read itself
+_UNREADABLE = ("malformed", "unexpected_tool", "tool_call", "tool_use", "function_call")
+"""In the reason for a reply that is nothing but a call, where the call does not come: Gemini could
+not read it, others leave it out."""
 
 
 class _Shape(BaseModel):
@@ -27,14 +29,32 @@ class _Function(_Shape):
     arguments: JsonText = None
 
 
+_OF_FUNCTIONS = ("name", "arguments", "parameters")
+
+
+def _function(value: Any) -> Any:
+    """A function; Llama's templates call its arguments as the schema's are called."""
+    if isinstance(value, dict) and "parameters" in value:
+        return {"arguments": value["parameters"]} | value
+    return value or {}
+
+
 class Call(_Shape):
     """A tool call, or a piece of one."""
 
     index: Annotated[int | None, Maybe] = None
     id: str | None = None
-    function: Annotated[_Function, BeforeValidator(lambda value: value or {})] = _Function()
+    function: Annotated[_Function, BeforeValidator(_function)] = _Function()
     extra_content: Extra = None
     provider_specific_fields: Extra = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_function(cls, value: Any) -> Any:
+        """Some servers leave out what is around the name and the arguments."""
+        if not isinstance(value, dict) or value.get("function"):
+            return value
+        return value | {"function": {name: value[name] for name in _OF_FUNCTIONS if name in value}}
 
     @property
     def added(self) -> dict[str, Any]:
@@ -148,12 +168,40 @@ def _reason(value: Any) -> Any:
     return None if value in ("", "null", "None") else value
 
 
-class _Choice(_Shape):
+class Choice(_Shape):
+    """A reply, or a piece of one.
+
+    Attributes:
+        message: All of it.
+        delta: More of it.
+        text: The same as it was spelled before there were chats.
+    """
+
     message: Said | None = None
     delta: Said | None = None
+    text: Annotated[str | None, Maybe] = None
     finish_reason: Annotated[str | None, BeforeValidator(_reason), Maybe] = None
     usage: Annotated[Tokens | None, Maybe] = None
     error: Any = None
+
+    @property
+    def said(self) -> Said | None:
+        """What is in it."""
+        if self.message is None and self.delta is None and self.text:
+            return Said(content=self.text)
+        return self.message or self.delta
+
+    def with_calls_of(self, others: "list[Choice]") -> "Choice":
+        """The same with the calls of other choices, each call once."""
+        said = self.delta or self.said or Said()
+        calls = list(said.calls)
+        for call in (call for one in others if one.said for call in one.said.calls):
+            if not call.id or all(call.id != known.id for known in calls):
+                calls.append(call.model_copy(update={"index": None}))
+        text = said.content or next((one.said.content for one in others if one.said), None)
+        update: dict[str, Any] = {"tool_calls": calls, "content": text}
+        place = "message" if self.delta is None else "delta"
+        return self.model_copy(update={place: said.model_copy(update=update)})
 
 
 class _Groq(_Shape):
@@ -168,11 +216,18 @@ class Completion(_Shape):
         is_last: Whether the stream says that it is over, which is all that such a chunk says.
     """
 
-    choices: Annotated[list[_Choice], AsList] = []
+    choices: Annotated[list[Choice], AsList] = []
     usage: Annotated[Tokens | None, Maybe] = None
     x_groq: Annotated[_Groq | None, Maybe] = None
     error: Any = None
     is_last: Annotated[bool, BeforeValidator(lambda value: value is True)] = False
+
+    @property
+    def choice(self) -> Choice | None:
+        """The only choice: no more are asked for. Copilot puts each call into one of its own."""
+        if len(self.choices) > 1:
+            return self.choices[0].with_calls_of(self.choices[1:])
+        return self.choices[0] if self.choices else None
 
     @property
     def tokens(self) -> Tokens | None:
@@ -189,8 +244,8 @@ def reply_of(completion: Completion) -> ModelReply:
     Raises:
         ModelError: It holds none.
     """
-    choice = completion.choices[0] if completion.choices else None
-    said = (choice.message or choice.delta) if choice else None
+    choice = completion.choice
+    said = choice.said if choice else None
     if choice is None or said is None:
         raise ModelError("llm_empty_response", "The provider's answer holds no choice.")
     for call in said.calls:
@@ -212,12 +267,13 @@ def reply_of(completion: Completion) -> ModelReply:
 
 
 def refuse_unreadable(reply: ModelReply) -> ModelReply:
-    """The reply, unless it is empty because its provider could not read the model's call.
+    """The reply, unless it is empty because the model's call was lost on the way.
 
     Raises:
         ModelError: It is. The next one may be better.
     """
-    if reply.text or reply.tool_calls or _UNREADABLE not in reply.finish_reason.lower():
+    reason = reply.finish_reason.lower()
+    if reply.text.strip() or reply.tool_calls or not any(sign in reason for sign in _UNREADABLE):
         return reply
     raise ModelError(
         "llm_error",

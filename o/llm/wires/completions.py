@@ -12,18 +12,26 @@ from o.errors import ModelError
 from o.llm.failures import refused_inside
 from o.llm.providers.providers import Provider
 from o.llm.wires.chat import Completion
-from o.llm.wires.failures_inside import failure_in
+from o.llm.wires.failures_inside import failure_in, unreadable
 from o.llm.wires.server_sent_events import Event
 
 DONE = b"[DONE]"
+_BROKEN_OFF = ("error", "insufficient_system_resource", "network_error", "abort", "aborted")
+"""Reasons for the end of a reply that is none: a failure of the server's (the second is DeepSeek's,
+the third Z.ai's, the others SGLang's and vLLM's)."""
+
 _ENDS = (b"[done]", b'"[done]"', b"done", b"[end]")
+_FRAMED_AGAIN = b"data:"
 _SIGNS_OF_LIFE = (b"ping", b"heartbeat", b"keepalive", b"keep-alive", b"keep_alive")
 
 
 def texts_of(event: Event) -> list[bytes]:
     """The texts of an event that say something: one, as a rule."""
     whole = b"\n".join(event.lines).strip()
-    if not whole or event.name.lower() in _SIGNS_OF_LIFE:
+    if whole.startswith(_FRAMED_AGAIN):  # by a framework that frames what is framed already
+        lines = [line.strip().removeprefix(_FRAMED_AGAIN).strip() for line in event.lines]
+        return texts_of(Event(lines, event.name))
+    if not whole or whole == b"null" or event.name.lower() in _SIGNS_OF_LIFE:
         return []
     if whole.lower() in _ENDS:
         return [DONE]
@@ -31,6 +39,14 @@ def texts_of(event: Event) -> list[bytes]:
         return [whole]
     # Some servers put no blank line between events, so that they look like one.
     return [line.strip() for line in event.lines if line.strip()]
+
+
+def lines_in(body: bytes) -> list[bytes]:
+    """The lines of a body where each is JSON: some servers stream so. None of one that is whole."""
+    first, _, rest = body.partition(b"\n")
+    if not rest.strip() or not _is_json(first):
+        return []
+    return [line for line in body.splitlines() if line.strip()]
 
 
 def completion_of(provider: Provider, content: bytes, *, is_error: bool = False) -> Completion:
@@ -49,8 +65,6 @@ def completion_of(provider: Provider, content: bytes, *, is_error: bool = False)
     try:
         completion = Completion.model_validate_json(content)
     except ValidationError:
-        if is_error and not _is_json(content):
-            raise refused_inside(provider, content.decode("utf-8", "replace")) from None
         completion = _read_leniently(provider, content)
     if (error := _failure_of(completion, content, is_error=is_error)) is not None:
         raise refused_inside(provider, error)
@@ -71,8 +85,9 @@ def _failure_of(completion: Completion, content: bytes, *, is_error: bool) -> An
     choice = completion.choices[0]
     if choice.error:
         return choice.error
-    is_broken_off = choice.finish_reason == "error"
-    return {"message": "the reply was broken off by an error"} if is_broken_off else None
+    if choice.finish_reason not in _BROKEN_OFF:
+        return None
+    return {"message": "the reply was broken off by an error", "code": choice.finish_reason}
 
 
 def _json_of(content: bytes) -> Any:
@@ -95,11 +110,10 @@ def _read_leniently(provider: Provider, content: bytes) -> Completion:
             raise refused_inside(provider, told)
         return Completion.model_validate(found)
     except ValidationError as error:
-        detail = f"{error.error_count()} fields are not as they should be"
+        raise ModelError(
+            "llm_error",
+            f"The provider {provider.name} answered with no chat completion.",
+            detail=f"{error.error_count()} fields are not as they should be",
+        ) from None
     except (ValueError, RecursionError):
-        detail = "it is no JSON"
-    raise ModelError(
-        "llm_error",
-        f"The provider {provider.name} answered with no chat completion.",
-        detail=detail,
-    )
+        raise unreadable(provider, content, "chat completion") from None

@@ -2,6 +2,10 @@
 
 from typing import Any
 
+from o.errors import ModelError
+from o.llm.failures import refused_inside
+from o.llm.providers.providers import Provider
+
 _SAYS_WHY = ("message", "msg", "detail", "error_msg", "error_message", "errors")
 
 # HTTP statuses of MiniMax's codes, which are its own.
@@ -38,3 +42,25 @@ def _minimax(told: Any) -> dict[str, Any] | None:
     if not isinstance(code, int) or code == 0:
         return None
     return {"code": _MINIMAX.get(code, 500), "message": told.get("status_msg")}
+
+
+def unreadable(provider: Provider, text: bytes, wanted: str) -> ModelError:
+    """What a text is that should be JSON and is none.
+
+    JSON that is cut off may be whole the next time, a page would come again. Anything else is what
+    the provider says in plain words of a failure.
+
+    Args:
+        provider: Whose it is.
+        text: Of an answer, or of an event.
+        wanted: What it should have been.
+    """
+    begun = text.lstrip()
+    if begun and not begun.startswith((b"{", b"[", b"<")):
+        return refused_inside(provider, text.decode("utf-8", "replace"))
+    return ModelError(
+        "llm_error",
+        f"The provider {provider.name} answered with no {wanted}.",
+        detail="it is no JSON",
+        retryable=not begun.startswith(b"<"),
+    )

@@ -20,7 +20,7 @@ from o.llm.providers.providers import Provider
 from o.llm.requests.bodies import chat_body
 from o.llm.tracing import sent
 from o.llm.wires.chat import Completion, reply_of
-from o.llm.wires.completions import DONE, completion_of, texts_of
+from o.llm.wires.completions import DONE, completion_of, lines_in, texts_of
 from o.llm.wires.server_sent_events import ERROR, events_of
 from o.llm.wires.streamed import nowhere, streamed_reply, told_whole
 
@@ -104,7 +104,10 @@ async def _reply(
     """
     whole, pieces = await is_whole(provider, pieces)
     if whole:
-        reply = reply_of(completion_of(provider, await whole_body(pieces)))
+        body = await whole_body(pieces)
+        if lines := lines_in(body):
+            return await streamed_reply(_each(provider, lines), on_delta or nowhere)
+        reply = reply_of(completion_of(provider, body))
         return reply if on_delta is None else await told_whole(reply, on_delta)
     return await streamed_reply(chunks_of(provider, pieces), on_delta or nowhere)
 
@@ -142,6 +145,11 @@ async def _from(head: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[byte
     yield head
     async for piece in pieces:
         yield piece
+
+
+async def _each(provider: Provider, lines: list[bytes]) -> AsyncIterator[Completion]:
+    for line in lines:
+        yield completion_of(provider, line)
 
 
 async def chunks_of(provider: Provider, pieces: AsyncIterator[bytes]) -> AsyncIterator[Completion]:

@@ -126,13 +126,13 @@ class _Growing:
             self._usage = joined(self._usage, usage_of(tokens))
         if chunk.is_last:
             self._finish_reason = self._finish_reason or "stop"
-        if not chunk.choices:
+        choice = chunk.choice
+        if choice is None:
             return []
-        choice = chunk.choices[0]
         self._finish_reason = choice.finish_reason or self._finish_reason
         if choice.delta is None and choice.message is not None:
             return self._take(choice.message, self._news_in(choice.message.text), is_whole=True)
-        said = choice.delta or Said()
+        said = choice.delta or choice.said or Said()
         return self._take(said, said.text)
 
     def _news_in(self, text: str) -> str:
