@@ -21,7 +21,14 @@ _CODES = frozenset({"code", "type", "status", "status_code", "error_type", "reas
 _BY_CODE: list[tuple[Failure, tuple[str, ...]]] = [
     (
         Failure.CONTEXT_WINDOW,
-        ("contextlength", "contextwindow", "contextsize", "tokenslimitreached", "requesttoolarge"),
+        (
+            "contextlength",
+            "contextwindow",
+            "contextsize",
+            "tokenslimitreached",
+            "requesttoolarge",
+            "maxprompttokens",
+        ),
     ),
     (
         Failure.NO_CREDIT,
@@ -34,11 +41,20 @@ _BY_CODE: list[tuple[Failure, tuple[str, ...]]] = [
             "billing",
             "creditlimit",
             "paymentrequired",
+            "arrearage",
+            "budgetexceeded",
         ),
     ),
     (
         Failure.CONTENT_FILTER,
-        ("contentfilter", "contentpolicy", "responsibleaipolicy", "contentmoderation"),
+        (
+            "contentfilter",
+            "contentpolicy",
+            "responsibleaipolicy",
+            "contentmoderation",
+            "datainspection",
+            "sensitivewords",
+        ),
     ),
     (Failure.GARBLED, ("toolusefailed", "jsonvalidatefailed")),
     (
@@ -53,6 +69,8 @@ _BY_CODE: list[tuple[Failure, tuple[str, ...]]] = [
         Failure.AUTHENTICATION,
         (
             "authentication",
+            "autherror",
+            "tokennotfound",
             "apikey",
             "unauthorized",
             "unauthenticated",
@@ -87,6 +105,18 @@ _TOO_LONG = (
     "request too large",
     "request body too large",
     "contextwindowexceeded",
+    "max context length",
+    "maximum prompt length",
+    "maximum model length",
+    "range of input length",
+    "reduce the length of the messages",
+    "prompt token count",
+    "model token limit",
+    "exceeds max length",
+    "input tokens exceed",
+    "`inputs` tokens",
+    "tokens in the prompt cannot exceed",
+    "content': string too long",
     "tokens to keep from the initial prompt",
 )
 _NO_CREDIT = (
@@ -97,13 +127,40 @@ _NO_CREDIT = (
     "exceeded current quota",
     "out of credits",
     "insufficient_quota",
+    "specified api usage limits",
+    "budget has been exceeded",
+    "spending limit",
+    "have any credits",
+    "all available credits",
+    "included credits",
+    "credits are depleted",
+)
+_FILTERED = (
+    "content management policy",
+    "content filtering policy",
+    "usage guidelines",
+    "inappropriate content",
+    "datainspectionfailed",
+    "unsafe or sensitive",
+    "new_sensitive",
+    "敏感内容",
 )
 _BY_WORDS: list[tuple[Failure, tuple[str, ...], frozenset[int] | None]] = [
     (Failure.NO_CREDIT, _NO_CREDIT, None),
-    (Failure.CONTEXT_WINDOW, ("request too large",), frozenset({429})),
+    (Failure.CONTEXT_WINDOW, ("request too large", "long context requests"), frozenset({429})),
     (Failure.CONTEXT_WINDOW, _TOO_LONG, frozenset({200, 400, 413, 422, 500})),
-    (Failure.CONTENT_FILTER, ("content management policy",), None),
+    (Failure.CONTENT_FILTER, _FILTERED, frozenset({200, 400, 403, 422, 451, 500})),
     (Failure.CONTENT_FILTER, ("flagged", "moderation"), frozenset({400, 403})),
+    (
+        Failure.GARBLED,
+        ("error parsing tool call", "failed to parse input at pos"),
+        frozenset({200, 400, 500}),
+    ),
+    (
+        Failure.SERVER_ERROR,  # LM Studio says that the request was wrong
+        ("model has crashed", "model unloaded", "model is unloaded", "failed to load model"),
+        frozenset({400}),
+    ),
     (
         Failure.NOT_FOUND,
         ("is not a valid model", "model not found", "try pulling it", "no such model"),
@@ -117,6 +174,9 @@ _BY_WORDS: list[tuple[Failure, tuple[str, ...], frozenset[int] | None]] = [
     ),
     (Failure.RATE_LIMIT, ("rate limit", "too many requests"), frozenset({200, 500, 502})),
 ]
+
+_BEFORE_CODES = (Failure.NO_CREDIT, Failure.CONTEXT_WINDOW, Failure.CONTENT_FILTER)
+"""What words tell better than codes do: xAI gives filtered content the code of missing rights."""
 
 _BY_STATUS = {
     400: Failure.BAD_REQUEST,
@@ -153,7 +213,7 @@ def failure_of(status: int, text: str) -> Failure:
         status = _status_inside(body)
     words = " ".join(str(said)[:_MOST_CHARS] for said in _texts(body, text)).lower()
     return (
-        _first_by_words(words, status, of=(Failure.NO_CREDIT, Failure.CONTEXT_WINDOW))
+        _first_by_words(words, status, of=_BEFORE_CODES)
         or _first_by_code(_BY_CODE, codes)
         or _first_by_words(words, status)
         or _BY_STATUS.get(status)

@@ -310,6 +310,309 @@ BODIES: dict[str, tuple[int, Any, Failure, str]] = {
         RATE,
         SLOW,
     ),
+    # What is too long, in the words of others
+    "xai long": (
+        400,
+        {"error": "This model's maximum prompt length is 131072 but the request contains 537812"},
+        LONG,
+        OVER,
+    ),
+    "dashscope long": (
+        400,
+        openai(
+            "<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 9]", "x"
+        ),
+        LONG,
+        OVER,
+    ),
+    "groq long": (
+        400,
+        openai("Please reduce the length of the messages or completion.", "x"),
+        LONG,
+        OVER,
+    ),
+    "copilot long": (
+        400,
+        openai("prompt token count of 9 exceeds the limit of 8", None, "model_max_prompt_tokens"),
+        LONG,
+        OVER,
+    ),
+    "moonshot long": (
+        400,
+        openai("Invalid request: Your request exceeded model token limit: 8192", "x"),
+        LONG,
+        OVER,
+    ),
+    "zai long": (
+        400,
+        {"error": {"code": "1261", "message": "Prompt exceeds max length"}},
+        LONG,
+        OVER,
+    ),
+    "minimax long": (
+        400,
+        openai("invalid params, context window exceeds limit (2013)", "bad_request_error"),
+        LONG,
+        OVER,
+    ),
+    "nova long": (
+        400,
+        {"message": "Input Tokens Exceeded: Number of input tokens exceeds maximum length."},
+        LONG,
+        OVER,
+    ),
+    "vllm long, of a decoder": (
+        400,
+        openai("The decoder prompt (length 33) is longer than the maximum model length of 32", "x"),
+        LONG,
+        OVER,
+    ),
+    "sglang long": (
+        400,
+        openai("The input (9 tokens) is longer than the model's context length (8 tokens).", "x"),
+        LONG,
+        OVER,
+    ),
+    "tgi long": (
+        422,
+        {
+            "error": "`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 9",
+            "error_type": "x",
+        },
+        LONG,
+        OVER,
+    ),
+    "openai long, of responses": (
+        400,
+        openai("Input tokens exceed the configured limit of 272000 tokens.", "x"),
+        LONG,
+        OVER,
+    ),
+    "openai long in one message": (
+        400,
+        openai("Invalid 'messages[1].content': string too long.", "x", "string_above_max_length"),
+        LONG,
+        OVER,
+    ),
+    "ollama long": (
+        400,
+        {"error": "prompt too long; exceeded max context length by 9 tokens"},
+        LONG,
+        OVER,
+    ),
+    "cohere long": (
+        400,
+        {"message": "too many tokens: total number of tokens in the prompt cannot exceed 4081"},
+        LONG,
+        OVER,
+    ),
+    "anthropic longer than is paid for": (
+        429,
+        anthropic("rate_limit_error", "Extra usage is required for long context requests."),
+        LONG,
+        OVER,
+    ),
+    "bedrock many tokens": (429, {"message": "Too many tokens, please wait"}, RATE, SLOW),
+    # What is filtered, which is of no key and of no right
+    "xai guidelines": (
+        403,
+        {
+            "code": "permission-denied",
+            "error": "Content violates usage guidelines. Failed check: …",
+        },
+        FILTER,
+        ANY,
+    ),
+    "dashscope inspection": (
+        400,
+        openai("Input data may contain inappropriate content.", "x", "data_inspection_failed"),
+        FILTER,
+        BAD_KIND,
+    ),
+    "dashscope inspection, as one word": (
+        400,
+        openai("<400> InternalError.Algo.DataInspectionFailed: Input text data may …", "x"),
+        FILTER,
+        BAD_KIND,
+    ),
+    "zai sensitive": (
+        400,
+        {"error": {"code": "1301", "message": "System detected potentially unsafe or sensitive …"}},
+        FILTER,
+        BAD_KIND,
+    ),
+    "moonshot high risk": (
+        400,
+        openai("The request was rejected because it was considered high risk", "content_filter"),
+        FILTER,
+        BAD_KIND,
+    ),
+    "new-api words": (
+        400,
+        openai("input contains sensitive words: [x]", "new_api_error", "sensitive_words_detected"),
+        FILTER,
+        BAD_KIND,
+    ),
+    "anthropic output": (
+        400,
+        anthropic("invalid_request_error", "Output blocked by content filtering policy"),
+        FILTER,
+        BAD_KIND,
+    ),
+    "openai prompt": (
+        400,
+        openai("Invalid prompt: your prompt was flagged as …", "x", "invalid_prompt"),
+        FILTER,
+        BAD_KIND,
+    ),
+    "minimax sensitive": (
+        400,
+        openai("input new_sensitive (1026)", "bad_request_error"),
+        FILTER,
+        BAD_KIND,
+    ),
+    "a firewall's page": (
+        403,
+        "<!DOCTYPE html><title>Attention Required! | Cloudflare</title>",
+        DENIED,
+        ANY,
+    ),
+    "a firewall's page, of nginx": (403, "<html><h1>403 Forbidden</h1></html>", DENIED, ANY),
+    # Money
+    "dashscope arrears": (
+        400,
+        openai(
+            "Access denied, please make sure your account is in good…", "Arrearage", "Arrearage"
+        ),
+        MONEY,
+        PAY,
+    ),
+    "anthropic month": (
+        400,
+        anthropic(
+            "invalid_request_error", "You have reached your specified API usage limits. You …"
+        ),
+        MONEY,
+        PAY,
+    ),
+    "litellm budget": (
+        400,
+        openai("Budget has been exceeded! Current cost: 10.5, Max budget: 10.0", "budget_exceeded"),
+        MONEY,
+        PAY,
+    ),
+    "xai credits": (
+        403,
+        {"code": "x", "error": "Your newly created team doesn't have any credits or licenses yet."},
+        MONEY,
+        PAY,
+    ),
+    "xai month": (
+        429,
+        {"code": "x", "error": "Your team has used all available credits or reached its monthly …"},
+        MONEY,
+        PAY,
+    ),
+    "fireworks suspended": (
+        412,
+        {
+            "error": {
+                "message": "Account x is suspended, possibly due to reaching the spending limit"
+            }
+        },
+        MONEY,
+        PAY,
+    ),
+    "gemini prepaid": (
+        429,
+        google(429, "RESOURCE_EXHAUSTED", "Your prepayment credits are depleted."),
+        MONEY,
+        PAY,
+    ),
+    "huggingface month": (
+        402,
+        {"error": "You have exceeded your monthly included credits for Inference Providers."},
+        MONEY,
+        PAY,
+    ),
+    # A server that fails, in the words of a request that is wrong
+    "lm studio crashed": (
+        400,
+        {"error": "The model has crashed without additional information. (Exit code: null)"},
+        SERVER,
+        BAD_KIND,
+    ),
+    "lm studio unloaded": (400, {"error": "Model unloaded."}, SERVER, BAD_KIND),
+    "lm studio loads": (
+        400,
+        {"error": 'Failed to load model "qwen/qwen3". Error: Operation canceled.'},
+        SERVER,
+        BAD_KIND,
+    ),
+    "lm studio empty": (
+        404,
+        {"error": {"message": "No models loaded. Please load a model in the developer page."}},
+        ABSENT,
+        ANY,
+    ),
+    "ollama call": (
+        500,
+        {"error": "error parsing tool call: raw='{\"a\": ', err=unexpected end of JSON input"},
+        GARBLED,
+        BAD_KIND,
+    ),
+    "llama.cpp call": (
+        500,
+        {
+            "error": {
+                "code": 500,
+                "message": "Failed to parse input at pos 9: <tool_call>",
+                "type": "x",
+            }
+        },
+        GARBLED,
+        BAD_KIND,
+    ),
+    # Others
+    "zai rate": (429, {"error": {"code": "1302", "message": "Rate limit reached"}}, RATE, SLOW),
+    "together": (
+        429,
+        openai("You have reached the rate limit specific to this model", "model_rate_limit"),
+        RATE,
+        SLOW,
+    ),
+    "litellm key": (
+        400,
+        openai("Authentication Error, Invalid proxy server token passed", "auth_error", "400"),
+        AUTH,
+        NONE,
+    ),
+    "litellm key of 401": (401, openai("…", "token_not_found_in_db", "401"), AUTH, NONE),
+    "moonshot parameter": (
+        400,
+        openai("invalid temperature: only 1 is allowed", "x"),
+        BAD,
+        BAD_KIND,
+    ),
+    "moonshot key": (
+        401,
+        openai("Invalid Authentication", "invalid_authentication_error"),
+        AUTH,
+        NONE,
+    ),
+    "xai key": (400, {"code": "x", "error": "Incorrect API key provided: xa***."}, AUTH, NONE),
+    "fireworks model": (
+        404,
+        openai("Model not found, inaccessible", "x", "NOT_FOUND"),
+        ABSENT,
+        ANY,
+    ),
+    "cohere": (
+        400,
+        {"message": "invalid request: all elements in tools must have a name."},
+        BAD,
+        BAD_KIND,
+    ),
     "fastapi": (422, {"detail": [{"loc": ["body"], "msg": "field required"}]}, BAD, BAD_KIND),
     "moved": (301, "<html><h1>301 Moved Permanently</h1></html>", ABSENT, ANY),
     "a proxy's page": (502, "<html><h1>502 Bad Gateway</h1></html>", SERVER, ANY),

@@ -11,7 +11,7 @@ from o.llm.providers.providers import Provider
 from o.llm.requests.capabilities import Capabilities, capabilities_of
 from o.llm.requests.cleaning import fit_name
 from o.llm.requests.repair import repaired
-from o.llm.requests.schemas import without_words
+from o.llm.requests.schemas import plain, without_words
 
 
 class FittedRequest(ModelRequest):
@@ -59,6 +59,9 @@ def fit(
     if takes.left_out_of_schemas:
         words = ", ".join(sorted(takes.left_out_of_schemas))
         notes.append(f"words that were left out of the schemas of tools: {words}")
+    if takes.plain_schemas and tools != (shown := plain(tools)):
+        tools = shown
+        notes.append("schemas of tools were made plain")
     if renamed:
         notes.append("tools are offered by names that every provider takes")
     changed = {"prompt": prompt, "tools": tools, "takes": takes, "notes": notes, "renamed": renamed}

@@ -22,6 +22,7 @@ NO_NULL = "no null for content"
 NO_STREAMS = "no streams"
 ONLY_STREAMS = "nothing but streams"
 WANTS_THOUGHTS = "thoughts with calls"
+PLAIN_SCHEMAS = "plain schemas"
 MOST_IMAGES = "at most images: "
 FIELD = "without "
 MESSAGE_FIELD = "messages without "
@@ -47,6 +48,7 @@ _CHANGES: dict[str, dict[str, Any]] = {
     WANTS_THOUGHTS: {"wants_thoughts": True},
     SIGNED: {"signs_calls": True},
     IN_WORDS: {"calls_in_words": True},
+    PLAIN_SCHEMAS: {"plain_schemas": True},
     NO_CALLS: {"calls_without_tools": False},
     NINE: {"call_ids": NINE_IDS, "call_id_chars": 9},
     f"{CALLED}max_tokens": {"max_tokens": "max_tokens"},
@@ -83,4 +85,5 @@ def _plain(takes: Capabilities) -> Capabilities:
 
 def bare(takes: Capabilities) -> Capabilities:
     """Plain, and without anything that a request can do without, and without images."""
-    return replace(_with(_plain(takes), IDS), images=False).without(*OPTIONAL)
+    takes = replace(_with(_plain(takes), IDS), images=False, plain_schemas=True)
+    return takes.without(*OPTIONAL)

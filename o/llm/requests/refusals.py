@@ -10,7 +10,7 @@ from o.llm.requests import lessons as known
 from o.llm.requests.capabilities import OPTIONAL
 from o.llm.requests.fitted import FittedRequest
 from o.llm.requests.leaving_out import image_marks
-from o.llm.requests.schemas import words_of
+from o.llm.requests.schemas import plain, words_of
 
 # What repeats parts of the request names fields that nobody complains of.
 _REPEATED = frozenset({"input", "value", "ctx", "failed_generation", "body", "request", "url"})
@@ -31,7 +31,8 @@ _OF_A_KIND = re.compile(
 _TEMPLATE = re.compile(
     r"jinja|chat template|template error|templateerror|raise_exception|roles must alternate"
     r"|unable to generate parser|minja|image input is not supported|failed to parse messages"
-    r"|no endpoints found that (?:can handle|support)|mmproj",
+    r"|no endpoints found that (?:can handle|support)|mmproj|parse grammar|schema conversion"
+    r"|cannot unmarshal",
     re.IGNORECASE,
 )
 """What servers say with 404 or 500 though it is the request that they cannot do with."""
@@ -59,7 +60,7 @@ _NO_SYSTEM = re.compile(
 _NO_CALLS = re.compile(r"tools=. param|toolconfig field must be defined", re.IGNORECASE)
 _NO_STREAMS = re.compile(
     r"verified to stream|stream(?:ing|ed)?\W{1,3}(?:\w+\W+){0,3}not (?:supported|allowed|available)"
-    r"|(?:not|n't) support\W+(?:\w+\W+){0,2}stream(?:ing|ed)?\b(?!_)",
+    r"|(?:not|n't) support\W+(?:\w+\W+){0,4}?stream(?:ing|ed)?\b(?!_)",
     re.IGNORECASE,
 )
 _ONLY_STREAMS = re.compile(
@@ -70,6 +71,12 @@ _ONLY_STREAMS = re.compile(
 )
 """DashScope says so of models that think, Fireworks of long replies."""
 _SCHEMAS = re.compile(r"schema|tools?\b|function|parameters", re.IGNORECASE)
+_OF_SCHEMAS = re.compile(
+    r"schema|grammar|function_?declarations|\btools?(?:\[|\.\d|\.function)|moonshot flavored"
+    r"|function\.parameters|xgrammar|cannot unmarshal",
+    re.IGNORECASE,
+)
+"""Signs that it is the schema of a tool, whatever is wrong with it."""
 _NO_NULL = re.compile(
     r"content\W+(?:\w+\W+){0,8}?(?:valid string|none is not|null|a string|string type|required)"
     r"|missing field .?content",
@@ -90,6 +97,13 @@ _NOT_GIVEN_BACK = re.compile(
     r"|(?:thinking|reasoning).{0,60}(?:is missing|passed back|start with a thinking)",
     re.IGNORECASE,
 )
+_PAGE = re.compile(r"\s*<")
+"""What a firewall before a provider says of a word in a prompt: it has no JSON."""
+
+_REPLY_IS_COUNTED = re.compile(
+    r"max_(?:\w+_)?tokens|(?:in|for) the (?:completion|output)|output tokens",
+    re.IGNORECASE,
+)
 _MAY_BE_MENDED = (Failure.BAD_REQUEST, Failure.CONTENT_FILTER, Failure.CONTEXT_WINDOW)
 # What Ollama, llama.cpp, vLLM, OpenRouter and others say of a model or a server that calls none.
 _CALLS_NONE = re.compile(
@@ -104,19 +118,33 @@ _BASE_FIELDS = frozenset(
     {"role", "content", "tool_calls", "tool_call_id", "id", "type", "function"}
 )
 _BOUNDS = ("max_tokens", "max_completion_tokens")
+BOUNDS = frozenset(_BOUNDS)
+"""What the bound of a reply is called."""
 
 
 def may_be_mended(error: ModelError) -> bool:
     """Whether a more careful request may be taken where this one was refused."""
     if error.failure in (Failure.NOT_FOUND, Failure.SERVER_ERROR):
         return _TEMPLATE.search(error.detail) is not None
-    return error.failure in _MAY_BE_MENDED
+    return error.failure in _MAY_BE_MENDED or is_of_firewall(error)
+
+
+def is_of_firewall(error: ModelError) -> bool:
+    """Whether something before the provider may have found words in the prompt dangerous."""
+    return error.failure is Failure.FORBIDDEN and _PAGE.match(error.detail) is not None
+
+
+def counts_the_reply(error: ModelError) -> bool:
+    """Whether a prompt is said to be too long beside the reply that is asked for."""
+    return _REPLY_IS_COUNTED.search(error.detail) is not None
 
 
 def calls_no_tools(error: ModelError) -> bool:
     """Whether a refusal says that the model, or its server, calls no tools at all."""
     kinds = (Failure.BAD_REQUEST, Failure.NOT_FOUND, Failure.SERVER_ERROR)
     said = " ".join(_said(error.detail))
+    if _NO_STREAMS.search(said):  # some of Bedrock's call tools, but in no stream
+        return False
     return error.failure in kinds and _CALLS_NONE.search(said) is not None
 
 
@@ -162,6 +190,8 @@ def lessons_of(
         if not changes and _SCHEMAS.search(said):
             used = words_of(fitted.tools)
             changes = {f"{known.SCHEMA_WORD}{word}" for word in used if _names(said, word)}
+    if not changes - tried and _may_be_plainer(said, fitted):
+        return frozenset({known.PLAIN_SCHEMAS}), frozenset({known.PLAIN_SCHEMAS})
     return frozenset(changes), frozenset(changes if is_of_a_kind else ())
 
 
@@ -196,6 +226,12 @@ def _about_calls(said: str, fitted: FittedRequest) -> tuple[frozenset[str], froz
     return frozenset(), frozenset()
 
 
+def _may_be_plainer(said: str, fitted: FittedRequest) -> bool:
+    if fitted.takes.plain_schemas or not _OF_SCHEMAS.search(said):
+        return False
+    return plain(fitted.tools) != fitted.tools
+
+
 def _has_null(fitted: FittedRequest) -> bool:
     return any(message.get("content") is None for message in fitted.prompt)
 
@@ -221,7 +257,11 @@ def _message_fields(said: str, fitted: FittedRequest) -> set[str]:
 
 
 def _names(said: str, name: str) -> bool:
-    return re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", said) is not None
+    """Whether a field is named; xAI and Google say `presencePenalty`."""
+    spelled = re.escape(name)
+    if "_" in name:
+        spelled += "|" + re.sub("_(.)", lambda found: found[1].upper(), name)
+    return re.search(rf"(?<![\w-])(?:{spelled})(?![\w-])", said) is not None
 
 
 def _said(text: str) -> Iterator[str]:

@@ -1,5 +1,6 @@
-"""Schemas of tools without the words of JSON Schema that a provider does not take."""
+"""Schemas of tools without the words of JSON Schema that a provider does not take, or plain."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -33,6 +34,10 @@ SCHEMA_WORDS = frozenset(
 
 _CHOICES = ("anyOf", "oneOf")
 _NAMED = ("properties", "$defs", "definitions")
+_TYPES = ("string", "number", "integer", "boolean", "array", "object")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_DEEPEST = 12
+_MOST_PARTS = 2_000  # references may multiply
 
 
 def words_of(tools: Sequence[ToolSpec]) -> frozenset[str]:
@@ -45,6 +50,96 @@ def without_words(tools: Sequence[ToolSpec], words: frozenset[str]) -> list[Tool
     return [
         tool.model_copy(update={"parameters": _without(tool.parameters, words)}) for tool in tools
     ]
+
+
+def plain(tools: Sequence[ToolSpec]) -> list[ToolSpec]:
+    """The tools with schemas that every provider takes: types, descriptions and little else.
+
+    References are replaced by what they refer to, and of a choice the first that is not null
+    stays. Arguments whose names are refused by some are not shown.
+    """
+    return [
+        tool.model_copy(update={"parameters": _Plain(tool.parameters).whole()}) for tool in tools
+    ]
+
+
+class _Plain:
+    """A schema that is made plain."""
+
+    def __init__(self, root: dict[str, Any]) -> None:
+        self._root = root
+        self._parts = 0
+
+    def whole(self) -> dict[str, Any]:
+        return self._object(self._merged(self._root, 0), 0)
+
+    def _of(self, schema: Any, depth: int) -> dict[str, Any]:
+        found = self._merged(schema, depth)
+        told = {"description": text} if isinstance(text := found.get("description"), str) else {}
+        match _type_of(found):
+            case "object":
+                return self._object(found, depth)
+            case "array":
+                items = self._of(found.get("items"), depth + 1)
+                return {"type": "array", "items": items} | told
+            case "string":
+                values = [one for one in _list(found.get("enum")) if isinstance(one, str) and one]
+                return {"type": "string"} | ({"enum": values} if values else {}) | told
+            case kind:
+                return {"type": kind} | told
+
+    def _object(self, found: dict[str, Any], depth: int) -> dict[str, Any]:
+        properties = found.get("properties") if depth < _DEEPEST else None
+        own = properties if isinstance(properties, dict) else {}
+        shown = {
+            name: self._of(one, depth + 1) for name, one in own.items() if _NAME.fullmatch(name)
+        }
+        required = [name for name in _list(found.get("required")) if name in shown]
+        text = found.get("description")
+        return (
+            {"type": "object", "properties": shown}
+            | ({"required": required} if required else {})
+            | ({"description": text} if isinstance(text, str) else {})
+        )
+
+    def _merged(self, schema: Any, depth: int) -> dict[str, Any]:
+        """The schema with what it refers to, and with one of what it lets choose."""
+        self._parts += 1
+        if not isinstance(schema, dict) or depth > _DEEPEST or self._parts > _MOST_PARTS:
+            return {}
+        found = {name: value for name, value in schema.items() if name != "$ref"}
+        others = [self._referred(schema.get("$ref"))]
+        others += [_first(schema.get(choice)) for choice in _CHOICES]
+        others += _list(schema.get("allOf"))
+        for other in filter(None, others):
+            inner = self._merged(other, depth + 1)
+            of_both = [one.get("properties") for one in (inner, found)]
+            found = inner | found
+            if all(isinstance(one, dict) for one in of_both):
+                found["properties"] = of_both[0] | of_both[1]
+        return found
+
+    def _referred(self, reference: Any) -> Any:
+        found: Any = self._root if isinstance(reference, str) and reference[:1] == "#" else None
+        for name in str(reference)[1:].split("/")[1:]:
+            own = name.replace("~1", "/").replace("~0", "~")
+            found = found.get(own) if isinstance(found, dict) else None
+        return found
+
+
+def _type_of(schema: dict[str, Any]) -> str:
+    """The only type of a schema; a text where it has none."""
+    said = schema.get("type")
+    kinds = [one for one in (said if isinstance(said, list) else [said]) if one in _TYPES]
+    if kinds:
+        return str(kinds[0])
+    if isinstance(schema.get("properties"), dict):
+        return "object"
+    return "array" if "items" in schema else "string"
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _words(schema: Any) -> Iterator[str]:

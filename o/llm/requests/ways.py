@@ -18,8 +18,8 @@ from o.llm.requests.leaving_out import (
     image_marks,
     is_in_tool_turn,
 )
-from o.llm.requests.lessons import FIELD, IDS, PLAIN, bare, with_lessons
-from o.llm.requests.refusals import is_about_additions, lessons_of
+from o.llm.requests.lessons import FIELD, IDS, PLAIN, PLAIN_SCHEMAS, bare, with_lessons
+from o.llm.requests.refusals import BOUNDS, counts_the_reply, is_about_additions, lessons_of
 
 _LEAST_NEEDED = ("parallel_tool_calls", "stream_options")
 """Fields that are guessed to be refused before others are: the first is missed the least."""
@@ -111,10 +111,9 @@ class Ways:
 
     def next(self, error: ModelError, way: Way, fitted: FittedRequest) -> Way | None:
         """A more careful way than the one that was refused, None where there is none."""
-        if error.failure is Failure.CONTEXT_WINDOW:  # images may be what is too large
-            images = image_marks(fitted.prompt)
-            return way.suspecting(images) if images else None
-        if error.failure is Failure.CONTENT_FILTER:
+        if error.failure is Failure.CONTEXT_WINDOW:
+            return self._shorter(error, way, fitted)
+        if error.failure in (Failure.CONTENT_FILTER, Failure.FORBIDDEN):
             return self._without_others(way)
         sent = set(optional_fields(fitted, streams=self._streams and way.takes.streams))
         sent |= {"stream"} if self._streams and way.takes.streams else set()
@@ -132,6 +131,14 @@ class Ways:
         if way.care is Care.USUAL:
             return replace(way, takes=bare(way.takes), care=Care.BARE)
         return self._without_others(way)
+
+    def _shorter(self, error: ModelError, way: Way, fitted: FittedRequest) -> Way | None:
+        """Without a bound of the reply that has no room beside the prompt, or without images."""
+        bound = BOUNDS.intersection(optional_fields(fitted, streams=False))
+        if bound and counts_the_reply(error):
+            return replace(way, takes=way.takes.without(*BOUNDS))
+        images = image_marks(fitted.prompt)
+        return way.suspecting(images) if images else None
 
     def _without_others(self, way: Way) -> Way | None:
         """What was taken a moment ago was not the reason: it is this turn, or those that failed."""
@@ -174,7 +181,8 @@ class Ways:
             return frozenset()
         sent = frozenset(optional_fields(usual, streams=self._streams))
         if not sent:
-            return frozenset({PLAIN})
+            plainer = self.fit(replace(way, takes=with_lessons(takes, frozenset({PLAIN_SCHEMAS}))))
+            return frozenset({PLAIN if plainer.notes == usual.notes else PLAIN_SCHEMAS})
         first = next(({name} for name in _LEAST_NEEDED if name in sent), sent)
         self._learnt.guess(self._key, frozenset(f"{FIELD}{name}" for name in first))
         return frozenset()

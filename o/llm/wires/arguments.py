@@ -19,9 +19,9 @@ _NOTHING = ("", "null", "[]", '""')  # the list is PHP's word for an empty objec
 def whole_arguments(written: str | None) -> str:
     """Arguments as they are kept.
 
-    Of a call without any, some write nothing, null or an empty list. What is an object for people is made
-    one: packed into a text once more, after `{}`, twice, in a Markdown fence, with line ends in
-    texts. Anything else stays as it was written.
+    Of a call without any, some write nothing, null or an empty list. What is an object for people
+    is made one: packed into a text once more, after `{}`, twice, in a Markdown fence, with line
+    ends in texts. Anything else stays as it was written.
     """
     if not written or written.strip() in _NOTHING:
         return "{}"

@@ -24,8 +24,10 @@ def openai_error(message: str, **more: Any) -> dict[str, Any]:
 
 
 def refuses_field(name: str, status: int, answer: Any) -> Habit:
-    """Refuses a field of a request, with an answer that may say `{name}`."""
-    said = json.loads(json.dumps(answer).replace("{name}", name))
+    """Refuses a field of a request, with an answer that may say `{name}`, or `{inOneWord}`."""
+    in_one_word = re.sub("_(.)", lambda found: found[1].upper(), name)
+    said = json.dumps(answer).replace("{name}", name).replace("{inOneWord}", in_one_word)
+    said = json.loads(said)
     return lambda body: (status, said) if name in body else None
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from o.domain.llm import ReplyDelta, ToolSpec
 from o.errors import ModelError
 from o.llm.models import Models
-from o.llm.requests.schemas import without_words, words_of
+from o.llm.requests.schemas import plain, without_words, words_of
 from tests.llm.answering import Server, chunk
 from tests.llm.answering import ask as answered_by
 from tests.llm.requests.asking import (
@@ -88,6 +89,15 @@ UNKNOWN_FIELD = {
             "model=x. To drop these, set `litellm.drop_params=True`"
         ),
     ),
+    "xAI": (
+        400,
+        {
+            "code": "Client specified an invalid argument",
+            "error": "Argument not supported on this model: {inOneWord}",
+        },
+    ),
+    "xAI of late": (400, {"error": "Model grok-4 does not support parameter {inOneWord}."}),
+    "DeepSeek": (400, openai_error("deepseek-reasoner does not support the parameter `{name}`")),
     "an error within 200": (200, {"error": {"code": 400, "message": "Unknown parameter: {name}"}}),
 }
 
@@ -154,6 +164,38 @@ async def test_a_value_that_is_refused_teaches_nothing(
     assert shelf.kept == {}
 
 
+NO_ROOM = {
+    "vLLM": "'max_tokens' or 'max_completion_tokens' is too large: 99. This model's maximum "
+    "context length is 8192 tokens and your request has 8190 input tokens",
+    "vLLM of old, OpenAI": "This model's maximum context length is 8192 tokens. However, you "
+    "requested 8200 tokens (8101 in the messages, 99 in the completion). Please reduce the length "
+    "of the messages or completion.",
+    "Anthropic": "input length and `max_tokens` exceed context limit: 199990 + 99 > 200000, "
+    "decrease input length or `max_tokens` and try again",
+    "TGI": "`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 4000 `inputs` tokens and 99 "
+    "`max_new_tokens`",
+    "OpenRouter": "This endpoint's maximum context length is 8192 tokens. However, you requested "
+    "about 8200 tokens (8101 of text input, 99 in the output). Please reduce the length of either",
+    "SGLang": "Requested token count exceeds the model's maximum context length of 8192 tokens. "
+    "You requested a total of 8200 tokens: 8101 tokens from the input messages and 99 tokens for "
+    "the completion.",
+}
+
+
+@pytest.mark.parametrize("said", NO_ROOM.values(), ids=NO_ROOM)
+async def test_a_bound_of_the_reply_that_has_no_room_beside_the_prompt_is_left_out(
+    strict: RefusingProvider, models: Models, shelf: Shelf, said: str
+) -> None:
+    strict.habits = [refuses_field("max_tokens", 400, openai_error(said))]
+    assert (await ask(models, asked_for())).text == "hello"
+    assert strict.asked[0].keys() - strict.asked[-1].keys() == {"max_tokens"}
+    assert shelf.kept == {}
+    strict.habits = [refuses(lambda body: True, 400, openai_error(said))]
+    with pytest.raises(ModelError) as failure:
+        await ask(models, asked_for())
+    assert failure.value.kind == "context_window_exceeded", "so that room is made"
+
+
 @pytest.mark.parametrize(
     "said",
     [
@@ -173,6 +215,191 @@ async def test_a_word_that_is_refused_in_schemas_is_left_out_from_then_on(
         assert (await ask(models, asked_for())).text == "hello"
     assert [has_default(body) for body in strict.asked] == [True, False, False]
     assert all(body["tools"] for body in strict.asked)
+
+
+def any_part(schema: Any, is_odd: Callable[[dict[str, Any]], Any]) -> bool:
+    """Whether any part of a schema is odd."""
+    if isinstance(schema, list):
+        return any(any_part(one, is_odd) for one in schema)
+    if not isinstance(schema, dict):
+        return False
+    return bool(is_odd(schema)) or any(any_part(one, is_odd) for one in schema.values())
+
+
+TREE = {"type": "object", "properties": {"kids": {"type": "array", "items": {"$ref": "#/$defs/t"}}}}
+SCHEMAS: dict[str, tuple[dict[str, Any], Callable[[dict[str, Any]], Any], int, Any]] = {
+    "OpenAI: lists without items": (
+        {"type": "object", "properties": {"x": {"type": "array"}}},
+        lambda part: part.get("type") == "array" and "items" not in part,
+        400,
+        openai_error(
+            "Invalid schema for function 'f': In context=('properties', 'x'), array schema missing "
+            "items.",
+            code="invalid_function_parameters",
+            param="tools[0].function.parameters",
+        ),
+    ),
+    "OpenAI: no properties": (
+        {"type": "object"},
+        lambda part: part.get("type") == "object" and "properties" not in part,
+        400,
+        openai_error("Invalid schema for function 'f': In context=(), object schema missing …"),
+    ),
+    "OpenAI: no type at the top": (
+        {"properties": {"x": {"type": "string"}}},
+        lambda part: "properties" in part and "type" not in part,
+        400,
+        openai_error("Invalid schema for function 'f': schema must be a JSON Schema of 'object'"),
+    ),
+    "Anthropic: a choice at the top": (
+        {"type": "object", "anyOf": [{"properties": {"x": {"type": "string"}}}]},
+        lambda part: "anyOf" in part,
+        400,
+        openai_error(
+            "tools.0.custom.input_schema: input_schema does not support oneOf, allOf, or anyOf at "
+            "the top level"
+        ),
+    ),
+    "Anthropic: references": (
+        {"type": "object", "properties": {"tree": {"$ref": "#/$defs/t"}}, "$defs": {"t": TREE}},
+        lambda part: "$ref" in part,
+        400,
+        openai_error("tools.0.custom.input_schema: $ref is not allowed"),
+    ),
+    "Anthropic: names of arguments": (
+        {"type": "object", "properties": {"a b": {"type": "string"}}, "required": ["a b"]},
+        lambda part: any(" " in name for name in part),
+        400,
+        openai_error(
+            "tools.0.custom.input_schema.properties: Property keys should match pattern "
+            "'^[a-zA-Z0-9_.-]{1,64}$'"
+        ),
+    ),
+    "Gemini: numbers to choose from": (
+        {"type": "object", "properties": {"x": {"type": "integer", "enum": [1, 2]}}},
+        lambda part: part.get("type") == "integer" and "enum" in part,
+        400,
+        [
+            {
+                "error": {
+                    "code": 400,
+                    "message": "GenerateContentRequest.tools[0].function_declarations[0].parameters"
+                    ".properties[x].enum: only allowed for STRING type",
+                    "status": "INVALID_ARGUMENT",
+                }
+            }
+        ],
+    ),
+    "Gemini: what is required and not there": (
+        {"type": "object", "properties": {}, "required": ["x"]},
+        lambda part: "x" in part.get("required", []),
+        400,
+        openai_error("GenerateContentRequest.tools[0].function_declarations[0].parameters …"),
+    ),
+    "Gemini, Ollama of old: several types": (
+        {"type": "object", "properties": {"x": {"type": ["integer", "null"]}}},
+        lambda part: isinstance(part.get("type"), list),
+        400,
+        {"error": "json: cannot unmarshal array into Go struct field .type of type string"},
+    ),
+    "Moonshot: a type beside a choice": (
+        {
+            "type": "object",
+            "properties": {"x": {"type": "string", "anyOf": [{"maxLength": 1}, {"pattern": "a"}]}},
+        },
+        lambda part: "type" in part and "anyOf" in part,
+        400,
+        openai_error(
+            "tools.function.parameters is not a valid moonshot flavored json schema, details: <At "
+            "path 'properties.x': type should be defined in the items instead of the parent schema>"
+        ),
+    ),
+    "Moonshot: no type": (
+        {"type": "object", "properties": {"x": {"description": "Anything."}}},
+        lambda part: "description" in part and "type" not in part and "name" not in part,
+        400,
+        openai_error(
+            "tools.function.parameters is not a valid moonshot flavored json schema, details: <At "
+            "path 'properties.x': type is not defined>"
+        ),
+    ),
+    "llama.cpp: a grammar that is too large": (
+        {"type": "object", "properties": {"x": {"type": "string", "maxLength": 65536}}},
+        lambda part: part.get("maxLength", 0) > 2_000,
+        400,
+        openai_error("Failed to initialize samplers: failed to parse grammar"),
+    ),
+    "llama.cpp: what it does not know": (
+        {"type": "object", "properties": {"x": {"type": "any"}}},
+        lambda part: part.get("type") == "any",
+        500,
+        {"error": {"code": 500, "message": 'JSON schema conversion failed: Unrecognized: {"x"}'}},
+    ),
+    "nobody knows why": (
+        {"type": "object", "properties": {"x": {"not": {"type": "string"}}}},
+        lambda part: "not" in part,
+        400,
+        "Bad Request",
+    ),
+}
+
+
+@pytest.mark.parametrize("row", SCHEMAS.values(), ids=SCHEMAS)
+async def test_schemas_that_are_refused_are_made_plain_from_then_on(
+    strict: RefusingProvider, models: Models, row: tuple[Any, Any, int, Any]
+) -> None:
+    schema, is_odd, status, said = row
+    strict.habits = [
+        refuses(lambda body: any_part(body.get("tools"), is_odd), status, said),
+        refuses(lambda body: not body.get("tools"), 400, "There are no tools"),
+    ]
+    tool = ToolSpec(name="f", description="Do it.", parameters=schema)
+    request = asked_for().model_copy(update={"tools": [tool], "settings": {}})
+    for _ in range(3):
+        assert (await ask(models, request)).text == "hello"
+    assert strict.statuses[-1] == 200
+    if isinstance(said, str):
+        return
+    assert strict.statuses[1:] == [200] * 3, "it is done at once, and remembered"
+    parameters = strict.asked[-1]["tools"][0]["function"]["parameters"]
+    assert parameters["type"] == "object"
+    assert isinstance(parameters["properties"], dict)
+
+
+def test_a_plain_schema_says_what_can_be_said_and_stays_as_it_is() -> None:
+    schema = {
+        "type": "object",
+        "description": "All.",
+        "$defs": {"t": TREE, "c/d": {"enum": ["a", "b"], "description": "One."}},
+        "allOf": [{"properties": {"tree": {"$ref": "#/$defs/t"}}, "required": ["tree"]}],
+        "properties": {
+            "choice": {"$ref": "#/$defs/c~1d"},
+            "maybe": {"anyOf": [{"type": "null"}, {"type": "integer", "minimum": 1}]},
+            "elsewhere": {"$ref": "https://schemas.example/x"},
+            "yes": True,
+        },
+        "required": ["choice", "gone"],
+        "additionalProperties": False,
+    }
+    (once,) = plain([ToolSpec(name="f", description="", parameters=schema)])
+    shown = once.parameters
+    assert shown["properties"]["choice"] == {
+        "type": "string",
+        "enum": ["a", "b"],
+        "description": "One.",
+    }
+    assert shown["properties"]["maybe"] == {"type": "integer"}
+    assert shown["properties"]["elsewhere"] == shown["properties"]["yes"] == {"type": "string"}
+    assert (shown["required"], shown["description"]) == (["choice"], "All.")
+    assert json.dumps(shown).count('"kids"') > 2, "a tree is shown some levels deep"
+    assert plain([once]) == [once]
+
+
+def test_references_that_multiply_are_shown_within_bounds() -> None:
+    each = {"$ref": "#/$defs/t"}
+    tree = {"type": "object", "properties": {str(n): each for n in range(9)}, "allOf": [each] * 3}
+    tool = ToolSpec(name="f", description="", parameters={"$defs": {"t": tree}, "allOf": [each]})
+    assert len(json.dumps(plain([tool])[0].parameters)) < 200_000
 
 
 def test_properties_keep_their_names_whatever_these_are() -> None:
@@ -231,14 +458,21 @@ async def test_thoughts_beside_a_text_are_left_out_where_a_template_takes_one_of
     assert calls_of(strict.asked[-1]), "the call itself is told as it was made"
 
 
-async def test_a_model_that_may_not_be_streamed_answers_at_once(
-    strict: RefusingProvider, models: Models
-) -> None:
-    said = openai_error(
+UNSTREAMED = {
+    "OpenAI": openai_error(
         "Your organization must be verified to stream this model.",
         param="stream",
         code="unsupported_value",
-    )
+    ),
+    "Bedrock": {"message": "This model doesn't support tool use in streaming mode."},
+    "a gateway": openai_error("Streaming is not supported with tools for this model"),
+}
+
+
+@pytest.mark.parametrize("said", UNSTREAMED.values(), ids=UNSTREAMED)
+async def test_a_model_that_may_not_be_streamed_answers_at_once(
+    strict: RefusingProvider, models: Models, said: Any
+) -> None:
     strict.habits = [refuses(lambda body: body["stream"], 400, said)]
     assert (await ask(models, asked_for(), streams=True)).text == "hello"
     strict.forget()

@@ -164,6 +164,22 @@ SECRET = "a word that is filtered"
 FILTERED = openai_error("The response was filtered", code="content_filter", status=400)
 LAST_RESORT = {
     "a filter": (400, FILTERED),
+    "xAI's filter": (
+        403,
+        {"code": "permission-denied", "error": "Content violates usage guidelines. Team: …"},
+    ),
+    "DashScope's filter": (
+        400,
+        openai_error(
+            "Input data may contain inappropriate content.", code="data_inspection_failed"
+        ),
+    ),
+    "a firewall": (403, "<html><head><title>403 Forbidden</title></head></html>"),
+    "another one": (
+        403,
+        "<!DOCTYPE html>\n<title>Attention Required! | Cloudflare</title> Sorry, you have been …",
+    ),
+    "one that says so with another status": (405, "<html>Your request has been blocked</html>"),
     "nobody knows why": (400, {"error": {"message": "Request contains an invalid argument."}}),
 }
 
