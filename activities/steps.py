@@ -149,7 +149,9 @@ class StepActivities:
         )
 
     async def _reply(self, step: StepToTake) -> ModelReply:
+        is_last_try = step.failures + 1 >= self._limits.model_attempts
+        request = step.request.model_copy(update={"is_last_try": is_last_try})
         if not step.run.options.stream_tokens:
-            return await self._model.complete(step.request)
+            return await self._model.complete(request)
         async with DeltaWriter(self._database, step) as deltas:
-            return await self._model.complete(step.request, first_piece_timed(deltas.write))
+            return await self._model.complete(request, first_piece_timed(deltas.write))

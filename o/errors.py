@@ -218,6 +218,7 @@ class ModelError(OError):
         retryable: Whether the same request may succeed a little later.
         retry_after_s: Seconds that the provider asked to wait, None when it did not say.
         failure: What was wrong; not said, it follows from `retryable`.
+        answered: The HTTP status of the provider's answer, 0 where it did not give any.
     """
 
     def __init__(
@@ -230,9 +231,11 @@ class ModelError(OError):
         retryable: bool = False,
         retry_after_s: float | None = None,
         failure: Failure | None = None,
+        answered: int = 0,
     ) -> None:
         super().__init__(message)
         self.kind = kind
+        self.answered = answered
         self.detail = detail[:MAX_MESSAGE_CHARS]
         self.status = status
         self.retryable = retryable

@@ -42,6 +42,7 @@ class ModelRequest(BaseModel):
         parallel_calls: Whether it may call several tools at once; providers may do so all the same.
         context_window: Tokens that the agent may use; None where nobody says. Ollama is told, and
             would use a small window of its own.
+        is_last_try: Whether it is not made again when the provider's server fails.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -55,6 +56,7 @@ class ModelRequest(BaseModel):
     tool_choice: Literal["required"] | None = None
     parallel_calls: bool = False
     context_window: int | None = None
+    is_last_try: bool = False
 
 
 class ModelReply(BaseModel):

@@ -2,8 +2,8 @@
 
 No stored message ends a conversation. What a provider cannot do with is taken out of the request:
 what it names, where it names something; else roles are put in turn and what is not needed is left
-out; in the end, what was said before is. History stays as it is, what helped is remembered, and
-the reply says what was changed.
+out; in the end, what was said before is. So it is where a server fails each time. History stays as
+it is, what helped is remembered, and the reply says what was changed.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from o.domain.llm import DeltaSink, ModelReply, ReplyDelta
 from o.errors import ModelError
 from o.llm.requests.fitted import FittedRequest
-from o.llm.requests.refusals import may_be_mended
+from o.llm.requests.refusals import may_be_mended, may_be_the_prompts
 from o.llm.requests.ways import Way, Ways
 from o.llm.wires.streamed import nowhere, told_whole
 
@@ -51,13 +51,15 @@ async def complete_carefully(ways: Ways, ask: Ask, on_delta: DeltaSink | None) -
         else:
             if way is first:
                 return _noting(reply, fitted.notes)
-            await ways.remember(way)
+            of_model = refusal is None or may_be_mended(refusal)
+            await ways.remember(way, of_model=of_model)
             return _noting(reply, _notes(fitted))
     raise refusal or AssertionError
 
 
 def _next(ways: Ways, error: ModelError, way: Way, fitted: FittedRequest) -> Way | None:
-    return ways.next(error, way, fitted) if may_be_mended(error) else None
+    is_worth_it = may_be_mended(error) or (ways.is_last_try and may_be_the_prompts(error))
+    return ways.next(error, way, fitted) if is_worth_it else None
 
 
 class _Sink:

@@ -82,6 +82,7 @@ def refused(provider: Provider, status: int, text: str, headers: Mapping[str, st
         retryable=retry.is_retried and not forbids_retry(headers),
         retry_after_s=pause_s(headers, text, limited=limited),
         failure=failure,
+        answered=status,
     )
 
 

@@ -14,7 +14,7 @@ from o.errors import Failure, ModelError
 from o.llm.models import Models
 from o.llm.providers.providers import Provider
 from tests.llm.conformance.bench import KINDS, PNG, TOOLS, Source, models_at
-from tests.llm.fakes.provider import Fake
+from tests.llm.fakes.provider import Call, Fake, Say
 from tests.llm.fakes.server import serving
 
 WIRES = ("anthropic", "bedrock", "gemini")
@@ -226,11 +226,61 @@ async def test_pictures_by_address_are_fetched_by_nobody_here(
 async def test_an_answer_without_measure_is_refused(wire: str, streams: bool) -> None:
     kind = "text/event-stream" if streams and wire != "bedrock" else "application/json"
     head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\nconnection: close\r\n\r\n"
-    async with listener(head.encode() + b'data: {"x": "' + b"y" * 9_000_000) as (address, _):
+    async with listener(head.encode() + b"data: " * streams + b'{"x": "' + b"y" * 9_000_000) as (
+        address,
+        _,
+    ):
         with pytest.raises(ModelError) as failure:
             await ask(at(address, wire, api_key=SecretStr("key")), streams=streams)
     assert "larger than 8 MB" in failure.value.message
     assert not failure.value.retryable
+
+
+UNUSUAL: dict[str, tuple[str, bool, bool]] = {
+    "a stream that is called JSON": ("application/json", True, True),
+    "a stream that is called text": ("text/plain", True, True),
+    "a stream that is called nothing": ("", True, True),
+    "a whole reply that is called text": ("text/plain", False, False),
+    "a whole reply that is called a stream": ("text/event-stream", False, False),
+    "a whole reply to a request for a stream": ("application/json", True, False),
+    "a stream to a request for a whole reply": ("text/event-stream", False, True),
+}
+
+
+@pytest.mark.parametrize("sent", UNUSUAL.values(), ids=UNUSUAL)
+@pytest.mark.parametrize("wire", ["anthropic", "gemini"])
+async def test_a_reply_is_read_for_what_it_is(
+    wire: str, sent: tuple[str, bool, bool], fakes: dict[str, Fake]
+) -> None:
+    kind, streams, is_stream = sent
+    say = Say(text="hello", calls=(Call("f", {"x": 1}),))
+    fake = KINDS[wire].fake()
+    body = b"".join(fake.stream(say, {})) if is_stream else json.dumps(fake.whole(say, {})).encode()
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\nconnection: close\r\n\r\n"
+    async with listener(head.encode() + b"\xef\xbb\xbf" * (not is_stream) + body) as (address, _):
+        reply = await ask(at(address, wire, api_key=SecretStr("key")), streams=streams)
+    assert (reply.text, [call.arguments for call in reply.tool_calls]) == ("hello", ['{"x": 1}'])
+
+
+BROKEN: dict[str, tuple[str, str, bool]] = {
+    "a reply that is cut": ('{"content": [{"type": "te', "llm_error", True),
+    "a stream that is cut within an event": ('data: {"type": "message_st', "llm_error", True),
+    "plain words in an event": ("data: Too many requests\n\n", "llm_rate_limit", True),
+    "a page": ("<html>Log in</html>", "llm_error", False),
+}
+
+
+@pytest.mark.parametrize("sent", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("wire", ["anthropic", "gemini"])
+async def test_an_answer_that_is_none_is_told_for_what_it_is(
+    wire: str, sent: tuple[str, str, bool]
+) -> None:
+    body, kind, retryable = sent
+    head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+    async with listener((head + body).encode()) as (address, _):
+        with pytest.raises(ModelError) as failure:
+            await ask(at(address, wire, api_key=SecretStr("key")), streams=True)
+    assert (failure.value.kind, failure.value.retryable) == (kind, retryable)
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,16 @@ from typing import Any
 import pytest
 
 from o.domain.llm import ModelReply, ModelRequest, ReplyDelta
-from o.errors import ModelError
+from o.errors import Failure, ModelError
 from o.llm.models import wire_of
 from o.llm.providers.providers import Provider
 from o.llm.requests.bodies import chat_body
+from o.llm.requests.fitted import fit
+from o.llm.requests.lessons import with_lessons
+from o.llm.requests.refusals import lessons_of
 from o.llm.wires.responses import ResponsesWire
 from o.llm.wires.responses_request import input_items, responses_body
+from o.llm.wires.streamed import nowhere
 from tests.llm.conformance.bench import PNG, TOOLS, Bench, History, models_at
 from tests.llm.fakes.openai_responses import OpenAIResponses
 from tests.llm.fakes.provider import Call, Say
@@ -159,6 +163,64 @@ async def test_what_is_said_is_told_once_however_it_comes(events: list[dict[str,
     assert (made.id, made.name, made.arguments) == ("c1", "f", '{"n": 1}')
     assert reply.finish_reason == "tool_calls"
     assert (reply.usage.prompt_tokens, reply.usage.completion_tokens) == (3, 2)
+
+
+UNUSUAL = {
+    "a gateway: kinds by the names of events alone": (
+        'event: response.output_text.delta\ndata: {"delta": "hello", "output_index": 0}\n\n'
+        'event: response.completed\ndata: {"response": {"status": "completed"}}\n\n'
+    ),
+    "a proxy: [DONE] in place of an end": (
+        'data: {"type": "response.output_text.delta", "output_index": 0, "delta": "hello"}\n\n'
+        "data: [DONE]\n\n"
+    ),
+    "LM Studio, vLLM: no places": (
+        'data: {"type": "response.output_text.delta", "delta": "hel"}\n\n'
+        'data: {"type": "response.output_text.delta", "delta": "lo"}\n\n'
+        'data: {"type": "response.completed", "response": {"status": "completed"}}\n\n'
+        "data: [DONE]\n\n"
+    ),
+    "a whole response to a request for a stream": json.dumps(
+        {"status": "completed", "output": [{"type": "message", "content": [{"text": "hello"}]}]}
+    ),
+}
+
+
+@pytest.mark.parametrize("sent", UNUSUAL.values(), ids=UNUSUAL)
+async def test_events_that_are_not_by_the_book_are_understood(sent: str) -> None:
+    async def pieces() -> Any:
+        yield sent.encode()
+
+    assert (await ResponsesWire().read(OPENAI, pieces(), nowhere)).text == "hello"
+
+
+async def test_a_call_with_one_id_for_all_is_known_by_that() -> None:
+    item = {"type": "function_call", "id": "fc_1", "name": "f", "arguments": {"n": 1}}
+    for events in (
+        [done(output=[item])],
+        [{"type": "response.output_item.done", "output_index": 0, "item": item}, done()],
+    ):
+        (made,) = (await read(*events))[0].tool_calls
+        assert (made.id, made.arguments) == ("fc_1", '{"n": 1}')
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Encrypted content is not supported with this model.",
+        "Unknown parameter: 'include'.",
+        "Unsupported parameter: 'include' is not supported with this model.",
+    ],
+)
+def test_reasoning_is_not_asked_for_where_there_is_none(said: str) -> None:
+    fitted = fit(OPENAI, "some-model", request())
+    error = ModelError("llm_bad_request", "", detail=said, failure=Failure.BAD_REQUEST)
+    now, lasting = lessons_of(error, fitted, set(), frozenset())
+    takes = with_lessons(fitted.takes, lasting)
+    assert now == lasting
+    assert "include" in responses_body(OPENAI, "some-model", fitted, streams=False)
+    asked = fitted.model_copy(update={"takes": takes})
+    assert "include" not in responses_body(OPENAI, "some-model", asked, streams=False)
 
 
 async def test_a_reply_that_was_cut_says_why() -> None:

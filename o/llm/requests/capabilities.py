@@ -10,6 +10,9 @@ from o.llm.providers.provider_types import OPENAI_HOST
 SAMPLING = frozenset({"temperature", "top_p", "frequency_penalty", "presence_penalty"})
 """Settings of chance, in the words of the OpenAI wire."""
 
+SEALED_THOUGHTS = "include"
+"""The field by which the responses wire is asked for encrypted reasoning."""
+
 OPTIONAL = SAMPLING | {
     "max_tokens",
     "max_completion_tokens",
@@ -53,7 +56,7 @@ class Capabilities:
         calls_without_tools: Whether history may hold calls when no tools are offered.
         streams: Whether a reply may be asked for as a stream.
         only_streams: Whether it must be.
-        left_out: Fields of a request that are refused (some of `OPTIONAL`).
+        left_out: Fields of a request that are refused (of `OPTIONAL`, or `SEALED_THOUGHTS`).
         left_out_of_messages: Fields of a message that are refused.
         left_out_of_schemas: Words of JSON Schema that are refused in the schemas of tools.
         plain_schemas: Whether these say no more than every provider takes.

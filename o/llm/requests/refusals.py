@@ -7,7 +7,7 @@ from typing import Any
 
 from o.errors import Failure, ModelError
 from o.llm.requests import lessons as known
-from o.llm.requests.capabilities import OPTIONAL
+from o.llm.requests.capabilities import OPTIONAL, SEALED_THOUGHTS
 from o.llm.requests.fitted import FittedRequest
 from o.llm.requests.leaving_out import image_marks
 from o.llm.requests.schemas import plain, words_of
@@ -91,6 +91,11 @@ _NINE = re.compile(r"length of 9", re.IGNORECASE)
 _ADDITIONS = re.compile(
     r"signature|thinking.{0,3} block|encrypted|reasoning|content and thinking", re.IGNORECASE
 )
+_NOTHING_SEALED = re.compile(
+    r"encrypted[_ ]content (?:is )?not supported|(?:not|n't) support \W?(?:reasoning\.)?encrypted"
+    r"|(?:unknown|unsupported|unrecogni[sz]ed)\W+(?:\w+\W+){0,3}?include\b",
+    re.IGNORECASE,
+)
 _NOT_SIGNED = re.compile(r"missing an? .?thought_?signature", re.IGNORECASE)
 _NOT_GIVEN_BACK = re.compile(
     r"(?:missing|expected|passed back).{0,60}(?:thinking|reasoning)"
@@ -127,6 +132,11 @@ def may_be_mended(error: ModelError) -> bool:
     if error.failure in (Failure.NOT_FOUND, Failure.SERVER_ERROR):
         return _TEMPLATE.search(error.detail) is not None
     return error.failure in _MAY_BE_MENDED or is_of_firewall(error)
+
+
+def may_be_the_prompts(error: ModelError) -> bool:
+    """Whether a server that fails each time may do so because of what stands in the prompt."""
+    return error.failure is Failure.SERVER_ERROR and error.answered in (200, 500)
 
 
 def is_of_firewall(error: ModelError) -> bool:
@@ -174,6 +184,8 @@ def lessons_of(
     if now:
         return now, lasting
     about_messages = _about_messages(said, fitted)
+    if _NOTHING_SEALED.search(said) and SEALED_THOUGHTS not in fitted.takes.left_out:
+        about_messages |= {known.FIELD + SEALED_THOUGHTS}
     if "stream" in sent and _NO_STREAMS.search(said):
         about_messages |= {known.NO_STREAMS}
     if "stream" not in sent and _ONLY_STREAMS.search(said) and not fitted.takes.only_streams:

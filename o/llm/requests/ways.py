@@ -96,6 +96,11 @@ class Ways:
         self._streams = streams
         self._key: ModelKey = key_of(request.organization_id, provider, model)
 
+    @property
+    def is_last_try(self) -> bool:
+        """Whether the request is not made again when the provider's server fails."""
+        return self._request.is_last_try
+
     def first(self) -> Way:
         """As the model is known to take requests."""
         known = known_capabilities(self._provider, self._model)
@@ -154,14 +159,20 @@ class Ways:
             return replace(way, care=Care.ALONE)
         return None
 
-    async def remember(self, way: Way) -> None:
-        """Learn what helped, and no more than that."""
+    async def remember(self, way: Way, *, of_model: bool = True) -> None:
+        """Learn what helped, and no more than that.
+
+        Args:
+            way: What did.
+            of_model: Whether it says something of the model: a server that fails names nothing.
+        """
         lessons = way.to_remember
         if way.care < Care.ALONE:
             self._learnt.refuse(self._key, way.suspects)
         if way.care is Care.BARE:
             lessons |= self._found(way)
-        await self._learnt.learn(self._key, lessons)
+        if of_model:
+            await self._learnt.learn(self._key, lessons)
 
     def _found(self, way: Way) -> frozenset[str]:
         """What of a bare request it was that helped; what loses nothing is thought so first.

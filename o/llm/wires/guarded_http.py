@@ -7,6 +7,7 @@ here, as an error that it does not know and passes on.
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from pydantic import SecretStr
 
 from o.domain.json_bounds import JsonOutOfBounds, check_json_text
 from o.domain.text import storable_json
-from o.errors import ModelError
+from o.errors import Failure, ModelError
 from o.llm.bounds import (
     ACCEPT_ENCODING,
     MAX_ERROR_BYTES,
@@ -30,6 +31,9 @@ from o.llm.providers.providers import Provider
 from o.llm.tracing import received, sent
 from o.llm.wires.server_sent_events import events_of
 
+_BEFORE_JSON = b"\xef\xbb\xbf \t\r\n"
+_WHOLE = (b"{", b"[", b"<")
+_ANTHROPICS_STREAM = re.compile(rb'"stream":\s?true')
 _EVENTS, _FRAMES = "text/event-stream", "vnd.amazon.eventstream"
 _NO_CONNECTION = (httpx.HTTPError, aiohttp.ClientError, OSError)
 _DONE = b"[DONE]"
@@ -78,14 +82,25 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             pieces = received(response.status_code, pieces)
             if not 200 <= response.status_code < 300:
                 raise await _refusal(response, pieces)
-            kind = response.headers.get("content-type", "")
-            if any(sign in kind for sign in (_EVENTS, _FRAMES)):
-                response.stream = _Stream(response.stream, pieces, kind)
+            head, pieces = await _begun(pieces)
+            is_framed = _FRAMES in response.headers.get("content-type", "")
+            is_whole = head.startswith(_WHOLE) or not head
+            if not is_framed and not is_whole and not _asks_for_stream(request):
+                await response.aclose()
+                raise Failed(_only_streams)
+            if is_framed or not is_whole:  # by its first byte: content types are not relied on
+                response.stream = _Stream(
+                    response.stream, pieces, _frames if is_framed else _events
+                )
+                if not is_framed:
+                    response.headers["content-type"] = _EVENTS
                 return response
             try:
                 content = await _whole(pieces)
             finally:
                 await response.aclose()
+            if _ANTHROPICS_STREAM.search(request.content):
+                raise Failed(_no_streams)
         except _FAILURES as error:
             raise _failure(error) from error
         headers = {"content-type": "application/json"}
@@ -99,10 +114,15 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 class _Stream(httpx.AsyncByteStream):
     """A stream of which every event is whole and good, and which does not end before its reply."""
 
-    def __init__(self, inner: Any, pieces: AsyncIterator[bytes], kind: str) -> None:
+    def __init__(
+        self,
+        inner: Any,
+        pieces: AsyncIterator[bytes],
+        read: Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]],
+    ) -> None:
         self._inner = inner
         self._pieces = pieces
-        self._read = _events if _EVENTS in kind else _frames
+        self._read = read
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
@@ -175,6 +195,46 @@ async def _refusal(response: httpx.Response, pieces: AsyncIterator[bytes]) -> Fa
     return Failed(lambda provider: refused(provider, status, text, headers))
 
 
+async def _begun(pieces: AsyncIterator[bytes]) -> tuple[bytes, AsyncIterator[bytes]]:
+    """How an answer begins, and all of it, without what may stand before."""
+    head = b""
+    async for piece in pieces:
+        head = (head + piece).lstrip(_BEFORE_JSON)
+        if head:
+            break
+
+    async def rest() -> AsyncIterator[bytes]:
+        yield head
+        async for piece in pieces:
+            yield piece
+
+    return head, rest()
+
+
+def _asks_for_stream(request: httpx.Request) -> bool:
+    is_anthropics = _ANTHROPICS_STREAM.search(request.content) is not None
+    return is_anthropics or "stream" in request.url.path.lower()  # of Google's and AWS's
+
+
+def _no_streams(provider: Provider) -> ModelError:
+    """Of a whole reply litellm makes nothing, where Anthropic's stream was asked for."""
+    return _not_as_asked(provider, "a whole reply came: streaming is not supported")
+
+
+def _only_streams(provider: Provider) -> ModelError:
+    return _not_as_asked(provider, "a stream came: it only supports streams")
+
+
+def _not_as_asked(provider: Provider, detail: str) -> ModelError:
+    return ModelError(
+        "llm_bad_request",
+        f"The provider {provider.name} answered otherwise than it was asked to.",
+        detail=detail,
+        status=400,
+        failure=Failure.BAD_REQUEST,
+    )
+
+
 async def _whole(pieces: AsyncIterator[bytes]) -> bytes:
     body = bytearray()
     async for piece in pieces:
@@ -193,7 +253,15 @@ def _good(data: bytes) -> tuple[bytes, dict[str, Any]]:
         _Inside: It is an error.
     """
     check_json_text(data)
-    found = storable_json(json.loads(data.decode("utf-8", "replace"), strict=False))
+    text = data.decode("utf-8", "replace").strip()
+    try:
+        found = storable_json(json.loads(text, strict=False))
+    except ValueError:
+        if text.startswith("{"):  # it is cut off
+            raise _EndedEarly from None
+        if text.startswith("<") or not text:
+            raise
+        raise _Inside(text) from None  # what is wrong, in plain words
     if not isinstance(found, dict):
         raise ValueError("no object")
     error = found.get("error")

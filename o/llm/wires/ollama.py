@@ -18,6 +18,7 @@ from o.llm.providers.providers import Provider
 from o.llm.requests.bodies import optional_fields, tools_of
 from o.llm.requests.fitted import fit
 from o.llm.wires.chat import Completion, reply_of
+from o.llm.wires.failures_inside import unreadable
 from o.llm.wires.openai import OpenAIWire
 from o.llm.wires.streamed import nowhere, streamed_reply
 
@@ -31,6 +32,7 @@ _OPTIONS = {
     "max_completion_tokens": "num_predict",
 }
 _DATA = "data:"
+_WANTED = "chat message"
 
 
 class OllamaWire(OpenAIWire):
@@ -150,7 +152,7 @@ def _completion(provider: Provider, line: bytes, calls: int) -> tuple[Completion
     try:
         found = storable_json(json.loads(line.decode("utf-8", "replace"), strict=False))
     except (ValueError, RecursionError):
-        found = None
+        raise unreadable(provider, line, _WANTED) from None
     if not isinstance(found, dict):
         raise _no_answer(provider)
     if found.get("error"):
@@ -185,5 +187,5 @@ def _whole(only: Completion) -> Completion:
 
 
 def _no_answer(provider: Provider) -> ModelError:
-    what = f"The provider {provider.name} answered with no chat message."
+    what = f"The provider {provider.name} answered with no {_WANTED}."
     return ModelError("llm_error", what)

@@ -17,6 +17,8 @@ from o.llm.http import whole_body
 from o.llm.providers.providers import Provider
 from o.llm.requests.bodies import RESPONSE_ITEMS
 from o.llm.wires.chat import Completion, reply_of
+from o.llm.wires.completions import DONE
+from o.llm.wires.failures_inside import unreadable
 from o.llm.wires.openai import OpenAIWire, is_whole
 from o.llm.wires.responses_request import responses_body
 from o.llm.wires.server_sent_events import events_of
@@ -80,13 +82,16 @@ class _Stream:
         """
         async for event in events_of(pieces):
             text = b"\n".join(event.lines).strip()
-            if not text or text == b"[DONE]":
+            if text == DONE and self._told:
+                yield Completion(is_last=True)
+            if not text or text == DONE:
                 continue
-            if (completion := self._of(_parsed(self._provider, text))) is not None:
+            found = _parsed(self._provider, text)
+            if (completion := self._of(found, event.name.decode("utf-8", "replace"))) is not None:
                 yield completion
 
-    def _of(self, event: dict[str, Any]) -> Completion | None:
-        kind, place = str(event.get("type")), event.get("output_index")
+    def _of(self, event: dict[str, Any], name: str) -> Completion | None:
+        kind, place = str(event.get("type") or name), event.get("output_index")
         found: Completion | None = None
         match kind:
             case "response.output_text.delta" | "response.refusal.delta":
@@ -119,7 +124,7 @@ class _Stream:
         begun = {"name": item.get("name"), "arguments": item.get("arguments") or ""}
         if begun["arguments"]:
             self._told.add(("arguments", place))
-        return _chunk({"tool_calls": [_call(place, item.get("call_id"), begun)]})
+        return _chunk({"tool_calls": [_call(place, _id_of(item), begun)]})
 
     def _arguments(self, place: Any, delta: Any) -> Completion:
         piece = {"index": place, "function": {"arguments": delta}}
@@ -164,6 +169,11 @@ def _call(place: Any, call_id: Any, function: dict[str, Any]) -> dict[str, Any]:
     return {"index": place, "id": call_id, "function": function}
 
 
+def _id_of(item: dict[str, Any]) -> Any:
+    """The id by which a call's return is known; some servers have one id for both."""
+    return item.get("call_id") or item.get("id")
+
+
 def _whole(provider: Provider, response: dict[str, Any]) -> Completion:
     """A whole response in the OpenAI chat shape.
 
@@ -183,7 +193,7 @@ def _whole(provider: Provider, response: dict[str, Any]) -> Completion:
             text for i in items if i.get("type") == "reasoning" and (text := _thought_in(i))
         ),
         "tool_calls": [
-            _call(n, one.get("call_id"), {key: one.get(key) for key in ("name", "arguments")})
+            _call(n, _id_of(one), {key: one.get(key) for key in ("name", "arguments")})
             for n, one in enumerate(calls)
         ],
     }
@@ -244,7 +254,7 @@ def _parsed(provider: Provider, text: bytes) -> dict[str, Any]:
     try:
         found = storable_json(json.loads(text.decode("utf-8", "replace"), strict=False))
     except (ValueError, RecursionError):
-        found = None
+        raise unreadable(provider, text, "response") from None
     if not isinstance(found, dict):
         raise ModelError("llm_error", f"The provider {provider.name} answered with no response.")
     return found

@@ -6,6 +6,7 @@ from typing import Any
 from o.domain.llm import ModelRequest
 from o.llm.providers.providers import Provider
 from o.llm.requests.bodies import RESPONSE_ITEMS, optional_fields
+from o.llm.requests.capabilities import SEALED_THOUGHTS
 from o.llm.requests.fitted import fit
 
 _ONLY_RESPONSES = re.compile(
@@ -36,7 +37,7 @@ def responses_body(
         "store": False,
         "stream": streams,
     }
-    if not _NEVER_THINKS.search(model):
+    if not _NEVER_THINKS.search(model) and SEALED_THOUGHTS not in fitted.takes.left_out:
         body["include"] = [_SEALED]
     if fitted.tools:
         # Not strict: schemas would have to name every field as required.
