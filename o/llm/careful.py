@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from o.domain.llm import DeltaSink, ModelReply, ReplyDelta
 from o.errors import ModelError
-from o.llm.requests.fitted import FittedRequest
+from o.llm.requests.fitted import FittedRequest, own_name
 from o.llm.requests.refusals import may_be_mended, may_be_the_prompts
 from o.llm.requests.ways import Way, Ways
 from o.llm.wires.streamed import nowhere, told_whole
@@ -40,7 +40,8 @@ async def complete_carefully(ways: Ways, ask: Ask, on_delta: DeltaSink | None) -
         try:
             reply = await _told(ask, fitted, sink)
         except ModelError as error:
-            refusal = refusal or error
+            if refusal is None or not refusal.answered:  # it refused nothing, and told no reason
+                refusal = error
             for note in _notes(fitted) if way is not first else ():
                 refusal.add_note(note)
             following = None if sink and sink.has_begun else _next(ways, error, way, fitted)
@@ -68,35 +69,37 @@ class _Sink:
     def __init__(self, on_delta: DeltaSink) -> None:
         self._on_delta = on_delta
         self.has_begun = False
-        self.renamed: dict[str, str] = {}
+        self.fitted: FittedRequest | None = None
 
     async def __call__(self, delta: ReplyDelta) -> None:
         self.has_begun = True
-        if delta.name in self.renamed:
-            delta = delta.model_copy(update={"name": self.renamed[delta.name]})
+        if delta.name and self.fitted is not None:
+            name = own_name(delta.name, self.fitted)
+            delta = delta if name == delta.name else delta.model_copy(update={"name": name})
         await self._on_delta(delta)
 
 
 async def _told(ask: Ask, fitted: FittedRequest, sink: _Sink | None) -> ModelReply:
     """Ask once; a reply that may not be streamed is told at once."""
     if sink is not None:
-        sink.renamed = fitted.renamed
+        sink.fitted = fitted
     if sink is None and fitted.takes.only_streams:
         reply = await ask(fitted, nowhere)
     elif sink is None or fitted.takes.streams:
         reply = await ask(fitted, sink)
     else:
         reply = await told_whole(await ask(fitted, None), sink)
-    return _named_back(reply, fitted.renamed)
+    return _named_back(reply, fitted)
 
 
-def _named_back(reply: ModelReply, renamed: dict[str, str]) -> ModelReply:
+def _named_back(reply: ModelReply, fitted: FittedRequest) -> ModelReply:
     """The reply with the tools that it calls by their own names."""
-    if not renamed or not reply.tool_calls:
+    names = [own_name(call.name, fitted) for call in reply.tool_calls]
+    if names == [call.name for call in reply.tool_calls]:
         return reply
     calls = [
-        call.model_copy(update={"name": renamed.get(call.name, call.name)})
-        for call in reply.tool_calls
+        call.model_copy(update={"name": name})
+        for call, name in zip(reply.tool_calls, names, strict=True)
     ]
     return reply.model_copy(update={"tool_calls": calls})
 

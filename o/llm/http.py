@@ -21,6 +21,9 @@ from o.llm.tracing import received
 from o.outbound import OutboundGuard
 
 _CONNECT_S = 10.0
+_HEADER_BYTES = 64 * 1024
+"""Of one header: gateways put into them what they know, and aiohttp takes an eighth of it."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -69,6 +72,8 @@ def open_session(guard: OutboundGuard | None) -> aiohttp.ClientSession:
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
         connector=connector,
         auto_decompress=False,
+        max_line_size=_HEADER_BYTES,
+        max_field_size=_HEADER_BYTES,
         cookie_jar=aiohttp.DummyCookieJar(),  # what one organization is given is not for others
         headers={"Accept-Encoding": ACCEPT_ENCODING},
     )

@@ -209,6 +209,12 @@ async def test_a_host_that_is_none_is_not_reached() -> None:
     assert failure.value.failure is Failure.UNREACHABLE
 
 
+async def test_an_answer_with_large_headers_is_read(server: Server) -> None:
+    server.headers = {"content-security-policy": "x" * 30_000}
+    server.says(choice(content="hello"))
+    assert (await ask(server)).text == "hello"
+
+
 async def test_cookies_of_one_call_are_not_sent_with_another(server: Server) -> None:
     settings = ProviderSettings(openai_base_url=server.url.replace("127.0.0.1", "localhost"))
     server.headers = {"set-cookie": "session=of-somebody; Path=/"}

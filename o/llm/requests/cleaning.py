@@ -26,6 +26,16 @@ _BASE_62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 # may fetch such an image by itself, from inside the operator's network.
 _FETCHED = ("http:", "https:")
 
+# How images begin, in base64.
+_IMAGE_SIGNS = {
+    "iVBORw0KGgo": "image/png",
+    "/9j/": "image/jpeg",
+    "R0lGOD": "image/gif",
+    "UklGR": "image/webp",
+}
+_MISSPELT = {"image/jpg": "image/jpeg"}
+_TYPE_CHARS = 100
+
 Message = dict[str, Any]
 Notes = Counter[str]
 """What was changed, in plain sentences, and how often."""
@@ -146,12 +156,20 @@ class Cleaner:
         self._too_many -= 1
         is_taken = not by_address or url.startswith(self._takes.image_addresses)
         if shows and is_taken and self._too_many < 0:
-            return part
+            return self._shown(part, url)
         self._notes["an image was left out, with a note in its place"] += 1
         return {
             "type": "text",
             "text": f"[An image at {url}, which you cannot be shown.]" if by_address else NO_IMAGE,
         }
+
+    def _shown(self, part: Any, url: str) -> Any:
+        """The image with the type that it is of: some providers refuse one that claims another."""
+        fit = fit_image(url)
+        if fit == url:
+            return part
+        self._notes["an image was shown as what it is, and not as what it was said to be"] += 1
+        return part | {"image_url": part["image_url"] | {"url": fit}}
 
 
 def _same(some: list[Any], others: list[Any]) -> bool:
@@ -206,6 +224,17 @@ def fit_name(name: str, takes: Capabilities, tools: frozenset[str]) -> str:
     if fit and not takes.takes_name(fit):  # it begins with a digit
         fit = f"_{fit}"[:64]
     return fit or _NO_NAME
+
+
+def fit_image(url: str) -> str:
+    """The address of an image; one that holds the image itself says what kind it is of."""
+    start = url.find(",", 0, _TYPE_CHARS) + 1
+    if not start or not url.startswith("data:image/"):
+        return url
+    said, _, coding = url[len("data:") : start].partition(";")
+    kinds = (kind for sign, kind in _IMAGE_SIGNS.items() if url.startswith(sign, start))
+    kind = next(kinds, _MISSPELT.get(said.lower(), said))
+    return url if kind == said else f"data:{kind};{coding}{url[start:]}"
 
 
 def fit_arguments(arguments: str) -> str:

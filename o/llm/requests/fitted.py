@@ -86,6 +86,18 @@ def _offered(tools: list[ToolSpec], takes: Capabilities) -> tuple[list[ToolSpec]
     return offered, renamed
 
 
+def own_name(called: str, request: FittedRequest) -> str:
+    """The own name of a tool that a model calls.
+
+    Some write markup of theirs around it (`functions.memory_insert`, `memory_insert<|channel|>…`):
+    what is a tool's name without that means the tool.
+    """
+    offered = {tool.name for tool in request.tools}
+    if called not in offered and (meant := fit_name(called, request.takes, frozenset())) in offered:
+        called = meant
+    return request.renamed.get(called, called)
+
+
 def _alternatives(name: str) -> Iterator[str]:
     yield name
     for n in count(2):

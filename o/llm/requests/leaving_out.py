@@ -55,7 +55,7 @@ def is_in_tool_turn(prompt: list[Message]) -> bool:
 
 def image_marks(prompt: list[Message]) -> frozenset[int]:
     """A mark of each image in a prompt, good in this process only."""
-    return frozenset(_mark(url) for url in _images(prompt))
+    return frozenset(_image_mark(url) for url in _images(prompt))
 
 
 def count_images(prompt: list[Message]) -> int:
@@ -141,10 +141,15 @@ def _cleared(message: Message, refused: frozenset[int], notes: Notes) -> Message
 
 
 def _part(part: Any, refused: frozenset[int], notes: Notes) -> Any:
-    if part["type"] != "image_url" or _mark(part["image_url"]["url"]) not in refused:
+    if part["type"] != "image_url" or _image_mark(part["image_url"]["url"]) not in refused:
         return part
     notes["an image that was refused before was left out, with a note in its place"] += 1
     return {"type": "text", "text": NO_IMAGE}
+
+
+def _image_mark(url: str) -> int:
+    """The same whatever type it is said to be of."""
+    return _mark(url[url.find(",") + 1 :] if url.startswith("data:") else url)
 
 
 def _mark(content: Any) -> int:

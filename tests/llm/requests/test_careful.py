@@ -557,6 +557,35 @@ async def test_a_stream_that_has_begun_is_not_asked_for_again(
 
 
 @pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize(
+    ("called", "meant"),
+    [
+        ("functions.memory_insert", "memory_insert"),
+        ("functions.memory_insert<|channel|>commentary", "memory_insert"),
+        ("memory_insert<|channel|>json", "memory_insert"),
+        ("default_api:memory_insert", "memory_insert"),
+        ("$memory insert", "memory_insert"),
+        (" memory_insert\n", "memory_insert"),
+        ("memory_insert", "memory_insert"),
+        ("memory_insert_2", "memory_insert_2"),
+        ("Memory", "Memory"),
+    ],
+)
+async def test_a_call_under_a_name_with_markup_is_of_the_tool_that_is_meant(
+    strict: RefusingProvider, models: Models, called: str, meant: str, streams: bool
+) -> None:
+    strict.calls = called
+    deltas: list[ReplyDelta] = []
+
+    async def keep(delta: ReplyDelta) -> None:
+        deltas.append(delta)
+
+    reply = await models.complete(asked_for(), keep if streams else None)
+    assert [call.name for call in reply.tool_calls] == [meant]
+    assert [delta.name for delta in deltas if delta.name] == [meant] * streams
+
+
+@pytest.mark.parametrize("streams", [False, True])
 async def test_a_tool_of_any_name_is_offered_by_one_that_is_taken_and_called_by_its_own(
     strict: RefusingProvider, models: Models, streams: bool
 ) -> None:

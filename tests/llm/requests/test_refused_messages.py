@@ -184,6 +184,32 @@ LAST_RESORT = {
 }
 
 
+async def test_a_server_that_fails_each_time_is_asked_more_carefully_in_the_end(
+    strict: RefusingProvider, models: Models, shelf: Shelf
+) -> None:
+    said = {"error": {"message": "Internal server error", "type": "api_error"}}
+    strict.habits = [refuses(lambda body: SECRET in str(body["messages"]), 500, said)]
+    answered = ({"role": "user", "content": SECRET}, {"role": "assistant", "content": "I see"})
+    with pytest.raises(ModelError) as failure:
+        await ask(models, asked_for(*answered))
+    assert failure.value.retryable
+    assert strict.statuses == [500], "it is asked again as it was, a little later"
+    request = asked_for(*answered).model_copy(update={"is_last_try": True})
+    reply = await ask(models, request)
+    assert any("before" in note for note in reply.notes)
+    assert shelf.kept == {}, "that says nothing of the model"
+
+
+@pytest.mark.parametrize("status", [502, 503, 504, 529])
+async def test_a_server_that_is_away_is_not_asked_more_carefully(
+    strict: RefusingProvider, models: Models, status: int
+) -> None:
+    strict.habits = [refuses(lambda body: True, status, "<html>Bad Gateway</html>")]
+    with pytest.raises(ModelError):
+        await ask(models, asked_for().model_copy(update={"is_last_try": True}))
+    assert len(strict.asked) == 1
+
+
 @pytest.mark.parametrize("said", LAST_RESORT.values(), ids=LAST_RESORT)
 async def test_a_turn_that_failed_is_left_out_where_nothing_else_helps(
     strict: RefusingProvider, models: Models, shelf: Shelf, said: tuple[int, Any]

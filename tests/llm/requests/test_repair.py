@@ -133,6 +133,32 @@ def test_arguments_are_an_object_that_everybody_can_read(arguments: str) -> None
     assert problems_of(fitted, TOOLS, Capabilities()) == []
 
 
+PNG, JPEG = "iVBORw0KGgoAAAANSUhEUg==", "/9j/4AAQSkZJRgABAQ=="
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (f"data:image/jpg;base64,{JPEG}", f"data:image/jpeg;base64,{JPEG}"),
+        ("data:image/jpg;base64,AAAA", "data:image/jpeg;base64,AAAA"),
+        (f"data:image/png;base64,{JPEG}", f"data:image/jpeg;base64,{JPEG}"),
+        (f"data:image/jpeg;base64,{PNG}", f"data:image/png;base64,{PNG}"),
+        ("data:image/webp;base64,R0lGODlhAQABAA==", "data:image/gif;base64,R0lGODlhAQABAA=="),
+        (f"data:image/png;base64,{PNG}", None),
+        ("data:image/bmp;base64,Qk0AAA==", None),
+        (f"https://pictures.example/{PNG},.png", None),
+        ("data:,", None),
+    ],
+)
+def test_an_image_is_shown_as_what_it_is(said: str, shown: str | None) -> None:
+    parts = [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": said}}]
+    prompt = [{"role": "user", "content": parts}]
+    fitted, notes = repaired(prompt, TOOLS, Capabilities())
+    assert fitted[0]["content"][1]["image_url"]["url"] == (shown or said)
+    assert bool(notes) is (shown is not None)
+    assert image_marks(prompt) == image_marks(fitted), "what was refused is known again"
+
+
 def test_calls_of_a_tool_that_is_gone_are_told_in_words_where_calls_need_tools() -> None:
     fitted, notes = repaired(talk(), [], KNOWN["Anthropic"])
     assert [message["role"] for message in fitted[1:]] == ["user", "assistant", "user", "assistant"]
