@@ -177,6 +177,39 @@ KINDS = {
         [FILTERED],
         failing=1,
     ),
+    "words that are filtered as if the key were not allowed": Kind(
+        [
+            refuses(
+                lambda body: FILTERED in json.dumps(body["messages"]),
+                403,
+                {"code": "permission-denied", "error": "Content violates usage guidelines."},
+            )
+        ],
+        [FILTERED],
+        failing=1,
+    ),
+    "words that a firewall takes for an attack": Kind(
+        [
+            refuses(
+                lambda body: FILTERED in json.dumps(body["messages"]),
+                403,
+                "<html><head><title>403 Forbidden</title></head></html>",
+            )
+        ],
+        [FILTERED],
+        failing=1,
+    ),
+    "words at which a server fails each time": Kind(
+        [
+            refuses(
+                lambda body: FILTERED in json.dumps(body["messages"]),
+                500,
+                {"error": {"message": "Internal server error", "type": "api_error"}},
+            )
+        ],
+        [FILTERED],
+        failing=1,
+    ),
     "something that nobody understands": Kind(
         [
             refuses(

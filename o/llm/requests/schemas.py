@@ -113,10 +113,10 @@ class _Plain:
         others += _list(schema.get("allOf"))
         for other in filter(None, others):
             inner = self._merged(other, depth + 1)
-            of_both = [one.get("properties") for one in (inner, found)]
+            theirs, own = inner.get("properties"), found.get("properties")
             found = inner | found
-            if all(isinstance(one, dict) for one in of_both):
-                found["properties"] = of_both[0] | of_both[1]
+            if isinstance(theirs, dict) and isinstance(own, dict):
+                found["properties"] = theirs | own
         return found
 
     def _referred(self, reference: Any) -> Any:

@@ -173,6 +173,8 @@ class Ways:
             lessons |= self._found(way)
         if of_model:
             await self._learnt.learn(self._key, lessons)
+        else:
+            self._learnt.guess(self._key, lessons)
 
     def _found(self, way: Way) -> frozenset[str]:
         """What of a bare request it was that helped; what loses nothing is thought so first.
