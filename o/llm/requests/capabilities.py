@@ -60,6 +60,7 @@ class Capabilities:
         left_out_of_messages: Fields of a message that are refused.
         left_out_of_schemas: Words of JSON Schema that are refused in the schemas of tools.
         plain_schemas: Whether these say no more than every provider takes.
+        most_tools: How many tools may be offered, None for any number; the first ones are.
         max_tokens: What the bound of a reply is called.
         thinks_by: How it is told how much to think: by OpenAI's effort, Anthropic's budget,
             Google's configuration, Z.ai's switch, or not at all.
@@ -87,6 +88,7 @@ class Capabilities:
     left_out_of_messages: frozenset[str] = frozenset()
     left_out_of_schemas: frozenset[str] = frozenset()
     plain_schemas: bool = False
+    most_tools: int | None = None
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     thinks_by: Literal["", "effort", "budget", "config", "switch"] = ""
     wants_thoughts: bool = False

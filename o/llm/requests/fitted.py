@@ -51,6 +51,8 @@ def fit(
         return request
     takes = takes or known_capabilities(provider, model)
     tools, renamed = _offered(request.tools, takes)
+    too_many = 0 if takes.most_tools is None else max(0, len(tools) - takes.most_tools)
+    tools = tools[: len(tools) - too_many]
     if takes.left_out_of_schemas:
         tools = without_words(tools, takes.left_out_of_schemas)
     names = [tool.name for tool in tools]
@@ -62,6 +64,8 @@ def fit(
     if takes.plain_schemas and tools != (shown := plain(tools)):
         tools = shown
         notes.append("schemas of tools were made plain")
+    if too_many:
+        notes.append(f"tools that are not offered, since the provider takes no more: {too_many}")
     if renamed:
         notes.append("tools are offered by names that every provider takes")
     changed = {"prompt": prompt, "tools": tools, "takes": takes, "notes": notes, "renamed": renamed}

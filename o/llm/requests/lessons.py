@@ -24,6 +24,7 @@ ONLY_STREAMS = "nothing but streams"
 WANTS_THOUGHTS = "thoughts with calls"
 PLAIN_SCHEMAS = "plain schemas"
 MOST_IMAGES = "at most images: "
+MOST_TOOLS = "at most tools: "
 FIELD = "without "
 MESSAGE_FIELD = "messages without "
 SCHEMA_WORD = "schemas without "
@@ -65,16 +66,19 @@ def _with(takes: Capabilities, lesson: str) -> Capabilities:
         return takes.without(lesson.removeprefix(FIELD))
     if lesson.startswith(MESSAGE_FIELD):
         return takes.without_in_messages(lesson.removeprefix(MESSAGE_FIELD))
+    return replace(takes, **_with_value(takes, lesson) or _CHANGES.get(lesson, {}))
+
+
+def _with_value(takes: Capabilities, lesson: str) -> dict[str, Any]:
+    """What a lesson changes that has a number or a word in it; empty for others."""
     if lesson.startswith(MOST_IMAGES):
-        return replace(takes, most_images=int(lesson.removeprefix(MOST_IMAGES)))
-    return replace(takes, **_without_schema_word(takes, lesson) or _CHANGES.get(lesson, {}))
-
-
-def _without_schema_word(takes: Capabilities, lesson: str) -> dict[str, Any]:
-    if not lesson.startswith(SCHEMA_WORD):
-        return {}
-    word = lesson.removeprefix(SCHEMA_WORD)
-    return {"left_out_of_schemas": takes.left_out_of_schemas | {word}}
+        return {"most_images": int(lesson.removeprefix(MOST_IMAGES))}
+    if lesson.startswith(MOST_TOOLS):
+        return {"most_tools": int(lesson.removeprefix(MOST_TOOLS))}
+    if lesson.startswith(SCHEMA_WORD):
+        word = lesson.removeprefix(SCHEMA_WORD)
+        return {"left_out_of_schemas": takes.left_out_of_schemas | {word}}
+    return {}
 
 
 def _plain(takes: Capabilities) -> Capabilities:

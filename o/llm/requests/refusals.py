@@ -23,7 +23,7 @@ _OF_A_KIND = re.compile(
     r"unsupported|not supported|n't supported|not support|n't support|not permitted|not allowed"
     r"|unrecogni[sz]ed|unknown|unexpected|cannot find field|extraneous|extra_forbidden|extra fields"
     r"|extra inputs|additional propert|only the default|deprecated|not available|unavailable"
-    r"|no endpoints found",
+    r"|no endpoints found|only \d[\d.]* is (?:allowed|supported)",
     re.IGNORECASE,
 )
 """Signs that something is refused always, and not this value of it only."""
@@ -51,6 +51,11 @@ _NO_IMAGES = re.compile(
 
 _IMAGES = re.compile(r"image|vision|multi-?modal|modalit|content must be a string", re.IGNORECASE)
 _MOST_IMAGES = re.compile(r"at most (\d+) image", re.IGNORECASE)
+_MOST_TOOLS = re.compile(
+    r"\btools\b.{0,80}?(?:maximum (?:length|number)|at most|up to|limit)\D{0,20}(\d+)"
+    r"|(?:at most|maximum(?: of)?|up to|more than|limit of) (\d+) (?:tools|functions)",
+    re.IGNORECASE | re.DOTALL,
+)
 _NO_SYSTEM = re.compile(
     r"system role (?:is )?not supported|only user and assistant roles"
     r"|support .?system.? with this model|developer instruction is not enabled"
@@ -213,6 +218,8 @@ def _about_messages(said: str, fitted: FittedRequest) -> frozenset[str]:
         found.add(known.NO_SYSTEM)
     if _NO_CALLS.search(said) and fitted.takes.calls_without_tools:
         found.add(known.NO_CALLS)
+    if (most := _most_tools(said)) and most < len(fitted.tools):
+        found.add(f"{known.MOST_TOOLS}{most}")
     if _NINE.search(said) and fitted.takes.call_id_chars != 9:
         found.add(known.NINE)
     if _IMAGES.search(said) and image_marks(fitted.prompt):
@@ -223,6 +230,12 @@ def _about_messages(said: str, fitted: FittedRequest) -> frozenset[str]:
     if not found and _NO_NULL.search(said) and _has_null(fitted):
         found.add(known.NO_NULL)
     return frozenset(found)
+
+
+def _most_tools(said: str) -> int:
+    """How many tools a refusal says may be offered, 0 where it says nothing of that."""
+    most = _MOST_TOOLS.search(said)
+    return int(most[1] or most[2]) if most else 0
 
 
 def _about_calls(said: str, fitted: FittedRequest) -> tuple[frozenset[str], frozenset[str]]:

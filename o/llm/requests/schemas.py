@@ -37,6 +37,7 @@ _NAMED = ("properties", "$defs", "definitions")
 _TYPES = ("string", "number", "integer", "boolean", "array", "object")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _DEEPEST = 12
+_LONGEST = 1_024  # of a description: what OpenAI's older models take
 _MOST_PARTS = 2_000  # references may multiply
 
 
@@ -56,10 +57,16 @@ def plain(tools: Sequence[ToolSpec]) -> list[ToolSpec]:
     """The tools with schemas that every provider takes: types, descriptions and little else.
 
     References are replaced by what they refer to, and of a choice the first that is not null
-    stays. Arguments whose names are refused by some are not shown.
+    stays. Arguments whose names are refused by some are not shown, and long descriptions are cut.
     """
     return [
-        tool.model_copy(update={"parameters": _Plain(tool.parameters).whole()}) for tool in tools
+        tool.model_copy(
+            update={
+                "description": tool.description[:_LONGEST],
+                "parameters": _Plain(tool.parameters).whole(),
+            }
+        )
+        for tool in tools
     ]
 
 
@@ -75,7 +82,7 @@ class _Plain:
 
     def _of(self, schema: Any, depth: int) -> dict[str, Any]:
         found = self._merged(schema, depth)
-        told = {"description": text} if isinstance(text := found.get("description"), str) else {}
+        told = _described(found)
         match _type_of(found):
             case "object":
                 return self._object(found, depth)
@@ -95,12 +102,8 @@ class _Plain:
             name: self._of(one, depth + 1) for name, one in own.items() if _NAME.fullmatch(name)
         }
         required = [name for name in _list(found.get("required")) if name in shown]
-        text = found.get("description")
-        return (
-            {"type": "object", "properties": shown}
-            | ({"required": required} if required else {})
-            | ({"description": text} if isinstance(text, str) else {})
-        )
+        needs = {"required": required} if required else {}
+        return {"type": "object", "properties": shown} | needs | _described(found)
 
     def _merged(self, schema: Any, depth: int) -> dict[str, Any]:
         """The schema with what it refers to, and with one of what it lets choose."""
@@ -136,6 +139,11 @@ def _type_of(schema: dict[str, Any]) -> str:
     if isinstance(schema.get("properties"), dict):
         return "object"
     return "array" if "items" in schema else "string"
+
+
+def _described(schema: dict[str, Any]) -> dict[str, str]:
+    text = schema.get("description")
+    return {"description": text[:_LONGEST]} if isinstance(text, str) else {}
 
 
 def _list(value: Any) -> list[Any]:

@@ -97,6 +97,7 @@ UNKNOWN_FIELD = {
         },
     ),
     "xAI of late": (400, {"error": "Model grok-4 does not support parameter {inOneWord}."}),
+    "Moonshot": (400, openai_error("invalid {name}: only 1 is allowed for this model")),
     "DeepSeek": (400, openai_error("deepseek-reasoner does not support the parameter `{name}`")),
     "an error within 200": (200, {"error": {"code": 400, "message": "Unknown parameter: {name}"}}),
 }
@@ -335,6 +336,15 @@ SCHEMAS: dict[str, tuple[dict[str, Any], Callable[[dict[str, Any]], Any], int, A
         500,
         {"error": {"code": 500, "message": 'JSON schema conversion failed: Unrecognized: {"x"}'}},
     ),
+    "OpenAI of old: long descriptions": (
+        {"type": "object", "properties": {"x": {"description": "word " * 999}}},
+        lambda part: len(str(part.get("description", ""))) > 1_024,
+        400,
+        openai_error(
+            "Invalid 'tools[0].function.description': string too long. Expected a string with "
+            "maximum length 1024, but got a string with length 2000 instead."
+        ),
+    ),
     "nobody knows why": (
         {"type": "object", "properties": {"x": {"not": {"type": "string"}}}},
         lambda part: "not" in part,
@@ -364,6 +374,32 @@ async def test_schemas_that_are_refused_are_made_plain_from_then_on(
     parameters = strict.asked[-1]["tools"][0]["function"]["parameters"]
     assert parameters["type"] == "object"
     assert isinstance(parameters["properties"], dict)
+
+
+MANY = {
+    "OpenAI": "Invalid 'tools': array too long. Expected an array with maximum length 12, but got "
+    "an array with length 13 instead.",
+    "Azure of old": "[] is too long - 'tools': at most 12 are allowed",
+    "xAI": "A maximum of 12 tools are supported, got 13",
+    "Gemini": "At most 12 functions may be declared",
+    "Groq": "'tools' : maximum number of items is 12",
+}
+
+
+@pytest.mark.parametrize("said", MANY.values(), ids=MANY)
+async def test_of_more_tools_than_are_taken_the_first_are_offered(
+    strict: RefusingProvider, models: Models, said: str
+) -> None:
+    strict.habits = [refuses(lambda body: len(body["tools"]) > 12, 400, openai_error(said))]
+    schema: dict[str, Any] = {"type": "object", "properties": {}}
+    tools = [ToolSpec(name=f"f{n}", description="", parameters=schema) for n in range(13)]
+    for _ in range(2):
+        reply = await ask(models, asked_for().model_copy(update={"tools": tools}))
+        assert any("not offered" in note for note in reply.notes)
+    assert strict.statuses == [400, 200, 200]
+    assert [one["function"]["name"] for one in strict.asked[-1]["tools"]] == [
+        f"f{n}" for n in range(12)
+    ]
 
 
 def test_a_plain_schema_says_what_can_be_said_and_stays_as_it_is() -> None:
