@@ -218,8 +218,8 @@ def _about_messages(said: str, fitted: FittedRequest) -> frozenset[str]:
         found.add(known.NO_SYSTEM)
     if _NO_CALLS.search(said) and fitted.takes.calls_without_tools:
         found.add(known.NO_CALLS)
-    if (most := _most_tools(said)) and most < len(fitted.tools):
-        found.add(f"{known.MOST_TOOLS}{most}")
+    if 0 < (tools := _most_tools(said)) < len(fitted.tools):
+        found.add(f"{known.MOST_TOOLS}{tools}")
     if _NINE.search(said) and fitted.takes.call_id_chars != 9:
         found.add(known.NINE)
     if _IMAGES.search(said) and image_marks(fitted.prompt):
