@@ -110,7 +110,7 @@ def test_what_passes_is_waited_for(
     [
         (Failing(429, {"message": "x"}, {"retry-after": "0"}), 3, 429, "llm_rate_limit"),
         (Failing(429, {"message": "x"}, {"x-should-retry": "false"}), 1, 429, "llm_rate_limit"),
-        (BROKEN, 3, 500, "llm_error"),
+        (BROKEN, 4, 500, "llm_error"),  # the last time once more, with less in the request
         (GARBLED, 3, 400, "llm_bad_request"),
         (NO_KEY, 1, 401, "llm_authentication"),
         (Failing(403, {"message": "x"}), 1, 500, "llm_error"),
