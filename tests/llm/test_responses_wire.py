@@ -154,6 +154,12 @@ FUNCTION = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": 
             {"type": "response.output_item.done", "output_index": 1, "item": FUNCTION},
             done(output=[said("hello"), FUNCTION]),
         ],
+        # as LM Studio and some gateways tell calls
+        [
+            {"type": "response.output_text.delta", "output_index": 0, "delta": "hello"},
+            {"type": "response.output_item.done", "output_index": 0, "item": said("hello")},
+            done(output=[said("hello"), FUNCTION]),
+        ],
     ],
 )
 async def test_what_is_said_is_told_once_however_it_comes(events: list[dict[str, Any]]) -> None:

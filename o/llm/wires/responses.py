@@ -16,7 +16,7 @@ from o.llm.failures import refused_inside
 from o.llm.http import whole_body
 from o.llm.providers.providers import Provider
 from o.llm.requests.bodies import RESPONSE_ITEMS
-from o.llm.wires.chat import Completion, reply_of
+from o.llm.wires.chat import Completion, Said, reply_of
 from o.llm.wires.completions import DONE
 from o.llm.wires.failures_inside import unreadable
 from o.llm.wires.openai import OpenAIWire, is_whole
@@ -25,6 +25,8 @@ from o.llm.wires.server_sent_events import events_of
 from o.llm.wires.streamed import nowhere, streamed_reply, told_whole
 
 _FINISHED = ("response.completed", "response.incomplete", "response.done")
+_FIELDS = {"text": "content", "reasoning": "reasoning_content", "call": "tool_calls"}
+_ITEMS = {"message": "text", "reasoning": "reasoning", "function_call": "call"}
 _REASONS = {"max_output_tokens": "length"}
 
 
@@ -149,13 +151,14 @@ class _Stream:
     def _end(self, response: dict[str, Any]) -> Completion:
         whole = _whole(self._provider, response)
         choice = whole.choices[0]
-        if self._told:
-            # Only what was told counts; the output here repeats it, or is left out.
-            delta: Any = {}
-        else:
-            self.output = [one for one in response.get("output") or [] if isinstance(one, dict)]
-            delta = choice.message
-        called = any(what == "call" for what, _ in self._told)
+        # The output here repeats what was told, or is left out; some servers tell calls here alone.
+        told = {what for what, _ in self._told}
+        said = choice.message or Said()
+        fresh = {what: field for what, field in _FIELDS.items() if what not in told}
+        delta = {field: getattr(said, field) for field in fresh.values()}
+        items = [one for one in response.get("output") or [] if isinstance(one, dict)]
+        self.output += [one for one in items if _ITEMS.get(str(one.get("type"))) in fresh]
+        called = "call" in told
         reason = "tool_calls" if called and choice.finish_reason == "stop" else choice.finish_reason
         end = {"choices": [{"delta": delta, "finish_reason": reason}], "usage": whole.usage}
         return Completion.model_validate(end)
