@@ -35,6 +35,7 @@ from api.routes import (
     archive_duplicates,
     archive_embedding,
     archives,
+    batches,
     block_versions,
     blocks,
     cancels,
@@ -269,7 +270,8 @@ _ROUTERS = tuple(
         steps,
         usage,
         traces,
-        empty_lists,  # its `batches` is no message
+        empty_lists,
+        batches,  # it is no message
         message_searches,
         passage_searches,
         message_records,

@@ -30,6 +30,7 @@ NO_RETRY = {"x-should-retry": "false"}
 
 # What ids in paths are named after; every other parameter is named after its id's prefix.
 _PREFIXES = {
+    "batch": "job",
     "conversation": "conv",
     "folder": "source",
     "environment_variable": "agent-env",

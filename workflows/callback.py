@@ -1,4 +1,4 @@
-"""A callback: a receiver is notified that a run is closed, until it takes the notice."""
+"""A callback: a receiver is notified that a run or a batch ended, until it takes the notice."""
 
 from temporalio import workflow
 
@@ -8,12 +8,13 @@ from workflows.contract import CallbackRef
 
 @workflow.defn(name="Callback")
 class CallbackWorkflow:
-    """Notice of one run. Its id is `callback-<run id>`; it fails when the callback is given up."""
+    """Notice of one end. Its id is `callback-<id>`; it fails when the callback is given up."""
 
     @workflow.run
     async def run(self, callback: CallbackRef) -> None:
         """Send the callback; the activity itself knows when to give up."""
-        workflow.set_current_details(f"Notifies of the end of run `{callback.run_id}`.")
+        what = f"batch `{callback.batch_id}`" if callback.batch_id else f"run `{callback.run_id}`"
+        workflow.set_current_details(f"Notifies of the end of {what}.")
         await workflow.execute_activity(
             contract.send_callback,
             callback,

@@ -243,9 +243,10 @@ class ConversationRef:
 
 @dataclass(frozen=True)
 class CallbackRef:
-    """Whose end a callback is about."""
+    """Whose end a callback is about: a run's, or a batch's; the other id is empty."""
 
-    run_id: str
+    run_id: str = ""
+    batch_id: str = ""
 
 
 @dataclass(frozen=True)

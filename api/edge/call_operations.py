@@ -61,7 +61,10 @@ _OPEN = {
         list_mcp_servers list_mcp_tools_by_server mcp_list_mcp_servers mcp_list_tools_for_mcp_server
         mcp_retrieve_mcp_server mcp_retrieve_mcp_tool
     """,
-    "messages": "list_all_messages list_batches retrieve_message search_all_messages",
+    "messages": """
+        cancel_batch create_batch list_all_messages list_batches list_messages_for_batch
+        retrieve_batch retrieve_message search_all_messages
+    """,
     "models": "list_embedding_models list_models",
     "passages": "search_passages",
     "runs": """

@@ -13,7 +13,6 @@ router = APIRouter()
 LISTS = {
     "/jobs/": ("list_jobs", "jobs"),
     "/jobs/active": ("list_active_jobs", "open jobs"),
-    "/messages/batches": ("list_batches", "batches of messages"),
 }
 
 

@@ -87,16 +87,31 @@ async def accept_send(
         ApprovalPending: The conversation waits for an answer first.
         InvalidInput: There is nothing to send, or `callback_url` is not where O may send.
     """
-    # O would post there what the tool's own way out may not reach.
-    refuse_to_tools(request.scope, callback_url=body.callback_url)
+    await check_callback(request, parts, body.callback_url)
     send = await checked_send(request, parts, actor, body, streams=False)
-    refusal = await parts.outbound.refusal(body.callback_url) if body.callback_url else None
-    if refusal is not None:
-        raise InvalidInput(f"callback_url: {refusal}")
     sent = await parts.turns.send(actor, thread, replace(send, callback_url=body.callback_url))
     note_run(request.scope, sent.run.id, sent.run.conversation_id)
     parts.callbacks.expect(sent.run)
     return sent.run
+
+
+async def check_callback(request: Request, parts: Parts, url: str | None) -> None:
+    """See that O may post to an address that a request names.
+
+    Raises:
+        HTTPException: 403, a tool names it.
+        InvalidInput: O may not.
+    """
+    # O would post there what the tool's own way out may not reach.
+    refuse_to_tools(request.scope, callback_url=url)
+    refusal = await parts.outbound.refusal(url) if url else None
+    if refusal is not None:
+        raise InvalidInput(f"callback_url: {refusal}")
+
+
+def is_retry(request: Request) -> bool:
+    """Whether a client says that it has sent this before."""
+    return request.headers.get("x-stainless-retry-count", "0") not in ("", "0")
 
 
 async def checked_send(
@@ -119,12 +134,11 @@ async def checked_send(
     if body.override_model is not None:
         entry = await parts.catalogue.get(body.override_model, actor.organization_id)
         options = options.model_copy(update={"override_model": entry.handle})
-    retries = request.headers.get("x-stainless-retry-count", "0")
     return Send(
         input=body.to_input(),
         options=options,
         body=await request.body(),
-        is_retry=retries not in ("", "0"),
+        is_retry=is_retry(request),
         otids=body.otids(),
         decisions=decisions,
         busy_policy=body.busy_policy,

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 from weakref import WeakValueDictionary
@@ -43,6 +43,8 @@ from o.temporal.failures import facts_of
 _log = logging.getLogger(__name__)
 _USER_RETRY_S = 2
 _ANY_NUMBER = 2**31 - 1
+_NOTIFIED_AT_ONCE = 20
+"""Conversations of one request: those of a batch are hundreds."""
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,14 @@ class Turns:
         if not is_new and request.key is not None:
             _check_same_input(run, request)
         if run.status.is_open or is_new:  # with a part of an answer, Temporal shows what is left
-            self._notify(run.conversation_id, self._submit(accepted))
+            self.hand_over([accepted])
         return Sent(run, is_new=is_new and run.status.is_open)
+
+    def hand_over(self, accepted: Sequence[RunOfAgent]) -> None:
+        """Notify the conversations of runs that are stored, in the background."""
+        limit = asyncio.Semaphore(_NOTIFIED_AT_ONCE)
+        for one in accepted:
+            self._notify(one.run.conversation_id, _within(limit, self._submit(one)))
 
     async def cancel(self, actor: Actor, scope: Scope) -> dict[str, str]:
         """Close what is open at once, then have the work at it stopped in the background.
@@ -160,8 +168,10 @@ class Turns:
 
     def stop(self, cancelled: Cancelled) -> None:
         """Have the work at runs that are cancelled stopped, in the background."""
+        limit = asyncio.Semaphore(_NOTIFIED_AT_ONCE)
         for conversation_id, run_ids in cancelled.conversations.items():
-            self._notify(conversation_id, stop_cancelled(self._temporal, conversation_id, run_ids))
+            stopping = stop_cancelled(self._temporal, conversation_id, run_ids)
+            self._notify(conversation_id, _within(limit, stopping))
 
     def follow(self, sent: Sent, actor: Actor) -> AsyncGenerator[list[RunEvent], None]:
         """The run's events from the first, for who asks; see `RunWatcher.follow`."""
@@ -177,7 +187,7 @@ class Turns:
             async with self._database.connect() as connection:
                 if await has_open_runs(connection, actor, most):
                     repeated = await _repeated(connection, actor, thread, request, new)
-                    return repeated or _refuse(most)
+                    return repeated or refuse_more(most)
         match policy:
             case "interrupt":
                 return await self._interrupt(actor, thread, request, new)
@@ -227,7 +237,7 @@ class Turns:
             except Conflict:  # there was nothing to interrupt
                 most, most_open = self._settings.user_queue_limit, self._most_open
             if most is not None and await has_open_runs(connection, actor, most):
-                _refuse(most)
+                refuse_more(most)
             accepted = await accept_run(connection, actor, thread, new, most_open=most_open)
         self.stop(cancelled)
         return accepted
@@ -278,6 +288,12 @@ class Turns:
             )
 
 
+async def _within(limit: asyncio.Semaphore, work: Coroutine[None, None, None]) -> None:
+    """Do something when there is room for it."""
+    async with limit:
+        await work
+
+
 def _check_same_input(run: Run, request: Send) -> None:
     """Make sure that a request says what made this run, which has the same `otid`s.
 
@@ -294,7 +310,12 @@ def _check_same_input(run: Run, request: Send) -> None:
         )
 
 
-def _refuse(most: int) -> NoReturn:
+def refuse_more(most: int) -> NoReturn:
+    """Say that as many runs of a user are open as may be.
+
+    Raises:
+        TooMany: Always.
+    """
     raise TooMany(
         f"{most} messages of this user are under way or wait, which is as many as may be "
         f"(O_USER_QUEUE_LIMIT): send again when one is answered.",

@@ -1,10 +1,10 @@
 """V1's spelling of sends that are answered at once, and of what tells how they ended."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from api.wire.answers import answer_body, closing_of
 from api.wire.fields import Text
@@ -14,22 +14,23 @@ from api.wire.turns import SendBody
 from o.domain.runs import Run, RunEvent, RunOptions
 
 
+def _can_be_called(url: str) -> str:
+    parts = urlsplit(url)  # raises ValueError when the address is malformed
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError("give a URL with http or https and a host")
+    if any(char.isspace() or not char.isprintable() for char in url):
+        raise ValueError("a URL has neither spaces nor control characters")
+    return url
+
+
+CallbackUrl = Annotated[Text, Field(max_length=2_000), AfterValidator(_can_be_called)]
+"""Where a POST goes once what was asked for is finished."""
+
+
 class AsyncBody(SendBody):
     """V1's `LettaAsyncRequest`. What is about streams is ignored."""
 
-    callback_url: Text | None = Field(None, max_length=2_000)
-
-    @field_validator("callback_url")
-    @classmethod
-    def _can_be_called(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        parts = urlsplit(url)  # raises ValueError when the address is malformed
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-            raise ValueError("give a URL with http or https and a host")
-        if any(char.isspace() or not char.isprintable() for char in url):
-            raise ValueError("a URL has neither spaces nor control characters")
-        return url
+    callback_url: CallbackUrl | None = None
 
     def to_options(self, *, streams: bool) -> RunOptions:
         """What the run keeps of the request: it is in the background, whatever the body says."""

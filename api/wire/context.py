@@ -34,7 +34,7 @@ class FunctionToolBody(BaseModel):
 
 
 class ContextMessageBody(BaseModel):
-    """V1's `Message`, which it shows here alone: a message as it is stored, in one piece."""
+    """V1's `Message`, shown here and in batches alone: a message as it is stored, in one piece."""
 
     id: str
     agent_id: str

@@ -1,4 +1,4 @@
-"""Statements that remove what is old of one organization: runs, records, sums of usage.
+"""Statements that remove what is old of one organization: runs, batches, records, sums of usage.
 
 Each takes a small batch, and goes by an index that begins with the organization.
 """
@@ -93,6 +93,24 @@ _STRAY = text(
     """
 )
 
+
+# As long as one of its runs: what is older has nothing to tell.
+_BATCHES = text(
+    """
+    DELETE FROM batches WHERE id = ANY(ARRAY(
+        SELECT id FROM batches
+        WHERE organization_id = :organization_id
+          AND created_at < now() - CAST(:kept AS interval)
+          AND (callback_url IS NULL OR callback_sent_at IS NOT NULL)
+          AND NOT EXISTS (
+              SELECT FROM unnest(batches.run_ids) AS one (id) JOIN runs ON runs.id = one.id
+              WHERE runs.completed_at IS NULL
+                OR runs.completed_at > now() - CAST(:kept AS interval)
+          )
+        ORDER BY created_at, id LIMIT :limit FOR UPDATE SKIP LOCKED
+    ))
+    """
+).bindparams(_LIMIT)
 _AUDIT = text(
     """
     DELETE FROM audit_records WHERE id = ANY(ARRAY(
@@ -206,6 +224,13 @@ async def purge_stray_approvals(
         return None, 0
     gone = await connection.execute(_STRAY, {"ids": ids})
     return ids[-1] if len(ids) == limit else None, gone.rowcount
+
+
+async def purge_batches(
+    connection: AsyncConnection, organization_id: str, *, kept: timedelta, limit: int
+) -> int:
+    """Remove some batches whose last run was finished longer ago than `kept`; answers how many."""
+    return await _purge(connection, _BATCHES, organization_id, kept, limit)
 
 
 async def purge_audit(

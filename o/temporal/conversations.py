@@ -212,9 +212,9 @@ def _attributes(agent_id: str, agent_name: str, status: str) -> TypedSearchAttri
     )
 
 
-def callback_execution(run_id: str) -> str:
-    """The id of the workflow that notifies a receiver."""
-    return f"callback-{run_id}"
+def callback_execution(of: str) -> str:
+    """The id of the workflow that notifies a receiver of the end of a run or a batch."""
+    return f"callback-{of}"
 
 
 async def start_callback(client: Client, task_queue: str, run_id: str, *, agent_id: str) -> None:
@@ -223,15 +223,36 @@ async def start_callback(client: Client, task_queue: str, run_id: str, *, agent_
     Raises:
         RPCError: Temporal is away; the sweeper starts the callback when it is back.
     """
+    search = TypedSearchAttributes([SearchAttributePair(AGENT_ID, agent_id)])
+    await _start_callback(client, task_queue, CallbackRef(run_id), "callback of a run", search)
+
+
+async def start_batch_callback(client: Client, task_queue: str, batch_id: str) -> None:
+    """The same of a batch, which only the sweeper does.
+
+    Raises:
+        RPCError: Temporal is away.
+    """
+    ref = CallbackRef(batch_id=batch_id)
+    await _start_callback(client, task_queue, ref, "callback of a batch", TypedSearchAttributes([]))
+
+
+async def _start_callback(
+    client: Client,
+    task_queue: str,
+    callback: CallbackRef,
+    summary: str,
+    search: TypedSearchAttributes,
+) -> None:
     await client.start_workflow(
         CallbackWorkflow.run,
-        CallbackRef(run_id),
-        id=callback_execution(run_id),
+        callback,
+        id=callback_execution(callback.batch_id or callback.run_id),
         task_queue=task_queue,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         # An execution may have ended without result: terminated, or in a database that was lost.
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         task_timeout=options.TASK_TIMEOUT,
-        static_summary="callback of a run",
-        search_attributes=TypedSearchAttributes([SearchAttributePair(AGENT_ID, agent_id)]),
+        static_summary=summary,
+        search_attributes=search,
     )

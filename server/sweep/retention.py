@@ -21,6 +21,7 @@ from o.storage.old_rows import (
     Place,
     list_organizations,
     purge_audit,
+    purge_batches,
     purge_runs,
     purge_usage,
 )
@@ -93,6 +94,7 @@ class RetentionSweeper:
         )
         self._kinds_of_one = (
             KindOfOne("old runs", kept.runs, self._runs.purge, 100),
+            KindOfOne("old batches", kept.runs, purge_batches, 100),
             KindOfOne("old records of who did what", kept.audit, purge_audit, 1_000),
             KindOfOne("old sums of usage", kept.usage, purge_usage, 1_000),
         )

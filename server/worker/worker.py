@@ -21,6 +21,7 @@ from activities.step.traces import StepTraces
 from activities.steps import StepActivities, StepLimits
 from activities.tools import ToolActivities
 from activities.worker_requests import WorkerRequestActivities
+from api.wire.batches import batch_callback_body
 from api.wire.callbacks import callback_body
 from migrations.schema import wait_for_schema
 from o.domain.llm import LanguageModel
@@ -186,6 +187,7 @@ async def _polling(
     callbacks = CallbackActivities(
         database,
         callback_body,
+        batch_callback_body,
         OutboundGuard(settings.outbound_allow),
         attempts=settings.callback_attempts,
     )

@@ -210,6 +210,8 @@ def test_the_example_of_an_operation_works_as_it_stands(
         query = {"org_id": _made(http, "admin/orgs", CreateOrganizationBody)}
     if path in _MODELS:
         example = example | {"model": _MODELS[path] or agent.id}
+    if path == "/v1/messages/batches":
+        example = {"requests": [one | {"agent_id": agent.id} for one in example["requests"]]}
     answer = http.request(method, path, json=example, params=query)
     if answer.status_code != 200:  # all is said and done here
         assert re.search(_DONE, answer.text), answer.text

@@ -16,6 +16,7 @@ from tests.support.tools import make_tool
 _METHODS = ("get", "post", "put", "patch", "delete")
 # What a path's first id is called after, where it is not the prefix of the id.
 _PREFIXES = {
+    "batch": "job",
     "conversation": "conv",
     "folder": "source",
     "sandbox_config": "sandbox",
@@ -116,6 +117,9 @@ def of_others(server: Product, client: Letta) -> dict[str, str]:
             f"UPDATE {table} SET organization_id = %s WHERE agent_id = %s", other, agent.id
         )
     server.query("UPDATE agents SET organization_id = %s WHERE id = %s", other, agent.id)
+    batch_id = new_id("job")
+    batch = "INSERT INTO batches (id, organization_id, run_ids, body_hash) VALUES (%s, %s, %s, '')"
+    server.query(batch, batch_id, other, [run_id])
     moved = "UPDATE providers SET organization_id = %s WHERE id = %s"
     server.query(moved, other, provider_id)
     server.query("UPDATE blocks SET organization_id = %s WHERE id = %s", other, block_id)
@@ -150,6 +154,7 @@ def of_others(server: Product, client: Letta) -> dict[str, str]:
         query = f"UPDATE {table} SET organization_id = %s WHERE id = %s"
         server.query(query, other, put_together[-1])
     return {
+        "batch_id": batch_id,
         "folder_id": folder_id,
         "file_id": file_id,
         "identity_id": put_together[0],

@@ -41,6 +41,7 @@ LISTS = {
     "agents": "agent",
     "archival-memory": "passage",
     "archives": "archive",
+    "batches": "batch",
     "blocks": "block",
     "conversations": "conv",
     "duplicates": "passage",
@@ -64,7 +65,7 @@ LISTS = {
 NOWHERE = {404, 405, 501}
 # Words that an operator gives to things; they are nobody's ids.
 FREE = {"project", "template", "base_template", "entity", "deployment", "trace", "target"}
-PREFIXES = {"folder": "source", "request": "message"}
+PREFIXES = {"batch": "job", "folder": "source", "request": "message"}
 NAMES = {
     "block_label": "human",
     "folder_name": "papers",
@@ -206,6 +207,7 @@ def snapshot(one: Organization) -> list[tuple[int, str]]:
         f"/agents/{ids['agent']}/messages",
         f"/conversations/{ids['conv']}",
         f"/runs/{ids['run']}/messages",
+        f"/messages/batches/{ids['batch']}",
         f"/steps/{ids['step']}",
         f"/archives/{ids['archive']}/agents",
         f"/agents/{ids['agent']}/archival-memory",

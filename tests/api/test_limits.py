@@ -316,3 +316,28 @@ async def test_without_a_proxy_that_is_trusted_nobody_says_who_he_is() -> None:
             for n in range(3)
         ]
     assert statuses == [500, 500, 429]
+
+
+def test_a_batch_counts_as_many_messages_as_it_has(
+    server: Product, url: str, provider: FakeProvider
+) -> None:
+    secret = new_organization(server, "batches")
+    client = Letta(base_url=server.url, api_key=secret)
+    one, two, three = (client.agents.create(model=HANDLE, memory_blocks=[]).id for _ in range(3))
+    gate = hold(provider, "a batch's first")
+    http = asking(url, "192.0.2.22", secret)
+
+    def send(*requests: tuple[str, str]) -> httpx.Response:
+        asked = [{"agent_id": agent_id, "input": text} for agent_id, text in requests]
+        return http.post("/v1/messages/batches", json={"requests": asked})
+
+    never = send((one, "x"), (two, "x"), (three, "x"))
+    assert (never.status_code, "at most 2 requests" in never.json()["detail"]) == (422, True)
+    assert send((one, "a batch's first")).status_code == 200
+    assert gate.reached.wait(60)
+    refused = send((two, "x"), (three, "x"))
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "2")
+    assert "O_USER_QUEUE_LIMIT" in refused.json()["detail"]
+    assert client.runs.list(agent_id=two).items == []
+    assert send((two, "x")).status_code == 200
+    gate.opened.set()

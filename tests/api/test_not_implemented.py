@@ -22,10 +22,9 @@ _HOSTED = (
     "/v1/agents/{}/schedule",
     "/v1/client-side-access-tokens",
     "/v1/environments",
-    "/v1/messages/batches",
     "/v1/templates",
 )
-"""What V1's hosted service does, and batches, which want a provider's."""
+"""What V1's hosted service does."""
 
 _SEGMENT = re.compile(r"\{\w+\}")
 

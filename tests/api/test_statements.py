@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
+import httpx
 import pytest
 from letta_client import NotFoundError
 
@@ -10,8 +11,8 @@ from o.ids import new_id
 from tests.support.chats import speak
 from tests.support.embedding_vendor import embedding_vendor
 from tests.support.product import Product, eventually
-from tests.support.provider import HANDLE, FakeProvider, call, do, say
-from tests.support.statements import log_statements
+from tests.support.provider import HANDLE, FakeProvider, call, do, last_user_text, say
+from tests.support.statements import StatementLog, log_statements
 from tests.support.statements import statements_of as sent_by
 from tests.support.tools import make_tool
 
@@ -332,3 +333,37 @@ def test_a_search_of_an_agents_archives_costs_four_statements_and_two_for_meanin
     # each goes, in the same trip, how it is to be planned and how long it may take.
     assert counts == {"fts": (4, 4), "hybrid": (5, 5)}
     assert len(sent) == sum(counts["hybrid"]), sent
+
+
+def test_a_batch_costs_as_many_statements_however_large_it_is(
+    product: Product, provider: FakeProvider
+) -> None:
+    client = product.client()
+    agent = client.agents.create(model=HANDLE, memory_blocks=[])
+    http = httpx.Client(base_url=product.url, timeout=60)
+    gate = provider.hold(lambda prompt: last_user_text(prompt) == "keeps it busy")
+    client.agents.messages.create_async(agent.id, input="keeps it busy")
+    assert gate.reached.wait(30)
+
+    def costs(method: str, path: str = "", body: object = None) -> tuple[Any, int]:
+        log = StatementLog(product)
+        answer = http.request(method, f"/v1/messages/batches{path}", json=body)
+        answer.raise_for_status()
+        product.query("SELECT 'end of a batch'")
+        eventually(lambda: "end of a batch" in log.text(), what="the log's end")
+        sent = [f"{how}: {text}" for how, text in log.sent_by("o api")]
+        return answer.json(), len(without_control(sent))
+
+    counts = []
+    for many in (2, 2, 18):  # what is asked once only is asked the first time
+        requests = [{"agent_id": agent.id, "input": f"{n}"} for n in range(many)]
+        batch, made = costs("POST", body={"requests": requests})
+        _, read = costs("GET", f"/{batch['id']}")
+        _, messages = costs("GET", f"/{batch['id']}/messages")
+        _, listed = costs("GET")
+        cancelled, ended = costs("PATCH", f"/{batch['id']}/cancel")
+        assert cancelled["metadata"]["runs"]["cancelled"] == many
+        counts.append([made, read, messages, listed, ended])
+    gate.opened.set()
+    assert counts[1] == counts[2]
+    assert counts[2] == [7, 1, 2, 1, 9], counts

@@ -15,6 +15,7 @@ from o.storage.old_rows import (
     Place,
     list_organizations,
     purge_audit,
+    purge_batches,
     purge_runs,
     purge_usage,
 )
@@ -52,6 +53,9 @@ UPDATE runs SET callback_url = 'http://x' WHERE id = 'run-1-agent-3';
 INSERT INTO agent_waits (awaited_run_id, run_id) VALUES ('run-1-agent-4', 'run-2-agent-2'),
     ('run-1-agent-5', 'run-1-agent-6');
 UPDATE runs SET created_at = now() - interval '20 days' WHERE agent_id = 'agent-7';
+INSERT INTO batches (id, organization_id, run_ids, body_hash, created_at)
+SELECT 'job-' || id, organization_id, ARRAY['run-gone', id], '', created_at FROM runs;
+UPDATE batches SET callback_url = 'http://x' WHERE id = 'job-run-2-agent-3';
 INSERT INTO audit_records (id, organization_id, what, created_at)
 SELECT 'audit-' || n || '-' || id, id, 'key.create', now() - make_interval(days => n)
 FROM organizations, generate_series(0, 29) AS n WHERE id LIKE 'org-%';
@@ -65,7 +69,15 @@ _STAY = {
     "run-1-agent-3",  # its callback is not sent
     "run-1-agent-4",  # a run that is under way waits for it
 }
-_GROWING = {"runs", "steps", "run_events", "approvals", "audit_records", "other_usage"}
+_GROWING = {
+    "runs",
+    "steps",
+    "run_events",
+    "approvals",
+    "batches",
+    "audit_records",
+    "other_usage",
+}
 _HELD = "SELECT FROM {} WHERE {} = 'run-1-agent-120'"
 _LEFT = text("SELECT id FROM runs WHERE created_at < now() - interval '5 days' ORDER BY id")
 
@@ -89,6 +101,7 @@ async def test_what_is_old_goes_and_what_somebody_needs_stays(database: Database
     await hold_a_decision_and_then_its_run(database, kept)
     is_done = f"SELECT (SELECT count(*) <= {3_000 + len(_STAY)} FROM runs)"
     is_done += " AND (SELECT count(*) <= 605 FROM audit_records)"
+    is_done += " AND (SELECT count(*) <= 3002 FROM batches)"
     await go_round(database, Retention(runs=kept, audit=kept), is_done)
     async with database.connect() as connection:
         left = set(await connection.scalars(_LEFT))
@@ -100,6 +113,10 @@ async def test_what_is_old_goes_and_what_somebody_needs_stays(database: Database
             assert await connection.scalar(text(counts.format(table))) == 0, table
         used = "SELECT sum(calls), sum(total_tokens) FROM other_usage WHERE model = 'openai/x'"
         assert (await connection.execute(text(used))).one() == (6_994, 7 * 6_994)
+        # As their runs would, though some of those stay; and two more, of which one is open and
+        # the other still to be told of.
+        batches = "SELECT count(*) FROM batches"
+        assert await connection.scalar(text(batches)) == 3_000 + 2
         # Of the organization that was there, too.
         assert await connection.scalar(text("SELECT count(*) FROM audit_records")) == 5 * 121
     days = "SELECT count(DISTINCT day) = 6 FROM other_usage WHERE model = 'openai/y'"
@@ -132,6 +149,7 @@ async def plans_of(database: Database, kept: timedelta) -> dict[str, Any]:
         assert (first, purged.looked_at) == ("org-00000000-0000-4000-8000-000000000000", 20)
         assert await purge_audit(connection, "org-1", kept=kept, limit=2) == 2
         assert await purge_usage(connection, "org-1", kept=kept, limit=2) == 2
+        assert await purge_batches(connection, "org-1", kept=kept, limit=2) == 2
         event.remove(database.engine.sync_engine, "before_cursor_execute", note)
         await nested.rollback()
         found = {}
@@ -141,7 +159,7 @@ async def plans_of(database: Database, kept: timedelta) -> dict[str, Any]:
                     f"EXPLAIN (FORMAT JSON) {statement}", parameters
                 )
                 found[statement] = plan.scalar_one()
-    assert len(found) == 10
+    assert len(found) == 11
     return found
 
 

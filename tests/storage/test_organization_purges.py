@@ -64,6 +64,8 @@ INSERT INTO kept_parts (organization_id, owner_id, source, name, part)
 SELECT organization_id, 'tool-' || n, 'af', 'x', '1' FROM made;
 INSERT INTO other_usage (organization_id, agent_id, model, day)
 SELECT organization_id, 'agent-' || n, 'x', current_date FROM made;
+INSERT INTO batches (id, organization_id, run_ids, body_hash)
+SELECT 'job-' || n, organization_id, '{{x}}', '' FROM made;
 INSERT INTO deleted_rows (shown_id, id, kind, organization_id, created_at)
 SELECT 'x' || n, 'x' || n, 'agents', organization_id, now() FROM made;
 INSERT INTO worker_requests (id, organization_id, kind, request)

@@ -79,6 +79,8 @@ def _fill_more(one: Organization) -> None:
     told = _turn(one, say("hello"))
     ids["message"], ids["run"] = told["messages"][0]["id"], told["messages"][0]["run_id"]
     ids["step"] = _ask(one, "GET", f"/runs/{ids['run']}/steps")[0]["id"]
+    batch = {"requests": [{"agent_id": ids["agent"], "input": "hello"}]}
+    ids["batch"] = _made(one, "/messages/batches", batch)
     asked = _turn(one, INSERT)["messages"][-1]
     ids["request"], ids["call"] = asked["id"], asked["tool_call"]["tool_call_id"]
     provider = {"name": "own", "provider_type": "vllm", "base_url": "http://127.0.0.1:9/v1"}

@@ -14,7 +14,7 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from o.storage.tables.columns import (
     authors,
@@ -208,6 +208,22 @@ runs = Table(
     Column("events_kept", Boolean, nullable=False, server_default=text("true")),
     Column("approval_id", Text),
     Column("origin_run_id", Text),
+    Column("callback_url", Text),
+    time("callback_sent_at"),
+    Column("callback_status_code", Integer),
+    Column("callback_error", Text),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    id_column(),
+    owner(),
+    Column("run_ids", ARRAY(Text), nullable=False),
+    Column("body_hash", Text, nullable=False),
+    Column("created_by_id", Text),
+    time("created_at", nullable=False),
+    time("cancelled_at"),
     Column("callback_url", Text),
     time("callback_sent_at"),
     Column("callback_status_code", Integer),
