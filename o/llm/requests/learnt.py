@@ -31,6 +31,9 @@ class Learnt:
     def __init__(self, lessons: Lessons | None = None) -> None:
         self._lessons = lessons
         self._known: dict[ModelKey, frozenset[str]] = {}
+        # What was learnt here and may not be among what is being read, and what of that is stored.
+        self._fresh: dict[ModelKey, frozenset[str]] = {}
+        self._stored: set[ModelKey] = set()
         self._guesses: dict[ModelKey, tuple[float, frozenset[str]]] = {}
         self._refused: OrderedDict[tuple[ModelKey, int], float] = OrderedDict()
 
@@ -76,17 +79,25 @@ class Learnt:
         )
         if self._lessons is None or not key.organization_id:
             return
+        self._fresh[key] = self._fresh.get(key, _NOTHING) | lessons
         try:
             await self._lessons.add(key, lessons)
         except Exception as error:
             _log.warning("lesson is not kept", extra={"error": type(error).__name__})
+        self._stored.add(key)
 
     async def refresh(self) -> None:
         """Take over what the others have learnt, and forget what is too old."""
         if self._lessons is None:
             return
-        alone = {key: found for key, found in self._known.items() if not key.organization_id}
-        self._known = alone | await self._lessons.all()
+        for key in self._stored:  # whoever reads now finds them
+            self._fresh.pop(key, None)
+        self._stored.clear()
+        found = await self._lessons.all()
+        alone = {key: known for key, known in self._known.items() if not key.organization_id}
+        self._known = alone | found
+        for key, lessons in self._fresh.items():
+            self._known[key] = self._known.get(key, _NOTHING) | lessons
 
     async def keep_fresh(self, *, interval_s: float = 0.0) -> None:
         """Refresh every half a minute, or every `interval_s` where that is longer."""

@@ -194,8 +194,8 @@ class Ways:
             return frozenset()
         sent = frozenset(optional_fields(usual, streams=self._streams))
         if not sent:
-            plainer = self.fit(replace(way, takes=with_lessons(takes, frozenset({PLAIN_SCHEMAS}))))
-            return frozenset({PLAIN if plainer.notes == usual.notes else PLAIN_SCHEMAS})
+            is_plain = with_lessons(takes, frozenset({PLAIN})) == takes
+            return frozenset({PLAIN_SCHEMAS if is_plain else PLAIN})
         first = next(({name} for name in _LEAST_NEEDED if name in sent), sent)
         self._learnt.guess(self._key, frozenset(f"{FIELD}{name}" for name in first))
         return frozenset()

@@ -1,14 +1,17 @@
 """A request that is refused is made again, more carefully, and what helped is remembered."""
 
+import asyncio
 import json
 import re
 from typing import Any
 
 import pytest
 
+from o.domain.lessons import ModelKey
 from o.domain.llm import ReplyDelta, ToolSpec
 from o.errors import ModelError
 from o.llm.models import Models
+from o.llm.requests.learnt import Learnt
 from tests.llm.answering import Server, chunk
 from tests.llm.answering import ask as answered_by
 from tests.llm.requests.asking import (
@@ -312,6 +315,38 @@ async def test_what_is_refused_without_a_word_is_found_with_the_next_turn(
         assert (await ask(models, asked_for(), streams=True)).text == "hello"
         assert len(strict.asked) == count
     assert shelf.kept == {}, "that is a guess, and not for others"
+
+
+class SlowShelf(Shelf):
+    """Lessons that are read slowly."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_read = asyncio.Event()
+        self.may_be_told = asyncio.Event()
+
+    async def all(self) -> dict[ModelKey, frozenset[str]]:
+        found = await super().all()
+        self.is_read.set()
+        await self.may_be_told.wait()
+        return found
+
+
+async def test_what_is_learnt_while_lessons_are_read_is_known_on() -> None:
+    shelf = SlowShelf()
+    learnt = Learnt(shelf)
+    key = ModelKey("org-1", "openai", "mark", "some-model")
+    reading = asyncio.create_task(learnt.refresh())
+    await shelf.is_read.wait()
+    await learnt.learn(key, frozenset({"plain"}))
+    shelf.may_be_told.set()
+    await reading
+    assert learnt.of(key) == {"plain"}
+    await learnt.refresh()
+    assert learnt.of(key) == {"plain"}
+    shelf.kept.clear()
+    await learnt.refresh()
+    assert learnt.of(key) == frozenset(), "what is deleted is forgotten"
 
 
 async def test_a_provider_that_is_found_elsewhere_is_a_new_one(
