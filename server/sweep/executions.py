@@ -42,6 +42,8 @@ _PASSING_CAUSES = frozenset(
         WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FAILOVER_CLOSE_COMMAND,
     }
 )
+_CANCEL = "cancel_runs"
+_BESIDE_TURNS = frozenset({_CANCEL, "close_run", "decide", "find_pending"})
 _TASK_ENDS = frozenset(
     {
         EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
@@ -66,10 +68,12 @@ class Execution:
 
     Attributes:
         run_id: Temporal's id of it, empty when there was never one.
+        is_at_work: Whether an activity of a turn is under way, and no cancel that would stop it.
     """
 
     standing: Standing
     run_id: str = ""
+    is_at_work: bool = False
 
 
 async def find_execution(client: Client, workflow_id: str) -> Execution:
@@ -96,7 +100,9 @@ async def find_execution(client: Client, workflow_id: str) -> Execution:
     if await _asks_what_nobody_reads(client, raw.pending_activities):
         return Execution(Standing.STUCK, run_id)
     in_hand = raw.HasField("pending_workflow_task") or raw.pending_activities
-    return Execution(Standing.BUSY if in_hand else Standing.IDLE, run_id)
+    under_way = {one.activity_type.name for one in raw.pending_activities}
+    is_at_work = bool(under_way - _BESIDE_TURNS) and _CANCEL not in under_way
+    return Execution(Standing.BUSY if in_hand else Standing.IDLE, run_id, is_at_work)
 
 
 async def end_if_stuck(client: Client, workflow_id: str) -> None:

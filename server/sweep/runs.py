@@ -76,7 +76,8 @@ class RunSweeper:
         """
         execution = await find_execution(self._client, conversation.id)
         if execution.standing is Standing.BUSY:
-            if not conversation.has_begun:
+            # Else it would have more cancels to go through with each look, and come to nothing.
+            if execution.is_at_work and not conversation.has_begun:
                 await self._stop_cancelled(conversation.id)
             return 0
         if conversation.waits and execution.standing is Standing.IDLE:
