@@ -149,7 +149,10 @@ class StepActivities:
         )
 
     async def _reply(self, step: StepToTake) -> ModelReply:
-        is_last_try = step.failures + 1 >= self._limits.model_attempts
+        is_last_try = (
+            step.failures + 1 >= self._limits.model_attempts
+            and step.choice.place + 1 == len(step.choice.models)  # else another model is asked
+        )
         request = step.request.model_copy(update={"is_last_try": is_last_try})
         if not step.run.options.stream_tokens:
             return await self._model.complete(request)
