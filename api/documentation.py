@@ -67,6 +67,22 @@ FAILURES: Responses = {
 MCP_FAILURES: Responses = {
     502: {"model": ErrorBody, "description": "The MCP server cannot be asked, or answers oddly"}
 }
+CONNECTION: Responses = {
+    200: {
+        "description": "What becomes of the connection",
+        "content": {
+            "text/event-stream": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"data": {"type": "string"}},
+                    "description": "Events `data: <JSON>` with `event`, `server_name`, and `tools` "
+                    "or a `message`: `connection_attempt`, then `success`, or `error`, ahead of "
+                    "it `oauth_required` where a token is missing; `[DONE]`; comments in silence.",
+                }
+            }
+        },
+    }
+}
 
 ANSWER: Responses = FAILURES | {
     200: {

@@ -175,6 +175,13 @@ class McpFailed(OError):
         self.answered = answered
 
 
+class McpUnauthorized(McpFailed):
+    """The server wants to know who asks (401), and says how that is shown: by OAuth, as a rule."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, answered=True)
+
+
 class ToolFailed(OError):
     """A tool call went wrong; the text is what the model reads as the tool's return."""
 

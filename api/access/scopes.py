@@ -28,6 +28,8 @@ _KEYS_OF_OTHERS = re.compile(
     f"|/tools/mcp/servers(?:/{_ID}(?:/resync)?)?",
     re.DOTALL,
 )
+# What goes out to the servers of others, though it changes nothing here.
+_ASKING_GETS = re.compile(f"/mcp-servers/connect/{_ID}")
 _ALWAYS_ADMIN = re.compile("/admin(?:/.*)?|/codec/.*|/sandbox-config(?:/.*)?", re.DOTALL)
 
 
@@ -37,6 +39,8 @@ def wanted_scopes(method: str, path: str) -> frozenset[Scope]:
     is_read = method in _READS
     if _ALWAYS_ADMIN.fullmatch(inner) or (not is_read and _KEYS_OF_OTHERS.fullmatch(inner)):
         return _ADMIN
+    if is_read and _ASKING_GETS.fullmatch(inner):
+        return _WRITE
     if is_read or (method == "POST" and _READING_POSTS.fullmatch(inner)):
         return _READ
     if method == "POST" and _SENDING_POSTS.fullmatch(inner):

@@ -1,13 +1,16 @@
 """MCP servers: create, list, retrieve, change, delete, refresh, and their tools."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Query, Response
+from fastapi.responses import StreamingResponse
 
+from api.answers.connecting import connection_stream
 from api.bodies import answer
 from api.deps import ActorDep, Parts, PartsDep, ReadsDep, ToolId, TransactionDep
-from api.documentation import MCP_FAILURES
+from api.documentation import CONNECTION, MCP_FAILURES
 from api.tools.tool_runs import run_by_worker
 from api.wire.mcp import (
     CreateMcpServerBody,
@@ -90,6 +93,20 @@ async def update(
 async def delete(server_id: ServerId, connection: TransactionDep, actor: ActorDep) -> None:
     """Delete a server with its tools, which every agent loses."""
     await stored.delete_mcp_server(connection, actor, server_id)
+
+
+@router.get(
+    "/mcp-servers/connect/{mcp_server_id}",
+    operation_id="mcp_connect_mcp_server",
+    summary="Try to connect to an MCP server",
+    response_class=StreamingResponse,
+    responses=CONNECTION,
+)
+async def connect(server_id: ServerId, parts: PartsDep, actor: ActorDep) -> Response:
+    """Events while O connects to a server and lists its tools. What is stored stays as it is."""
+    async with parts.database.connect() as connection:
+        server = await stored.get_mcp_server(connection, actor, server_id)
+    return connection_stream(server, partial(parts.mcp.list_tools, actor, server_id))
 
 
 @router.patch(

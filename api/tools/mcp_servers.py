@@ -163,8 +163,18 @@ class McpBook:
                 )
             raise
 
+    async def list_tools(self, actor: Actor, server_id: str) -> list[McpTool]:
+        """What a stored server lists now, which changes nothing here.
+
+        Raises:
+            NotFound: There is none.
+            McpFailed: It could not be asked.
+            Unavailable: No worker could be asked.
+        """
+        return await self._listed(actor, {"server_id": server_id})
+
     async def _refresh(self, actor: Actor, server_id: str) -> ToolChanges:
-        listed = await self._listed(actor, {"server_id": server_id})
+        listed = await self.list_tools(actor, server_id)
         for attempt in range(_ATTEMPTS):
             try:
                 async with self._database.begin() as connection:

@@ -10,7 +10,7 @@ import aiohttp
 import httpx2
 from yarl import URL
 
-from o.errors import McpFailed
+from o.errors import McpFailed, McpUnauthorized
 from o.outbound import OutboundGuard, connection_failure, is_refusal
 
 _CHUNK = 64 * 1024
@@ -31,6 +31,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
     Attributes:
         problem: The first thing that was wrong, in words; the package's own errors say little.
         refused: Whether that was the server's answer, before it did anything.
+        challenged: Whether it was a 401 that says how to show who asks (`WWW-Authenticate`).
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         self._sessions: dict[tuple[str, str, int | None], aiohttp.ClientSession] = {}
         self.problem = ""
         self.refused = False
+        self.challenged = False
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one request. No redirect is followed here, and each address is judged by itself."""
@@ -59,6 +61,8 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             raise self._failed(f"it sent more than {self._most} bytes")
         body = await request.aread()
         farewell = request.method == "DELETE"
+        # Behind the first request, a GET is for what the server has to say by itself, if anything.
+        is_aside = farewell or (request.method == "GET" and bool(self._sessions))
         try:
             response = await self._session(request.url).request(
                 request.method,
@@ -72,8 +76,8 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             )
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
             raise self._failed(_words(error)) from error
-        if not farewell and request.method != "GET":
-            self._note_status(response.status)
+        if not is_aside:
+            self._note_status(response)
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             response.close()
             raise self._failed("it compresses what it sends, which was not asked for")
@@ -109,12 +113,14 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         ]
         return [*kept, *self._headers.items(), ("Accept-Encoding", "identity")]
 
-    def _note_status(self, status: int) -> None:
+    def _note_status(self, response: aiohttp.ClientResponse) -> None:
+        status = response.status
         if status >= 300 and not self.problem:
             is_redirect = status < 400
             words = "it redirects to somewhere else, which is not followed"
             words = words if is_redirect else _FAILURES.get(status, f"it answered {status}")
             self.problem, self.refused = words, status < 500
+            self.challenged = status == 401 and "WWW-Authenticate" in response.headers
 
     def _failed(self, words: str, error: Exception | None = None) -> httpx2.TransportError:
         self.problem = self.problem or words
@@ -174,4 +180,6 @@ def failure_of(transport: GuardedTransport) -> McpFailed | None:
     """What the transport met, as an error; None where it met nothing."""
     if not transport.problem:
         return None
+    if transport.challenged:
+        return McpUnauthorized(transport.problem)
     return McpFailed(transport.problem, answered=transport.refused)

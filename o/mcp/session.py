@@ -28,7 +28,7 @@ from o.domain.json_bounds import JsonOutOfBounds, check_json
 from o.domain.mcp import McpTarget, McpTool
 from o.errors import McpFailed
 from o.mcp.content import text_of
-from o.mcp.http import GuardedTransport
+from o.mcp.http import GuardedTransport, failure_of
 from o.mcp.mending import mended_greeting, mended_list, tools_of
 from o.mcp.stdio import Lines, Spawn
 from o.outbound import OutboundGuard
@@ -246,8 +246,8 @@ def said(error: BaseException, transport: GuardedTransport) -> McpFailed:
         return first
     if isinstance(first, MCPError) and not _is_ours(first) and not transport.refused:
         return McpFailed(f"it says: {first.message[:2_000]}", answered=True)
-    if transport.problem:
-        return McpFailed(transport.problem, answered=transport.refused)
+    if (failure := failure_of(transport)) is not None:
+        return failure
     text = str(first)
     if text.startswith("Unexpected content type"):
         return McpFailed("what it answers is neither JSON nor a stream of events")

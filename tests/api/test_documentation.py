@@ -103,6 +103,7 @@ def test_streams_are_documented_as_events() -> None:
         "POST /v1/conversations/{conversation_id}/messages",
         "POST /v1/chat/completions",
         "POST /v1/voice-beta/{agent_id}/chat/completions",
+        "GET /v1/mcp-servers/connect/{mcp_server_id}",
     ]
     only = DOCUMENT["paths"]["/v1/runs/{run_id}/stream"]["post"]["responses"]
     assert list(only["200"]["content"]) == ["text/event-stream"]

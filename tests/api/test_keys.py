@@ -97,6 +97,8 @@ def scopes_of(method: str, path: str) -> set[str]:
         return {"admin"}
     if method == "POST" and re.search(sends, path):
         return {"admin", "write", "approve"}
+    if path.startswith("/v1/mcp-servers/connect/"):
+        return {"admin", "write"}
     if method == "GET" or (method == "POST" and re.search(reading_posts, path)):
         return {"admin", "write", "read"}
     return {"admin", "write"}

@@ -11,6 +11,7 @@ from aiohttp import web
 
 VERSION = "2025-06-18"
 METADATA = "http://169.254.169.254/latest/meta-data"
+CHALLENGE = {"WWW-Authenticate": 'Bearer resource_metadata="http://x/y"'}
 ECHO = {"name": "echo", "description": "Echo", "inputSchema": {"type": "object"}}
 BOMB = {
     "type": "object",
@@ -74,6 +75,8 @@ class Hostile:
                 await response.write(_event(note) * 100)
         if way == "farewell" and request.method == "DELETE":
             await asyncio.sleep(60)
+        if way == "unauthorized":
+            return web.Response(status=401, headers=CHALLENGE)
         return web.Response(status=404 if way == "no_get" else 405)
 
     async def _greet(  # noqa: C901, PLR0911  a table of misdeeds
@@ -99,8 +102,9 @@ class Hostile:
             case "garbage":
                 return web.Response(text="{not json", content_type="application/json")
             case "unauthorized":
-                challenge = {"WWW-Authenticate": 'Bearer resource_metadata="http://x/y"'}
-                return web.Response(status=401, headers=challenge)
+                return web.Response(status=401, headers=CHALLENGE)
+            case "plain_401":
+                return web.Response(status=401)
             case "redirect":
                 raise web.HTTPTemporaryRedirect(METADATA)
             case "redirect_within":
