@@ -9,7 +9,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.errors import AlreadyStarted, as_activity_failure
 from activities.heartbeat import heartbeating
-from o.errors import OError
+from o.errors import ModelError, OError
 from o.secrets import Keyring, SecretUnreadable
 from o.storage.database import Database, with_patience
 from o.storage.worker_requests import (
@@ -119,4 +119,12 @@ class WorkerRequestActivities:
         except OError as error:
             if error.retryable:
                 raise
-            return {"error": {"type": type(error).__name__, "message": error.message}}
+            return {"error": _told(error)}
+
+
+def _told(error: OError) -> dict[str, Any]:
+    """An error as the API reads it; of a model's with what its provider said."""
+    told: dict[str, Any] = {"type": type(error).__name__, "message": error.message}
+    if isinstance(error, ModelError):
+        told |= {"kind": error.kind, "detail": error.detail, "status": error.status}
+    return told

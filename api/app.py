@@ -49,6 +49,7 @@ from api.routes import (
     first_page,
     folder_files,
     folders,
+    generation,
     groups,
     health,
     histories,
@@ -243,6 +244,7 @@ _ROUTERS = tuple(
         messages,
         cancels,
         compaction,
+        generation,
         streams,
         conversation_messages,
         agent_files,  # its `import` is no agent

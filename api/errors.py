@@ -79,6 +79,13 @@ def run_failed(error: RunError) -> JSONResponse:
     return JSONResponse(failure_body(error), status_code=error.status, headers=NO_RETRY)
 
 
+def model_failed(error: ModelError) -> JSONResponse:
+    """The same of a model that was asked outside of any run. Workers have repeated what helps."""
+    return run_failed(
+        RunError(type=error.kind, message=error.message, detail=error.detail, status=error.status)
+    )
+
+
 def unauthorized(said: str = UNAUTHORIZED) -> JSONResponse:
     """V1's answer to a request without a valid token, and how to send one."""
     return JSONResponse({"detail": said}, status_code=401, headers={"www-authenticate": "Bearer"})

@@ -12,7 +12,7 @@ from temporalio.exceptions import TemporalError
 from temporalio.service import RPCError
 
 from o import errors
-from o.errors import OError, Unavailable
+from o.errors import ModelError, OError, Unavailable
 from o.ids import new_id
 from o.secrets import Keyring
 from o.storage.database import Database, with_patience
@@ -125,8 +125,11 @@ async def _end(handle: WorkflowHandle[Any, None]) -> bool:
     return True
 
 
-def _error(stored: dict[str, str]) -> OError:
+def _error(stored: dict[str, Any]) -> OError:
     """What a worker raised, as one of ours."""
+    if stored["type"] == "ModelError":
+        given = {name: stored[name] for name in ("detail", "status") if name in stored}
+        return ModelError(stored.get("kind", "llm_error"), stored["message"], **given)
     kind = getattr(errors, stored["type"], OError)
     try:
         found: OError = kind(stored["message"])

@@ -85,12 +85,16 @@ HEARTBEAT_TIMEOUT = timedelta(seconds=2)
 # What is short and what others wait for (a cancel, a decision, the end of a run) has a task queue
 # of its own, and so have callbacks, which wait for foreign receivers, and what the API asks of
 # workers: no number of model calls that hang keeps them waiting. Steps and tools stay on the queue
-# of the conversation, because a worker is handed the activities of its own workflow tasks at once.
+# of the conversation, because a worker is handed the activities of its own workflow tasks at once;
+# model calls that the API asks for are with them, so that they keep none of its other work waiting.
 _CONTROL = "-control"
 _CALLBACKS = "-callbacks"
 _REQUESTS = "-requests"
 _EMBEDDING = "-embedding"
 _FILES = "-files"
+
+MODEL_CALL = "model_call"
+"""What the API asks of workers that is a model call, by its kind."""
 
 
 def control_queue(task_queue: str) -> str:
@@ -103,9 +107,9 @@ def callback_queue(task_queue: str) -> str:
     return task_queue + _CALLBACKS
 
 
-def request_queue(task_queue: str) -> str:
-    """Where workers are asked for what the API does not do itself."""
-    return task_queue + _REQUESTS
+def request_queue(task_queue: str, kind: str = "") -> str:
+    """Where workers are asked for what the API does not do itself, by the kind of it."""
+    return task_queue if kind == MODEL_CALL else task_queue + _REQUESTS
 
 
 def embedding_queue(task_queue: str) -> str:

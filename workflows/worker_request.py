@@ -19,7 +19,7 @@ class WorkerRequestWorkflow:
         await workflow.execute_activity(
             contract.serve_request,
             request,
-            task_queue=options.request_queue(workflow.info().task_queue),
+            task_queue=options.request_queue(workflow.info().task_queue, request.kind),
             start_to_close_timeout=at_most,
             schedule_to_close_timeout=at_most,
             heartbeat_timeout=options.HEARTBEAT_TIMEOUT,

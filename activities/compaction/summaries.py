@@ -4,20 +4,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy.exc import SQLAlchemyError
 from temporalio import activity
 
 from activities.compaction.room import Room
+from activities.counting import count_usage
 from activities.errors import model_failure, pause_before_retry
 from o.domain.compaction import CompactionSettings
-from o.domain.llm import LanguageModel, ModelReply, ModelRequest
+from o.domain.llm import LanguageModel, ModelRequest
 from o.domain.messages import Message
 from o.domain.text import storable
 from o.errors import ModelError
 from o.memory.compaction import Plan, excerpts
 from o.memory.summariser import self_request, transcript_request
 from o.storage.database import Database
-from o.storage.usage import add_lost_usage
 
 WindowOf = Callable[[str, str], Awaitable[int | None]]
 """Tokens that a model of an organization reads, None where nobody knows: (organization, handle)."""
@@ -109,7 +108,10 @@ class Summaries:
             facts = {"model": request.handle, "kind": error.kind}
             activity.logger.warning("no summary was written", extra=facts)
             return ""
-        await self._count(room, request.handle, reply)
+        agent = room.agent
+        await count_usage(
+            self._database, agent.organization_id, agent.id, request.handle, reply.usage
+        )
         return storable(reply.text).strip()
 
     def _raise_if_it_may_help(self, error: ModelError) -> None:
@@ -117,13 +119,3 @@ class Summaries:
         if error.retryable and attempt < self._limits.attempts:
             pause = pause_before_retry(error, attempt)
             raise model_failure(error.kind, error.status, retry_in=pause)
-
-    async def _count(self, room: Room, handle: str, reply: ModelReply) -> None:
-        try:
-            async with self._database.connect() as connection:
-                await add_lost_usage(
-                    connection, room.agent.organization_id, room.agent.id, handle, reply.usage
-                )
-        except SQLAlchemyError as error:
-            facts = {"error": type(error).__name__}
-            activity.logger.warning("usage of a summary is not counted", extra=facts)

@@ -15,6 +15,7 @@ from o.domain.runs import (
     RequestConfig,
     RunClosed,
     RunOptions,
+    Usage,
 )
 from o.ids import pattern
 
@@ -215,8 +216,13 @@ _OURS = {"cost_nano", "unpriced_steps", "estimated_tokens", "fullest_tokens", "w
 
 def usage_body(closed: RunClosed) -> dict[str, Any]:
     """V1's `LettaUsageStatistics`: sums over the steps; `context_tokens` is the last call's."""
-    usage = closed.usage.model_dump(exclude=_OURS)
-    return {"message_type": "usage_statistics", **usage, "run_ids": None}
+    return usage_fields(closed.usage)
+
+
+def usage_fields(usage: Usage) -> dict[str, Any]:
+    """V1's `LettaUsageStatistics` of what was used, of whatever calls."""
+    fields = usage.model_dump(exclude=_OURS)
+    return {"message_type": "usage_statistics", **fields, "run_ids": None}
 
 
 def error_body(run_id: str, closed: RunClosed) -> dict[str, Any] | None:

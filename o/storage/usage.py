@@ -107,7 +107,7 @@ async def sum_usage_by(
 async def add_lost_usage(
     connection: AsyncConnection, organization_id: str, agent_id: str, model: str, usage: Usage
 ) -> None:
-    """Count a reply that was paid for and cannot be used. Adds up: call it once a reply."""
+    """Count a reply that was paid for and that no step tells of. Adds up: call it once a reply."""
     told = usage.model_dump(include={*_TOKENS, "cost_nano"})
     await connection.execute(
         _ADD_LOST,

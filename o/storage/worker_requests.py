@@ -10,10 +10,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from o.secrets import Keyring
+from workflows import options
 
 RUN_TOOL, LIST_MCP_TOOLS, EMBED = "run_tool", "mcp_list_tools", "embed"
 COMPACT = "compact"
 INSTALL = "install_requirements"
+ASK_MODEL = options.MODEL_CALL
 """The kinds that there are; `server/` says which handler has which."""
 
 

@@ -16,6 +16,7 @@ from activities.compact import CompactActivities
 from activities.embedding.messages import MessageEmbeddingActivities
 from activities.embedding.passages import EmbeddingActivities
 from activities.ingestion import IngestionActivities
+from activities.model_calls import ModelCalls
 from activities.runs import RunActivities
 from activities.step.traces import StepTraces
 from activities.steps import StepActivities, StepLimits
@@ -46,7 +47,7 @@ from o.storage.model_lessons import StoredLessons
 from o.storage.providers import provider_reader
 from o.storage.search.embedded import MESSAGES
 from o.storage.search.space_index import make_space_index
-from o.storage.worker_requests import COMPACT
+from o.storage.worker_requests import ASK_MODEL, COMPACT
 from o.temporal.connection import connect_or_explain
 from sandbox.protocol import Sandbox
 from server.sweep.sweeper import Sweeper
@@ -203,7 +204,8 @@ async def _polling(
     outside = outside_work(settings, client, database, keyring, sandbox, embedding, slots=slots)
     indexes = partial(make_space_index, database)
     of_messages = partial(make_space_index, database, kept=MESSAGES)
-    handlers = {**outside.handlers, COMPACT: compaction.serve}
+    asking = ModelCalls(model, database, attempts=settings.model_attempts)
+    handlers = {**outside.handlers, COMPACT: compaction.serve, ASK_MODEL: asking.serve}
     served = WorkerRequestActivities(database, keyring, handlers).serve_request
     embed_soon = embedding.starter(client, settings.task_queue)
     of_turns: list[Callable[..., Any]] = [
@@ -215,6 +217,7 @@ async def _polling(
             embed_soon=embed_soon,
         ).run_tool,
         compaction.compact,
+        served,
         approvals.begin_answer,
         # What was scheduled before these had queues of their own comes here.
         *control,

@@ -1,5 +1,6 @@
 """A provider that hangs keeps its own agents waiting, and nobody else."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -100,6 +101,34 @@ def test_calls_that_hang_leave_room_for_other_providers_and_are_cancelled_at_onc
     eventually(lambda: beset.hanging.waiting == 0, within_s=90, what="the end of what is cancelled")
     assert beset.send(beset.well, "and now?").status_code == 200
     eventually(lambda: "waiting_for_room" not in _ready(beset.product).json(), what="room")
+
+
+@pytest.mark.timeout(120)
+async def test_models_that_are_asked_outside_of_turns_keep_nothing_else_of_the_workers_waiting(
+    beset: Beset,
+) -> None:
+    before = beset.hanging.waiting
+    source = 'def greet() -> str:\n    """Greet."""\n    return "hello"\n'
+    async with httpx.AsyncClient(base_url=f"{beset.product.url}/v1", timeout=90) as client:
+        address = f"/agents/{beset.hung}/generate"
+        asked = [
+            asyncio.ensure_future(client.post(address, json={"prompt": "hello"}))
+            for _ in range(SIDE_SLOTS + 10)
+        ]
+        wanted = before + len(asked)
+        await asyncio.to_thread(
+            lambda: eventually(lambda: beset.hanging.waiting >= wanted, what="calls that hang")
+        )
+        ran = await client.post("/tools/run", json={"source_code": source, "args": {}})
+        assert (ran.status_code, ran.json()["tool_return"]) == (200, "hello"), ran.text
+        answer = await client.post(f"/agents/{beset.well}/generate", json={"prompt": "hello"})
+        assert answer.json()["content"] == "You said: hello"
+        for one in asked:
+            one.cancel()
+        await asyncio.wait(asked)
+    await asyncio.to_thread(
+        lambda: eventually(lambda: beset.hanging.waiting <= before, what="the end of the calls")
+    )
 
 
 @pytest.mark.timeout(120)

@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tests.support.windows import summary_action, tokens_of, too_long, window_of
+from tests.support.writing import writing_action
 
 MODEL = "scripted"
 HANDLE = f"openai/{MODEL}"
@@ -263,7 +264,8 @@ class FakeProvider:
 def choose(prompt: Prompt) -> Action:
     """What to do about a prompt."""
     text = last_user_text(prompt)
-    if (scripted := summary_action(prompt)) is not None:
+    scripted = summary_action(prompt) or writing_action(prompt)
+    if scripted is not None:
         return scripted
     if text.startswith("do:"):
         actions: list[Action] = json.loads(text.removeprefix("do:"))

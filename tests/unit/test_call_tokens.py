@@ -48,7 +48,8 @@ def test_a_token_of_another_server_a_changed_one_and_an_old_one_say_nothing(
 
 
 _SHUT_NAMES = """
-create_chat_completion create_voice_chat_completions create_embeddings
+create_chat_completion create_voice_chat_completions create_embeddings generate_completion
+generate_tool
 retrieve_provider_trace retrieve_usage
 import_agent
 attach_tool_to_agent detach_tool_from_agent modify_approval_for_tool run_tool_for_agent

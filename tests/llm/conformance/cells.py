@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
-from o.domain.llm import ModelReply, ReplyDelta
+from o.domain.llm import ModelReply, ModelRequest, ReplyDelta, ToolSpec
 from o.errors import ModelError
+from o.tools.writing import Wanted, read_written, writing_request
 from tests.llm.conformance.bench import PNG, Bench, History
 from tests.llm.fakes.provider import Call, Refusal, Say
 
 Cell = Callable[[Bench], Coroutine[Any, Any, None]]
+
+_WANTED = Wanted("say", "Says «ja».", faults=["it has no docstring"])
 
 ROWS: dict[str, Cell] = {}
 """By the row's title, in the order of the table."""
@@ -103,6 +106,29 @@ async def parallel_calls(bench: Bench) -> None:
         assert (await bench.ask(history.returned("nothing"), deltas)).text == TEXT
 
     await both(bench, call_both)
+
+
+@row("forced call")
+async def forced_call(bench: Bench) -> None:
+    """What is asked outside of turns: to hand in a tool, and to answer by a schema."""
+    source = {"source_code": 'def say() -> str:\n    """Sag «ja»."""\n    return "ja"\n'}
+    bench.fake.says = [Say(calls=(Call("write_tool", source),))]
+    request = writing_request(bench.handle, _WANTED, window=32_000)
+    reply = await bench.models.complete(request)
+    assert read_written(reply).source == source["source_code"]
+    given = Call("give_answer", {"name": "Glåma"})
+    bench.fake.says, bench.fake.replies = [Say(calls=(given,))], 0
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+    tool = ToolSpec(name=given.name, description="Gives your answer.", parameters=schema)
+    asked = [{"role": "user", "content": "Name a river."}]
+    request = ModelRequest(
+        handle=bench.handle,
+        prompt=asked,
+        tools=[tool],
+        tool_choice="required",
+        context_window=32_000,
+    )
+    assert calls_of(await bench.models.complete(request)) == [(given.name, given.arguments)]
 
 
 @row("reasoning round trip")
