@@ -108,14 +108,16 @@ def file_too_large(most_bytes: int) -> str:
     return f"The file is larger than {most_bytes // 1024**2} MiB (O_UPLOAD_LIMIT_MB)."
 
 
-def not_implemented(operation: str) -> JSONResponse:
+def not_implemented(operation: str, instead: str = "") -> JSONResponse:
     """What V1 serves and O does not: no client should try again, or think that an id is wrong.
 
     Args:
         operation: Method and path, as the API spells them.
+        instead: What helps in its place, in a sentence.
     """
     detail = f"NOT_IMPLEMENTED: {operation} of the Letta V1 API is not built in this release of O."
-    return JSONResponse({"detail": detail}, status_code=501, headers=NO_RETRY)
+    said = {"detail": f"{detail} {instead}".rstrip()}
+    return JSONResponse(said, status_code=501, headers=NO_RETRY)
 
 
 async def database_failed(request: Request, error: Exception) -> JSONResponse:

@@ -13,6 +13,12 @@ from api.errors import not_implemented
 
 _TABLE = Path(__file__).with_suffix(".txt")
 
+_INSTEAD = {
+    "/tools/mcp/oauth/callback": "MCP servers are opened by a token or headers (auth_token, "
+    "custom_headers), and not by OAuth.",
+}
+"""What helps in the place of an operation, by its path."""
+
 router = APIRouter(include_in_schema=False)
 
 
@@ -23,7 +29,8 @@ def operations() -> list[tuple[str, str]]:
 
 
 async def _refuse(request: Request) -> JSONResponse:
-    return not_implemented(f"{request.method} /v1{request.scope['route'].path}")
+    path = request.scope["route"].path
+    return not_implemented(f"{request.method} /v1{path}", _INSTEAD.get(path, ""))
 
 
 for _method, _path in operations():

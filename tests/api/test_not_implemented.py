@@ -71,6 +71,12 @@ def test_what_is_not_built_says_so_in_a_sentence(
             assert f"{method} /v1{path} of the Letta V1 API" in answer.json()["detail"]
 
 
+def test_who_comes_back_from_a_sign_in_is_told_what_helps(http: httpx.Client) -> None:
+    answer = http.get("/v1/tools/mcp/oauth/callback", params={"code": "x", "state": "y"})
+    assert answer.status_code == 501
+    assert "auth_token" in answer.json()["detail"]
+
+
 def test_every_request_of_the_official_client_is_served_or_says_that_it_is_not_built() -> None:
     asked = spoken_by_the_client()
     assert len(asked) > 120
