@@ -19,7 +19,7 @@ _KEEP_ALIVE = b": keep-alive\n\n"
 _WANTS_OAUTH = (
     "The server wants to know who asks (401). O makes no OAuth connection: get a token where the "
     "server is from, and set it as auth_token, or another header as custom_headers "
-    "(PATCH /v1/mcp-servers/{mcp_server_id})."
+    "(PATCH /v1/mcp-servers/{id})."
 )
 
 
@@ -55,10 +55,8 @@ def _outcome(server: McpServer, asked: "asyncio.Future[Sequence[McpTool]]") -> l
     try:
         return [_event("success", server, tools=[_shown(tool) for tool in asked.result()])]
     except McpUnauthorized:
-        return [
-            _event("oauth_required", server, message=_WANTS_OAUTH),
-            _event("error", server, message=_WANTS_OAUTH),
-        ]
+        told = _WANTS_OAUTH.format(id=server.id)
+        return [_event(name, server, message=told) for name in ("oauth_required", "error")]
     except OError as error:
         said = error.message
     except Exception as error:

@@ -103,6 +103,7 @@ async def test_a_server_that_asks_for_oauth_is_told_of_as_such(
         assert names == ["connection_attempt", "oauth_required", "error"]
         for one in told[1:]:
             assert "auth_token" in one["message"]
+            assert f"/v1/mcp-servers/{server_id}" in one["message"]
             assert "no OAuth" in one["message"]
 
 
