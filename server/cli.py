@@ -102,6 +102,7 @@ def api(**flags: Any) -> None:
     from migrations.schema import wait_for_schema  # noqa: PLC0415
     from server.serving import serve  # noqa: PLC0415
     from server.up.ports import bind  # noqa: PLC0415
+    from server.without_room import answer_without_room  # noqa: PLC0415
 
     settings, sockets = _with_database(_settings(**flags)), inherited_sockets()
     warn_of_unknown(os.environ)
@@ -116,12 +117,14 @@ def api(**flags: Any) -> None:
         sockets = bind(settings.host, settings.port, variables=_ADDRESS)
         prepare()
         split(settings.api_processes)
+    take_port = partial(bind, settings.host, settings.port, variables=_ADDRESS)
+    sockets = answer_without_room(settings, sockets, take_port)
     _on_database(settings, "o api start", partial(wait_for_schema, patience_s=STARTUP_PATIENCE_S))
     raise_limit()
     if settings.otlp_endpoint:
         trace_to(settings.otlp_endpoint, "api")
     app = create_app(settings, _providers(), on_ready=report_ready)
-    sockets = sockets or bind(settings.host, settings.port, variables=_ADDRESS)
+    sockets = sockets or take_port()
     spare_collector()
     config = uvicorn.Config(
         app,

@@ -24,6 +24,38 @@ def test_a_full_disk_is_503_with_its_reason_and_not_ready_until_there_is_room(
             product.stop()
 
 
+def test_an_api_that_starts_beside_a_database_without_room_lives_and_says_why(
+    tmp_path: Path, provider: FakeProvider
+) -> None:
+    with small_disk(tmp_path / "disk", 400) as place:
+        env = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": provider.url}
+        product = Product(place / "o", env)
+        product.start()
+        try:
+            agent = product.client().agents.create(model=HANDLE, memory_blocks=[])
+            messages = f"{product.url}/v1/agents/{agent.id}/messages"
+            fill(place / "filler")
+            product.kill("postgres")
+            product.kill("api")
+            # Who connects before the next process listens waits in the socket for it.
+            assert httpx.get(f"{product.url}/v1/health/", timeout=60).status_code == 200
+            for answer in (
+                httpx.get(f"{product.url}/v1/ready/", timeout=60),
+                httpx.post(messages, json={"input": "hello"}, timeout=60),
+            ):
+                assert answer.status_code == 503
+                assert "disk of the database is full" in answer.json()["detail"]
+            (place / "filler").unlink()
+            ready = f"{product.url}/v1/ready/"
+            eventually(
+                lambda: httpx.get(ready, timeout=60).status_code == 200, within_s=100, what="room"
+            )
+            reply = product.client().agents.messages.create(agent.id, input="hello again")
+            assert reply.messages[0].content == "You said: hello again"
+        finally:
+            product.stop()
+
+
 def _check(product: Product, provider: FakeProvider, place: Path) -> None:
     client = product.client()
     agent, busy = (client.agents.create(model=HANDLE, memory_blocks=[]) for _ in range(2))
