@@ -128,7 +128,7 @@ class IngestionActivities:
         return await self._reader.read(kind, _pieces_of(text), chunk_tokens=tokens)
 
     async def _store(self, file: FileToRead, found: FileText) -> FileOutcome:
-        if file.has_upload:
+        if file.has_upload or not found.text:  # an empty file has no pieces that were uploaded
             async with self._database.begin() as connection:
                 if not await keep_content(connection, file.id, found.text):
                     return _GONE

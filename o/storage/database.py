@@ -63,6 +63,8 @@ _CONNECT_TIMEOUT_S = 5
 _HUNG_UP: int = getattr(select, "POLLRDHUP", 0)  # elsewhere than on Linux it is told unasked
 
 
+_OF_ASYNCPG = ("ssl", "prepared_statement_cache_size", "statement_cache_size")
+
 _FOLLOW: WeakKeyDictionary[AsyncConnection, list[Callable[[], None]]] = WeakKeyDictionary()
 """What follows the commits of transactions that are under way."""
 
@@ -83,15 +85,20 @@ def libpq_url(database_url: str) -> str:
     Raises:
         InvalidInput: It is no PostgreSQL URL.
     """
-    url = _parsed(database_url)
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+    return _for_libpq(_parsed(database_url))
+
+
+def _for_libpq(url: URL) -> str:
+    written = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    address, mark, query = written.partition("?")
+    return address + mark + query.replace("+", "%20")  # in which libpq sees no space
 
 
 def _parsed(database_url: str) -> URL:
     try:
-        url = make_url(database_url)
+        url = _without_asyncpg(make_url(database_url))
         if url.drivername.partition("+")[0] in {"postgres", "postgresql"}:
-            conninfo_to_dict(url.set(drivername="postgresql").render_as_string(False))
+            conninfo_to_dict(_for_libpq(url))
             _check_password(url)
             return url
     except (ArgumentError, ValueError, ProgrammingError):
@@ -100,6 +107,15 @@ def _parsed(database_url: str) -> URL:
         "DATABASE_URL is not the address of a PostgreSQL database: "
         "write postgresql://user:password@host:port/database"
     )
+
+
+def _without_asyncpg(url: URL) -> URL:
+    """The URL as other drivers read it: asyncpg has a word of its own for `sslmode`."""
+    ssl = url.query.get("ssl")
+    if isinstance(ssl, str):
+        mode = {"true": "require", "false": "disable"}.get(ssl.lower(), ssl)
+        url = url.update_query_dict({"sslmode": url.query.get("sslmode", mode)})
+    return url.difference_update_query(_OF_ASYNCPG)
 
 
 def _check_password(url: URL) -> None:

@@ -9,6 +9,7 @@ from o.ids import derived_id
 from o.letta.drafts import Home
 from o.letta.messages import History, map_messages
 from o.letta.notes import Notes
+from server.letta_import.kinds.table_kind import stamps
 from server.letta_import.source import Row, Source, UnreadableJson
 from server.letta_import.threads import Order, Thread, pieces, read_rows, with_good_id
 
@@ -97,7 +98,7 @@ def _head(source: Source, thread: Thread, order: Order, home: Home, reading: Rea
         position=0,
         role=Role.SYSTEM,
         parts=[TextPart(text=thread.row.get("system") or "")],
-        created_at=thread.row["created_at"] or thread.row["updated_at"],
+        created_at=stamps(thread.row)["created_at"],
     )
 
 

@@ -86,6 +86,8 @@ class Kind:
         counted: The tables of V1 whose every row it answers for; those of `needs` as a rule.
         table: V1's table that has one row for each item, by which what was deleted there is found.
         batch: How many items are one transaction.
+        hang_on: Tables of V1 whose rows come with what they belong to: the column that names it,
+            and its table. What was copied in part has rows that belong to nothing.
     """
 
     name: ClassVar[str]
@@ -93,6 +95,7 @@ class Kind:
     counted: ClassVar[Sequence[str]] = ()
     table: ClassVar[str]
     batch: ClassVar[int] = 200
+    hang_on: ClassVar[Mapping[str, tuple[str, str]]] = {}
 
     def read(self, context: Context) -> Iterator[Item | LeftOut]:
         """All of its items, in an order that is always the same, and what is left out."""

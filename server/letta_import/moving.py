@@ -19,6 +19,7 @@ _NOT_TAKEN = (
 )
 """What PostgreSQL says of a row that it will never take."""
 
+_OF_NOTHING = "what it belongs to is not there"
 _GONE = "deleted there since it was moved: it stays here"
 
 Progress = Callable[[Kind, int], None]
@@ -57,6 +58,7 @@ def move(context: Context, kinds: Sequence[Kind], wish: Wish, progress: Progress
     accounts = Accounts()
     for kind in kinds:
         _move_kind(context, kind, wish, accounts, progress)
+        _leave_orphans(context, kind, accounts)
         _tell_gone(context, kind, accounts)
     for kind in kinds:
         accounts.here.update(kind.count_here(context))
@@ -91,6 +93,15 @@ def _move_kind(
             # One row that PostgreSQL does not take is not to keep the others of its batch.
             _move_singly(context, kind, batch, wish, accounts)
         progress(kind, sum(item.tables.get(kind.table, 0) for item in batch))
+
+
+def _leave_orphans(context: Context, kind: Kind, accounts: Accounts) -> None:
+    for table, (column, of) in kind.hang_on.items():
+        (found,) = context.source.all(
+            f'SELECT count(*) AS n FROM "{table}" AS l '
+            f'WHERE NOT EXISTS (SELECT FROM "{of}" AS o WHERE o.id = l.{column})'
+        )
+        accounts.leave(LeftOut(table, _OF_NOTHING, found["n"]))
 
 
 def _move_singly(

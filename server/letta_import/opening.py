@@ -45,14 +45,27 @@ def open_context(
         is_dry: Whether nothing is to be written.
 
     Raises:
+        InvalidInput: V1's address is that of no PostgreSQL database.
         Unavailable: A database cannot be reached, or O's is not of this release.
         Conflict: V1's is none, or another import is under way.
     """
-    into = target_url(settings)
+    there, into = _v1_url(url), target_url(settings)
     asyncio.run(_check_schema(into))
-    with open_source(libpq_url(url)) as source, open_target(into, is_dry=is_dry) as target:
+    with open_source(there) as source, open_target(into, is_dry=is_dry) as target:
         keyring = Keyring(settings.data_dir, settings.encryption_key)
         yield Context(source, target, settings, keyring, encryption_key, is_dry)
+
+
+def _v1_url(url: str) -> str:
+    if url.startswith("sqlite"):
+        raise InvalidInput(
+            "a V1 server on SQLite cannot be moved as a whole: export its agents as agent files "
+            "while it runs (GET /v1/agents/{id}/export), and import those"
+        )
+    try:
+        return libpq_url(url.strip())
+    except InvalidInput as error:
+        raise InvalidInput(error.message.replace("DATABASE_URL", "V1_DATABASE_URL")) from None
 
 
 async def _check_schema(url: str) -> None:

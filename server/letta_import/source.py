@@ -3,11 +3,14 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
 import psycopg
+from psycopg.abc import Buffer
 from psycopg.rows import dict_row
+from psycopg.types.datetime import TimestampLoader, TimestamptzLoader
 from psycopg.types.json import set_json_loads
 
 from o.domain.text import storable_json
@@ -29,6 +32,35 @@ Row = dict[str, Any]
 
 class UnreadableJson:
     """Stands for a JSON value that is nested deeper than anybody reads. No kind takes it."""
+
+
+class _Time(TimestampLoader):
+    """A time; one that Python has no word for (infinity, before the year 1) is the nearest."""
+
+    def load(self, data: Buffer) -> datetime:
+        """The time, without a zone."""
+        try:
+            return super().load(data)
+        except psycopg.DataError:
+            return _nearest(data).replace(tzinfo=None)
+
+
+class _ZonedTime(TimestamptzLoader):
+    """The same with a zone."""
+
+    def load(self, data: Buffer) -> datetime:
+        """The time, in the zone of the connection."""
+        try:
+            return super().load(data)
+        except psycopg.DataError:
+            return _nearest(data)
+
+
+def _nearest(data: Buffer) -> datetime:
+    """As far as there is room left to reckon with it."""
+    told = bytes(data)
+    is_before = told.startswith(b"-") or told.endswith(b"BC")
+    return datetime(2, 1, 1, tzinfo=UTC) if is_before else datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class Source:
@@ -106,7 +138,10 @@ def open_source(url: str) -> Iterator[Source]:
     with connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
+        connection.prepare_threshold = None  # behind a pooler another's statements may be there
         set_json_loads(_read_json, connection)
+        connection.adapters.register_loader("timestamp", _Time)
+        connection.adapters.register_loader("timestamptz", _ZonedTime)
         connection.execute("SET statement_timeout = 0")  # a server may have short ones
         connection.execute("SET idle_in_transaction_session_timeout = 0")
         source = Source(connection)

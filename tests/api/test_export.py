@@ -187,6 +187,7 @@ def test_files_of_an_agents_folders_are_put_out_as_their_text(
         ("plain.txt", b"another", "text/plain"),
         ("CON.md", "# \u00fc".encode(), "text/markdown"),
         ("page.html", page, "text/html"),
+        ("empty.txt", b"", "text/plain"),
     ]
     for upload in uploads:
         client.folders.files.upload(folder.id, file=upload)
@@ -202,7 +203,10 @@ def test_files_of_an_agents_folders_are_put_out_as_their_text(
     (place,) = tmp_path.glob("*/files/*")
     assert place.name == f"{name}_ notes"
     texts = {path.name: path.read_text() for path in place.iterdir()}
-    assert sorted(texts) == ["_CON.md", "page.html.txt", "plain.txt", "plain_(1).txt"]
+    assert sorted(texts) == [
+        *("_CON.md", "empty.txt", "page.html.txt", "plain.txt", "plain_(1).txt")
+    ]
+    assert texts["empty.txt"] == ""
     assert texts["plain.txt"] == "one\ntwo"
     assert texts["_CON.md"] == "# ü"
     assert "hot" in texts["page.html.txt"]

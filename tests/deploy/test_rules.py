@@ -10,11 +10,13 @@ import subprocess
 from typing import Any
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy.engine import make_url
 
 from o.errors import InvalidInput
 from o.settings.all import Settings
 from o.settings.providers import ProviderSettings
-from o.storage.database import libpq_url
+from o.storage.database import libpq_url, sqlalchemy_url
 from tests.deploy.files import ROOT, compose, variables_of
 
 _TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -188,3 +190,22 @@ def test_a_password_that_ends_an_address_too_early_is_told_of(password: str) -> 
 )
 def test_addresses_as_people_write_them_are_taken(url: str) -> None:
     assert libpq_url(url).startswith("postgresql://")
+
+
+@pytest.mark.parametrize(
+    ("query", "parameters"),
+    [
+        ("options=-c%20search_path%3Do", {"options": "-c search_path=o"}),
+        ("application_name=my+o%2B", {"application_name": "my o+"}),
+        ("ssl=require", {"sslmode": "require"}),
+        ("ssl=true&prepared_statement_cache_size=0", {"sslmode": "require"}),
+        ("ssl=true&sslmode=verify-full", {"sslmode": "verify-full"}),
+    ],
+)
+def test_parameters_of_addresses_are_read_as_sqlalchemy_spells_them(
+    query: str, parameters: dict[str, str]
+) -> None:
+    url = f"postgresql+asyncpg://o:p@db:5432/o?{query}"
+    known = conninfo_to_dict(libpq_url(url))
+    assert {name: known[name] for name in parameters} == parameters
+    assert make_url(sqlalchemy_url(url)).query == parameters

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from server.letta_import.kind import Context, Item, Kind, LeftOut
-from server.letta_import.kinds.table_kind import NOT_HERE, present, rows_of
+from server.letta_import.kinds.table_kind import EPOCH, NOT_HERE, present, rows_of
 from server.letta_import.source import Row
 from server.letta_import.target import Target
 
@@ -55,6 +55,10 @@ class AgentFiles(Kind):
 
     name = "agent_files"
     table = "agents"
+    hang_on: ClassVar = {
+        "sources_agents": ("agent_id", "agents"),
+        "files_agents": ("agent_id", "agents"),
+    }
     needs: ClassVar = {
         "sources_agents": ("agent_id", "source_id"),
         "files_agents": (
@@ -144,7 +148,7 @@ def _item(
                 {
                     "agent_id": row["id"],
                     "folder_id": one["source_id"],
-                    "created_at": row["created_at"],
+                    "created_at": row["created_at"] or EPOCH,
                 }
                 for one in has
             ],

@@ -10,6 +10,8 @@ from server.letta_import.agent_tools import HeldTools, tools_held
 from server.letta_import.kind import Context, Item, Kind, LeftOut, Needs
 from server.letta_import.kinds.blocks import UNREADABLE
 from server.letta_import.kinds.owners import FLAGGED, LIVE_OWNER, NO_OWNER, count_moved
+from server.letta_import.kinds.sealing import outside_jsonb
+from server.letta_import.kinds.table_kind import stamps
 from server.letta_import.source import Row, UnreadableJson
 from server.letta_import.target import Target, digest
 
@@ -17,8 +19,12 @@ NO_BLOCK = "its block is not here"
 
 _AGENTS = f"""
     SELECT t.*, {LIVE_OWNER.format("t")} AS has_owner,
-        md5((to_jsonb(t) - '{{message_ids,updated_at,last_run_completion,last_run_duration_ms,
-                               last_stop_reason}}'::text[])::text
+        md5(CASE WHEN {outside_jsonb("t")} THEN jsonb_build_array(t.name, t.description, t.system,
+                t.agent_type, t.timezone, t.llm_config::text, t.embedding_config::text,
+                t.metadata_::text, t.tool_rules::text, t.response_format::text,
+                t.compaction_settings::text)::text
+            ELSE (to_jsonb(t) - '{{message_ids,updated_at,last_run_completion,last_run_duration_ms,
+                               last_stop_reason}}'::text[])::text END
             || coalesce((SELECT string_agg(l.tag, ',' ORDER BY l.tag)
                          FROM agents_tags AS l WHERE l.agent_id = t.id), '')
             || coalesce((SELECT string_agg(l.block_label || l.block_id, ',' ORDER BY l.block_id)
@@ -59,6 +65,11 @@ class Agents(Kind):
 
     name = "agents"
     table = "agents"
+    hang_on: ClassVar = {
+        "agents_tags": ("agent_id", "agents"),
+        "blocks_agents": ("agent_id", "agents"),
+        "tools_agents": ("agent_id", "agents"),
+    }
     needs: ClassVar[Needs] = {
         "agents": (
             *("id", "name", "organization_id", "created_at", "updated_at", "description"),
@@ -145,10 +156,7 @@ def _read(
         "organization_id": row["organization_id"],
         "tags": [link["tag"] for link in links["agents_tags"]],
         "tool_names": tools.names,
-        "created_by_id": row["_created_by_id"],
-        "last_updated_by_id": row["_last_updated_by_id"],
-        "created_at": row["created_at"] or row["updated_at"],
-        "updated_at": row["updated_at"] or row["created_at"],
+        **stamps(row),
         **{name: row[name] for name in _AS_THEY_ARE},
         "deleted_at": None,
     }

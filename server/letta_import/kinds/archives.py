@@ -33,6 +33,7 @@ class Archives(TableKind):
     content = ("name", "description", "metadata")  # its model may change by itself
     changed = ("name", "description", "metadata", "updated_at", "last_updated_by_id")
     links: ClassVar = {"archives_agents": ("agent_archives", "archive_id")}
+    hang_on: ClassVar = {"archives_agents": ("archive_id", "archives")}
     needs: ClassVar = {
         "archives": (
             *("id", "name", "description", "metadata_", "created_at", "updated_at", "is_deleted"),

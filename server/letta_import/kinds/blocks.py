@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from server.letta_import.kind import Context, Item, Kind, LeftOut, Needs
 from server.letta_import.kinds.owners import FLAGGED, LIVE_OWNER, NO_OWNER, count_moved
+from server.letta_import.kinds.table_kind import EPOCH, stamps
 from server.letta_import.source import Row, UnreadableJson
 from server.letta_import.target import Target, digest
 
@@ -45,6 +46,10 @@ class Blocks(Kind):
 
     name = "blocks"
     table = "block"
+    hang_on: ClassVar = {
+        "block_history": ("block_id", "block"),
+        "blocks_tags": ("block_id", "block"),
+    }
     needs: ClassVar[Needs] = {
         "block": (
             *("id", "value", "limit", "label", "metadata_", "description", "is_template"),
@@ -159,10 +164,7 @@ def _block(row: Row, tags: list[str]) -> dict[str, Any]:
         "preserve_on_migration": bool(row["preserve_on_migration"]),
         "changed_by": row["_last_updated_by_id"],
         "changed_via": _VIA,
-        "created_by_id": row["_created_by_id"],
-        "last_updated_by_id": row["_last_updated_by_id"],
-        "created_at": row["created_at"] or row["updated_at"],
-        "updated_at": row["updated_at"] or row["created_at"],
+        **stamps(row),
     }
 
 
@@ -190,7 +192,7 @@ def _versions(block: dict[str, Any], row: Row, history: list[Row]) -> list[dict[
         "fields": {name: block[name] for name in _FIELDS},
         "actor": row["_last_updated_by_id"],
         "via": _VIA,
-        "created_at": row["updated_at"],
+        "created_at": stamps(row)["updated_at"],
         "origin": place or now,
         "undo_to": (place - 1 or None) if place else len(history),
         "redo_to": place + 1 if place and place < len(history) else None,
@@ -209,7 +211,7 @@ def _version(row: Row, entry: Row, number: int) -> dict[str, Any]:
         "fields": {"metadata": _object(entry["metadata_"])},
         "actor": entry["actor_id"],
         "via": _VIA_HISTORY,
-        "created_at": entry["created_at"],
+        "created_at": entry["created_at"] or EPOCH,
         "origin": number,
         "undo_to": number - 1 or None,
         "redo_to": None,

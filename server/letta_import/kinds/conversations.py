@@ -16,6 +16,7 @@ from server.letta_import.histories import (
 )
 from server.letta_import.kind import Context, Item, Kind, LeftOut, Needs
 from server.letta_import.kinds.owners import FLAGGED, LIVE_OWNER
+from server.letta_import.kinds.table_kind import stamps
 from server.letta_import.pending import ask, lock_waiting, withdraw_others
 from server.letta_import.source import Row, Source
 from server.letta_import.target import Target, digest
@@ -75,7 +76,7 @@ _LEFT_MESSAGES = f"""
             SELECT FROM conversation_messages AS l JOIN conversations AS o
                 ON o.id = l.conversation_id AND o.agent_id = m.agent_id AND NOT o.is_deleted
             WHERE l.message_id = m.id AND NOT l.is_deleted)
-        AND NOT a.message_ids::jsonb @> to_jsonb(ARRAY[m.id]))
+        AND NOT coalesce(a.message_ids::jsonb @> to_jsonb(ARRAY[m.id]), false))
     GROUP BY 1
 """
 _STANDS = (
@@ -107,6 +108,7 @@ class Conversations(Kind):
     name = "conversations"
     table = "messages"
     batch = 20
+    hang_on: ClassVar = {"conversation_messages": ("conversation_id", "conversations")}
     needs: ClassVar[Needs] = {
         "conversations": (
             *("id", "agent_id", "summary", "created_at", "updated_at", "is_deleted", "model"),
@@ -325,10 +327,7 @@ def _row(thread: Thread) -> dict[str, Any]:
         "summary": row.get("summary"),
         "model": row.get("model"),
         "model_settings": settings if isinstance(settings, dict) and settings else None,
-        "created_by_id": row["_created_by_id"],
-        "last_updated_by_id": row["_last_updated_by_id"],
-        "created_at": row["created_at"] or row["updated_at"],
-        "updated_at": row["updated_at"] or row["created_at"],
+        **stamps(row),
         "last_message_at": row.get("last_message_at"),
         "deleted_at": None,
     }

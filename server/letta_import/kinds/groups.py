@@ -41,6 +41,10 @@ class Groups(TableKind):
         "groups_agents": ("group_agents", "group_id"),
         "groups_blocks": ("group_blocks", "group_id"),
     }
+    hang_on: ClassVar = {
+        "groups_agents": ("group_id", "groups"),
+        "groups_blocks": ("group_id", "groups"),
+    }
     needs: ClassVar = {
         "groups": (
             *("id", "description", "manager_type", "manager_agent_id", "agent_ids", "created_at"),

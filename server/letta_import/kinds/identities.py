@@ -40,6 +40,10 @@ class Identities(TableKind):
         "identities_agents": ("agent_identities", "identity_id"),
         "identities_blocks": ("block_identities", "identity_id"),
     }
+    hang_on: ClassVar = {
+        "identities_agents": ("identity_id", "identities"),
+        "identities_blocks": ("identity_id", "identities"),
+    }
     needs: ClassVar = {
         "identities": (
             *("id", "identifier_key", "name", "identity_type", "project_id", "organization_id"),

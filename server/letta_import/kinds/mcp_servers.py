@@ -12,6 +12,7 @@ from server.letta_import.kinds.owners import FLAGGED, LIVE_OWNER, NO_OWNER
 from server.letta_import.kinds.sealing import (
     marked,
     object_in,
+    outside_jsonb,
     sealed,
     secret_in,
     secrets_here,
@@ -28,10 +29,12 @@ _ROWS = f"""
         t.is_deleted, t.created_at, t.updated_at, t._created_by_id, t._last_updated_by_id,
         t.token, t.token_enc, t.custom_headers::text AS custom_headers, t.custom_headers_enc,
         {LIVE_OWNER.format("t")} AS has_owner,
-        md5((to_jsonb(t) - 'token' - 'custom_headers' - 'token_enc' - 'custom_headers_enc'
+        CASE WHEN {outside_jsonb("t")} THEN md5(jsonb_build_array(t.server_name, t.server_type,
+            t.server_url, t.updated_at, t.is_deleted, t.metadata_::text)::text)
+        ELSE md5((to_jsonb(t) - 'token' - 'custom_headers' - 'token_enc' - 'custom_headers_enc'
             - 'stdio_config')::text || jsonb_build_array(length(t.token), length(t.token_enc),
             length(t.custom_headers::text), length(t.custom_headers_enc),
-            length(t.stdio_config::text))::text) AS digest
+            length(t.stdio_config::text))::text) END AS digest
     FROM mcp_server AS t ORDER BY t.id
 """
 _HERE = """

@@ -35,6 +35,7 @@ class Passages(TableKind):
     table = "archival_passages"
     here_table = "passages"
     content = ("text", "tags", "metadata", "archive_id")
+    hang_on: ClassVar = {"passage_tags": ("passage_id", "archival_passages")}
     needs: ClassVar = {
         "archival_passages": (
             *("id", "text", "embedding_config", "metadata_", "embedding", "created_at", "tags"),

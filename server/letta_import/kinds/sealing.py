@@ -35,6 +35,13 @@ def digest_without(alias: str, *columns: str) -> str:
     return f"md5((to_jsonb({alias}){left})::text || jsonb_build_array({lengths})::text)"
 
 
+def outside_jsonb(row: str) -> str:
+    """In SQL, whether a row has JSON that cannot be `jsonb`: NUL, and halves of characters."""
+    low, high = "[dD][89abAB]", "[dD][c-fC-F]"
+    odd = rf"\\u0000|\\u{low}..(?!\\u{high})|(?<!\\u{low}..)\\u{high}"
+    return f"row_to_json({row})::text ~ '{odd}'"
+
+
 def marked(digest: str, *secrets: V1Secret) -> str:
     """A digest that is another one once a secret can be read that could not."""
     troubles = [secret.trouble for secret in secrets if secret.trouble]

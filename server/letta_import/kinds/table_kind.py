@@ -10,7 +10,7 @@ from server.letta_import.source import Row
 from server.letta_import.target import Target, digest
 
 NOT_HERE = "what it belongs to is not here"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class TableKind(Kind):
@@ -70,7 +70,7 @@ def rows_of(items: Sequence[Item], table: str) -> list[Mapping[str, Any]]:
 
 def stamps(row: Row) -> dict[str, Any]:
     """When a row of V1 was made and changed, and by whom; V1 does not know it of all."""
-    created = row["created_at"] or row["updated_at"] or _EPOCH
+    created = row["created_at"] or row["updated_at"] or EPOCH
     return {
         "created_at": created,
         "updated_at": row["updated_at"] or created,

@@ -45,6 +45,7 @@ class Tools(TableKind):
         *("return_char_limit", "pip_requirements", "npm_requirements", "mcp_server_id"),
         *("default_requires_approval", "enable_parallel_execution", "args_json_schema"),
     )
+    hang_on: ClassVar = {"mcp_tools": ("tool_id", "tools")}
     needs: ClassVar = {
         "tools": (
             *("id", "name", "description", "source_type", "source_code", "json_schema", "tags"),
