@@ -134,15 +134,41 @@ async def test_an_execution_is_stuck_when_no_worker_can_read_what_it_asks_of_the
     await temporal.get_workflow_handle(name).terminate()
 
 
-def _activity(queue: str) -> Command:
+@pytest.mark.parametrize(
+    ("under_way", "expected"),
+    [
+        (["take_step"], True),
+        (["cancel_runs"], False),
+        (["take_step", "cancel_runs"], False),
+        (["find_pending"], False),
+    ],
+)
+async def test_an_execution_is_at_work_where_a_turn_is_and_no_cancel_that_would_stop_it(
+    temporal: Client, under_way: list[str], expected: bool
+) -> None:
+    name = await started(temporal)
+    token, _ = await try_task(temporal, name)
+    await temporal.workflow_service.respond_workflow_task_completed(
+        RespondWorkflowTaskCompletedRequest(
+            namespace=temporal.namespace,
+            task_token=token,
+            commands=[_activity(name, kind) for kind in under_way],
+        )
+    )
+    found = await find_execution(temporal, name)
+    assert (found.standing, found.is_at_work) == (Standing.BUSY, expected)
+    await temporal.get_workflow_handle(name).terminate()
+
+
+def _activity(queue: str, kind: str = "any") -> Command:
     moment, while_ = Duration(), Duration()
     moment.FromMilliseconds(1)
     while_.FromSeconds(60)
     return Command(
         command_type=CommandType.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK,
         schedule_activity_task_command_attributes=ScheduleActivityTaskCommandAttributes(
-            activity_id="1",
-            activity_type=ActivityType(name="any"),
+            activity_id=kind,
+            activity_type=ActivityType(name=kind),
             task_queue=TaskQueue(name=queue),
             start_to_close_timeout=while_,
             schedule_to_close_timeout=while_,
