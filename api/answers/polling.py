@@ -74,8 +74,10 @@ class CatchingUp:
             if clock() >= self._look_due_s:
                 self._look_due_s = clock() + _LOOK_S
                 await self._with_patience(self._look)
-            while clock() < self._look_due_s and (asked := self._wanted()):
+            while asked := self._wanted():
                 await self._with_patience(partial(self._read, asked))
+                if clock() >= self._look_due_s:  # nor do looks put off what there is to be read
+                    break
 
     async def close(self) -> None:
         """Let go of the connection."""

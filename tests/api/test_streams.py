@@ -1,5 +1,6 @@
 """Streams: V1's order of events, tokens, pings and errors."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -8,6 +9,9 @@ import pytest
 from letta_client import APIStatusError, Letta
 from letta_client.types import AgentState
 
+from api.answers import polling
+from api.answers.watch import RunWatcher
+from o.domain.runs import EventKind
 from tests.support.product import Product
 from tests.support.provider import call, do, say
 
@@ -141,3 +145,18 @@ def test_a_reply_that_is_too_long_for_a_notice_arrives_whole(
     assert client.agents.messages.create(agent.id, input=do(say(text))).messages[0].content == text
     events = bodies(frames(server, agent, input=do(say(text)), include_pings=False))
     assert [e["content"] for e in events if e["message_type"] == "assistant_message"] == [text]
+
+
+async def test_a_log_is_read_though_each_look_takes_as_long_as_there_is_between_two(
+    server: Product, client: Letta, agent: AgentState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.agents.messages.create(agent.id, input="hello")
+    (run,) = client.runs.list(agent_id=agent.id).items
+    monkeypatch.setattr(polling, "_LOOK_S", 0.0)
+    watcher = RunWatcher(server.state["database_url"], patience_s=10)
+    watching = asyncio.create_task(watcher.run())
+    async with asyncio.timeout(30):
+        events = [event async for batch in watcher.follow(str(run.id)) for event in batch]
+    watching.cancel()
+    await asyncio.wait({watching})
+    assert events[-1].kind is EventKind.CLOSED
