@@ -41,10 +41,11 @@ class CallbackSweeper:
             await self._start(batch_id, start_batch_callback)
 
     async def _start(self, of: str, start: Callable[[Client, str, str], Awaitable[None]]) -> None:
+        workflow_id = callback_execution(of)
         try:
             async with asyncio.timeout(_START_TIMEOUT_S):
-                await end_if_stuck(self._client, callback_execution(of))
+                await end_if_stuck(self._client, workflow_id)
                 await start(self._client, self._task_queue, of)
         except (TimeoutError, TemporalError) as error:
-            facts = {"of": of, **facts_of(error)}
+            facts = {"workflow_id": workflow_id, **facts_of(error)}
             _log.warning("callback could not be started", extra=facts)
