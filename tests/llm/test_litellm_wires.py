@@ -262,6 +262,25 @@ async def test_a_reply_is_read_for_what_it_is(
     assert (reply.text, [call.arguments for call in reply.tool_calls]) == ("hello", ['{"x": 1}'])
 
 
+@pytest.mark.parametrize("wire", ["anthropic", "gemini"])
+async def test_a_stream_that_a_call_of_the_prompt_speaks_of_is_not_asked_for(
+    wire: str, fakes: dict[str, Fake]
+) -> None:
+    body = json.dumps(KINDS[wire].fake().whole(Say(text="hello"), {})).encode()
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n"
+    call = assistant(None, "call_1")
+    call["tool_calls"][0]["function"] = {"name": "fetch", "arguments": '{"stream": true}'}
+    prompt = [user("Hello"), call, returned("call_1", "done")]
+    tool = {"name": "fetch", "description": "", "parameters": {"type": "object", "properties": {}}}
+    async with listener(head + body) as (address, came):
+        reply = await at(address, wire, api_key=SecretStr("key")).complete(
+            ModelRequest.model_validate(
+                {"handle": "somebody/claude-x", "prompt": prompt, "tools": [tool]}
+            )
+        )
+    assert (reply.text, len(came)) == ("hello", 1)
+
+
 BROKEN: dict[str, tuple[str, str, bool]] = {
     "a reply that is cut": ('{"content": [{"type": "te', "llm_error", True),
     "a stream that is cut within an event": ('data: {"type": "message_st', "llm_error", True),

@@ -33,7 +33,7 @@ from o.llm.wires.server_sent_events import events_of
 
 _BEFORE_JSON = b"\xef\xbb\xbf \t\r\n"
 _WHOLE = (b"{", b"[", b"<")
-_ANTHROPICS_STREAM = re.compile(rb'"stream":\s?true')
+_STREAM = re.compile(rb'"stream":\s?true')
 _EVENTS, _FRAMES = "text/event-stream", "vnd.amazon.eventstream"
 _NO_CONNECTION = (httpx.HTTPError, aiohttp.ClientError, OSError)
 _DONE = b"[DONE]"
@@ -99,7 +99,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
                 content = await _whole(pieces)
             finally:
                 await response.aclose()
-            if _ANTHROPICS_STREAM.search(request.content):
+            if _is_anthropics_stream(request):
                 raise Failed(_no_streams)
         except _FAILURES as error:
             raise _failure(error) from error
@@ -212,8 +212,18 @@ async def _begun(pieces: AsyncIterator[bytes]) -> tuple[bytes, AsyncIterator[byt
 
 
 def _asks_for_stream(request: httpx.Request) -> bool:
-    is_anthropics = _ANTHROPICS_STREAM.search(request.content) is not None
-    return is_anthropics or "stream" in request.url.path.lower()  # of Google's and AWS's
+    return "stream" in request.url.path.lower() or _is_anthropics_stream(request)
+
+
+def _is_anthropics_stream(request: httpx.Request) -> bool:
+    """Whether Anthropic is asked for a stream; Google and AWS are by the path.
+
+    The arguments of a call in the prompt may say the same of something else.
+    """
+    if not _STREAM.search(request.content):
+        return False
+    body = json.loads(request.content)
+    return isinstance(body, dict) and body.get("stream") is True
 
 
 def _no_streams(provider: Provider) -> ModelError:
