@@ -112,7 +112,7 @@ _TOO_LONG = (
     "reduce the length of the messages",
     "prompt token count",
     "model token limit",
-    "exceeds max length",
+    "prompt exceeds max length",
     "input tokens exceed",
     "`inputs` tokens",
     "tokens in the prompt cannot exceed",

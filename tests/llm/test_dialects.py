@@ -130,6 +130,7 @@ HELLO = {
         "data: data: " + chunk("stop", content="lo"),
         "data: data: [DONE]\n\n",
     ],
+    "one that frames it for ever": ["data: " * 5_000 + chunk("stop", content="hello")],
     "a gateway that sends lines of JSON and no events": [
         chunk(content="hel").removeprefix("data: ").replace("\n\n", "\n"),
         chunk("stop", content="lo").removeprefix("data: "),

@@ -349,6 +349,12 @@ BODIES: dict[str, tuple[int, Any, Failure, str]] = {
         LONG,
         OVER,
     ),
+    "a long description": (
+        400,
+        openai("tools[0].description exceeds max length 1024", "x"),
+        BAD,
+        BAD_KIND,
+    ),
     "minimax long": (
         400,
         openai("invalid params, context window exceeds limit (2013)", "bad_request_error"),

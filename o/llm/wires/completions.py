@@ -1,6 +1,7 @@
 """The text of an answer, or of an event, as a completion, however far from the book it is."""
 
 import json
+import re
 from contextlib import suppress
 from typing import Any
 
@@ -21,24 +22,24 @@ _BROKEN_OFF = ("error", "insufficient_system_resource", "network_error", "abort"
 the third Z.ai's, the others SGLang's and vLLM's)."""
 
 _ENDS = (b"[done]", b'"[done]"', b"done", b"[end]")
-_FRAMED_AGAIN = b"data:"
+_FRAMED_AGAIN = re.compile(rb"\A\s*(?:data:\s*)+")
 _SIGNS_OF_LIFE = (b"ping", b"heartbeat", b"keepalive", b"keep-alive", b"keep_alive")
 
 
 def texts_of(event: Event) -> list[bytes]:
     """The texts of an event that say something: one, as a rule."""
-    whole = b"\n".join(event.lines).strip()
-    if whole.startswith(_FRAMED_AGAIN):  # by a framework that frames what is framed already
-        lines = [line.strip().removeprefix(_FRAMED_AGAIN).strip() for line in event.lines]
-        return texts_of(Event(lines, event.name))
+    lines = event.lines
+    if any(_FRAMED_AGAIN.match(line) for line in lines):  # by a framework: they were framed before
+        lines = [_FRAMED_AGAIN.sub(b"", line).strip() for line in lines]
+    whole = b"\n".join(lines).strip()
     if not whole or whole == b"null" or event.name.lower() in _SIGNS_OF_LIFE:
         return []
     if whole.lower() in _ENDS:
         return [DONE]
-    if len(event.lines) == 1 or _is_json(whole):
+    if len(lines) == 1 or _is_json(whole):
         return [whole]
     # Some servers put no blank line between events, so that they look like one.
-    return [line.strip() for line in event.lines if line.strip()]
+    return [line.strip() for line in lines if line.strip()]
 
 
 def lines_in(body: bytes) -> list[bytes]:
