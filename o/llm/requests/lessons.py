@@ -72,13 +72,18 @@ def _with(takes: Capabilities, lesson: str) -> Capabilities:
 def _with_value(takes: Capabilities, lesson: str) -> dict[str, Any]:
     """What a lesson changes that has a number or a word in it; empty for others."""
     if lesson.startswith(MOST_IMAGES):
-        return {"most_images": int(lesson.removeprefix(MOST_IMAGES))}
+        return {"most_images": _least(lesson.removeprefix(MOST_IMAGES), takes.most_images)}
     if lesson.startswith(MOST_TOOLS):
-        return {"most_tools": int(lesson.removeprefix(MOST_TOOLS))}
+        return {"most_tools": _least(lesson.removeprefix(MOST_TOOLS), takes.most_tools)}
     if lesson.startswith(SCHEMA_WORD):
         word = lesson.removeprefix(SCHEMA_WORD)
         return {"left_out_of_schemas": takes.left_out_of_schemas | {word}}
     return {}
+
+
+def _least(most: str, known: int | None) -> int:
+    """The smaller one of two bounds, of which the second may not be known."""
+    return int(most) if known is None else min(int(most), known)
 
 
 def _plain(takes: Capabilities) -> Capabilities:

@@ -50,12 +50,19 @@ _NO_IMAGES = re.compile(
 """Signs that a model is shown no image at all: not that this one cannot be read."""
 
 _IMAGES = re.compile(r"image|vision|multi-?modal|modalit|content must be a string", re.IGNORECASE)
-_MOST_IMAGES = re.compile(r"at most (\d+) image", re.IGNORECASE)
+_MOST_IMAGES = re.compile(r"at most (\d{1,6}) image", re.IGNORECASE)
 _MOST_TOOLS = re.compile(
-    r"\btools\b.{0,80}?(?:maximum (?:length|number)|at most|up to|limit)\D{0,20}(\d+)"
-    r"|(?:at most|maximum(?: of)?|up to|more than|limit of) (\d+) (?:tools|functions)",
+    r"\btools\b(?!\[|\.\w).{0,80}?(?:maximum (?:length|number)|at most|up to|limit)"
+    r"\D{0,20}(\d{1,6})\b"
+    r"|(?:at most|maximum(?: of)?|up to|more than|limit of) (\d{1,6}) (?:tools|functions)\b",
     re.IGNORECASE | re.DOTALL,
 )
+_OF_ONE_TOOL = re.compile(
+    r"\b(?:characters?|depth|nest\w*|levels?|names?|descriptions?|schemas?|param\w*|propert\w+)\b",
+    re.IGNORECASE,
+)
+"""What else there is a bound of, near the word tools."""
+
 _NO_SYSTEM = re.compile(
     r"system role (?:is )?not supported|only user and assistant roles"
     r"|support .?system.? with this model|developer instruction is not enabled"
@@ -163,6 +170,11 @@ def calls_no_tools(error: ModelError) -> bool:
     return error.failure in kinds and _CALLS_NONE.search(said) is not None
 
 
+def is_about_schemas(error: ModelError) -> bool:
+    """Whether a refusal speaks of the schemas of tools, or of some other schema."""
+    return _OF_SCHEMAS.search(" ".join(_said(error.detail))) is not None
+
+
 def is_about_additions(error: ModelError) -> bool:
     """Whether what a provider has added to replies is not what it wants back."""
     return _ADDITIONS.search(error.detail) is not None
@@ -235,7 +247,9 @@ def _about_messages(said: str, fitted: FittedRequest) -> frozenset[str]:
 def _most_tools(said: str) -> int:
     """How many tools a refusal says may be offered, 0 where it says nothing of that."""
     most = _MOST_TOOLS.search(said)
-    return int(most[1] or most[2]) if most else 0
+    if most is None or _OF_ONE_TOOL.search(said, most.start(), most.end() + 12):
+        return 0
+    return int(most[1] or most[2])
 
 
 def _about_calls(said: str, fitted: FittedRequest) -> tuple[frozenset[str], frozenset[str]]:

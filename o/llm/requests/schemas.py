@@ -101,7 +101,8 @@ class _Plain:
         shown = {
             name: self._of(one, depth + 1) for name, one in own.items() if _NAME.fullmatch(name)
         }
-        required = [name for name in _list(found.get("required")) if name in shown]
+        named = [name for name in _list(found.get("required")) if isinstance(name, str)]
+        required = [name for name in named if name in shown]
         needs = {"required": required} if required else {}
         return {"type": "object", "properties": shown} | needs | _described(found)
 

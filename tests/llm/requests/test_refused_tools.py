@@ -8,6 +8,8 @@ import pytest
 
 from o.domain.llm import ToolSpec
 from o.llm.models import Models
+from o.llm.requests.capabilities import Capabilities
+from o.llm.requests.lessons import with_lessons
 from o.llm.requests.schemas import plain, without_words, words_of
 from tests.llm.requests.asking import ask, asked_for
 from tests.llm.requests.refusing import RefusingProvider, openai_error, refuses
@@ -218,6 +220,33 @@ async def test_of_more_tools_than_are_taken_the_first_are_offered(
     ]
 
 
+OF_ONE = [
+    "tools[0].function.parameters: nesting depth exceeds the limit of 5",
+    "tools.0.custom.name: String should have at most 8 characters",
+    "Invalid schema for tools: nesting is limited to 5 levels",
+    "Descriptions of tools may have at most 10 characters",
+    "tools: each may have up to 3 parameters",
+    "tools: at most " + "9" * 6_000,
+]
+
+
+@pytest.mark.parametrize("said", OF_ONE, ids=lambda said: said[:40])
+async def test_a_bound_of_one_tool_is_none_of_how_many_there_are(
+    strict: RefusingProvider, models: Models, said: str
+) -> None:
+    strict.habits = [refuses(lambda body: "title" in str(body["tools"]), 400, openai_error(said))]
+    schema: dict[str, Any] = {"type": "object", "title": "T", "properties": {}}
+    tools = [ToolSpec(name=f"f{n}", description="", parameters=schema) for n in range(13)]
+    await ask(models, asked_for().model_copy(update={"tools": tools}))
+    assert [len(body["tools"]) for body in strict.asked] == [13] * len(strict.asked)
+
+
+def test_of_two_bounds_the_smaller_one_counts() -> None:
+    for most in ("images", "tools"):
+        lessons = frozenset({f"at most {most}: 10", f"at most {most}: 200"})
+        assert getattr(with_lessons(Capabilities(), lessons), f"most_{most}") == 10
+
+
 def test_a_plain_schema_says_what_can_be_said_and_stays_as_it_is() -> None:
     schema = {
         "type": "object",
@@ -230,7 +259,7 @@ def test_a_plain_schema_says_what_can_be_said_and_stays_as_it_is() -> None:
             "elsewhere": {"$ref": "https://schemas.example/x"},
             "yes": True,
         },
-        "required": ["choice", "gone"],
+        "required": ["choice", "gone", {"odd": []}],
         "additionalProperties": False,
     }
     (once,) = plain([ToolSpec(name="f", description="", parameters=schema)])
