@@ -9,13 +9,13 @@ it is, what helped is remembered, and the reply says what was changed.
 from collections.abc import Awaitable, Callable
 
 from o.domain.llm import DeltaSink, ModelReply, ReplyDelta
-from o.errors import ModelError
+from o.errors import Failure, ModelError
 from o.llm.requests.fitted import FittedRequest, own_name
 from o.llm.requests.refusals import may_be_mended, may_be_the_prompts
 from o.llm.requests.ways import Way, Ways
 from o.llm.wires.streamed import nowhere, told_whole
 
-_MOST_REQUESTS = 4
+_MOST_REQUESTS = 6
 _AGAIN = "the provider refused a first request, and was asked again more carefully"
 
 Ask = Callable[[FittedRequest, DeltaSink | None], Awaitable[ModelReply]]
@@ -30,23 +30,24 @@ async def complete_carefully(ways: Ways, ask: Ask, on_delta: DeltaSink | None) -
         on_delta: Where the reply is streamed to.
 
     Raises:
-        ModelError: The first one, with notes of what was tried beside it.
+        ModelError: The first one, or what was met since where that asks for something else; with
+            notes of what was tried beside it.
     """
     sink = _Sink(on_delta) if on_delta else None
     way = first = ways.first()
     fitted = ways.fit(way)
     refusal: ModelError | None = None
+    tried: list[str] = []
     for _ in range(_MOST_REQUESTS):
         try:
             reply = await _told(ask, fitted, sink)
         except ModelError as error:
             if refusal is None or not refusal.answered:  # it refused nothing, and told no reason
                 refusal = error
-            for note in _notes(fitted) if way is not first else ():
-                refusal.add_note(note)
+            tried += _notes(fitted) if way is not first else []
             following = None if sink and sink.has_begun else _next(ways, error, way, fitted)
             if following is None:
-                raise refusal from None
+                raise _to_tell(refusal, error, tried) from None
             way = following
             fitted = ways.fit(way)
         else:
@@ -55,7 +56,19 @@ async def complete_carefully(ways: Ways, ask: Ask, on_delta: DeltaSink | None) -
             of_model = refusal is None or may_be_mended(refusal)
             await ways.remember(way, of_model=of_model)
             return _noting(reply, _notes(fitted))
-    raise refusal or AssertionError
+    raise _with_notes(refusal, tried) if refusal else AssertionError
+
+
+def _to_tell(first: ModelError, last: ModelError, tried: list[str]) -> ModelError:
+    """The first refusal, unless the last failure passes with time, or room has to be made."""
+    is_of_last = last.failure is Failure.CONTEXT_WINDOW or (last.retryable and not first.retryable)
+    return _with_notes(last if is_of_last else first, tried)
+
+
+def _with_notes(error: ModelError, notes: list[str]) -> ModelError:
+    for note in notes:
+        error.add_note(note)
+    return error
 
 
 def _next(ways: Ways, error: ModelError, way: Way, fitted: FittedRequest) -> Way | None:

@@ -19,7 +19,14 @@ from o.llm.requests.leaving_out import (
     is_in_tool_turn,
 )
 from o.llm.requests.lessons import FIELD, IDS, PLAIN, PLAIN_SCHEMAS, bare, with_lessons
-from o.llm.requests.refusals import BOUNDS, counts_the_reply, is_about_additions, lessons_of
+from o.llm.requests.refusals import (
+    BOUNDS,
+    counts_the_reply,
+    is_about_additions,
+    is_about_schemas,
+    lessons_of,
+    may_be_mended,
+)
 
 _LEAST_NEEDED = ("parallel_tool_calls", "stream_options")
 """Fields that are guessed to be refused before others are: the first is missed the least."""
@@ -119,7 +126,9 @@ class Ways:
         if error.failure is Failure.CONTEXT_WINDOW:
             return self._shorter(error, way, fitted)
         if error.failure in (Failure.CONTENT_FILTER, Failure.FORBIDDEN):
-            return self._without_others(way)
+            return self._without_others(way, error)
+        if PLAIN_SCHEMAS in way.lessons and is_about_schemas(error):  # it was not that
+            way = replace(way, to_remember=way.to_remember - {PLAIN_SCHEMAS})
         sent = set(optional_fields(fitted, streams=self._streams and way.takes.streams))
         sent |= {"stream"} if self._streams and way.takes.streams else set()
         named, lasting = lessons_of(error, fitted, sent, way.lessons)
@@ -135,7 +144,7 @@ class Ways:
             return way.suspecting(additions)
         if way.care is Care.USUAL:
             return replace(way, takes=bare(way.takes), care=Care.BARE)
-        return self._without_others(way)
+        return self._without_others(way, error)
 
     def _shorter(self, error: ModelError, way: Way, fitted: FittedRequest) -> Way | None:
         """Without a bound of the reply that has no room beside the prompt, or without images."""
@@ -145,8 +154,12 @@ class Ways:
         images = image_marks(fitted.prompt)
         return way.suspecting(images) if images else None
 
-    def _without_others(self, way: Way) -> Way | None:
-        """What was taken a moment ago was not the reason: it is this turn, or those that failed."""
+    def _without_others(self, way: Way, error: ModelError) -> Way | None:
+        """What was taken a moment ago was not the reason: it is this turn, or those that failed.
+
+        A server that fails may do so for no reason here. All that was said before is left out for
+        it once a turn has failed already.
+        """
         if is_in_tool_turn(self._request.prompt):
             if way.care >= Care.TOLD:
                 return None
@@ -155,7 +168,8 @@ class Ways:
         failures = failed_turn_marks(self._request.prompt) - way.refused
         if failures and way.care < Care.NO_FAILURES:
             return way.suspecting(failures, Care.NO_FAILURES)
-        if has_earlier_turns(self._request.prompt) and way.care < Care.ALONE:
+        may_drop = may_be_mended(error) or failed_turn_marks(self._request.prompt)
+        if may_drop and has_earlier_turns(self._request.prompt) and way.care < Care.ALONE:
             return replace(way, care=Care.ALONE)
         return None
 

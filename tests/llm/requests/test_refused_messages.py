@@ -190,11 +190,12 @@ async def test_a_server_that_fails_each_time_is_asked_more_carefully_in_the_end(
     said = {"error": {"message": "Internal server error", "type": "api_error"}}
     strict.habits = [refuses(lambda body: SECRET in str(body["messages"]), 500, said)]
     answered = ({"role": "user", "content": SECRET}, {"role": "assistant", "content": "I see"})
+    history = (*answered, {"role": "user", "content": "a turn that failed"})
     with pytest.raises(ModelError) as failure:
-        await ask(models, asked_for(*answered))
+        await ask(models, asked_for(*history))
     assert failure.value.retryable
     assert strict.statuses == [500], "it is asked again as it was, a little later"
-    request = asked_for(*answered).model_copy(update={"is_last_try": True})
+    request = asked_for(*history).model_copy(update={"is_last_try": True})
     reply = await ask(models, request)
     assert any("before" in note for note in reply.notes)
     assert shelf.kept == {}, "that says nothing of the model"
