@@ -98,7 +98,8 @@ def test_the_prompt_is_the_same_to_the_byte_while_memory_is(
     ("name", "arguments", "expected"),
     [
         ("memory_insert", '{"label": "human", "new_string"', "not valid JSON"),
-        ("memory_insert", "[]", "not a JSON object"),
+        ("memory_insert", "[1]", "not a JSON object"),
+        ("memory_insert", "[]", "new_string: Field required"),  # so some say that there are none
         ("memory_insert", '{"label": "human"}', "new_string: Field required"),
         ("memory_insert", '{"label": "nobody", "new_string": "x"}', "no memory block"),
         (
@@ -176,7 +177,7 @@ def test_max_steps_ends_a_turn_that_never_would(client: Letta, agent: AgentState
         ({"fail": 403}, 500, "llm_error", 1),
         ({"fail": 404}, 500, "llm_error", 1),
         ({"fail": 429}, 429, "llm_rate_limit", 3),
-        ({"fail": 500}, 500, "llm_error", 3),
+        ({"fail": 500}, 500, "llm_error", 4),  # the last one more carefully
         ({"say": ""}, 500, "llm_empty_response", 1),
     ],
 )

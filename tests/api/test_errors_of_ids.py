@@ -25,6 +25,9 @@ _PREFIXES = {
 _NO_IDS = {"/v1/models/{model_id}"}
 """What OpenAI's clients call an id is a name, an agent's or its conversation's."""
 
+_OPENAI = "/chat/completions"
+"""The one operation whose clients are OpenAI's, and so are its errors."""
+
 # These answer before they look for what is named: V1 keeps them only to refuse.
 _ALWAYS_405 = {
     ("patch", "/v1/agents/{agent_id}/messages/{message_id}"),
@@ -71,7 +74,17 @@ def body_of(method: str, path: str) -> dict[str, Any]:
     fields = resolved(schema).get("properties", {})
     if {"input", "messages"} <= fields.keys():  # one of the two, which the schema cannot say
         body |= {"input": "hello"}
+    if path.endswith(_OPENAI):
+        body |= {"messages": [{"role": "user", "content": "hello"}]}
     return {"json": body}
+
+
+def problem(answer: httpx.Response) -> str:
+    """What an error says."""
+    body = answer.json()
+    said = body["error"]["message"] if answer.url.path.endswith(_OPENAI) else body["detail"]
+    assert isinstance(said, str)
+    return said
 
 
 def address(path: str, **first: str) -> str:
@@ -186,7 +199,7 @@ def test_the_walk_finds_the_operations() -> None:
 def test_an_id_that_names_nothing_is_404(server: Product, method: str, path: str) -> None:
     answer = ask(server, method, path)
     assert answer.status_code == (405 if (method, path) in _ALWAYS_405 else 404), answer.text
-    assert isinstance(answer.json()["detail"], str)
+    assert problem(answer)
 
 
 # Whoever needs no key administers all organizations.
@@ -212,5 +225,7 @@ def test_a_malformed_id_is_422_or_for_runs_400(
     answer = ask(server, method, path, **{first: malformed})
     expected = 400 if first == "run_id" else 422
     assert answer.status_code == expected
-    if expected == 422:
+    if path.endswith(_OPENAI):
+        assert "agent-" in problem(answer)
+    elif expected == 422:
         assert answer.json()["examples"][0].startswith(_PREFIXES.get(first[:-3], first[:-3]) + "-")
