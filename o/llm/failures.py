@@ -59,6 +59,9 @@ _WORDS: list[tuple[type[BaseException] | tuple[type[BaseException], ...], str]] 
 ]
 _FAILED = "the connection failed"
 
+BROKEN_OFF = "the reply was broken off by an error"
+"""What is said of a reply that had begun: whatever it was, its prompt had been read."""
+
 
 def refused(provider: Provider, status: int, text: str, headers: Mapping[str, str]) -> ModelError:
     """The provider answered with an error.

@@ -84,7 +84,8 @@ class Learnt:
             await self._lessons.add(key, lessons)
         except Exception as error:
             _log.warning("lesson is not kept", extra={"error": type(error).__name__})
-        self._stored.add(key)
+        finally:  # also where the call was cancelled meanwhile
+            self._stored.add(key)
 
     async def refresh(self) -> None:
         """Take over what the others have learnt, and forget what is too old."""

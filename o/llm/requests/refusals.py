@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from o.errors import Failure, ModelError
+from o.llm.failures import BROKEN_OFF
 from o.llm.requests import lessons as known
 from o.llm.requests.capabilities import OPTIONAL, SEALED_THOUGHTS
 from o.llm.requests.fitted import FittedRequest
@@ -148,7 +149,8 @@ def may_be_mended(error: ModelError) -> bool:
 
 def may_be_the_prompts(error: ModelError) -> bool:
     """Whether a server that fails each time may do so because of what stands in the prompt."""
-    return error.failure is Failure.SERVER_ERROR and error.answered in (200, 500)
+    fails = error.failure is Failure.SERVER_ERROR and error.answered in (200, 500)
+    return fails and BROKEN_OFF not in error.detail
 
 
 def is_of_firewall(error: ModelError) -> bool:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from o.domain.json_bounds import check_json_text
 from o.domain.text import storable_json
 from o.errors import ModelError
-from o.llm.failures import refused_inside
+from o.llm.failures import BROKEN_OFF, refused_inside
 from o.llm.providers.providers import Provider
 from o.llm.wires.chat import Completion
 from o.llm.wires.failures_inside import failure_in, unreadable
@@ -88,7 +88,7 @@ def _failure_of(completion: Completion, content: bytes, *, is_error: bool) -> An
         return choice.error
     if choice.finish_reason not in _BROKEN_OFF:
         return None
-    return {"message": "the reply was broken off by an error", "code": choice.finish_reason}
+    return {"message": BROKEN_OFF, "code": choice.finish_reason}
 
 
 def _json_of(content: bytes) -> Any:

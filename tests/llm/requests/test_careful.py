@@ -349,6 +349,21 @@ async def test_what_is_learnt_while_lessons_are_read_is_known_on() -> None:
     assert learnt.of(key) == frozenset(), "what is deleted is forgotten"
 
 
+async def test_what_is_learnt_as_a_call_is_cancelled_lasts_no_longer_than_the_rest() -> None:
+    class Hanging(Shelf):
+        async def add(self, key: ModelKey, lessons: frozenset[str]) -> None:
+            await asyncio.Event().wait()
+
+    learnt = Learnt(Hanging())
+    key = ModelKey("org-1", "openai", "mark", "some-model")
+    learning = asyncio.create_task(learnt.learn(key, frozenset({"plain"})))
+    await asyncio.sleep(0)
+    learning.cancel()
+    await asyncio.wait([learning])
+    await learnt.refresh()
+    assert learnt.of(key) == frozenset()
+
+
 async def test_a_provider_that_is_found_elsewhere_is_a_new_one(
     strict: RefusingProvider, models: Models, shelf: Shelf
 ) -> None:

@@ -99,3 +99,14 @@ async def test_a_server_that_fails_without_a_reason_costs_no_memory_of_what_was_
         await ask(models, request)
     assert failure.value.retryable
     assert all(SECRET in str(body["messages"]) for body in strict.asked)
+
+
+async def test_a_reply_that_breaks_off_is_paid_for_no_more_often_by_care(
+    strict: RefusingProvider, models: Models
+) -> None:
+    choice = {"message": {"role": "assistant", "content": "half"}, "finish_reason": "abort"}
+    strict.habits = [refuses(lambda body: True, 200, {"choices": [choice]})]
+    with pytest.raises(ModelError) as failure:
+        await ask(models, asked_for(FAILED).model_copy(update={"is_last_try": True}))
+    assert failure.value.retryable
+    assert len(strict.asked) == 1
