@@ -156,8 +156,9 @@ def test_what_is_not_there_is_not_found(client: Letta, server: Product, agent: A
     foreign = client.conversations.create(agent_id=other.id)
     assert ask(server, agent, conversation_id=foreign.id).status_code == 404
     assert ask(server, agent, conversation_id=new_id("conv")).status_code == 404
-    for wrong in ("conv-1", "", "default\0", "x" * 5_000):
+    for wrong in ("conv-1", "default\0", "x" * 5_000):
         assert ask(server, agent, conversation_id=wrong).status_code == 422
+    assert ask(server, agent, conversation_id="").status_code == 200, "as if it were not named"
     nobody = agent.model_copy(update={"id": new_id("agent")})
     assert ask(server, nobody).status_code == 404
     client.agents.delete(other.id)
