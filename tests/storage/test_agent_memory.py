@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from o.domain.actors import Actor
 from o.domain.agents import Agent
 from o.errors import ToolFailed
+from o.ids import new_id
 from o.storage.agents.agent_blocks import detach_block, list_agent_blocks
 from o.storage.agents.agent_memory import AgentMemory
 from o.storage.agents.agents import get_agent
@@ -67,15 +68,16 @@ async def labels_of(database: Database, agent: AgentState) -> list[str]:
 async def test_of_two_blocks_that_are_created_at_once_by_one_label_the_second_is_refused(
     server: Product, database: Database, keeper: AgentState
 ) -> None:
+    label = new_id("plans")
     async with database.begin() as second:
         async with database.begin() as first:
-            made = await (await memory_of(first, keeper)).create_block("plans", "the first")
+            made = await (await memory_of(first, keeper)).create_block(label, "the first")
             memory = await memory_of(second, keeper)
-            late = await once_it_waits(server, memory.create_block("plans", "the second"))
+            late = await once_it_waits(server, memory.create_block(label, "the second"))
         with pytest.raises(ToolFailed, match="already"):
             await late
-    assert await labels_of(database, keeper) == ["human", "plans"]
-    assert server.query("SELECT id FROM blocks WHERE label = 'plans'") == [(made.id,)]
+    assert await labels_of(database, keeper) == ["human", label]
+    assert server.query("SELECT id FROM blocks WHERE label = %s", label) == [(made.id,)]
 
 
 async def test_a_block_that_is_detached_while_a_tool_deletes_it_is_missing(
