@@ -26,6 +26,7 @@ CREATE TABLE batches (
     callback_error text
 );
 CREATE INDEX batches_by_age ON batches (organization_id, created_at, id);
+CREATE INDEX batches_by_body ON batches (organization_id, body_hash, created_at, id);
 CREATE INDEX batches_to_call_back ON batches (created_at)
     WHERE callback_url IS NOT NULL AND callback_sent_at IS NULL;
 """

@@ -16,7 +16,6 @@ from sqlalchemy import (
     func,
     insert,
     literal,
-    or_,
     select,
     text,
     true,
@@ -150,27 +149,7 @@ async def store_batch(
     """
     threads = await _threads(connection, actor, [agent_id for agent_id, _ in new.runs])
     _check(new, threads, most_open)
-    rows = await connection.execute(
-        _STORE,
-        {
-            "organization_id": actor.organization_id,
-            "user_id": actor.user_id,
-            "body_hash": new.body_hash,
-            "new": json.dumps(
-                [
-                    _row(place, run, threads[agent_id])
-                    for place, (agent_id, run) in enumerate(new.runs)
-                ]
-            ),
-        },
-    )
-    stored = {row["id"]: model_of(Run, row) for row in rows.mappings()}
-    for place, (_, run) in enumerate(new.runs):
-        if run.id not in stored:
-            raise Conflict(
-                f"requests[{place}]: the otid was used before, for another message. {_NOTHING} "
-                "Give each message an otid of its own"
-            )
+    stored = await _store_runs(connection, actor, new, threads)
     await connection.execute(
         insert(batches).values(
             id=new.id,
@@ -192,6 +171,34 @@ async def store_batch(
         )
         for agent_id, run in new.runs
     ]
+
+
+async def _store_runs(
+    connection: AsyncConnection, actor: Actor, new: NewBatch, threads: Mapping[str, Any]
+) -> dict[str, Run]:
+    """The runs by their ids, each of which is new."""
+    rows = await connection.execute(
+        _STORE,
+        {
+            "organization_id": actor.organization_id,
+            "user_id": actor.user_id,
+            "body_hash": new.body_hash,
+            "new": json.dumps(
+                [
+                    _row(place, run, threads[agent_id])
+                    for place, (agent_id, run) in enumerate(new.runs)
+                ]
+            ),
+        },
+    )
+    stored = {row["id"]: model_of(Run, row) for row in rows.mappings()}
+    for place, (_, run) in enumerate(new.runs):
+        if run.id not in stored:
+            raise Conflict(
+                f"requests[{place}]: the otid was used before, for another message. {_NOTHING} "
+                "Give each message an otid of its own"
+            )
+    return stored
 
 
 async def _threads(
@@ -269,21 +276,23 @@ async def find_repeated_batch(
     Requests with `otid`s find each other by their bodies; a client without them says that it sends
     again, which is believed for some minutes.
     """
-    is_it: ColumnElement[bool] = batches.c.id == new.id
-    if is_retry or new.has_keys:
-        equal = and_(
-            _is_of(actor),
-            batches.c.created_by_id == actor.user_id,
-            batches.c.body_hash == new.body_hash,
-        )
-        if not new.has_keys:
-            equal = and_(equal, batches.c.created_at > func.now() - _SENT_AGAIN)
-        is_it = or_(is_it, equal)
-    newest = (
-        select(batches.c.id).where(is_it).order_by(batches.c.created_at.desc(), batches.c.id.desc())
-    )
-    found = await connection.scalar(newest.limit(1))
+    found = await connection.scalar(select(batches.c.id).where(batches.c.id == new.id))
+    if found is None and (is_retry or new.has_keys):
+        found = await connection.scalar(_equal_to(actor, new))
     return None if found is None else await find_batch(connection, actor, found)
+
+
+def _equal_to(actor: Actor, new: NewBatch) -> Select[tuple[str]]:
+    """The newest batch of the same user and body: by an index, whoever else has how many."""
+    equal = and_(
+        _is_of(actor),
+        batches.c.created_by_id == actor.user_id,
+        batches.c.body_hash == new.body_hash,
+    )
+    if not new.has_keys:
+        equal = and_(equal, batches.c.created_at > func.now() - _SENT_AGAIN)
+    newest = batches.c.created_at.desc(), batches.c.id.desc()
+    return select(batches.c.id).where(equal).order_by(*newest).limit(1)
 
 
 async def list_batches(connection: AsyncConnection, actor: Actor, page: Page) -> list[Batch]:

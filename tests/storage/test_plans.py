@@ -11,7 +11,7 @@ from letta_client.types import AgentState
 
 from o.ids import new_id
 from o.storage.database import libpq_url
-from tests.support.approvals import answer, approval, ask, guarded_agent, request_of
+from tests.support.approvals import INSERT, answer, approval, ask, guarded_agent, request_of
 from tests.support.chats import speak
 from tests.support.product import Product, eventually
 from tests.support.provider import HANDLE, FakeProvider, call, do, say
@@ -37,6 +37,9 @@ INSERT INTO runs (id, organization_id, agent_id, conversation_id, request_key, b
 SELECT 'run-' || n || '-' || id, organization_id, agent_id, id, 'key-' || n, 'hash', 'completed',
     1, now()
 FROM conversations, generate_series(1, 5) AS n;
+INSERT INTO batches (id, organization_id, run_ids, body_hash, created_by_id)
+SELECT 'job-' || agent_id, organization_id, array_agg(id), agent_id, 'user-1' FROM runs
+GROUP BY agent_id, organization_id;
 INSERT INTO steps (id, organization_id, run_id, agent_id, index, status, model)
 SELECT 'step-' || id, organization_id, id, agent_id, 0, 'success', 'openai/x' FROM runs;
 INSERT INTO messages (id, organization_id, agent_id, conversation_id, run_id, step_id, position,
@@ -85,7 +88,7 @@ _GROWING = (
     "deleted_rows",
     *("archives", "agent_archives", "archive_tags", "passages", "passage_vectors"),
     *("folders", "agent_folders", "files", "agent_files", "file_contents", "file_uploads"),
-    *("messages", "runs", "run_events", "steps"),
+    *("batches", "messages", "runs", "run_events", "steps"),
 )
 _CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "SET", "LISTEN", "DEALLOCATE")
 
@@ -156,6 +159,33 @@ def beside(product: Product) -> None:
     assert httpx.post(url, json={}).status_code in (200, 400, 404)
 
 
+def batched(product: Product) -> None:
+    guarded, other = guarded_agent(product.client()), new_agent(product)
+    said = {"role": "user", "content": do(INSERT), "otid": new_id("message")}
+    with_keys = [
+        {"agent_id": guarded.id, "messages": [said]},
+        {"agent_id": other.id, "input": do(say("x") | {"delay_s": 60})},
+        {"agent_id": other.id, "input": "waits"},
+    ]
+    without = [{"agent_id": new_agent(product).id, "input": "x"}]
+    with httpx.Client(base_url=f"{product.url}/v1/messages/batches", timeout=60) as http:
+
+        def made(requests: Any, again: str) -> str:
+            headers = {"x-stainless-retry-count": again}
+            answer = http.post("", json={"requests": requests}, headers=headers)
+            return str(answer.raise_for_status().json()["id"])
+
+        assert made(without, "0") == made(without, "1")
+        batch = made(with_keys, "0")
+        assert made(with_keys, "0") == batch
+        eventually(lambda: http.get(f"/{batch}").json()["metadata"]["runs"]["completed"] == 1)
+        (first, *_) = http.get(f"/{batch}/messages").raise_for_status().json()["messages"]
+        http.get(f"/{batch}/messages", params={"after": first["id"]}).raise_for_status()
+        http.get("", params={"after": batch, "limit": 1}).raise_for_status()
+        cancelled = http.patch(f"/{batch}/cancel").raise_for_status().json()
+        assert cancelled["metadata"]["runs"]["cancelled"] == 3
+
+
 def archived(product: Product) -> None:
     client, agent = product.client(), new_agent(product)
     archive = client.archives.create(name="notes")
@@ -199,7 +229,7 @@ def filed(product: Product) -> None:
 
 @pytest.mark.parametrize(
     "operation",
-    [plain, repeated, with_tools, approved, cancelled, impatient, beside, archived, filed],
+    [plain, repeated, with_tools, approved, cancelled, impatient, beside, batched, archived, filed],
 )
 def test_no_statement_reads_a_whole_table(product: Product, operation: Any) -> None:
     sent = statements_of(product, lambda: operation(product))

@@ -301,7 +301,13 @@ async def _lock_pending(
 ) -> list[Approval]:
     which = IS_PENDING
     if scope.among is not None:
-        which = and_(IS_PENDING, approvals.c.run_id == _any_of(scope.among))
+        runs_named = runs.c.id == _any_of(scope.among)
+        which = and_(
+            IS_PENDING,
+            approvals.c.run_id == _any_of(scope.among),
+            # The index of what waits is by conversation, and has what waits everywhere.
+            approvals.c.conversation_id.in_(select(runs.c.conversation_id).where(runs_named)),
+        )
     rows = await connection.execute(
         select(*columns_of(approvals, Approval))
         .join(agents, agents.c.id == approvals.c.agent_id)
