@@ -5,9 +5,12 @@ from collections.abc import Awaitable, Callable
 
 from fastapi import HTTPException
 
+from api.agents.new_agents import find_model
 from api.deps import Parts
 from o.domain.actors import Actor
 from o.domain.llm import ModelReply, ModelRequest
+from o.errors import InvalidArgument
+from o.llm.providers.catalogue import Catalogue, CatalogueEntry
 from o.storage.worker_requests import ASK_MODEL
 
 _SPARE_S = 30.0
@@ -18,6 +21,19 @@ _CLIENT_IS_GONE = 499
 
 IsGone = Callable[[], Awaitable[bool]]
 """Whether the client has hung up."""
+
+
+async def find_writer(handle: str, actor: Actor, catalogue: Catalogue) -> CatalogueEntry:
+    """The model by that handle, which is one that writes text.
+
+    Raises:
+        InvalidArgument: It is no handle, or that of a model that embeds.
+        NotFound: There is no such model.
+    """
+    entry = await find_model(handle, actor, catalogue)
+    if entry.embeds:
+        raise InvalidArgument(f"INVALID_ARGUMENT: {entry.handle} embeds text, and writes none")
+    return entry
 
 
 async def ask_model(

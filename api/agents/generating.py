@@ -3,9 +3,8 @@
 import json
 from typing import Any
 
-from api.agents.new_agents import find_model
 from api.deps import Parts
-from api.model_calls import IsGone, ask_model
+from api.model_calls import IsGone, ask_model, find_writer
 from api.wire.generation import GenerateBody, GeneratedBody
 from o.domain.actors import Actor
 from o.domain.agents import Agent
@@ -14,7 +13,7 @@ from o.domain.json_bounds import parse_json
 from o.domain.llm import ModelReply, ModelRequest, ToolSpec
 from o.domain.text import storable_json
 from o.domain.thoughts import must_not_be_forced
-from o.errors import InvalidArgument, InvalidInput, ModelError
+from o.errors import InvalidInput, ModelError
 from o.mcp.schemas import Parameters, own_arguments, parameters_of
 from o.storage.agents.agents import get_agent
 
@@ -29,7 +28,7 @@ async def generate(
 
     Raises:
         NotFound: There is no such agent or model.
-        InvalidArgument: What is named is no handle.
+        InvalidArgument: What is named is no handle, or that of a model that embeds.
         InvalidInput: `response_schema` is none of an object.
         ModelError: There is no answer, or none by the schema.
     """
@@ -49,9 +48,7 @@ async def _call(parts: Parts, actor: Actor, agent: Agent, body: GenerateBody) ->
     prompt = [{"role": "system", "content": body.system_prompt}] if body.system_prompt else []
     handle, window, settings = agent.model, agent.context_window, agent.model_settings
     if body.override_model and body.override_model != agent.model:
-        entry = await find_model(body.override_model, actor, parts.catalogue)
-        if entry.embeds:
-            raise InvalidArgument(f"INVALID_ARGUMENT: {entry.handle} embeds text, and writes none")
+        entry = await find_writer(body.override_model, actor, parts.catalogue)
         handle, window, settings = entry.handle, entry.context_window, {}
     settings = settings_for(settings, 0)
     settings.pop("response_format", None)

@@ -3,9 +3,8 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from api.agents.new_agents import find_model
 from api.deps import Parts
-from api.model_calls import IsGone, ask_model
+from api.model_calls import IsGone, ask_model, find_writer
 from api.tools.new_tools import derived_schema, free_name
 from api.wire.generation import GeneratedToolBody, GenerateToolBody
 from api.wire.tool_requests import MAX_SOURCE_BYTES
@@ -28,14 +27,15 @@ async def generate_tool(
     """Have a tool written, and once more where its schema cannot be derived.
 
     Raises:
-        InvalidArgument: The name is none of a function, or the model's is no handle.
+        InvalidArgument: The name is none of a function, or the model's is no handle, or that of
+            one that embeds.
         Conflict: The name is taken by a tool that comes with the server.
         NotFound: There is no such model.
         ModelError: There is no usable reply, or no tool in it.
     """
     check_function_name(body.tool_name)
     free_name(body.tool_name)
-    entry = await find_model(body.handle or _DEFAULT_MODEL, actor, parts.catalogue)
+    entry = await find_writer(body.handle or _DEFAULT_MODEL, actor, parts.catalogue)
     faults, source = body.validation_errors, body.starter_code or ""
     wanted = Wanted(body.tool_name, body.prompt, source, faults)
     for _ in range(_ATTEMPTS):

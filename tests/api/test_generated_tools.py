@@ -7,8 +7,18 @@ import pytest
 from letta_client import Letta
 
 from o.ids import new_id
+from tests.support.organizations import new_organization_by_api
 from tests.support.product import Product
-from tests.support.provider import HANDLE, OTHER_HANDLE, FakeProvider, call, costing, do, say
+from tests.support.provider import (
+    EMBEDDING_HANDLE,
+    HANDLE,
+    OTHER_HANDLE,
+    FakeProvider,
+    call,
+    costing,
+    do,
+    say,
+)
 
 GOOD = '''def roll_dice(sides: int = 6) -> int:
     """Roll a die.
@@ -36,8 +46,20 @@ def written(source: Any, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def http(server: Product) -> httpx.Client:
-    return httpx.Client(base_url=f"{server.url}/v1", timeout=60)
+def key(server: Product) -> str:
+    """Of an organization of its own, where nobody else's tests use models or make tools."""
+    return new_organization_by_api(server, new_id("writing"))
+
+
+@pytest.fixture(scope="module")
+def client(server: Product, key: str) -> Letta:
+    return server.client(api_key=key)
+
+
+@pytest.fixture(scope="module")
+def http(server: Product, key: str) -> httpx.Client:
+    headers = {"authorization": f"Bearer {key}"}
+    return httpx.Client(base_url=f"{server.url}/v1", headers=headers, timeout=60)
 
 
 def write(http: httpx.Client, *actions: dict[str, Any], **more: Any) -> httpx.Response:
@@ -170,6 +192,7 @@ def _prompt_of(provider: FakeProvider, text: str) -> list[dict[str, Any]]:
         ({"prompt": ""}, 422, "at least 1 character"),
         ({"handle": "gpt-4"}, 400, "handle"),
         ({"handle": "nobody/gpt-4"}, 404, "no provider"),
+        ({"handle": EMBEDDING_HANDLE}, 400, "embeds"),
         ({"handle": ""}, 200, "roll_dice"),
         ({"validation_errors": None}, 422, "list"),
         ({"validation_errors": [1]}, 422, "string"),
