@@ -8,8 +8,10 @@ from o.storage.tables.core import agents, runs
 
 _DUE_BATCHES = text(
     """
-    SELECT id FROM batches
-    WHERE callback_url IS NOT NULL AND callback_sent_at IS NULL AND NOT EXISTS (
+    SELECT batches.id FROM batches
+    JOIN organizations ON organizations.id = batches.organization_id
+    WHERE callback_url IS NOT NULL AND callback_sent_at IS NULL
+      AND organizations.deleted_at IS NULL AND NOT EXISTS (
         SELECT FROM unnest(batches.run_ids) AS one (id) JOIN runs ON runs.id = one.id
         WHERE runs.status IN ('created', 'running')
     )
@@ -40,7 +42,7 @@ async def list_due_callbacks(connection: AsyncConnection, *, limit: int) -> list
 
 
 async def list_due_batches(connection: AsyncConnection, *, limit: int) -> list[str]:
-    """The same of batches all of whose runs are finished."""
+    """The same of batches all of whose runs are finished, or gone."""
     return list((await connection.execute(_DUE_BATCHES, {"limit": limit})).scalars())
 
 

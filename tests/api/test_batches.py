@@ -8,6 +8,8 @@ import httpx
 import pytest
 
 from o.ids import is_id, new_id
+from o.storage.callbacks import list_due_batches
+from o.storage.database import Database
 from tests.support.approvals import GUARDED, INSERT
 from tests.support.organizations import new_organization_by_api
 from tests.support.product import Product, eventually
@@ -562,6 +564,27 @@ def test_a_callback_tells_of_the_end_of_the_whole_batch_once(
     }
     assert (done["callback_status_code"], done["callback_error"]) == (200, None)
     assert len(receiver.on("/batch")) == 1
+
+
+async def test_nobody_is_called_back_for_an_organization_that_was_deleted(server: Product) -> None:
+    shut, batch_id = new_id("org"), new_id("job")
+    server.query(
+        "INSERT INTO organizations (id, name, deleted_at, purged_at) "
+        "VALUES (%s, 'shut', now(), now())",
+        shut,
+    )
+    server.query(
+        "INSERT INTO batches (id, organization_id, run_ids, body_hash, callback_url) "
+        "VALUES (%s, %s, %s, '', 'http://127.0.0.1:9')",
+        batch_id,
+        shut,
+        [new_id("run")],
+    )
+    database = Database(server.state["database_url"])
+    async with database.connect() as connection:
+        due = await list_due_batches(connection, limit=1_000)
+    await database.close()
+    assert batch_id not in due, "its runs are gone, as they are while it is purged"
 
 
 def test_a_batch_is_another_organizations_secret(server: Product, http: httpx.Client) -> None:
