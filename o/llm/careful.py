@@ -14,6 +14,7 @@ from o.llm.requests.fitted import FittedRequest, own_name
 from o.llm.requests.refusals import may_be_mended, may_be_the_prompts
 from o.llm.requests.ways import Way, Ways
 from o.llm.wires.streamed import nowhere, told_whole
+from workflows.options import MODEL_RETRIES
 
 _MOST_REQUESTS = 6
 _AGAIN = "the provider refused a first request, and was asked again more carefully"
@@ -60,8 +61,12 @@ async def complete_carefully(ways: Ways, ask: Ask, on_delta: DeltaSink | None) -
 
 
 def _to_tell(first: ModelError, last: ModelError, tried: list[str]) -> ModelError:
-    """The first refusal, unless the last failure passes with time, or room has to be made."""
-    is_of_last = last.failure is Failure.CONTEXT_WINDOW or (last.retryable and not first.retryable)
+    """The first refusal, unless the last failure passes with time, or room has to be made.
+
+    A server may also fail at what is asked more carefully: that speaks of the request alone.
+    """
+    passes = last.retryable and MODEL_RETRIES[last.failure].rests and not first.retryable
+    is_of_last = last.failure is Failure.CONTEXT_WINDOW or passes
     return _with_notes(last if is_of_last else first, tried)
 
 

@@ -52,12 +52,13 @@ async def test_what_passes_or_wants_room_is_told_in_place_of_the_refusal_before_
     assert any("parallel_tool_calls" in note for note in failure.value.__notes__)
 
 
+@pytest.mark.parametrize("status", [401, 500])
 async def test_what_comes_after_is_not_told_where_it_asks_for_nothing_else(
-    strict: RefusingProvider, models: Models
+    strict: RefusingProvider, models: Models, status: int
 ) -> None:
     strict.habits = [
         refuses_field("parallel_tool_calls", 400, UNKNOWN),
-        refuses(lambda body: True, 401, openai_error("no such key")),
+        refuses(lambda body: True, status, openai_error("no such key")),
     ]
     with pytest.raises(ModelError) as failure:
         await ask(models, asked_for())
