@@ -23,10 +23,8 @@ async def count_usage(
         organization_id: Whose money it was.
         agent_id: For which agent; empty where it was for none.
         handle: The model.
-        usage: What the reply took.
+        usage: What the reply took; a call counts also where the provider tells nothing of that.
     """
-    if not usage.total_tokens and not usage.cost_nano:
-        return
     try:
         async with database.connect() as connection:
             await add_lost_usage(connection, organization_id, agent_id, handle, usage)

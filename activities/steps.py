@@ -16,6 +16,7 @@ from activities.step.prompt_cache import Contexts
 from activities.step.room import room_after, room_first
 from activities.step.traces import StepTraces
 from activities.step.unused_replies import count_lost
+from o.domain.fallbacks import next_place
 from o.domain.llm import LanguageModel, ModelReply
 from o.domain.loops import is_legacy
 from o.errors import Failure, ModelError, ProviderFull
@@ -149,10 +150,9 @@ class StepActivities:
         )
 
     async def _reply(self, step: StepToTake) -> ModelReply:
-        is_last_try = (
-            step.failures + 1 >= self._limits.model_attempts
-            and step.choice.place + 1 == len(step.choice.models)  # else another model is asked
-        )
+        choice = step.choice
+        has_other = next_place(choice.models, choice.place, choice.resting) is not None
+        is_last_try = step.tries + 1 >= self._limits.model_attempts and not has_other
         request = step.request.model_copy(update={"is_last_try": is_last_try})
         if not step.run.options.stream_tokens:
             return await self._model.complete(request)

@@ -43,7 +43,7 @@ class StepToTake:
         history: What the request's calls have returned, where the agent's rules ask for it.
         rules: How the agent's rules stand before the step.
         size: How much of the context window the request takes.
-        failures: How often models have failed at it.
+        tries: How often its model has failed at it.
     """
 
     run: Run
@@ -57,7 +57,7 @@ class StepToTake:
     choice: Choice
     size: Size
     tools: Sequence[StoredTool] = ()
-    failures: int = 0
+    tries: int = 0
 
     def foresight(self) -> Foresight:
         """What is known of the calls of the reply, of the first at first."""
@@ -114,7 +114,7 @@ async def begin_step(
         choice,
         await measure(contexts.counts(opened.conversation.id), request, opened.reported),
         opened.tools,
-        opened.failures,
+        opened.tries,
     )
 
 

@@ -102,6 +102,17 @@ async def test_another_model_answers_and_every_record_names_it(
     assert first.problems == second.problems == []
 
 
+def test_another_model_that_fails_once_is_asked_the_same_again(
+    product: Product, first: FailingProvider, second: FailingProvider, letta: Letta
+) -> None:
+    first.fail(always=BROKEN)
+    second.fail(BROKEN)
+    agent = new_agent(letta)
+    assert said(send(product, agent, "hello")) == ["You said: hello"]
+    assert (first.taken, second.taken) == (3, 2)
+    assert "parallel_tool_calls" in second.requests[-1], "nothing is left out of it"
+
+
 def test_the_steps_that_follow_ask_the_model_that_answered(
     product: Product, first: FailingProvider, second: FailingProvider, letta: Letta
 ) -> None:

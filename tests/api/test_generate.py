@@ -164,9 +164,10 @@ def test_what_it_cost_is_counted_for_the_agent(http: httpx.Client, agent: AgentS
     tokens = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
     generated(http, agent, do(costing(say("hi"), **tokens, cost=0.5)))
     generate(http, agent, do(costing(say("no"), **tokens, cost=0.5)), response_schema=RIVER)
+    generated(http, agent, do(costing(say("nobody knows"))))
     found = http.get("/usage", params={"agent_id": agent.id, "group_by": "model"}).json()
     assert [one["key"] for one in found["groups"]] == [HANDLE]
-    assert (found["total"]["calls"], found["total"]["total_tokens"]) == (2, 240)
+    assert (found["total"]["calls"], found["total"]["total_tokens"]) == (3, 240)
 
 
 @pytest.mark.parametrize(

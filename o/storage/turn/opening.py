@@ -98,13 +98,14 @@ _OPEN_STEP = text(
         FROM run WHERE steps_done <= :index
         ON CONFLICT (run_id, index) DO UPDATE SET attempts = steps.attempts + 1,
             fallback = greatest(steps.fallback, excluded.fallback)
-        RETURNING attempts, fallback, failures, created_at
+        RETURNING attempts, fallback, failures, tries, created_at
     ), {_PLACED}
     SELECT to_jsonb(run) AS run, to_jsonb(agents) AS agent,
         to_jsonb(conversations) AS conversation,
         (SELECT attempts FROM step) AS attempt,
         (SELECT fallback FROM step) AS fallback,
         (SELECT failures FROM step) AS failures,
+        (SELECT tries FROM step) AS tries,
         (SELECT extract(epoch FROM now() - step.created_at) FROM step) AS age_s,
         {NOTED} AS rests,
         {SEEN_BLOCKS} AS blocks,
@@ -169,6 +170,7 @@ class OpenStep:
         attempt: Which try at the step this is, from 1; None when the step is committed.
         fallback: How many models were given up before the one that the step is at.
         failures: How often models have failed at the step.
+        tries: How often the model that the step is at has.
         age_s: Seconds since the step was begun first.
         rests: What is noted of providers whose calls fail.
         first: The message at the head of the conversation: the system message.
@@ -193,6 +195,7 @@ class OpenStep:
     summary: Message | None = None
     fallback: int = 0
     failures: int = 0
+    tries: int = 0
     age_s: float = 0.0
     rests: list[ProviderRest] = field(default_factory=list)
     providers_mark: str | None = None
@@ -258,6 +261,7 @@ def _opened(row: Any, run_id: str) -> OpenStep:
         summary=model_of_json(Message, row.summary, run_id) if row.summary else None,
         fallback=row.fallback or 0,
         failures=row.failures or 0,
+        tries=row.tries or 0,
         age_s=float(row.age_s or 0),
         rests=models_of_json(ProviderRest, row.rests or [], run_id),
         providers_mark=row.providers_mark,
