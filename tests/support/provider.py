@@ -115,8 +115,9 @@ class FakeProvider:
     """A running provider.
 
     Attributes:
-        requests: The body of every request that came in.
+        requests: The body of every request for a reply that came in.
         prompts: The prompt of each.
+        embedded: The body of every request for vectors, which workers send at times of their own.
         problems: What was wrong with them.
     """
 
@@ -131,6 +132,7 @@ class FakeProvider:
         self.listed = models or (MODEL, OTHER_MODEL, EMBEDDING_MODEL)
         self.requests: list[dict[str, Any]] = []
         self.prompts: list[Prompt] = []
+        self.embedded: list[dict[str, Any]] = []
         self.problems: list[str] = []
         self.hung_up = 0  # how many did not wait at a gate
         self._given = GivenIds()
@@ -181,7 +183,7 @@ class FakeProvider:
     async def _embed(self, request: Request) -> Response:
         """Vectors of three numbers, the length of the input first, in reverse order."""
         body = await request.json()
-        self.requests.append(body)
+        self.embedded.append(body)
         inputs = body["input"]
         if body.keys() - {"model", "input", "dimensions"} or "refuse" in inputs:
             error = {"message": "scripted failure", "type": "invalid_request_error"}
