@@ -51,6 +51,7 @@ RELEASED = {
     "0031_retention.py": "29eb0d51a6634829",
     "0032_purges.py": "8e49550a552fc989",
     "0033_judged_providers.py": "9e0083a25fb3eb21",
+    "0034_batches.py": "fac11047f66c8eb8",
 }
 """Somebody's database was made by them: they are never changed, nor numbered anew."""
 
