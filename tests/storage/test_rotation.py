@@ -68,6 +68,8 @@ def config_id(client: Letta, server: Product) -> Any:
     """A sandbox configuration with many variables, which no tool of another test is to see."""
     http: Any = client
     made = http.post("/v1/sandbox-config/", cast_to=object, body={"config": {}})
+    # There is one of a type, so it may be another test's, with what that one left in it.
+    server.query("DELETE FROM tool_variables WHERE sandbox_config_id = %s", made["id"])
     own = keyring(server)
     now = datetime.now(UTC)
     copying = (
