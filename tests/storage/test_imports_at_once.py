@@ -1,6 +1,6 @@
 """Imports of agent files that bring the same at the same moment: each sees what came before it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -8,21 +8,10 @@ import pytest
 
 from o.ids import new_id
 from tests.support.agent_files import Files, agent, tool, whole
-from tests.support.locks import changes_paused, deadlocks, wait_for_locks
+from tests.support.locks import changes_paused, wait_for_locks
 from tests.support.product import Product
 
-
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(4) as pool:
-        yield pool
-
-
-@pytest.fixture(autouse=True)
-def _no_deadlock(server: Product) -> Iterator[None]:
-    before = deadlocks(server)
-    yield
-    assert deadlocks(server) == before
+pytestmark = pytest.mark.usefixtures("no_deadlock")
 
 
 def _identity(name: str) -> dict[str, Any]:

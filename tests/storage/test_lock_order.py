@@ -1,7 +1,7 @@
 """Transactions that meet over the same rows wait for one another in turn, never in a ring."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -23,24 +23,13 @@ from o.storage.tables.core import conversations
 from o.storage.tools.agent_tools import take_away
 from o.storage.tools.sandbox_states import say_sandbox_state
 from tests.support.approvals import ask, guarded_agent, request_of
-from tests.support.locks import changes_paused, deadlocks, wait_for_locks
+from tests.support.locks import changes_paused, wait_for_locks
 from tests.support.product import Product, eventually
 from tests.support.provider import HANDLE, FakeProvider, call, do, say
 
+pytestmark = pytest.mark.usefixtures("no_deadlock")
+
 _LAST = call("memory_insert", label="human", new_string="likes tea")
-
-
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(4) as pool:
-        yield pool
-
-
-@pytest.fixture(autouse=True)
-def _no_deadlock(server: Product) -> Iterator[None]:
-    before = deadlocks(server)
-    yield
-    assert deadlocks(server) == before
 
 
 def last_call_of(client: Letta) -> AgentState:
